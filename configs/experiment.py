@@ -1,0 +1,80 @@
+"""What one experiment hands to the load generator: everything it needs and no secret."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from configs.plan import Load, Plan, Route, Slo
+
+WireSchema = Literal["tgi", "openai", "lmi"]
+
+
+class Step(BaseModel):
+    """One level of load. ``id`` is unique in the run and is the name of its requests in Locust."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    concurrency: int
+
+
+class Experiment(BaseModel):
+    """One endpoint under one payload, swept over the steps. Written as JSON, read by ``locustfiles``.
+
+    ``payload`` is a JSON-lines file of ``{"payload_id", "prompt", "prompt_tokens"}``.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    run_id: str
+    run_folder: Path
+    endpoint_name: str
+    component: str | None = None
+    region: str
+    payload: Path
+    stream: bool
+    request_schema: WireSchema
+    route: Route
+    parameters: dict[str, Any]
+    unique_prefix: bool
+    samples: bool
+    steps: tuple[Step, ...]
+    load: Load
+    slo: Slo = Slo()
+
+
+def experiment_name(instance_type: str, payload: str) -> str:
+    """Name an experiment by what distinguishes it inside a plan: ``ml.g5.xlarge/en_1000-2000``."""
+    return f"{instance_type}/{payload_label(payload)}"
+
+
+def payload_label(payload: str) -> str:
+    """``payload_en_1000-2000.jsonl`` and ``en_1000-2000`` are the same label, ``en_1000-2000``."""
+    return Path(payload).stem.removeprefix("payload_")
+
+
+def plan_steps(plan: Plan, experiment: str) -> tuple[Step, ...]:
+    """The steps of an experiment, in order; a repeated concurrency gets its own id (``c4``, ``c4#2``)."""
+    seen: dict[int, int] = {}
+    steps = []
+    for concurrency in plan.load.concurrency:
+        seen[concurrency] = seen.get(concurrency, 0) + 1
+        again = f"#{seen[concurrency]}" if seen[concurrency] > 1 else ""
+        steps.append(Step(id=f"{experiment}/c{concurrency}{again}", concurrency=concurrency))
+    return tuple(steps)
+
+
+def wire_schema(plan: Plan) -> WireSchema:
+    """The request schema that ``auto`` stands for: that of the container which the plan deploys."""
+    if plan.workload.request_schema != "auto":
+        return plan.workload.request_schema
+    if plan.workload.route == "openai":
+        return "openai"
+    image = (plan.model.image or "").lower()
+    if "tgi" in image or plan.model.source == "jumpstart":
+        return "tgi"
+    if "djl" in image or "lmi" in image:
+        return "lmi"
+    return "openai"

@@ -1,0 +1,72 @@
+"""Write rows as they come, so that a crash loses seconds and not the run."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
+
+_DECIMALS = 6
+
+
+class RowAppender(Generic[Row]):
+    """Appends dataclass rows to a CSV file; writes the header once, flushes every batch."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        fresh = not path.exists() or path.stat().st_size == 0
+        self._file: TextIO = path.open("a", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        if fresh:
+            self._writer.writerow(columns)
+            self._file.flush()
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Write ``rows`` and hand them to the operating system."""
+        self._writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Flush and close; appending afterwards is an error."""
+        self._file.close()
+
+
+def replace_rows(path: Path, columns: Sequence[str], rows: Iterable["DataclassInstance"]) -> None:
+    """Write a small CSV file as a whole, atomically: a reader sees the old one or the new one."""
+    fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    with fresh.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+    fresh.replace(path)
+
+
+def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Append JSON lines."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def row_from_strings(kind: type[Row], values: dict[str, str]) -> Row:
+    """Rebuild a row from a CSV line; empty cells become None. Types follow the field's annotation."""
+    return kind(**{f.name: _parse(str(f.type), values.get(f.name, "")) for f in fields(kind)})
+
+
+def _parse(annotation: str, text: str) -> object:
+    if text == "":
+        return None
+    if annotation.startswith(("<class 'int'>", "int")):
+        return int(text)
+    if annotation.startswith(("<class 'float'>", "float")):
+        return float(text)
+    return text
+
+
+def _cell(value: object) -> object:
+    return round(value, _DECIMALS) if isinstance(value, float) else value

@@ -1,0 +1,100 @@
+"""The run's own description: plan as run, endpoints as described by the API, prices, versions, times."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runfolder.layout import MANIFEST
+
+FORMAT = 1
+RunState = Literal["running", "complete", "interrupted", "failed"]
+
+
+class Part(BaseModel):
+    """Base of the manifest's parts; unknown keys of a later version are kept, not refused."""
+
+    model_config = ConfigDict(extra="allow", validate_assignment=True)
+
+
+class PriceQuote(Part):
+    """Dollars per instance-hour with source and date; ``assumption`` marks a figure nobody charges."""
+
+    usd_per_hour: float | None = None
+    source: str = ""
+    as_of: str | None = None
+    assumption: bool = False
+
+
+class ExperimentEntry(Part):
+    """One instance type × payload: what was deployed, what it costs, what became of it."""
+
+    name: str
+    model: str
+    instance_type: str
+    instance_label: str | None = None
+    """What to call the instance where the type alone would mislead (this machine, a rehearsal)."""
+    instance_count: int = 1
+    payload: str
+    payload_file: str
+    steps: list[str] = []
+    locust_prefix: str = "locust"
+    endpoint: dict[str, Any] = {}
+    price: PriceQuote = PriceQuote()
+    create_started_at: float | None = None
+    in_service_at: float | None = None
+    load_started_at: float | None = None
+    load_ended_at: float | None = None
+    deleted_at: float | None = None
+    state: RunState = "running"
+    error: str | None = None
+
+
+class Manifest(Part):
+    """The whole run. ``plan`` is the plan as validated, secrets never; ``notices`` stand on every page."""
+
+    format: int = FORMAT
+    run_id: str
+    plan: dict[str, Any]
+    plan_file: str | None = None
+    notices: list[str] = []
+    rehearsal: bool = False
+    experiments: list[ExperimentEntry] = []
+    started_at: float
+    ended_at: float | None = None
+    state: RunState = "running"
+    error: str | None = None
+    versions: dict[str, str] = {}
+    host: dict[str, Any] = {}
+    calibration: dict[str, Any] | None = None
+    seed: int | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write ``manifest.json`` atomically."""
+        fresh = folder / f".{MANIFEST}.tmp"
+        fresh.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        fresh.replace(folder / MANIFEST)
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read a run's manifest.
+
+    Raises:
+        FileNotFoundError: the folder holds none.
+        ValueError: it is damaged, or of a newer format than this code reads.
+    """
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged (line {error.lineno}: {error.msg})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged (not a mapping)")  # noqa: TRY004 - a value's fault, not a type's
+    if isinstance(version := content.get("format"), int) and version > FORMAT:
+        raise ValueError(f"{path} has format {version}; this version reads up to {FORMAT}: update it")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

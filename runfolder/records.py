@@ -1,0 +1,146 @@
+"""Columns of the run folder's CSV files. Times are epoch seconds (µs precision), durations milliseconds.
+
+An empty cell means "not measured" and never zero.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+Outcome = Literal["ok", "failed", "censored"]
+TokenSource = Literal["server", "tokenizer", "estimate"]
+ArrivalClock = Literal["kernel", "user"]
+ErrorClass = Literal[
+    "throttled",
+    "model_4xx",
+    "model_5xx",
+    "model_timeout",
+    "in_stream",
+    "in_band",
+    "truncated",
+    "empty",
+    "connection",
+    "stale_connection",
+    "client_timeout",
+    "auth",
+    "validation",
+    "service",
+    "protocol",
+]
+
+
+@dataclass(slots=True)
+class Request:
+    """One invocation: ok, failed, or censored (cut off by the end of the run). The truth of a run."""
+
+    request_id: str
+    step: str
+    """Id of the step that was current when the request started."""
+    worker: str
+    payload_id: str
+    started_at: float
+    """Epoch seconds at which the request was handed to the socket (connection already open)."""
+    schedule_delay_ms: float | None = None
+    """Start minus intended start, in open loop; empty in closed loop."""
+    connect_ms: float | None = None
+    """TCP and TLS set-up; empty when the connection was reused. Not part of any latency."""
+    ttft_ms: float | None = None
+    """First non-empty content or reasoning token minus start; empty when the answer is not streamed."""
+    ttfo_ms: float | None = None
+    """First non-reasoning token minus start."""
+    e2e_ms: float | None = None
+    """Last content token (streamed) or last body byte (not streamed) minus start."""
+    tpot_ms: float | None = None
+    """(e2e - ttft) / (completion_tokens - first_chunk_tokens); empty below two tokens."""
+    chunks: int | None = None
+    """Chunks with content."""
+    first_chunk_tokens: int | None = None
+    prompt_tokens: int | None = None
+    prompt_tokens_source: TokenSource | None = None
+    completion_tokens: int | None = None
+    completion_tokens_source: TokenSource | None = None
+    reasoning_tokens: int | None = None
+    finish_reason: str | None = None
+    outcome: Outcome = "ok"
+    error_class: ErrorClass | None = None
+    error_detail: str | None = None
+    http_status: int | None = None
+    bytes_out: int | None = None
+    bytes_in: int | None = None
+    arrival_clock: ArrivalClock | None = None
+    clock_lag_ms: float | None = None
+    """User clock minus arrival stamp at the first token: how late this client was reading."""
+
+
+REQUEST_COLUMNS = tuple(field.name for field in fields(Request))
+
+StepState = Literal["planned", "running", "complete", "degraded", "interrupted"]
+
+
+@dataclass(slots=True)
+class StepRow:
+    """One step: its target and when each phase began. Load never drops between the phases."""
+
+    step: str
+    experiment: str
+    ordinal: int
+    concurrency: int
+    state: StepState = "planned"
+    announced_at: float | None = None
+    ramped_at: float | None = None
+    """All users are there: the ramp is over and the warm-up begins."""
+    measure_started_at: float | None = None
+    measure_ended_at: float | None = None
+    tail_ended_at: float | None = None
+    """The last request that started inside the window has finished."""
+    workers: int | None = None
+    started: int | None = None
+    ok: int | None = None
+    failed: int | None = None
+    censored: int | None = None
+    locust_requests: int | None = None
+    """Locust's own count of this step's requests, for reconciliation with the rows."""
+    locust_failures: int | None = None
+    reasons: str | None = None
+    """Why the step is degraded or interrupted, in words; several are joined with ``; ``."""
+
+
+STEP_COLUMNS = tuple(field.name for field in fields(StepRow))
+
+
+@dataclass(slots=True)
+class WorkerReport:
+    """One report of one worker: how healthy the load generator itself is."""
+
+    worker: str
+    host: str
+    reported_at: float
+    step: str | None
+    users: int
+    in_flight: int
+    cpu_percent: float
+    memory_mb: float
+    lag_p50_ms: float | None = None
+    """Event-loop lag: overshoot of a short sleep."""
+    lag_p99_ms: float | None = None
+    clock_lag_p50_ms: float | None = None
+    """User clock minus kernel arrival stamp, over the chunks of this interval."""
+    clock_lag_p99_ms: float | None = None
+
+
+WORKER_COLUMNS = tuple(field.name for field in fields(WorkerReport))
+
+GAP_GROWTH = 1.01
+GAP_UNIT_MS = 0.01
+
+
+@dataclass(slots=True)
+class GapBucket:
+    """Count of inter-chunk gaps of one step in ``[low_ms, high_ms)``; the edges grow by 1 %."""
+
+    step: str
+    low_ms: float
+    high_ms: float
+    count: int
+
+
+GAP_COLUMNS = tuple(field.name for field in fields(GapBucket))
