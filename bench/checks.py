@@ -1,0 +1,75 @@
+"""Mistakes found before anything is started. Each raises UserError with the thing and the remedy."""
+
+import difflib
+import os
+import resource
+from functools import cache
+from pathlib import Path
+
+import botocore.session
+
+from configs.errors import UserError
+from configs.plan import Plan
+from payloads.files import check_payload, payload_path
+
+_FILES_PER_USER = 2
+_FILES_SPARE = 256
+
+
+@cache
+def instance_types() -> frozenset[str]:
+    """Hosting instance types that the installed botocore's own SageMaker model knows."""
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    return frozenset(model.shape_for("ProductionVariantInstanceType").enum)
+
+
+def check_instance(instance_type: str) -> None:
+    """Refuse an instance type that SageMaker hosting does not know."""
+    if instance_type in instance_types():
+        return
+    close = difflib.get_close_matches(instance_type, instance_types(), n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise UserError(f"endpoint.instance_type: {instance_type!r} is no SageMaker hosting instance type{hint}")
+
+
+def check_results(results: Path) -> None:
+    """Refuse a results folder that cannot be written."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"RESULTS={results}: cannot be made ({error.strerror}); name another folder"
+        ) from None
+    if not os.access(results, os.W_OK | os.X_OK):
+        raise UserError(f"RESULTS={results}: no permission to write there; name another folder")
+
+
+def check_file_limit(users: int) -> None:
+    """Raise the soft limit of open files as far as allowed; refuse when the users do not fit into it."""
+    needed = users * _FILES_PER_USER + _FILES_SPARE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= needed or soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise UserError(
+            f"load.concurrency: {users} users need {needed} open files, this shell allows {hard}; "
+            f"raise it with `ulimit -Hn {needed}` or lower the concurrency"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
+    """Everything about a plan that can be wrong on this machine.
+
+    Returns:
+        The file of each payload that the plan names.
+    """
+    if plan.endpoint.name is None:
+        for instance_type in plan.endpoint.instance_type:
+            check_instance(instance_type)
+    payloads = {payload: payload_path(payload) for payload in plan.workload.payload}
+    for path in payloads.values():
+        check_payload(path)
+    check_results(results)
+    check_file_limit(max(plan.load.concurrency))
+    return payloads

@@ -1,0 +1,126 @@
+"""What a person sees while a run goes on: a live table on a terminal, plain lines elsewhere."""
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+Status = dict[str, Any]
+
+console = Console(stderr=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """One line for the person who waits."""
+    console.print(message, markup=False)
+
+
+def _number(value: object, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else "–"
+
+
+class LoadScreen:
+    """Shows the load's own status: a row per step that stays when the step is over."""
+
+    _COLUMNS = (
+        "step",
+        "phase",
+        "",
+        "in flight",
+        "ok",
+        "failed",
+        "req/min",
+        "tokens/s",
+        "TTFT p50",
+        "E2E p50",
+    )
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Status] = {}
+        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+        self._said: tuple[object, object] | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.__exit__(kind, error, trace)
+
+    def update(self, status: Status) -> None:
+        """Show ``status``, as the load generator wrote it to ``status.json``."""
+        step = status.get("step")
+        if not isinstance(step, str):
+            return
+        self._rows[step] = status
+        if self._live:
+            self._live.update(self._table())
+        elif (step, status.get("phase")) != self._said:
+            self._said = (step, status.get("phase"))
+            say(_line(status))
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for index, name in enumerate(self._COLUMNS):
+            table.add_column(name, justify="left" if index < 3 else "right", no_wrap=True)
+        newest = next(reversed(self._rows))
+        for step, status in self._rows.items():
+            running = step == newest and status.get("phase") != "done"
+            done, total = status.get("phase_elapsed_s") or 0.0, status.get("phase_total_s") or 0.0
+            bar = ProgressBar(total=total or 1.0, completed=done, width=14) if running else ""
+            table.add_row(
+                step, str(status.get("phase")) if running else "done", bar,
+                f"{_number(status.get('in_flight'), 'd')}/{_number(status.get('target'), 'd')}" if running else "",
+                *_figures(status),
+            )  # fmt: skip
+        if message := self._rows[newest].get("message"):
+            table.caption = str(message)
+        return table
+
+
+def _figures(status: Status) -> tuple[str, ...]:
+    return (
+        _number(status.get("ok"), "d"),
+        _number(status.get("failed"), "d"),
+        _number(status.get("requests_per_minute"), ".1f"),
+        _number(status.get("completion_tokens_per_s"), ".1f"),
+        f"{_number(status.get('ttft_p50_ms'), '.0f')} ms",
+        f"{_number(status.get('e2e_p50_ms'), '.0f')} ms",
+    )
+
+
+def _line(status: Status) -> str:
+    ok, failed, per_minute, tokens, ttft, e2e = _figures(status)
+    return (
+        f"{status['step']}: {status.get('phase')} · {_number(status.get('users'), 'd')} users · {ok} ok, "
+        f"{failed} failed · {per_minute} req/min · {tokens} tokens/s · TTFT {ttft} · E2E {e2e}"
+    )
+
+
+def deploy_reporter(label: str) -> Callable[[str, float, float | None, float | None], None]:
+    """A progress callback for deploys: says each new status once, with time and cost so far."""
+    last: list[str] = []
+
+    def report(status: str, elapsed_s: float, usual_s: float | None, cost_usd: float | None) -> None:
+        if last == [status] and not (console.is_terminal and int(elapsed_s) % 30 == 0):
+            return
+        last[:] = [status]
+        usual = f", usually {usual_s / 60:.0f} min" if usual_s else ""
+        cost = f", ${cost_usd:.3f} so far" if cost_usd else ""
+        say(f"{label}: {status} after {elapsed_s:.0f} s{usual}{cost}")
+
+    return report
+
+
+def is_interactive() -> bool:
+    """Whether a person can answer a question here."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
