@@ -77,11 +77,7 @@ class LoadScreen:
             running = step == newest and status.get("phase") != "done"
             done, total = status.get("phase_elapsed_s") or 0.0, status.get("phase_total_s") or 0.0
             bar = ProgressBar(total=total or 1.0, completed=done, width=14) if running else ""
-            table.add_row(
-                step, str(status.get("phase")) if running else "done", bar,
-                f"{_number(status.get('in_flight'), 'd')}/{_number(status.get('target'), 'd')}" if running else "",
-                *_figures(status),
-            )  # fmt: skip
+            table.add_row(step, str(status.get("phase")) if running else "done", bar, *_figures(status))
         if message := self._rows[newest].get("message"):
             table.caption = str(message)
         return table
@@ -89,6 +85,7 @@ class LoadScreen:
 
 def _figures(status: Status) -> tuple[str, ...]:
     return (
+        f"{_number(status.get('in_flight'), 'd')}/{_number(status.get('target'), 'd')}",
         _number(status.get("ok"), "d"),
         _number(status.get("failed"), "d"),
         _number(status.get("requests_per_minute"), ".1f"),
@@ -99,7 +96,7 @@ def _figures(status: Status) -> tuple[str, ...]:
 
 
 def _line(status: Status) -> str:
-    ok, failed, per_minute, tokens, ttft, e2e = _figures(status)
+    _, ok, failed, per_minute, tokens, ttft, e2e = _figures(status)
     return (
         f"{status['step']}: {status.get('phase')} · {_number(status.get('users'), 'd')} users · {ok} ok, "
         f"{failed} failed · {per_minute} req/min · {tokens} tokens/s · TTFT {ttft} · E2E {e2e}"

@@ -52,7 +52,8 @@ def _set(content: dict[str, Any], keys: list[str], value: object) -> None:
 
 def _first_mistake(error: ValidationError) -> str:
     mistakes = error.errors(include_url=False)
-    first = mistakes[0]
+    # A misspelt key explains the missing one, so it is told first.
+    first = min(mistakes, key=lambda mistake: mistake["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"]) or "plan"
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
     if first["type"] == "extra_forbidden":

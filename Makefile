@@ -1,0 +1,83 @@
+# `make help` lists the targets. Every target sets itself up; nothing needs to be installed but Python ≥ 3.11.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+BENCH  := $(BIN)/python -m bench
+RUN_LOCKS  := requirements.lock requirements-nodeps.lock
+READY  := $(VENV)/.ready
+DEV    := $(VENV)/.ready-dev
+DATA   := .cache/.ready
+
+# Passed on when given: make bench INSTANCE=ml.g5.xlarge PLAN=configs/llama2-7b-g5.yml ENDPOINT=… RESULTS=…
+RUN_OPTIONS = $(if $(PLAN),--plan '$(PLAN)') $(if $(INSTANCE),--instance '$(INSTANCE)') \
+              $(if $(ENDPOINT),--endpoint '$(ENDPOINT)') $(if $(RESULTS),--results '$(RESULTS)') \
+              $(if $(PROCESSES),--processes '$(PROCESSES)')
+
+##@ Benchmark
+bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= RESULTS= PROCESSES= (default: a real model, here)
+	@$(BENCH) run $(RUN_OPTIONS)
+rehearse: setup ## The same plan on a local SageMaker with a simulated container: INSTANCE= PLAN= FULL=1 for full windows
+	@$(BENCH) rehearse $(RUN_OPTIONS) $(if $(FULL),--full)
+ui: setup ## The same run, live in Locust's web UI: PORT=8089
+	@$(BENCH) ui $(RUN_OPTIONS) $(if $(PORT),--port '$(PORT)')
+master: setup ## The same run, load from several hosts: WORKERS=2, then `make worker MASTER=…` on each
+	@$(BENCH) master $(RUN_OPTIONS) $(if $(WORKERS),--workers '$(WORKERS)')
+worker: setup ## A load generator for a master: MASTER=host
+	@$(BENCH) worker $(if $(MASTER),--master '$(MASTER)') $(if $(PROCESSES),--processes '$(PROCESSES)')
+
+##@ Report
+report: setup ## Make a report again: RUN=results/latest, or LOCUST=prefix of any Locust CSVs, or FMBENCH=folder
+	@$(BENCH) report $(if $(LOCUST),--locust '$(LOCUST)',$(if $(FMBENCH),--fmbench '$(FMBENCH)','$(or $(RUN),results/latest)')) $(if $(OUT),--out '$(OUT)')
+compare: setup ## Is B slower or dearer than A beyond noise? A=run B=run (exit code 1: regression)
+	@$(BENCH) compare '$(A)' '$(B)'
+
+##@ AWS account
+plan: setup ## Preflight, duration and cost, before anything is created: INSTANCE= PLAN=
+	@$(BENCH) plan $(RUN_OPTIONS)
+endpoints: setup ## What we own in the account, with age and cost so far
+	@$(BENCH) endpoints
+teardown: setup ## Delete what we own, by ledger and by tag
+	@$(BENCH) teardown
+
+##@ This machine
+calibrate: setup ## How true this machine's load generator is, against a server of known truth
+	@$(BENCH) calibrate
+setup: $(READY) $(DATA) ## Install into .venv, prepare the model and the prompts (done once)
+
+##@ Development
+test: setup $(DEV) ## Every test, the run with the real model among them
+	@$(BIN)/python -m pytest $(TESTS)
+check: setup $(DEV) ## Lint, types, the rules of the house
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+lock: ## Resolve the requirements anew into the lock files
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements.txt -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements-dev.txt -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-deps requirements-nodeps.txt -o requirements-nodeps.lock
+clean: ## Remove the environment and the caches; results stay
+	rm -rf $(VENV) .cache payloads/built .mypy_cache .ruff_cache
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: bench rehearse ui master worker report compare plan endpoints teardown calibrate setup test check lock clean help
+
+# Installation: hash-checked, nothing resolved. The stamp makes it run again only when a lock changes.
+$(READY): $(RUN_LOCKS) requirements-installer.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
+	@echo "setting up $(VENV) (once, about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-installer.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes $(addprefix -r ,$(RUN_LOCKS))
+	@touch $@
+$(DEV): $(READY) requirements-dev.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+$(DATA): $(READY) deploy/local/model.py payloads/build.py
+	@echo "preparing the model and the prompts (once)"
+	@$(BIN)/python -m deploy.local.model --tokenizer .cache/models/smollm2-135m-instruct.tokenizer.json
+	@$(BIN)/python -m payloads --tokenizer .cache/models/smollm2-135m-instruct.tokenizer.json
+	@touch $@
