@@ -1,0 +1,132 @@
+"""All services on one port: verify who asks, meet the fault that is set, run the operation, answer."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from deploy.local import local_api, runtime, sagemaker
+from deploy.local.account import ACCOUNT_ID
+from deploy.local.context import Context, World
+from deploy.local.errors import ApiError
+from deploy.local.faults import OF_THE_ENDPOINT, CallRecord, Fault, immediate_error
+from deploy.local.http import Request, Response, cut
+from deploy.local.protocols import SERVICES, Call, read_call, refusal, write_error, write_result
+from deploy.local.shapes import check_input, operation_model
+from deploy.local.signing import Refused, Scope, claimed_service, utc_now, verify, verify_bearer
+
+Operation = Callable[[Context, dict[str, Any]], dict[str, Any]]
+OPERATIONS: dict[str, dict[str, Operation]] = {"sagemaker": dict(sagemaker.OPERATIONS)}
+_NAME_MEMBERS = (
+    "EndpointName",
+    "EndpointConfigName",
+    "ModelName",
+    "InferenceComponentName",
+    "ResourceArn",
+    "Name",
+)
+_log = logging.getLogger("deploy.local")
+
+
+def make_app(world: World) -> Callable[[Request], Response]:
+    """The application that serves ``world``."""
+
+    def app(request: Request) -> Response:
+        if request.path.startswith(local_api.PREFIX):
+            return local_api.serve(world, request)
+        wanted = runtime.route(request.path)
+        service = "sagemaker-runtime" if wanted else _service(request)
+        try:
+            if wanted:
+                return _invoke(world, wanted, request)
+            return _operate(world, service, request)
+        except Refused as refused:
+            return write_error(service, refusal(service, refused))
+        except ApiError as error:
+            return write_error(service, error)
+        except OSError:
+            raise  # the connection is gone or was cut on purpose: nobody is left to answer
+        except Exception:  # the boundary of the process: AWS answers 500
+            _log.exception("%s %s", request.method, request.path)
+            return write_error(service, ApiError("InternalFailure", "See the log of deploy.local.", 500))
+
+    return app
+
+
+def _service(request: Request) -> str:
+    claimed = claimed_service(request.headers)
+    if claimed in SERVICES:
+        return SERVICES[claimed]
+    return "sagemaker"
+
+
+def _operate(world: World, service: str, request: Request) -> Response:
+    scope = verify(request, world.keys, utc_now())
+    if SERVICES.get(scope.service) != service:
+        raise Refused("mismatch", f"Credential should be scoped to a known service, not {scope.service!r}.")
+    call = read_call(service, request)
+    fault, record = world.faults.meet(service, call.operation)
+    record.members = call.members
+    record.name = next((str(call.members[key]) for key in _NAME_MEMBERS if key in call.members), None)
+    try:
+        response = write_result(call, _run(world, scope, call, fault, request))
+    except ApiError as error:
+        record.status, record.error = error.status, error.code
+        raise
+    record.status = response.status
+    if fault is not None and fault.fault == "drop_connection":
+        raise cut(request.connection)
+    return response
+
+
+def _run(world: World, scope: Scope, call: Call, fault: Fault | None, request: Request) -> dict[str, Any]:
+    operation = OPERATIONS.get(call.service, {}).get(call.operation)
+    if operation is None:
+        raise ApiError("UnknownOperationException", f"{call.operation} is not served on this machine", 501)
+    members = check_input(operation_model(call.service, call.operation).input_shape, call.members)
+    if fault is not None:
+        _apply(fault, call.service, _arn(scope, call), request)
+    passed_on = fault if fault is not None and fault.fault in OF_THE_ENDPOINT else None
+    return operation(Context(world, world.region(scope.region), passed_on), members)
+
+
+def _invoke(world: World, wanted: runtime.Route, request: Request) -> Response:
+    authorization = request.headers.get("authorization", "")
+    if wanted.operation == "ChatCompletions":
+        if not authorization.startswith("Bearer "):
+            raise Refused("missing", "Missing Authentication Token")
+        scope = verify_bearer(authorization.removeprefix("Bearer "), world.keys, utc_now())
+    else:
+        scope = verify(request, world.keys, utc_now())
+    fault, record = world.faults.meet("sagemaker-runtime", wanted.operation)
+    record.name = wanted.endpoint
+    try:
+        if fault is not None:
+            _apply(fault, "sagemaker-runtime", wanted.endpoint, request)
+        response = runtime.invoke(Context(world, world.region(scope.region), fault), wanted, request)
+    except ApiError as error:
+        record.status, record.error = error.status, error.code
+        raise
+    record.status = response.status
+    return response
+
+
+def _apply(fault: Fault, service: str, arn: str, request: Request) -> None:
+    """Do what a fault does before the call is carried out."""
+    if fault.fault == "delay":
+        gevent.sleep(fault.seconds)
+    if fault.fault == "drop_connection" and fault.when == "before":
+        raise cut(request.connection)
+    if error := immediate_error(fault, service, arn):
+        raise error
+
+
+def _arn(scope: Scope, call: Call) -> str:
+    name = next((call.members[key] for key in _NAME_MEMBERS if key in call.members), "")
+    return f"arn:aws:sagemaker:{scope.region}:{ACCOUNT_ID}:{call.operation}/{name}"
+
+
+def describe_call(record: CallRecord) -> dict[str, Any]:
+    """A call as the log shows it."""
+    return {"service": record.service, "operation": record.operation, "name": record.name}

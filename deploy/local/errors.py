@@ -1,0 +1,26 @@
+"""The one exception that every service of the local AWS answers with."""
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """An error as AWS would answer it.
+
+    Args:
+        code: AWS's error type, for example ``ValidationException``.
+        message: what the client shows.
+        status: HTTP status.
+        fields: further members of the error's shape (``OriginalStatusCode`` …).
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400, **fields: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.fields = fields
+
+
+def validation(message: str) -> ApiError:
+    """The control plane's answer to a request that cannot be."""
+    return ApiError("ValidationException", message)

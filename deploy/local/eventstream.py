@@ -1,0 +1,73 @@
+"""``application/vnd.amazon.eventstream``: frames, and how a container's bytes are cut into parts.
+
+Frame: u32 total length, u32 length of the headers, u32 CRC32 of those eight bytes, headers, payload, u32 CRC32
+of everything before. Header: u8 length of name, name, u8 type (7: string), u16 length, value. All big-endian.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+
+_STRING = 7
+
+
+def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
+    """One frame with string headers."""
+    packed = b"".join(_header(name, value) for name, value in headers.items())
+    prelude = struct.pack(">II", 16 + len(packed) + len(payload), len(packed))
+    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + packed + payload
+    return message + struct.pack(">I", zlib.crc32(message))
+
+
+def payload_part(payload: bytes) -> bytes:
+    """A ``PayloadPart`` event that carries a container's bytes."""
+    return frame(
+        {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"},
+        payload,
+    )
+
+
+def exception(kind: str, **members: str) -> bytes:
+    """An exception inside a stream whose status line has long said 200."""
+    return frame(
+        {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"},
+        json.dumps(members).encode(),
+    )
+
+
+def _header(name: str, value: str) -> bytes:
+    raw_name, raw_value = name.encode(), value.encode()
+    return (
+        struct.pack(">B", len(raw_name)) + raw_name + struct.pack(">BH", _STRING, len(raw_value)) + raw_value
+    )
+
+
+class Splitter:
+    """Cuts what a container sent into parts whose borders are not the container's lines, the same every time.
+
+    Args:
+        coalesce: container chunks that are held back and joined before they leave; 1 delays nothing.
+        pieces: parts made of each joined chunk (fewer when it is short), at positions that vary by chunk.
+    """
+
+    def __init__(self, coalesce: int = 1, pieces: int = 2) -> None:
+        self._coalesce = max(1, coalesce)
+        self._pieces = max(1, pieces)
+        self._held: list[bytes] = []
+        self._count = 0
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Parts to send now, in order."""
+        self._held.append(chunk)
+        return self.flush() if len(self._held) >= self._coalesce else []
+
+    def flush(self) -> list[bytes]:
+        """Parts of whatever is still held back."""
+        data = b"".join(self._held)
+        self._held.clear()
+        self._count += 1
+        inner = range(1, self._pieces)
+        cuts = sorted({zlib.crc32(b"%d.%d" % (self._count, i)) % (len(data) + 1) for i in inner})
+        borders = [0, *cuts, len(data)]
+        return [data[a:b] for a, b in zip(borders, borders[1:], strict=False) if b > a]

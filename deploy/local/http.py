@@ -1,0 +1,138 @@
+"""HTTP at the edge: requests as data, responses as data or as a stream, served by gevent's pywsgi.
+
+Import only in a process whose first act was ``gevent.monkey.patch_all()``.
+"""
+
+import errno
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent import pywsgi
+
+MAX_BODY = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came over the wire; header names in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    connection: socket.socket = field(repr=False)
+
+
+@dataclass
+class Response:
+    """Status, headers and either the whole body or the pieces of a stream."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | Iterator[bytes] = b""
+
+
+App = Callable[[Request], Response]
+
+
+def json_response(status: int, content: object, **headers: str) -> Response:
+    """A JSON answer; underscores in header names stand for dashes."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, {"Content-Type": "application/json", **named}, json.dumps(content).encode())
+
+
+def cut(connection: socket.socket) -> ConnectionResetError:
+    """Cut the connection under the client's feet; raise what this returns to leave the handler."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # the client was faster
+    return ConnectionResetError(errno.ECONNRESET, "cut on purpose")
+
+
+class Watcher:
+    """Calls ``on_gone`` when the client closes its connection while an answer is under way."""
+
+    def __init__(self, connection: socket.socket, on_gone: Callable[[], None]) -> None:
+        self._connection = connection
+        self._on_gone = on_gone
+        self._greenlet = gevent.spawn(self._watch)
+
+    def _watch(self) -> None:
+        try:
+            gevent.socket.wait_read(self._connection.fileno())
+            gone = self._connection.recv(1, socket.MSG_PEEK) == b""
+        except (OSError, ValueError):
+            gone = True
+        if gone:
+            self._on_gone()
+
+    def stop(self) -> None:
+        """Stop watching; the connection may carry the next request."""
+        self._greenlet.kill(block=False)
+
+
+class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent ships no types
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(sock, *args, **kwargs)
+
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        headers: dict[str, str] = {}
+        for name, value in self.headers.items():
+            key = name.lower()
+            headers[key] = f"{headers[key]},{value}" if key in headers else value
+        environ["local.handler"] = self
+        environ["local.headers"] = headers
+        return environ
+
+
+def _wsgi(app: App) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
+    def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        handler = environ["local.handler"]
+        path, _, query = handler.path.partition("?")
+        request = Request(
+            handler.command,
+            path,
+            query,
+            environ["local.headers"],
+            environ["wsgi.input"].read(MAX_BODY),
+            handler.socket,
+        )
+        response = app(request)
+        start_response(f"{response.status} {_phrase(response.status)}", list(response.headers.items()))
+        return [response.body] if isinstance(response.body, bytes) else response.body
+
+    return call
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def make_server(
+    app: App, host: str, port: int, *, log: object = None, tls: tuple[Path, Path] | None = None
+) -> pywsgi.WSGIServer:
+    """A server bound to ``host:port`` (0: any free port), not yet serving.
+
+    Raises:
+        OSError: the port is taken, or not ours to bind.
+    """
+    options = {"certfile": str(tls[0]), "keyfile": str(tls[1])} if tls else {}
+    server = pywsgi.WSGIServer(
+        (host, port), _wsgi(app), handler_class=_Handler, log=log, backlog=4096, **options
+    )
+    server.init_socket()
+    return server

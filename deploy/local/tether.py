@@ -1,0 +1,23 @@
+"""Tie a process to its parent: when the parent dies, however it dies, the kernel ends the child."""
+
+import ctypes
+import os
+import signal
+import sys
+
+PARENT_VARIABLE = "LOCAL_SAGEMAKER_PARENT"
+_PR_SET_PDEATHSIG = 1
+
+
+def tie_to_parent(sig: signal.Signals) -> None:
+    """Ask the kernel for ``sig`` at the death of the thread that started this process.
+
+    A parent that named itself in ``LOCAL_SAGEMAKER_PARENT`` and is already gone ends this process at once:
+    the kernel only tells of deaths that come after the asking.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
+    expected = os.environ.get(PARENT_VARIABLE)
+    if expected and os.getppid() != int(expected):
+        os._exit(0)
