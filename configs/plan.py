@@ -65,9 +65,10 @@ class Model(Strict):
 
 
 class Component(Strict):
-    """An inference component: a model's copies on a shared endpoint."""
+    """An inference component: a model's copies on a shared endpoint; the plan's own model unless it names one."""
 
     name: Name
+    model: Model | None = None
     copies: Annotated[int, Field(ge=1)] = 1
     accelerators: Annotated[float, Field(gt=0)] | None = None
     cpus: Annotated[float, Field(gt=0)] | None = None
@@ -81,6 +82,7 @@ class Endpoint(Strict):
     instance_count: Annotated[int, Field(ge=1)] = 1
     name: str | None = None
     role: str | None = None
+    scheduler_role: str | None = None
     region: str | None = None
     tags: dict[str, str] = {}
     startup_timeout: Annotated[Seconds, Field(ge=60, le=3600)] = 900.0

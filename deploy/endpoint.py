@@ -1,0 +1,211 @@
+"""An endpoint as a context: created or found, awaited, described, and deleted whatever happens."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from configs.errors import UserError
+from deploy import requests, resources
+from deploy.clients import Clients
+from deploy.creation import Creator
+from deploy.failures import sentence
+from deploy.ledger import Item, Ledger
+from deploy.pace import AWS_PACE, Pace
+from deploy.reader import EndpointReader, plain
+from deploy.removal import LeftBehindError, Leftover, remove
+from deploy.resources import KINDS, KindName
+from deploy.secrets import redacted
+from deploy.signals import interruptible, shielded
+from deploy.target import Target
+from deploy.waiting import Progress, Wait
+from runfolder.manifest import PriceQuote
+
+
+@dataclass
+class Deployment:
+    """An endpoint in service. Times are epoch seconds; None where it was not ours to create or delete."""
+
+    endpoint_name: str
+    region: str
+    component: str | None = None
+    description: dict[str, Any] = field(default_factory=dict)
+    create_started_at: float | None = None
+    in_service_at: float | None = None
+    deleted_at: float | None = None
+
+
+def silent(_status: str, _elapsed: float, _usual: float | None, _cost: float | None) -> None:
+    """A `Progress` that says nothing."""
+
+
+@contextmanager
+def deployed(
+    target: Target,
+    clients: Clients,
+    ledger: Ledger,
+    progress: Progress = silent,
+    *,
+    quote: PriceQuote | None = None,
+    pace: Pace = AWS_PACE,
+) -> Iterator[Deployment]:
+    """Create ``target``, wait until it is in service, yield it, and delete it whatever happens.
+
+    An existing target is only looked at. Use inside `signals.orderly_exit`, so that signals end it in order.
+
+    Args:
+        target: what to create; from `resolve.targets`.
+        clients: of the target's region.
+        ledger: written before every create call.
+        progress: told of every look while waiting.
+        quote: price of an instance-hour, for the cost so far.
+        pace: how often to look and how long to wait.
+
+    Raises:
+        UserError: it cannot be created, failed, or does not come into service in time.
+        LeftBehindError: something could not be deleted; the message has the commands.
+    """
+    if target.existing:
+        yield _found(target, EndpointReader(clients))
+        return
+    deployment = Deployment(target.name, target.region, target.component)
+    launch = _Launch(
+        target=target,
+        clients=clients,
+        ledger=ledger,
+        progress=progress,
+        quote=quote or PriceQuote(),
+        pace=pace,
+        deployment=deployment,
+    )
+    failed: BaseException | None = None
+    with shielded():  # around everything, so that no signal can fall between the run and its clean-up
+        try:
+            with interruptible():
+                launch.bring_up()
+                yield deployment
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            if left := launch.take_down():
+                raise LeftBehindError(left, after=str(failed) if isinstance(failed, UserError) else None)
+
+
+def _found(target: Target, reader: EndpointReader) -> Deployment:
+    description = reader.describe(target.name)
+    known = [part["InferenceComponentName"] for part in description.get("inference_components", [])]
+    component = target.component
+    if component and known and component not in known:
+        raise UserError(
+            f"endpoint {target.name} has no inference component {component}; it has {', '.join(known)}"
+        )
+    if component is None and len(known) > 1:
+        raise UserError(
+            f"endpoint {target.name} has several inference components: name one under endpoint.components "
+            f"({', '.join(known)})"
+        )
+    return Deployment(target.name, target.region, component or next(iter(known), None), description)
+
+
+@dataclass
+class _Launch:
+    """One creation and its removal."""
+
+    target: Target
+    clients: Clients
+    ledger: Ledger
+    progress: Progress
+    quote: PriceQuote
+    pace: Pace
+    deployment: Deployment
+
+    def bring_up(self) -> None:
+        target = self.target
+        creator = Creator(self.clients, self.ledger, self.pace)
+        tokens = {model.name: model.container.hub_token.read(self.clients) for model in target.models}
+        for model in target.models:
+            request = requests.create_model(target, model, tokens[model.name])
+            creator.create(self._item("model", model.name), request)
+        creator.create(self._item("endpoint-config", target.name), requests.create_endpoint_config(target))
+        if target.scheduler_role_arn:
+            schedule = requests.create_schedule(target, self.clients.identity.partition)
+            creator.create(self._item("schedule", target.name), schedule)
+        endpoint = self._item("endpoint", target.name)
+        self.deployment.create_started_at = endpoint.created_at
+        endpoint = creator.create(endpoint, requests.create_endpoint(target))
+        wait = self._wait()
+        wait.until_in_service(endpoint)
+        for component in target.components:
+            request = requests.create_component(target, component)
+            wait.until_in_service(creator.create(self._item("inference-component", component.name), request))
+        self.deployment.in_service_at = time.time()
+        self.ledger.mark(endpoint, "in_service")
+        self.deployment.description = self._describe([token for token in tokens.values() if token])
+
+    def take_down(self) -> list[Leftover]:
+        started = time.monotonic()
+
+        def told(item: Item, state: str) -> None:
+            self.progress(f"{item.kind}: {state}", time.monotonic() - started, None, None)
+
+        mine = [item for item in self.ledger.open_items(self.target.run_id) if self._belongs(item)]
+        left = remove(mine, self.clients, self.ledger, pace=self.pace, told=told)
+        if self.deployment.create_started_at and all(one.item.kind != "endpoint" for one in left):
+            self.deployment.deleted_at = time.time()
+        return left
+
+    def _belongs(self, item: Item) -> bool:
+        target = self.target
+        names = {target.name, *(m.name for m in target.models), *(c.name for c in target.components)}
+        return item.name in names and item.api == self.clients.api and item.region == target.region
+
+    def _item(self, kind: KindName, name: str) -> Item:
+        billed = kind == "endpoint"
+        return Item(
+            kind=kind,
+            name=name,
+            run_id=self.target.run_id,
+            owner=self.target.owner,
+            region=self.target.region,
+            api=self.clients.api,
+            account=self.clients.identity.account,
+            created_at=time.time(),
+            expires_at=self.target.expires_at,
+            instance_type=self.target.instance_type if billed else None,
+            instance_count=self.target.instance_count,
+            usd_per_hour=self.quote.usd_per_hour if billed else None,
+        )
+
+    def _wait(self) -> Wait:
+        known = self.ledger.seconds_to_service(self.clients.api, self.target.instance_type)
+        return Wait(
+            clients=self.clients,
+            progress=self.progress,
+            pace=self.pace,
+            limit=self.target.startup_timeout + self.target.download_timeout + self.pace.provision,
+            usual=statistics.median(known) if known else None,
+        )
+
+    def _describe(self, tokens: list[str]) -> dict[str, Any]:
+        """What the API says of all parts, secrets redacted by name and by value."""
+        target = self.target
+        names: list[tuple[str, KindName, list[str]]] = [
+            ("endpoint", "endpoint", [target.name]),
+            ("endpoint_config", "endpoint-config", [target.name]),
+            ("models", "model", [model.name for model in target.models]),
+            ("inference_components", "inference-component", [part.name for part in target.components]),
+        ]
+        found: dict[str, Any] = {}
+        try:
+            for label, kind, each in names:
+                answers = [resources.describe(self.clients, KINDS[kind], name) for name in each]
+                found[label] = answers if label.endswith("s") else answers[0]
+        except (ClientError, BotoCoreError) as error:
+            found["not_described"] = sentence(error, f"describing {target.name}")
+        described: dict[str, Any] = plain(redacted(found, tokens))
+        return described

@@ -1,0 +1,134 @@
+"""What an AWS call's failure means for us, and how it is told to the user in one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+
+from configs.errors import UserError
+
+Meaning = Literal[
+    "missing",
+    "taken",
+    "busy",
+    "throttled",
+    "denied",
+    "credentials",
+    "limit",
+    "invalid",
+    "service",
+    "connection",
+]
+
+NO_CREDENTIALS = (
+    "no AWS credentials found: configure them (`aws configure`, AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY), or play the same plan on this machine without AWS: `make rehearse`"
+)
+
+_BY_CODE: dict[str, Meaning] = {
+    "ResourceNotFound": "missing",
+    "ResourceNotFoundException": "missing",
+    "NoSuchEntity": "missing",
+    "NoSuchResourceException": "missing",
+    "ResourceInUse": "busy",
+    "ConflictException": "taken",
+    "ResourceLimitExceeded": "limit",
+    "ServiceQuotaExceededException": "limit",
+    "ThrottlingException": "throttled",
+    "Throttling": "throttled",
+    "ThrottledException": "throttled",
+    "RequestLimitExceeded": "throttled",
+    "TooManyRequestsException": "throttled",
+    "AccessDenied": "denied",
+    "AccessDeniedException": "denied",
+    "UnauthorizedOperation": "denied",
+    "ExpiredToken": "credentials",
+    "ExpiredTokenException": "credentials",
+    "RequestExpired": "credentials",
+    "InvalidClientTokenId": "credentials",
+    "UnrecognizedClientException": "credentials",
+    "InvalidSignatureException": "credentials",
+    "SignatureDoesNotMatch": "credentials",
+    "IncompleteSignature": "credentials",
+    "MissingAuthenticationToken": "credentials",
+    "MissingAuthenticationTokenException": "credentials",
+}
+_MISSING = ("could not find", "does not exist", "not found")
+_TAKEN = ("already exist",)
+_BUSY = ("in-progress", "in progress", "in use", "currently", "cannot delete", "cannot update")
+
+TRANSIENT: frozenset[Meaning] = frozenset({"throttled", "service", "connection"})
+
+
+def meaning(error: Exception) -> Meaning:
+    """Classify what botocore raised. SageMaker's ``ValidationException`` says many things: its text tells."""
+    if isinstance(error, NoCredentialsError):
+        return "credentials"
+    if isinstance(error, ParamValidationError):
+        return "invalid"
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in _BY_CODE:
+            return _BY_CODE[code]
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+            return "service"
+        return _meaning_of_text(message(error).lower())
+    return "connection"
+
+
+def _meaning_of_text(text: str) -> Meaning:
+    if any(words in text for words in _MISSING):
+        return "missing"
+    if any(words in text for words in _TAKEN):
+        return "taken"
+    if any(words in text for words in _BUSY):
+        return "busy"
+    return "invalid"
+
+
+def message(error: Exception) -> str:
+    """The service's own words, on one line."""
+    text = str(error)
+    if isinstance(error, ClientError):
+        text = error.response.get("Error", {}).get("Message") or text
+    return " ".join(text.split())
+
+
+def sentence(error: Exception, doing: str) -> str:
+    """Say in one sentence what failed while ``doing``, and the remedy where one is known."""
+    if isinstance(error, NoCredentialsError):
+        return NO_CREDENTIALS
+    kind = meaning(error)
+    said = message(error).rstrip(".")
+    remedy = {
+        "denied": "; docs/iam.md has the policy that each command needs",
+        "credentials": "; renew the credentials, or play the plan without AWS: `make rehearse`",
+        "limit": "; ask for a higher quota in Service Quotas, or take another instance type or region",
+        "throttled": "; AWS throttles this account: try again in a few minutes",
+        "service": "; the fault is on AWS's side: try again",
+        "taken": "; nothing that exists was changed",
+    }.get(kind, "")
+    if isinstance(error, EndpointConnectionError | HTTPClientError):
+        remedy = "; check the network, the region and AWS_ENDPOINT_URL"
+    return f"{doing} failed: {said}{remedy}"
+
+
+@contextmanager
+def told(doing: str) -> Iterator[None]:
+    """Turn what botocore raises inside the block into a `UserError` that says what was being done.
+
+    Raises:
+        UserError: in place of any botocore error.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise UserError(sentence(error, doing)) from error

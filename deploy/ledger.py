@@ -1,0 +1,133 @@
+"""What we created and have not yet seen gone: append-only JSON lines, written before each create call.
+
+A crash, a SIGKILL or a power cut between two lines leaves the first: `teardown` starts from it.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from configs.errors import UserError
+from deploy.resources import KindName
+
+State = Literal["creating", "created", "in_service", "refused", "deleted"]
+"""``refused``: the create call certainly made nothing. ``creating``: it may have."""
+
+_CLOSED: frozenset[State] = frozenset({"refused", "deleted"})
+_ENVIRONMENT = "BENCH_LEDGER"
+_DEFAULT = Path(".cache/ledger")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One resource: whose it is, where it lives, what it costs, and how far it got."""
+
+    kind: KindName
+    name: str
+    run_id: str
+    owner: str
+    region: str
+    api: str
+    """URL of the control plane that made it; no other can be asked about it."""
+    account: str
+    created_at: float
+    """Epoch seconds just before the create call."""
+    expires_at: float | None = None
+    instance_type: str | None = None
+    instance_count: int = 1
+    usd_per_hour: float | None = None
+    """Of one instance; only on an endpoint."""
+    arn: str | None = None
+    state: State = "creating"
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes it one thing and not another."""
+        return (self.api, self.region, self.kind, self.name)
+
+    def cost_usd(self, until: float) -> float | None:
+        """Dollars from the create call to ``until``; None when the price is not known."""
+        if self.usd_per_hour is None:
+            return None
+        return max(0.0, until - self.created_at) / 3600 * self.usd_per_hour * self.instance_count
+
+
+class Ledger:
+    """A folder of JSON-lines files, one per run."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(os.environ.get(_ENVIRONMENT) or _DEFAULT)
+
+    def will_create(self, item: Item) -> None:
+        """Record, durably, that ``item`` is about to be created.
+
+        Raises:
+            UserError: the ledger cannot be written; nothing may be created then.
+        """
+        self._append(item.run_id, asdict(item) | {"at": item.created_at})
+
+    def mark(self, item: Item, state: State, arn: str | None = None) -> Item:
+        """Record what became of ``item``; returns it as it now stands."""
+        known = replace(item, state=state, arn=arn or item.arn)
+        self._append(item.run_id, asdict(known) | {"at": time.time()})
+        return known
+
+    def items(self) -> list[Item]:
+        """Everything ever created, as it stands, oldest first."""
+        latest: dict[tuple[str, str, str, str], Item] = {}
+        for line in self._lines():
+            item = _item(line)
+            latest[item.key] = item
+        return sorted(latest.values(), key=lambda item: item.created_at)
+
+    def open_items(self, run_id: str | None = None) -> list[Item]:
+        """What may still exist, of one run or of all."""
+        return [
+            item
+            for item in self.items()
+            if item.state not in _CLOSED and (run_id is None or item.run_id == run_id)
+        ]
+
+    def seconds_to_service(self, api: str, instance_type: str) -> list[float]:
+        """Seconds from create call to InService of this ledger's endpoints of the type, oldest first."""
+        return [
+            line["at"] - line["created_at"]
+            for line in self._lines()
+            if line["kind"] == "endpoint"
+            and line["state"] == "in_service"
+            and line["api"] == api
+            and line["instance_type"] == instance_type
+        ]
+
+    def _append(self, run_id: str, line: dict[str, Any]) -> None:
+        path = self.folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}.jsonl"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(
+                f"the ledger of what is created cannot be written ({error}): free {self.folder}, "
+                f"or set {_ENVIRONMENT} to a folder that can be written"
+            ) from error
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        for path in sorted(self.folder.glob("*.jsonl")):
+            for text in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    line = json.loads(text)
+                except json.JSONDecodeError:
+                    continue  # torn by a crash while writing: its create call was never made
+                if isinstance(line, dict):
+                    yield line
+
+
+def _item(line: dict[str, Any]) -> Item:
+    return Item(**{field.name: line[field.name] for field in fields(Item) if field.name in line})

@@ -1,0 +1,209 @@
+"""What an instance-hour costs, and where that figure comes from; and the guard that watches what is spent."""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+from configs.plan import Price
+from deploy.clients import Clients
+from deploy.failures import message
+from runfolder.manifest import PriceQuote
+
+CACHE = Path(".cache/prices.json")
+_CACHE_DAYS = 7.0
+_SERVICE = "AmazonSageMaker"
+
+
+def quote(
+    instance_type: str,
+    region: str,
+    price: Price,
+    clients: Clients | None,
+    cache: Path = CACHE,
+    *,
+    assumption: bool = False,
+) -> PriceQuote:
+    """Dollars per hour of one instance: the plan's, else the Price List API's, else the shipped table's.
+
+    Args:
+        instance_type: such as ``ml.g5.xlarge``.
+        region: of the endpoint.
+        price: the plan's own price and discount.
+        clients: None where nothing may be asked.
+        cache: file of earlier answers, kept for a week and shown with their date.
+        assumption: the plan's price is a figure that nobody charges.
+
+    Returns:
+        A quote; without ``usd_per_hour`` where no price was found, with the reason as its source.
+    """
+    by_hand = (
+        price.usd_per_hour.get(instance_type) if isinstance(price.usd_per_hour, dict) else price.usd_per_hour
+    )
+    if by_hand is not None:
+        return _discounted(
+            PriceQuote(usd_per_hour=by_hand, source=price.source, assumption=assumption), price
+        )
+    found = (
+        _from_api(instance_type, region, clients, cache)
+        if clients
+        else PriceQuote(source="AWS was not asked")
+    )
+    if found.usd_per_hour is None:
+        found = _from_table(instance_type, region, found.source) or found
+    return _discounted(found, price)
+
+
+def from_price_list(products: Iterable[Mapping[str, Any]], instance_type: str) -> float:
+    """The one on-demand hosting price among Price List products, in dollars per hour.
+
+    Raises:
+        ValueError: none, or several different ones.
+    """
+    prices = {
+        float(dimension["pricePerUnit"]["USD"])
+        for product in products
+        if _is_hosting(product.get("product", {}).get("attributes", {}), instance_type)
+        for term in product.get("terms", {}).get("OnDemand", {}).values()
+        for dimension in term["priceDimensions"].values()
+        if "USD" in dimension["pricePerUnit"]
+    }
+    prices.discard(0.0)
+    if len(prices) == 1:
+        return prices.pop()
+    shown = ", ".join(f"${price:g}" for price in sorted(prices)) or "none"
+    raise ValueError(
+        f"the Price List API gives {shown} for {instance_type} hosting, not one price: set price.usd_per_hour"
+    )
+
+
+def _is_hosting(attributes: Mapping[str, str], instance_type: str) -> bool:
+    named = instance_type in (attributes.get("instanceName"), attributes.get("instanceType"))
+    usage = attributes.get("usagetype", "")
+    if usage.endswith(f"Host:{instance_type}"):
+        return True
+    return (
+        named
+        and "hosting" in attributes.get("component", "").lower()
+        and ":" not in usage.partition("Host:")[0]
+    )
+
+
+def _from_api(instance_type: str, region: str, clients: Clients, cache: Path) -> PriceQuote:
+    pricing = clients.pricing
+    key = f"{pricing.meta.endpoint_url}|{region}|{instance_type}"
+    if known := _cached(cache, key):
+        return known
+    try:
+        pages = pricing.get_paginator("get_products").paginate(
+            ServiceCode=_SERVICE,
+            FormatVersion="aws_v1",
+            Filters=[
+                {"Type": "TERM_MATCH", "Field": "regionCode", "Value": region},
+                {"Type": "TERM_MATCH", "Field": "instanceName", "Value": instance_type},
+            ],
+        )
+        products = [json.loads(text) for page in pages for text in page["PriceList"]]
+        usd = from_price_list(products, instance_type)
+    except (ClientError, BotoCoreError) as error:
+        return PriceQuote(source=f"no price: the Price List API could not be asked ({message(error)})")
+    except ValueError as error:
+        return PriceQuote(source=str(error))
+    found = PriceQuote(
+        usd_per_hour=usd,
+        source=f"AWS Price List API ({_SERVICE}, hosting, {region}, on demand)",
+        as_of=datetime.now(UTC).strftime("%Y-%m-%d"),
+    )
+    _remember(cache, key, found)
+    return found
+
+
+def _from_table(instance_type: str, region: str, why: str) -> PriceQuote | None:
+    table = yaml.safe_load((files("deploy") / "prices.yml").read_text(encoding="utf-8"))
+    usd = table["regions"].get(region, {}).get(instance_type)
+    if usd is None:
+        return None
+    return PriceQuote(usd_per_hour=usd, source=f"{table['source']}; {why}", as_of=table["as_of"])
+
+
+def _discounted(found: PriceQuote, price: Price) -> PriceQuote:
+    if found.usd_per_hour is None or price.discount == 1.0:
+        return found
+    return found.model_copy(
+        update={
+            "usd_per_hour": found.usd_per_hour * price.discount,
+            "source": f"{found.source}, times the plan's discount factor {price.discount:g}",
+        }
+    )
+
+
+def _cached(cache: Path, key: str) -> PriceQuote | None:
+    entry = _read(cache).get(key)
+    if not isinstance(entry, dict) or time.time() - entry.get("asked_at", 0) > _CACHE_DAYS * 86400:
+        return None
+    return PriceQuote.model_validate(entry["quote"])
+
+
+def _remember(cache: Path, key: str, found: PriceQuote) -> None:
+    content = _read(cache) | {key: {"asked_at": time.time(), "quote": found.model_dump()}}
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        fresh = cache.with_name(f"{cache.name}.{os.getpid()}.tmp")
+        fresh.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        fresh.replace(cache)
+    except OSError:
+        return  # a cache that cannot be written costs one call the next time
+
+
+def _read(cache: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+class SpendGuard:
+    """Watches what an endpoint has cost since its create call. Poll `exceeded`; it never blocks."""
+
+    def __init__(
+        self,
+        quote: PriceQuote,
+        started_at: float,
+        max_spend_usd: float | None,
+        *,
+        instances: int = 1,
+        spent_usd: float = 0.0,
+    ) -> None:
+        """Guard one endpoint.
+
+        Args:
+            quote: price of an instance-hour.
+            started_at: epoch seconds of the create call.
+            max_spend_usd: the plan's limit; None for no limit.
+            instances: how many are billed.
+            spent_usd: by this run before, on earlier endpoints.
+        """
+        self._usd_per_second = None if quote.usd_per_hour is None else quote.usd_per_hour * instances / 3600
+        self._started_at = started_at
+        self._limit = max_spend_usd
+        self._before = spent_usd
+
+    def spent_usd(self, now: float | None = None) -> float | None:
+        """Dollars so far, earlier endpoints of the run included; None when the price is not known."""
+        if self._usd_per_second is None:
+            return None
+        elapsed = max(0.0, (time.time() if now is None else now) - self._started_at)
+        return self._before + elapsed * self._usd_per_second
+
+    def exceeded(self, now: float | None = None) -> bool:
+        """Whether the limit is reached. Never true without a price or without a limit."""
+        spent = self.spent_usd(now)
+        return spent is not None and self._limit is not None and spent >= self._limit

@@ -1,0 +1,109 @@
+"""From a plan to its targets: the few look-ups that need the SDK's tables, the account or the hub."""
+
+import os
+import time
+
+from configs.errors import UserError
+from configs.plan import Model, Plan
+from deploy.clients import Clients
+from deploy.failures import told
+from deploy.images import LLAMA_CPP, families, family_of, gpu_count, image_uri
+from deploy.jumpstart import hub_model
+from deploy.secrets import HubToken, is_secret_name
+from deploy.target import Container, Target, build_target, existing_target, machine_owner
+
+_ROLE_VARIABLE = "SAGEMAKER_ROLE"
+
+
+def targets(
+    plan: Plan, run_id: str, clients: Clients, *, owner: str | None = None, now: float | None = None
+) -> tuple[Target, ...]:
+    """One target per instance type of the plan, in its order; exactly one for an endpoint that exists.
+
+    Raises:
+        UserError: an image, a role, a JumpStart model or a registry cannot be found.
+    """
+    endpoint = plan.endpoint
+    if endpoint.name:
+        return (existing_target(endpoint, endpoint.instance_type[0], run_id, clients.region),)
+    role = role_arn(endpoint.role or os.environ.get(_ROLE_VARIABLE), clients)
+    scheduler = role_arn(endpoint.scheduler_role, clients) if endpoint.scheduler_role else None
+    return tuple(
+        build_target(
+            plan,
+            instance_type,
+            run_id,
+            region=clients.region,
+            owner=owner or machine_owner(),
+            now=now or time.time(),
+            role_arn=role,
+            containers=_containers(plan, instance_type, clients),
+            scheduler_role_arn=scheduler,
+        )
+        for instance_type in endpoint.instance_type
+    )
+
+
+def role_arn(role: str | None, clients: Clients) -> str:
+    """The ARN of a role given by ARN or by name.
+
+    Raises:
+        UserError: none is given, or there is no role of this name.
+    """
+    if not role:
+        raise UserError(
+            f"no execution role: set endpoint.role in the plan, or {_ROLE_VARIABLE}, to the name or ARN of a "
+            "role that sagemaker.amazonaws.com may assume (docs/iam.md)"
+        )
+    if role.startswith("arn:"):
+        return role
+    with told(f"looking up the role {role}"):
+        return str(clients.client("iam").get_role(RoleName=role)["Role"]["Arn"])
+
+
+def _containers(plan: Plan, instance_type: str, clients: Clients) -> dict[str | None, Container]:
+    parts = plan.endpoint.components
+    containers: dict[str | None, Container] = {
+        part.name: container_for(part.model, instance_type, clients) for part in parts if part.model
+    }
+    if not parts or any(part.model is None for part in parts):
+        return {None: container_for(plan.model, instance_type, clients), **containers}
+    return containers
+
+
+def container_for(model: Model, instance_type: str, clients: Clients) -> Container:
+    """Image, environment and data of a model on an instance type.
+
+    Raises:
+        UserError: it cannot be found out, or the plan holds a secret where it would be written down.
+    """
+    if secret := next((name for name in model.env if is_secret_name(name)), None):
+        raise UserError(
+            f"model.env.{secret}: a plan is written into the run folder, so it may hold no secret; "
+            "export it and name the variable in model.hub_token_env, or use model.hub_token_secret"
+        )
+    token = HubToken(env=model.hub_token_env, secret=model.hub_token_secret)
+    image, data, environment = model.image, model.model_data, dict(model.env)
+    if model.source == "jumpstart" and not (image and data):
+        hub = hub_model(model, instance_type, clients)
+        image, data = image or hub.image, data or hub.model_data
+        environment = {**hub.environment, **environment}
+    if model.source == "huggingface":
+        image = image or "vllm"
+    uri = image_uri(image or LLAMA_CPP, clients.region, instance_type)
+    if model.source == "huggingface":
+        environment = {**_hugging_face(model, uri, instance_type, clients.region), **environment}
+    return Container(uri, environment, data, model.accept_eula, token)
+
+
+def _hugging_face(model: Model, uri: str, instance_type: str, region: str) -> dict[str, str]:
+    family = families().get(family_of(uri) or "")
+    if family is None:
+        return {"HF_MODEL_ID": model.id or ""}
+    environment = {family.model: model.id or ""}
+    if model.context_length:
+        environment[family.context] = str(model.context_length)
+    gpus = gpu_count(instance_type, region) if family.gpus else None
+    if family.gpus and gpus:
+        environment[family.gpus] = str(gpus)
+    return environment

@@ -1,0 +1,201 @@
+"""What a plan comes to on one instance type: every name, image, number and tag, and no secret."""
+
+import getpass
+import hashlib
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from configs.plan import Component, Endpoint, Plan
+from deploy.secrets import HubToken
+
+PROJECT = "sagemaker-llm-bench"
+TAG_PROJECT = "project"
+TAG_RUN = f"{PROJECT}:run-id"
+TAG_OWNER = f"{PROJECT}:owner"
+TAG_EXPIRES = f"{PROJECT}:expires"
+
+_NAME_LIMIT = 63
+_CUDA_13_AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
+_CUDA_12_9_AMI = "al2-ami-sagemaker-inference-gpu-3-1"
+_AMI_BY_CUDA = {"cu130": _CUDA_13_AMI, "cu129": _CUDA_12_9_AMI}
+"""A container of these CUDA versions does not start on the default image of the host: too old a driver."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """What a model is made of."""
+
+    image: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    model_data: str | None = None
+    accept_eula: bool = False
+    hub_token: HubToken = field(default_factory=HubToken)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One CreateModel."""
+
+    name: str
+    container: Container
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """One CreateInferenceComponent: copies of a model on the endpoint."""
+
+    name: str
+    model: str
+    copies: int
+    accelerators: float | None
+    cpus: float | None
+    memory_mb: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """One endpoint to be, or, with ``existing``, one that is there and is never changed."""
+
+    name: str
+    run_id: str
+    region: str
+    instance_type: str
+    instance_count: int = 1
+    existing: bool = False
+    owner: str = ""
+    role_arn: str | None = None
+    models: tuple[ModelSpec, ...] = ()
+    components: tuple[ComponentSpec, ...] = ()
+    component: str | None = None
+    """The inference component that the load goes to."""
+    startup_timeout: float = 900.0
+    download_timeout: float = 1200.0
+    inference_ami: str | None = None
+    volume_gb: int | None = None
+    expires_at: float | None = None
+    scheduler_role_arn: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_target(
+    plan: Plan,
+    instance_type: str,
+    run_id: str,
+    *,
+    region: str,
+    owner: str,
+    now: float,
+    role_arn: str | None,
+    containers: Mapping[str | None, Container],
+    scheduler_role_arn: str | None = None,
+) -> Target:
+    """Lay out one endpoint.
+
+    Args:
+        plan: the plan.
+        instance_type: the one of the plan's instance types that this endpoint has.
+        run_id: names and tags carry it.
+        region: of every call.
+        owner: `machine_owner()`.
+        now: epoch seconds; the expiry counts from it.
+        role_arn: the execution role.
+        containers: by component name; the plan's own model under None.
+        scheduler_role_arn: role of the one-time delete; None for no schedule.
+    """
+    endpoint = plan.endpoint
+    if endpoint.name:
+        return existing_target(endpoint, instance_type, run_id, region)
+    name = resource_name(plan.name, instance_type, run_id, owner)
+    own = {c.name: child_name(name, c.name) for c in endpoint.components if c.name in containers}
+    models = [ModelSpec(own.get(key or "", name), container) for key, container in containers.items()]
+    components = tuple(_component(name, part, own.get(part.name, name)) for part in endpoint.components)
+    expires_at = now + endpoint.max_lifetime
+    return Target(
+        name=name,
+        run_id=run_id,
+        region=region,
+        instance_type=instance_type,
+        instance_count=endpoint.instance_count,
+        owner=owner,
+        role_arn=role_arn,
+        models=tuple(models),
+        components=components,
+        component=components[0].name if components else None,
+        startup_timeout=endpoint.startup_timeout,
+        download_timeout=endpoint.download_timeout,
+        inference_ami=endpoint.inference_ami or default_ami(containers.values()),
+        volume_gb=endpoint.volume_gb,
+        expires_at=expires_at,
+        scheduler_role_arn=scheduler_role_arn,
+        tags=our_tags(run_id, owner, expires_at) | dict(endpoint.tags),
+    )
+
+
+def existing_target(endpoint: Endpoint, instance_type: str, run_id: str, region: str) -> Target:
+    """Bring your own: only looked at, so it has neither tags nor parts of ours."""
+    return Target(
+        name=endpoint.name or "",
+        run_id=run_id,
+        region=region,
+        instance_type=instance_type,
+        instance_count=endpoint.instance_count,
+        existing=True,
+        component=endpoint.components[0].name if endpoint.components else None,
+    )
+
+
+def resource_name(plan_name: str, instance_type: str, run_id: str, owner: str) -> str:
+    """Name of endpoint, configuration and model: readable, and unique per run, type and machine."""
+    digest = hashlib.sha256(f"{run_id}|{instance_type}|{owner}".encode()).hexdigest()[:10]
+    readable = slug(f"{plan_name}-{instance_type.removeprefix('ml.')}", _NAME_LIMIT - 20)
+    return f"{readable}-{digest}"
+
+
+def child_name(name: str, part: str) -> str:
+    """Name of a component or of its model under the endpoint's name."""
+    return slug(f"{name}-{part}", _NAME_LIMIT)
+
+
+def slug(text: str, limit: int) -> str:
+    """``text`` in the characters that SageMaker's names have."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:limit].strip("-")
+
+
+def our_tags(run_id: str, owner: str, expires_at: float) -> dict[str, str]:
+    """The tags by which teardown finds what is ours."""
+    expires = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {TAG_PROJECT: PROJECT, TAG_RUN: tag_value(run_id), TAG_OWNER: owner, TAG_EXPIRES: expires}
+
+
+def tag_value(text: str) -> str:
+    """``text`` in the characters that a tag's value may have."""
+    return re.sub(r"[^\w\s.:/=+\-@]", "-", text)[:256]
+
+
+def machine_owner() -> str:
+    """Who runs this, and where: ``user@host``. Teardown asks before it touches another's."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return tag_value(f"{user}@{socket.gethostname()}")
+
+
+def default_ami(containers: Iterable[Container]) -> str | None:
+    """The host image whose driver the containers' CUDA needs; None where SageMaker's default does."""
+    images = " ".join(container.image for container in containers)
+    return next((ami for mark, ami in _AMI_BY_CUDA.items() if mark in images), None)
+
+
+def _component(name: str, part: Component, model: str) -> ComponentSpec:
+    return ComponentSpec(
+        name=child_name(name, part.name),
+        model=model,
+        copies=part.copies,
+        accelerators=part.accelerators,
+        cpus=part.cpus,
+        memory_mb=part.memory_mb,
+    )
