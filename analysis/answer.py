@@ -1,0 +1,182 @@
+"""The answer: the cheapest step that passes, the runner-up, and how sure that is. Pure functions of a `RunResult`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from analysis import blocks
+from analysis.objectives import Finding, Judgement, judge, verdict
+from analysis.results import ExperimentResult, RunResult, StepResult
+from analysis.sampling import RESAMPLES, Floats, resampled_sums
+
+SURE = 0.95
+_DEAREST = np.inf
+
+
+@dataclass
+class Candidate:
+    """A step of an experiment, judged against the SLO."""
+
+    experiment: ExperimentResult
+    step: StepResult
+    findings: list[Finding]
+    judgement: Judgement
+
+    @property
+    def passes(self) -> bool:
+        """Trustworthy and within the SLO."""
+        return self.step.usable and self.judgement == "met"
+
+    @property
+    def order(self) -> float:
+        """What is minimised: dollars per request, or, without a price, minutes per request of one instance."""
+        if self.step.usd_per_request is not None:
+            return self.step.usd_per_request
+        if self.experiment.usd_per_hour is not None or not self.step.per_minute:
+            return _DEAREST
+        return self.experiment.instance_count / self.step.per_minute
+
+
+@dataclass
+class Choice:
+    """The answer for one payload; ``best`` is None when nothing passes."""
+
+    payload: str
+    candidates: list[Candidate]
+    best: Candidate | None = None
+    runner_up: Candidate | None = None
+    gap: float | None = None
+    """Runner-up minus best, in dollars per request (in minutes per request without a price)."""
+    gap_share: float | None = None
+    stays: float | None = None
+    """Share of bootstrap resamples in which the best stays the cheapest that passes."""
+    settle: tuple[Candidate, float | None] | None = None
+    """Where more minutes would tell best and runner-up apart, and how many."""
+    closest: Candidate | None = None
+    """When nothing passes: the trustworthy step that misses by least."""
+    closest_by: float | None = None
+    priced: bool = True
+    unpriced: list[str] = field(default_factory=list)
+    """Instances left out of the comparison because they have no price."""
+
+    @property
+    def sure(self) -> bool:
+        """Whether the resamples agree."""
+        return self.stays is None or self.stays >= SURE
+
+
+def choose(result: RunResult) -> list[Choice]:
+    """One choice per payload, in the plan's order."""
+    payloads = dict.fromkeys(experiment.payload for experiment in result.experiments)
+    return [choose_for(payload, result) for payload in payloads]
+
+
+def candidates_for(payload: str, result: RunResult) -> list[Candidate]:
+    """Every measured step of the payload with its judgement."""
+    found = []
+    for experiment in result.experiments:
+        for step in experiment.steps:
+            if experiment.payload == payload and step.window is not None and step.window_ok:
+                findings = judge(step, result.objectives)
+                judged = verdict(findings, step.error_rate, result.error_rate_limit)
+                found.append(Candidate(experiment, step, findings, judged))
+    return found
+
+
+def choose_for(payload: str, result: RunResult) -> Choice:
+    """Choose for one payload."""
+    candidates = candidates_for(payload, result)
+    choice = Choice(payload, candidates)
+    with_price = [c for c in candidates if c.step.usd_per_request is not None]
+    choice.priced = bool(with_price)
+    if with_price:
+        without = {c.experiment.instance for c in candidates} - {c.experiment.instance for c in with_price}
+        choice.unpriced = sorted(without)
+    competing = with_price or candidates
+    passing = sorted((c for c in competing if c.passes and c.order < _DEAREST), key=lambda c: c.order)
+    if not passing:
+        _find_closest(choice)
+        return choice
+    choice.best = passing[0]
+    if len(passing) > 1:
+        choice.runner_up = passing[1]
+        choice.gap = passing[1].order - passing[0].order
+        choice.gap_share = choice.gap / passing[0].order
+    _weigh(choice, [c for c in competing if c.step.usable], result)
+    return choice
+
+
+def _find_closest(choice: Choice) -> None:
+    misses = []
+    for candidate in choice.candidates:
+        if candidate.step.usable:
+            by = max((excess(f) for f in candidate.findings if f.judgement == "missed"), default=None)
+            if by is not None:
+                misses.append((by, candidate))
+    if misses:
+        choice.closest_by, choice.closest = min(misses, key=lambda pair: pair[0])
+
+
+def excess(finding: Finding) -> float:
+    """By which share a missed objective is above its limit."""
+    limit = float(finding.objective["limit_ms"])
+    return 0.0 if finding.value_ms is None or limit <= 0 else finding.value_ms / limit - 1
+
+
+def _weigh(choice: Choice, usable: list[Candidate], result: RunResult) -> None:
+    """Resample every step and answer anew, a thousand times."""
+    usable = [c for c in usable if c.step.blocks is not None]
+    if choice.best not in usable or len(usable) < 2:
+        return
+    rng = np.random.default_rng(20240322)
+    drawn = [_resampled_order(candidate, result, rng) for candidate in usable]
+    orders = np.column_stack([np.where(passes, order, _DEAREST) for order, passes in drawn])
+    best = next(i for i, c in enumerate(usable) if c is choice.best)
+    winners = np.argmin(orders, axis=1)
+    choice.stays = float(((winners == best) & np.isfinite(orders[:, best])).mean())
+    if choice.stays < SURE and choice.runner_up in usable:
+        second = next(i for i, c in enumerate(usable) if c is choice.runner_up)
+        choice.settle = _settle(choice, usable, drawn, (best, second))
+
+
+def _settle(
+    choice: Choice, usable: list[Candidate], drawn: list[tuple[Floats, Floats]], pair: tuple[int, int]
+) -> tuple[Candidate, float | None]:
+    best, second = pair
+    marginal = [c for c in usable for f in c.findings if f.judgement == "met" and not f.sure]
+    spreads = [float(np.std(drawn[i][0])) for i in pair]
+    at = usable[best] if spreads[0] >= spreads[1] else usable[second]
+    if choice.gap and at.step.window is not None:
+        factor = (1.96 * float(np.hypot(*spreads)) / choice.gap) ** 2
+        extra = (factor - 1) * at.step.window.seconds / 60
+        if extra > 0:
+            return at, extra
+    for candidate in (choice.best, choice.runner_up):
+        if candidate in marginal and candidate is not None:
+            waits = [f.more_minutes for f in candidate.findings if f.more_minutes is not None]
+            return candidate, max(waits, default=None)
+    return at, None
+
+
+def _resampled_order(candidate: Candidate, result: RunResult, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Resampled cost of a step, and whether the resample meets the SLO."""
+    step = candidate.step
+    if step.blocks is None or step.completions is None:
+        return np.full(RESAMPLES, _DEAREST), np.zeros(RESAMPLES)
+    sums = resampled_sums(step.blocks, rng)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        order = candidate.order * step.completions / sums[:, blocks.COMPLETIONS]
+        ended = sums[:, blocks.FAILED] + sums[:, blocks.LATENCY_COUNT]
+        passes = sums[:, blocks.FAILED] <= result.error_rate_limit * ended
+        for index, objective in enumerate(result.objectives):
+            passes &= _meets(sums, index, objective)
+    return order, passes
+
+
+def _meets(sums: Floats, index: int, objective: dict[str, Any]) -> Floats:
+    column = blocks.FIRST_OBJECTIVE + 2 * index
+    ratio = sums[:, column + 1] / sums[:, column]
+    if objective["statistic"] == "mean":
+        return np.asarray(ratio <= float(objective["limit_ms"]))
+    return np.asarray(ratio <= 1 - int(str(objective["statistic"]).removeprefix("p")) / 100 + 1e-12)

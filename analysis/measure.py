@@ -1,0 +1,250 @@
+"""From a run folder's frames to a `RunResult`: every metric of every step, each from its definition."""
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from analysis import blocks, metrics
+from analysis.cost import run_cost, usd_per_million_tokens, usd_per_request
+from analysis.metrics import Window
+from analysis.objectives import goodput
+from analysis.results import LATENCIES, Distribution, ExperimentResult, Health, RunResult, StepResult
+from analysis.sampling import Interval, interval_of, resampled_sums
+from runfolder.manifest import ExperimentEntry
+from runfolder.reading import RunTables
+
+_MEASURES = {"ttft": metrics.ttft_ms, "ttfo": metrics.ttfo_ms, "tpot": metrics.tpot_ms, "e2e": metrics.e2e_ms}
+_ANNOUNCED = ("started", "ok", "failed", "censored", "locust_requests", "locust_failures")
+
+
+def measure_run(tables: RunTables) -> RunResult:
+    """Measure every step of the run.
+
+    Returns:
+        a result without verdicts; `analysis.trust` adds them.
+    """
+    manifest = tables.manifest
+    slo = manifest.plan.get("slo") or {}
+    objectives = [dict(item) for item in slo.get("objectives") or ()]
+    entries = manifest.experiments
+    experiments = [_experiment(entry, tables, objectives) for entry in entries]
+    known = {entry.name for entry in entries}
+    strays = sorted({str(name) for name in tables.steps["experiment"].dropna()} - known)
+    problems = list(tables.problems)
+    if strays:
+        problems.append(f"steps.csv names experiments that the manifest does not know: {', '.join(strays)}.")
+    return RunResult(
+        run_id=manifest.run_id,
+        plan=manifest.plan,
+        plan_file=manifest.plan_file,
+        notices=list(manifest.notices),
+        rehearsal=manifest.rehearsal,
+        state=manifest.state,
+        error=manifest.error,
+        started_at=manifest.started_at,
+        ended_at=manifest.ended_at,
+        experiments=experiments,
+        problems=problems,
+        objectives=objectives,
+        error_rate_limit=float(slo.get("error_rate") or 0.0),
+        rows=tables.requests,
+        workers=tables.workers,
+        cloudwatch=tables.cloudwatch,
+        versions=manifest.versions,
+        host=manifest.host,
+        calibration=manifest.calibration,
+        seed=manifest.seed,
+    )
+
+
+def _experiment(entry: ExperimentEntry, tables: RunTables, objectives: list[dict[str, object]]) -> ExperimentResult:
+    steps = tables.steps
+    own = steps[(steps["experiment"] == entry.name) | steps["step"].isin(entry.steps)]
+    rows = tables.requests[tables.requests["step"].isin(own["step"])]
+    results = [
+        _step(row, entry, rows, tables, objectives)
+        for row in own.sort_values("ordinal", kind="stable").to_dict("records")
+    ]
+    return ExperimentResult(
+        name=entry.name,
+        model=entry.model,
+        instance_type=entry.instance_type,
+        instance=entry.instance_label or entry.instance_type,
+        instance_count=entry.instance_count,
+        payload=entry.payload,
+        payload_file=entry.payload_file,
+        price=entry.price,
+        steps=results,
+        cost=run_cost(
+            entry.price.usd_per_hour,
+            entry.instance_count,
+            entry.create_started_at,
+            entry.in_service_at,
+            (entry.load_started_at, entry.load_ended_at),
+            entry.deleted_at,
+        ),
+        state=entry.state,
+        error=entry.error,
+        endpoint=entry.endpoint,
+    )
+
+
+def _step(
+    row: dict[str, object],
+    entry: ExperimentEntry,
+    rows: pd.DataFrame,
+    tables: RunTables,
+    objectives: list[dict[str, object]],
+) -> StepResult:
+    step_id = str(row["step"])
+    own = rows[rows["step"] == step_id]
+    outcome = own["outcome"]
+    result = StepResult(
+        id=step_id,
+        experiment=entry.name,
+        ordinal=int(_number(row["ordinal"]) or 0),
+        concurrency=int(_number(row["concurrency"]) or 0),
+        state=_text(row["state"]) or "unknown",
+        reasons=_text(row["reasons"]),
+        step_ok=int((outcome == "ok").sum()),
+        step_failed=int((outcome == "failed").sum()),
+        step_censored=int((outcome == "censored").sum()),
+        announced={name: v for name in _ANNOUNCED if (v := _number(row[name])) is not None},
+    )
+    start, end = _number(row["measure_started_at"]), _number(row["measure_ended_at"])
+    if start is not None and end is not None and end > start:
+        result.window = Window(start, end)
+        gaps = tables.gaps[tables.gaps["step"] == step_id]
+        result.health = worker_health(tables.workers, result.window)
+        measure_window(result, rows, own, gaps, objectives)
+        price_step(result, entry.price.usd_per_hour, entry.instance_count)
+    return result
+
+
+def measure_window(
+    result: StepResult,
+    rows: pd.DataFrame,
+    own: pd.DataFrame,
+    gaps: pd.DataFrame,
+    objectives: list[dict[str, object]],
+) -> None:
+    """Fill in what the window holds.
+
+    Args:
+        result: a step with its window.
+        rows: all rows of the experiment: throughput is what happened inside the window, whoever started it.
+        own: the rows of this step: latency is of those that started inside the window.
+        gaps: the step's buckets of gaps.
+        objectives: the plan's latency objectives.
+    """
+    window = result.window
+    if window is None:
+        return
+    rng = np.random.default_rng(zlib.crc32(result.id.encode()))
+    overlapping = rows[_overlaps(rows, window)]
+    started = metrics.started_in(own, window)
+    outcome = started["outcome"]
+    ok = started[outcome == "ok"]
+    result.window_ok = len(ok)
+    result.window_failed = int((outcome == "failed").sum())
+    result.window_censored = int((outcome == "censored").sum())
+    for name in LATENCIES:
+        if (described := Distribution.of(_MEASURES[name](ok), rng)) is not None:
+            result.latency[name] = described
+    for name in ("prompt_tokens", "completion_tokens"):
+        if (described := Distribution.of(metrics.measured(metrics.numbers(ok, name)), rng)) is not None:
+            result.tokens[name] = described
+    speed = metrics.user_tokens_per_s(ok)
+    result.user_speed_p50 = float(np.median(speed)) if len(speed) else None
+    result.gap_p50_ms = metrics.gap_percentile_ms(gaps, 50)
+    result.gap_p99_ms = metrics.gap_percentile_ms(gaps, 99)
+    result.completions = metrics.completions(overlapping, window)
+    result.per_minute = metrics.requests_per_minute(overlapping, window)
+    result.completion_tokens_per_s = metrics.completion_tokens_per_s(overlapping, window)
+    result.prompt_tokens_per_s = metrics.prompt_tokens_per_s(overlapping, window)
+    result.error_rate = metrics.error_rate(started)
+    result.error_classes = metrics.error_classes(started)
+    result.goodput_per_s, result.goodput_share = goodput(started, window, objectives)
+    result.in_flight = metrics.mean_in_flight(overlapping, window)
+    e2e = result.latency.get("e2e")
+    result.little = metrics.little_residual(result.concurrency or 0, result.per_minute, e2e.mean if e2e else None)
+    result.finish_reasons = _counts(ok["finish_reason"])
+    result.token_sources = _counts(ok["completion_tokens_source"])
+    result.clocks = _counts(ok["arrival_clock"])
+    result.more_chunks_than_tokens = int((ok["chunks"] > ok["completion_tokens"]).sum())
+    result.prompt_tokens_mean = _mean(result.tokens.get("prompt_tokens"))
+    result.completion_tokens_mean = _mean(result.tokens.get("completion_tokens"))
+    count = blocks.block_count(result.completions)
+    result.blocks = blocks.block_sums(overlapping, started, window, objectives, count)
+    draws = resampled_sums(result.blocks, rng)[:, blocks.COMPLETIONS]
+    result.per_minute_interval = interval_of(60 * draws / window.seconds) if result.completions else None
+
+
+def price_step(result: StepResult, usd_per_hour: float | None, instances: int) -> None:
+    """Fill in the prices that follow from the step's rates; absent without a price."""
+    result.usd_per_request = usd_per_request(usd_per_hour, instances, result.per_minute)
+    output, prompt = result.completion_tokens_per_s, result.prompt_tokens_per_s
+    result.usd_per_million_output = usd_per_million_tokens(usd_per_hour, instances, output)
+    if output is not None and prompt is not None:
+        result.usd_per_million_total = usd_per_million_tokens(usd_per_hour, instances, output + prompt)
+    rate = result.per_minute_interval
+    if rate is not None:
+        low = usd_per_request(usd_per_hour, instances, rate.high)
+        high = usd_per_request(usd_per_hour, instances, rate.low)
+        if low is not None and high is not None:
+            result.usd_per_request_interval = Interval(low, high)
+
+
+def worker_health(workers: pd.DataFrame, window: Window) -> Health:
+    """The load generator's worst figures inside the window."""
+    at = metrics.numbers(workers, "reported_at")
+    seen = workers[(at >= window.start) & (at < window.end)]
+    return Health(
+        cpu_max=_largest(seen, "cpu_percent"),
+        lag_p99_ms=_largest(seen, "lag_p99_ms"),
+        clock_lag_p50_ms=_largest(seen, "clock_lag_p50_ms"),
+        clock_lag_p99_ms=_largest(seen, "clock_lag_p99_ms"),
+        memory_mb=_largest(seen, "memory_mb"),
+        workers=int(seen["worker"].nunique()) or None,
+    )
+
+
+def steps_with_rows(result: RunResult) -> Iterator[tuple[ExperimentResult, StepResult, pd.DataFrame]]:
+    """Each measured step with the ok rows that started in its window: what the plots draw."""
+    by_step = {str(name): frame for name, frame in result.rows.groupby("step", observed=True)}
+    for experiment in result.experiments:
+        for step in experiment.steps:
+            frame = by_step.get(step.id)
+            if step.window is not None and frame is not None:
+                inside = metrics.started_in(frame, step.window)
+                yield experiment, step, inside[inside["outcome"] == "ok"]
+
+
+def _overlaps(rows: pd.DataFrame, window: Window) -> pd.Series:
+    end = metrics.ended_at(rows)
+    start = metrics.numbers(rows, "started_at")
+    return pd.Series((start < window.end) & ~(end < window.start), index=rows.index)
+
+
+def _counts(column: pd.Series) -> dict[str, int]:
+    counts = column.astype(object).fillna("unknown").value_counts()
+    return {str(name): int(count) for name, count in counts.items() if count}
+
+
+def _mean(distribution: Distribution | None) -> float | None:
+    return None if distribution is None else distribution.mean
+
+
+def _largest(frame: pd.DataFrame, column: str) -> float | None:
+    values = metrics.measured(metrics.numbers(frame, column))
+    return float(values.max()) if len(values) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

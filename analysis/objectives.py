@@ -1,0 +1,124 @@
+"""Service level objectives: whether a step meets them, how sure that is, and goodput. Pure functions."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis import blocks
+from analysis.metrics import Window, per_row
+from analysis.results import StepResult
+from analysis.sampling import interval_of, resampled_sums, samples_needed, samples_to_settle, share_interval
+
+Judgement = Literal["met", "missed", "open", "unmeasured"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One objective at one step. ``value_ms`` is the statistic, ``more_minutes`` what would settle an open one."""
+
+    objective: dict[str, Any]
+    judgement: Judgement
+    value_ms: float | None = None
+    samples: int = 0
+    sure: bool = False
+    """Whether the 95 % interval lies wholly on one side of the limit."""
+    more_minutes: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The objective in words, for example ``TTFT p95 ≤ 1 s``."""
+        return objective_label(self.objective)
+
+
+def objective_label(objective: dict[str, Any]) -> str:
+    """``TTFT p95 ≤ 1 s``."""
+    return f"{objective['metric'].upper()} {objective['statistic']} ≤ {limit_text(objective['limit_ms'])}"
+
+
+def limit_text(limit_ms: float) -> str:
+    """A limit as people say it: ``800 ms``, ``1 s``, ``2.5 s``."""
+    return f"{limit_ms / 1000:g} s" if limit_ms >= 1000 else f"{limit_ms:g} ms"
+
+
+def judge(step: StepResult, objectives: list[dict[str, Any]]) -> list[Finding]:
+    """Judge every objective at a step; see `judge_one`."""
+    return [judge_one(step, objective, index) for index, objective in enumerate(objectives)]
+
+
+def judge_one(step: StepResult, objective: dict[str, Any], index: int) -> Finding:
+    """Judge one objective.
+
+    A percentile is judged as a share: p95 ≤ L means at most 5 % above L. With fewer samples than the percentile
+    needs, it is met or missed only when the share's 95 % interval says so, else open. With enough of them,
+    the measured value decides and ``sure`` tells whether the interval agrees.
+    """
+    found = step.latency.get(objective["metric"])
+    statistic, limit = objective["statistic"], float(objective["limit_ms"])
+    if found is None or (value := found.statistic(statistic)) is None:
+        return Finding(objective, "unmeasured")
+    if step.blocks is None:
+        judgement: Judgement = "met" if value <= limit else "missed"
+        return Finding(objective, judgement, value, found.n)
+    if statistic == "mean":
+        return _judge_mean(step, objective, index, value, found.n)
+    p = int(statistic.removeprefix("p"))
+    above = int(step.blocks[:, blocks.FIRST_OBJECTIVE + 2 * index + 1].sum())
+    allowed = 1 - p / 100
+    interval = share_interval(above, found.n)
+    by_value: Judgement = "met" if value <= limit else "missed"
+    if interval.high <= allowed or interval.low > allowed:
+        return Finding(objective, by_value, value, found.n, sure=True)
+    needed = samples_needed(p)
+    if found.n >= needed:
+        settle = samples_to_settle(above, found.n, allowed)
+        return Finding(objective, by_value, value, found.n, more_minutes=_minutes(step, found.n, settle))
+    return Finding(objective, "open", value, found.n, more_minutes=_minutes(step, found.n, needed))
+
+
+def _judge_mean(step: StepResult, objective: dict[str, Any], index: int, value: float, n: int) -> Finding:
+    assert step.blocks is not None  # noqa: S101 - the caller has looked
+    column = blocks.FIRST_OBJECTIVE + 2 * index
+    sums = resampled_sums(step.blocks[:, column : column + 2], np.random.default_rng(index))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        interval = interval_of(sums[:, 1] / sums[:, 0])
+    limit = float(objective["limit_ms"])
+    judgement: Judgement = "met" if value <= limit else "missed"
+    sure = interval is not None and (interval.high <= limit or interval.low > limit)
+    return Finding(objective, judgement, value, n, sure=sure)
+
+
+def _minutes(step: StepResult, have: int, needed: int | None) -> float | None:
+    if needed is None or step.window is None or have <= 0:
+        return None
+    return max(0, needed - have) * step.window.seconds / have / 60
+
+
+def verdict(findings: list[Finding], error_rate: float | None, error_limit: float) -> Judgement:
+    """All objectives and the error rate together: missed beats unmeasured beats open beats met."""
+    if error_rate is None or error_rate > error_limit:
+        return "missed"
+    judgements = {finding.judgement for finding in findings}
+    for worst in ("missed", "unmeasured", "open"):
+        if worst in judgements:
+            return worst  # type: ignore[return-value] # the three are members of Judgement
+    return "met"
+
+
+def goodput(
+    started: pd.DataFrame, window: Window, objectives: list[dict[str, Any]]
+) -> tuple[float | None, float | None]:
+    """Goodput: requests that met every latency limit, per second and as a share of all requests.
+
+    Formula: ok requests started in the window with every metric ≤ its limit / seconds; share: / all that started.
+    Unit: requests per second; share 0 to 1. Absent without latency objectives.
+    Source: as vLLM and AIPerf: failed and cut-off requests count as bad, never out of the denominator.
+    """
+    if not objectives or window.seconds <= 0:
+        return None, None
+    good = (started["outcome"] == "ok").to_numpy()
+    for objective in objectives:
+        good = good & (per_row(started, str(objective["metric"])) <= float(objective["limit_ms"]))
+    count = int(good.sum())
+    return count / window.seconds, (count / len(started) if len(started) else None)

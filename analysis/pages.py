@@ -1,0 +1,118 @@
+"""Write the pages: Markdown and HTML from templates, the pictures, the summaries."""
+
+import base64
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from analysis import seedpage, words
+from analysis.answer import Choice
+from analysis.objectives import objective_label
+from analysis.plots.drawing import Drawing
+from analysis.results import RunResult
+from analysis.summary import summary_frame
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_pages(
+    out: Path,
+    result: RunResult,
+    choices: list[Choice],
+    answer: str,
+    data: dict[str, Any],
+    drawings: dict[str, Drawing],
+) -> list[Path]:
+    """Write every file of the report into ``out``.
+
+    Returns:
+        the paths written, report.md first.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    view = view_of(result, choices, answer, drawings)
+    files = {
+        "report.md": _environment(html=False).get_template("report.md.jinja").render(view),
+        "report.html": _environment(html=True).get_template("report.html.jinja").render(view),
+        "summary.json": json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        "summary.csv": summary_frame(result).to_csv(index=False),
+    }
+    written = []
+    for drawing in drawings.values():
+        path = out / f"{drawing.name}.png"
+        path.write_bytes(drawing.png)
+        written.append(path)
+    for name, text in files.items():
+        (out / name).write_text(text, encoding="utf-8")
+    return [out / name for name in files] + written
+
+
+def view_of(result: RunResult, choices: list[Choice], answer: str, drawings: dict[str, Drawing]) -> dict[str, Any]:
+    """Everything the templates show."""
+    return {
+        "run": result,
+        "choices": choices,
+        "answer": answer,
+        "drawings": drawings,
+        "marks": marks(result),
+        "objectives": [objective_label(o) for o in result.objectives],
+        "best_information": {
+            c.payload: seedpage.information(c.best.experiment, c.best.step) for c in choices if c.best is not None
+        },
+        "sentences": [seedpage.summary_sentence(result, c) for c in choices],
+        "recommendations": seedpage.recommendations(result, choices),
+        "cost_rows": seedpage.cost_rows(result),
+        "total_cost": seedpage.total_cost(result),
+        "judged": {id(c.step): c for choice in choices for c in choice.candidates},
+    }
+
+
+def marks(result: RunResult) -> list[str]:
+    """What must stand on every page."""
+    first = ["Rehearsal: a simulated endpoint, no figure here is AWS's."] if result.rehearsal else []
+    return first + [notice for notice in result.notices if notice not in first]
+
+
+def _inlined(drawing: Drawing) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(drawing.svg.encode()).decode()
+
+
+def _code_spans(text: str) -> Markup:
+    """Backticks of the seed's wording become <code> in HTML."""
+    parts = str(Markup.escape(text)).split("`")
+    return Markup("".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts)))  # noqa: S704 - escaped above
+
+
+def _cell(value: object) -> str:
+    """Text inside a Markdown table."""
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+@cache
+def _environment(*, html: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=html,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "ms": words.milliseconds,
+        "usd": words.dollars,
+        "percent": words.percent,
+        "seconds": words.seconds,
+        "utc": words.utc,
+        "joined": words.joined,
+        "cell": _cell,
+        "code": _code_spans,
+        "inlined": _inlined,
+    }
+    return environment

@@ -1,0 +1,193 @@
+"""The seed's four pictures, by its file names, with pooled requests in place of bursts."""
+
+import math
+
+import numpy as np
+
+from analysis.answer import Candidate, Choice
+from analysis.measure import steps_with_rows
+from analysis.metrics import numbers
+from analysis.plots.drawing import (
+    ALERT,
+    INK,
+    MUTED,
+    Drawing,
+    Palette,
+    canvas,
+    concurrency_axis,
+    decorate,
+    finish,
+    label_of,
+    notice_of,
+    panels,
+)
+from analysis.results import ExperimentResult, RunResult
+from analysis.words import number
+
+POINTS = 1500
+"""Points of a scatter plot; more are thinned evenly, and the caption says so."""
+PER_REQUESTS = 10_000
+
+
+def business_summary(result: RunResult, choices: list[Choice], palette: Palette) -> Drawing | None:
+    """Price performance: dollars per 10,000 requests of each experiment's best step."""
+    best = [pick for e in result.experiments if (pick := _pick(e, choices)) is not None]
+    if not best:
+        return None
+    priced = all(c.step.usd_per_request is not None for c in best)
+    values = [
+        (c.step.usd_per_request or 0) * PER_REQUESTS if priced else (c.step.per_minute or 0) for c in best
+    ]
+    with canvas(1.5 + 0.62 * len(best)) as (figure, axes):
+        places = np.arange(len(best))[::-1]
+        for place, value, candidate in zip(places, values, best, strict=True):
+            passes = candidate.passes
+            axes.barh(
+                place,
+                value,
+                height=0.55,
+                color=palette.hue(candidate.experiment) if passes else "none",
+                edgecolor=palette.hue(candidate.experiment),
+                hatch=None if passes else "////",
+            )
+            step = candidate.step
+            e2e = step.latency.get("e2e")
+            label = f"{'$' if priced else ''}{number(value)} · {number(step.per_minute)} requests/min"
+            label += f" · {number(e2e.mean / 1000)} s each" if e2e else ""
+            label += "" if passes else " · outside the SLO"
+            axes.annotate(label, (0, place), (2, 17), textcoords="offset points", va="center", fontsize=8.5)
+        names = [f"{c.experiment.instance}\n{c.experiment.payload}\nconcurrency {c.step.concurrency}" for c in best]
+        axes.set_yticks(places, names, fontsize=8.5)
+        axes.set_ylim(-0.5, len(best) - 0.25)
+        assumed = " (assumed price)" if result.assumed_price else ""
+        axes.set_xlabel(f"US dollars per 10,000 requests{assumed}" if priced else "requests per minute (no price known)")
+        axes.grid(visible=True, axis="x")
+        axes.set_axisbelow(True)
+        axes.tick_params(axis="y", length=0)
+        return finish(
+            figure,
+            "business_summary",
+            "Price performance",
+            "Bar chart: " + "; ".join(f"{c.experiment.instance} {number(v)}" for c, v in zip(best, values, strict=True)),
+            "Each experiment's best step at full load; hatched bars do not meet the SLO. Shorter is cheaper."
+            if priced
+            else "Each experiment's best step. No price is known, so throughput is shown.",
+            notice_of(result),
+        )
+
+
+def _pick(experiment: ExperimentResult, choices: list[Choice]) -> Candidate | None:
+    own = [c for choice in choices for c in choice.candidates if c.experiment is experiment and c.step.usable]
+    passing = [c for c in own if c.passes]
+    return min(passing or own, key=lambda c: c.order, default=None)
+
+
+def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
+    """Share of failed requests over concurrency."""
+    points = [
+        (e, s.concurrency, 100 * s.error_rate)
+        for e in result.experiments
+        for s in e.steps
+        if s.error_rate is not None and s.concurrency is not None
+    ]
+    if not points:
+        return None
+    with canvas(3.2) as (figure, axes):
+        for experiment in result.experiments:
+            own = sorted((c, r) for e, c, r in points if e is experiment)
+            if own:
+                axes.plot(
+                    *zip(*own, strict=True),
+                    marker=palette.marker(experiment),
+                    color=palette.hue(experiment),
+                    label=label_of(experiment, result),
+                )
+        limit = 100 * result.error_rate_limit
+        axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=f"SLO: at most {number(limit)} %")
+        top = max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0)
+        axes.set_ylim(-0.03 * top, top)
+        concurrency_axis(axes, sorted({c for _, c, _ in points}))
+        decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
+        axes.legend(loc="upper left")
+        worst = max(points, key=lambda p: p[2])
+        return finish(
+            figure,
+            "error_rates",
+            "Error rates",
+            f"Failed requests over concurrency; the highest rate is {number(worst[2])} % at concurrency {worst[1]}.",
+            "Of the requests that started in the measure window; failed ÷ (failed + answered).",
+            notice_of(result),
+        )
+
+
+def tokens_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
+    """E2E latency over prompt tokens, one panel per experiment."""
+    drawn = [(e, s, rows[rows["prompt_tokens"].notna()]) for e, s, rows in steps_with_rows(result)]
+    drawn = [(e, s, rows) for e, s, rows in drawn if len(rows)]
+    experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
+    if not experiments:
+        return None
+    thinned = False
+    with panels(len(experiments)) as (figure, grid):
+        for axes, experiment in zip(grid, experiments, strict=False):
+            for _, step, rows in (d for d in drawn if d[0] is experiment):
+                stride = math.ceil(len(rows) / POINTS)
+                thinned = thinned or stride > 1
+                axes.scatter(
+                    numbers(rows, "prompt_tokens")[::stride],
+                    numbers(rows, "e2e_ms")[::stride] / 1000,
+                    s=12,
+                    alpha=0.65,
+                    linewidths=0,
+                    color=palette.shade(step.concurrency),
+                    label=f"concurrency {step.concurrency}",
+                )
+            axes.set_ylim(bottom=0)
+            decorate(axes, "prompt tokens", "E2E latency (s)")
+            if len(experiments) > 1:
+                axes.set_title(label_of(experiment, result), fontsize=9)
+            axes.legend(loc="best", markerscale=1.6, handletextpad=0.2, fontsize=8)
+        return finish(
+            figure,
+            "tokens_vs_latency",
+            "Tokens against latency",
+            "Scatter plot of end-to-end latency over prompt tokens, coloured by concurrency.",
+            "Every answered request of the measure windows"
+            + (f", thinned evenly to at most {POINTS:,} per step." if thinned else "."),
+            notice_of(result),
+        )
+
+
+def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
+    """Box plots of E2E latency by concurrency, one panel per experiment."""
+    drawn = [(e, s, numbers(rows, "e2e_ms") / 1000) for e, s, rows in steps_with_rows(result) if len(rows)]
+    experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
+    if not experiments:
+        return None
+    with panels(len(experiments)) as (figure, grid):
+        for axes, experiment in zip(grid, experiments, strict=False):
+            own = [(s, values) for e, s, values in drawn if e is experiment]
+            boxes = []
+            for step, values in own:
+                q = np.percentile(values, [5, 25, 50, 75, 95])
+                keys = ("whislo", "q1", "med", "q3", "whishi")
+                boxes.append(dict(zip(keys, q, strict=True)) | {"label": str(step.concurrency), "fliers": []})
+            parts = axes.bxp(boxes, patch_artist=True, showfliers=False, widths=0.5)
+            for box, (step, _) in zip(parts["boxes"], own, strict=True):
+                box.set(facecolor=palette.shade(step.concurrency), alpha=0.45 if step.usable else 0.12, edgecolor=MUTED)
+            for line in [*parts["whiskers"], *parts["caps"]]:
+                line.set(color=MUTED)
+            for line in parts["medians"]:
+                line.set(color=INK, linewidth=1.8)
+            axes.set_ylim(bottom=0)
+            decorate(axes, "concurrency (requests in flight)", "E2E latency (s)")
+            if len(experiments) > 1:
+                axes.set_title(label_of(experiment, result), fontsize=9)
+        return finish(
+            figure,
+            "concurrency_vs_inference_latency",
+            "Concurrency against latency",
+            "Box plots of end-to-end latency by concurrency.",
+            "Line: median; box: middle half; whiskers: p5 to p95 of all answered requests of the window. Pale: void step.",
+            notice_of(result),
+        )

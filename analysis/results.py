@@ -1,0 +1,211 @@
+"""What the analysis knows about a run: plain data between the metrics and the pages. None is "not measured"."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.cost import RunCost
+from analysis.metrics import Window
+from analysis.sampling import PERCENTILES, Floats, Interval, percentile, percentile_interval, samples_needed
+from runfolder.manifest import PriceQuote
+
+Level = Literal["pass", "warn", "void"]
+LATENCIES = ("ttft", "ttfo", "tpot", "e2e")
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A latency metric of one step, in milliseconds; ``percentiles`` holds also those that are not shown."""
+
+    n: int
+    mean: float
+    std: float
+    low: float
+    high: float
+    percentiles: dict[int, float]
+    intervals: dict[int, Interval]
+    bucketed: bool = False
+    """From Locust's rounded buckets (up to 4.8 % off) instead of raw rows."""
+
+    @classmethod
+    def of(cls, values: Floats, rng: np.random.Generator) -> "Distribution | None":
+        """Describe raw values; None when there are none."""
+        if not len(values):
+            return None
+        ordered = np.sort(values)
+        intervals = {p: percentile_interval(ordered, p, rng) for p in PERCENTILES}
+        return cls(
+            n=len(ordered),
+            mean=float(ordered.mean()),
+            std=float(ordered.std()),
+            low=float(ordered[0]),
+            high=float(ordered[-1]),
+            percentiles={p: percentile(ordered, p) or 0.0 for p in PERCENTILES},
+            intervals={p: i for p, i in intervals.items() if i is not None},
+        )
+
+    def shown(self, p: int) -> float | None:
+        """The percentile when there are samples enough for it (n ≥ 5/(1 − p)), else None."""
+        return self.percentiles.get(p) if self.n >= samples_needed(p) else None
+
+    def statistic(self, name: str) -> float | None:
+        """``mean`` or ``p95`` and the like, shown or not."""
+        return self.mean if name == "mean" else self.percentiles.get(int(name.removeprefix("p")))
+
+    def hidden(self, name: str) -> bool:
+        """Whether the statistic rests on too few samples to be shown."""
+        return name != "mean" and self.n < samples_needed(int(name.removeprefix("p")))
+
+
+@dataclass
+class Verdict:
+    """Whether a step can be trusted, and why not. A void step cannot enter a recommendation."""
+
+    level: Level = "pass"
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, level: Level, reason: str) -> None:
+        """Note a reason; the level only ever gets worse."""
+        self.reasons.append(reason)
+        if ("pass", "warn", "void").index(level) > ("pass", "warn", "void").index(self.level):
+            self.level = level
+
+
+@dataclass
+class Health:
+    """How the load generator fared during a step; all absent when it did not report."""
+
+    cpu_max: float | None = None
+    lag_p99_ms: float | None = None
+    clock_lag_p50_ms: float | None = None
+    clock_lag_p99_ms: float | None = None
+    memory_mb: float | None = None
+    workers: int | None = None
+
+
+@dataclass
+class StepResult:
+    """One step, measured. Counts with ``window_`` are of requests that started in the measure window."""
+
+    id: str
+    experiment: str
+    ordinal: int
+    concurrency: int | None
+    state: str
+    reasons: str | None = None
+    window: Window | None = None
+    window_ok: int = 0
+    window_failed: int = 0
+    window_censored: int = 0
+    step_ok: int = 0
+    step_failed: int = 0
+    step_censored: int = 0
+    announced: dict[str, float] = field(default_factory=dict)
+    """What steps.csv says: started, ok, failed, censored, locust_requests, locust_failures."""
+    latency: dict[str, Distribution] = field(default_factory=dict)
+    user_speed_p50: float | None = None
+    gap_p50_ms: float | None = None
+    gap_p99_ms: float | None = None
+    completions: int | None = None
+    per_minute: float | None = None
+    per_minute_interval: Interval | None = None
+    completion_tokens_per_s: float | None = None
+    prompt_tokens_per_s: float | None = None
+    prompt_tokens_mean: float | None = None
+    completion_tokens_mean: float | None = None
+    tokens: dict[str, Distribution] = field(default_factory=dict)
+    error_rate: float | None = None
+    error_classes: dict[str, int] = field(default_factory=dict)
+    goodput_per_s: float | None = None
+    goodput_share: float | None = None
+    in_flight: float | None = None
+    little: float | None = None
+    finish_reasons: dict[str, int] = field(default_factory=dict)
+    token_sources: dict[str, int] = field(default_factory=dict)
+    clocks: dict[str, int] = field(default_factory=dict)
+    more_chunks_than_tokens: int = 0
+    usd_per_request: float | None = None
+    usd_per_request_interval: Interval | None = None
+    usd_per_million_output: float | None = None
+    usd_per_million_total: float | None = None
+    health: Health = field(default_factory=Health)
+    verdict: Verdict = field(default_factory=Verdict)
+    blocks: Floats | None = None
+    """Sums per block of time, see `analysis.blocks`."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the step may enter a recommendation on grounds of trust."""
+        return self.verdict.level != "void"
+
+    def shown(self, metric: str, statistic: str) -> float | None:
+        """A latency statistic in milliseconds, absent when not measured or on too few samples."""
+        found = self.latency.get(metric)
+        if found is None or found.hidden(statistic):
+            return None
+        return found.statistic(statistic)
+
+
+@dataclass
+class ExperimentResult:
+    """One instance type × payload with its steps, in the order in which they ran."""
+
+    name: str
+    model: str
+    instance_type: str
+    instance: str
+    """What to call the instance on a page."""
+    instance_count: int
+    payload: str
+    payload_file: str
+    price: PriceQuote
+    steps: list[StepResult]
+    cost: RunCost
+    state: str
+    error: str | None = None
+    endpoint: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """Dollars per hour of one instance."""
+        return self.price.usd_per_hour
+
+
+@dataclass
+class RunResult:
+    """The whole run: what the pages show. ``rows`` and the other frames are for the plots."""
+
+    run_id: str
+    plan: dict[str, Any]
+    notices: list[str]
+    rehearsal: bool
+    state: str
+    started_at: float | None
+    ended_at: float | None
+    experiments: list[ExperimentResult]
+    problems: list[str]
+    objectives: list[dict[str, Any]]
+    error_rate_limit: float
+    rows: pd.DataFrame
+    workers: pd.DataFrame
+    cloudwatch: pd.DataFrame
+    plan_file: str | None = None
+    error: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] | None = None
+    seed: int | None = None
+    source: Literal["records", "locust", "fmbench"] = "records"
+    fmbench: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> list[StepResult]:
+        """All steps of all experiments."""
+        return [step for experiment in self.experiments for step in experiment.steps]
+
+    @property
+    def assumed_price(self) -> bool:
+        """Whether any price is an assumption."""
+        return any(e.price.assumption and e.usd_per_hour is not None for e in self.experiments)

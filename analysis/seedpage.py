@@ -1,0 +1,140 @@
+"""The page that this report descends from: its table, its sentences, its cost table, with true figures."""
+
+from dataclasses import dataclass
+
+from analysis.answer import Candidate, Choice
+from analysis.objectives import limit_text
+from analysis.results import ExperimentResult, RunResult, StepResult
+from analysis.words import ABSENT, dollars, number
+
+INFORMATION = (
+    "experiment_name",
+    "payload_file",
+    "instance_type",
+    "concurrency",
+    "error_rate",
+    "prompt_token_count_mean",
+    "prompt_token_throughput",
+    "completion_token_count_mean",
+    "completion_token_throughput",
+    "latency_mean",
+    "transactions_per_minute",
+    "price_per_hour",
+    "price_per_txn",
+)
+
+
+def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[str, str]]:
+    """The Information/Value rows of one step. Latency in seconds, throughput in tokens per second, prices in dollars."""
+    e2e = step.latency.get("e2e")
+    assumed = " (assumed price)" if experiment.price.assumption else ""
+    values = (
+        experiment.name,
+        experiment.payload_file,
+        experiment.instance,
+        str(step.concurrency if step.concurrency is not None else ABSENT),
+        ABSENT if step.error_rate is None else f"{step.error_rate:.4g}",
+        number(step.prompt_tokens_mean, 4),
+        number(step.prompt_tokens_per_s, 4),
+        number(step.completion_tokens_mean, 3),
+        number(step.completion_tokens_per_s, 4),
+        ABSENT if e2e is None else number(e2e.mean / 1000),
+        number(step.per_minute),
+        ABSENT if experiment.usd_per_hour is None else f"{experiment.usd_per_hour:g}{assumed}",
+        ABSENT if step.usd_per_request is None else f"{step.usd_per_request:.6f}{assumed}",
+    )
+    return list(zip(INFORMATION, values, strict=True))
+
+
+def summary_sentence(result: RunResult, choice: Choice) -> str:
+    """"We did performance benchmarking for …", for one payload."""
+    model = result.experiments[0].model if result.experiments else "the model"
+    instances = list(dict.fromkeys(e.instance for e in result.experiments if e.payload == choice.payload))
+    where = " and ".join(f'"`{name}`"' for name in instances)
+    noun = "instance" if len(instances) == 1 else "instances"
+    payloads = {e.payload for e in result.experiments}
+    sets = "multiple datasets" if len(payloads) > 1 else "one dataset"
+    start = f"We did performance benchmarking for the `{model}` model on {where} {noun} on {sets} and based on the test results "
+    if choice.best is None:
+        return f"{start}no instance type can be recommended for dataset `{choice.payload}`."
+    what = "best price performance" if choice.priced else "highest throughput (no price is known)"
+    return (
+        f"{start}the {what} for dataset `{choice.payload}` is provided by the "
+        f"`{choice.best.experiment.instance}` instance type."
+    )
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One row of the "Per instance results" table."""
+
+    dataset: str
+    instance: str
+    text: str
+
+
+def recommendations(result: RunResult, choices: list[Choice]) -> list[Recommendation]:
+    """One sentence per payload and instance, in the seed's wording."""
+    rows = []
+    for experiment in result.experiments:
+        choice = next((c for c in choices if c.payload == experiment.payload), None)
+        own = [c for c in (choice.candidates if choice else []) if c.experiment is experiment]
+        passing = [c for c in own if c.passes]
+        best = min(passing, key=lambda c: c.order, default=None)
+        text = _sentence(result, experiment, best) if best else _no_combination(result, experiment)
+        rows.append(Recommendation(experiment.payload_file, experiment.instance, text))
+    return rows
+
+
+def _budget(result: RunResult) -> str:
+    limits = [
+        f"{o['metric'].upper()} {o['statistic']} of `{limit_text(o['limit_ms']).replace(' s', ' seconds')}`"
+        for o in result.objectives
+    ]
+    return "a latency budget of " + " and ".join(limits)
+
+
+def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) -> str:
+    step = best.step
+    e2e = step.latency.get("e2e")
+    within = f"staying within {_budget(result)}" if result.objectives else "price performance (no latency budget was set)"
+    achieved = f"A concurrency level of {step.concurrency} achieves "
+    if e2e is not None:
+        achieved += f"an `average latency of {number(e2e.mean / 1000)} seconds`, "
+    sizes = ""
+    if step.prompt_tokens_mean is not None and step.completion_tokens_mean is not None:
+        sizes = (
+            f"for an `average prompt size of {step.prompt_tokens_mean:.0f} tokens` and "
+            f"`completion size of {step.completion_tokens_mean:.0f} tokens` "
+        )
+    return (
+        f"The best option for {within} on a `{experiment.instance}` for the `{experiment.payload_file}` dataset is a "
+        f"`concurrency level of {step.concurrency}`. {achieved}{sizes}with `{number(step.per_minute)} transactions/minute`."
+    )
+
+
+def _no_combination(result: RunResult, experiment: ExperimentResult) -> str:
+    budget = f" within {_budget(result)}" if result.objectives else " that can be trusted"
+    return (
+        f"This experiment did not find any combination of concurrency level and other configuration settings{budget} "
+        f"on a `{experiment.instance}` for the `{experiment.payload_file}` dataset."
+    )
+
+
+def cost_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
+    """experiment_name, instance_type, duration_in_seconds, cost, per experiment."""
+    return [
+        (
+            e.name,
+            e.instance,
+            ABSENT if e.cost.total_s is None else f"{e.cost.total_s:.2f}",
+            dollars(e.cost.usd) + (" (assumed price)" if e.price.assumption and e.cost.usd is not None else ""),
+        )
+        for e in result.experiments
+    ]
+
+
+def total_cost(result: RunResult) -> float | None:
+    """Sum over the experiments that have a price; None when none has."""
+    known = [e.cost.usd for e in result.experiments if e.cost.usd is not None]
+    return sum(known) if known else None

@@ -1,0 +1,205 @@
+"""The trust gate: every step passes, warns or is void, with reasons in words. Pure functions of a `StepResult`.
+
+A void step is shown, greyed, and cannot enter a recommendation.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from analysis import blocks
+from analysis.results import RunResult, StepResult
+from analysis.sampling import samples_needed
+from analysis.words import milliseconds, number, percent, plural
+
+CPU_BUSY, CPU_FULL = 85.0, 97.0
+"""Per cent of one core, since a worker is one process on one core: queueing in the client starts well before 100."""
+LITTLE_WARN, LITTLE_VOID = 0.05, 0.25
+DRIFT = 0.10
+"""A drift below a tenth is not worth a word even when it is certain."""
+LAG_SHARE = 0.05
+"""Reading lag that matters: a twentieth of the median TTFT."""
+CENSORED_VOID = 0.05
+
+
+def judge_run(result: RunResult) -> None:
+    """Give every step its verdict."""
+    for step in result.steps:
+        judge_step(step)
+
+
+def judge_step(step: StepResult) -> None:
+    """Run every check on one step; a step without a window or without an ok request is void at once."""
+    if step.state == "interrupted":
+        step.verdict.add("void", f"the step was interrupted{_because(step)}")
+    if step.state in ("planned", "running"):
+        step.verdict.add("void", "the step was not finished")
+    elif step.window is None and step.state != "interrupted":
+        step.verdict.add("void", "the measure window is not on record")
+    if step.window is None:
+        return
+    if step.window_ok == 0:
+        failed = f": all {plural(step.window_failed, 'request')} failed" if step.window_failed else ""
+        step.verdict.add("void", f"no request that started in the window was answered{failed}")
+        return
+    for check in CHECKS:
+        check(step)
+
+
+def check_state(step: StepResult) -> None:
+    """What the load generator itself said of the step."""
+    if step.state == "degraded":
+        step.verdict.add("warn", f"the load generator calls the step degraded{_because(step)}")
+
+
+def check_samples(step: StepResult) -> None:
+    """Too few samples for a median, or for a p95."""
+    if step.window_ok < samples_needed(50):
+        step.verdict.add("void", f"{step.window_ok} samples carry not even a median (10 are needed)")
+    elif step.window_ok < samples_needed(95):
+        step.verdict.add("warn", f"{step.window_ok} samples carry no p95 worth printing (100 are needed)")
+
+
+def check_lost(step: StepResult) -> None:
+    """Requests that the load generator started but no row tells of, or that were cut off."""
+    rows = step.step_ok + step.step_failed + step.step_censored
+    started = step.announced.get("started")
+    if started is not None and started != rows:
+        level = "void" if abs(started - rows) > 0.01 * started else "warn"
+        step.verdict.add(level, f"{number(started)} requests were started, {number(rows)} rows tell of them")
+    if step.window_censored:
+        total = step.window_ok + step.window_failed + step.window_censored
+        share = step.window_censored / total
+        level = "void" if share > CENSORED_VOID else "warn"
+        step.verdict.add(level, f"{plural(step.window_censored, 'request')} ({percent(share)}) were cut off")
+
+
+def check_locust(step: StepResult) -> None:
+    """Our count against Locust's own."""
+    counted = step.announced.get("locust_requests")
+    rows = step.step_ok + step.step_failed + step.step_censored
+    if counted is not None and counted != rows:
+        step.verdict.add("warn", f"Locust counted {number(counted)} requests, the rows {number(rows)}")
+
+
+def check_errors(step: StepResult) -> None:
+    """Failed requests are told; whether they are too many is the SLO's business."""
+    if step.window_failed:
+        top, count = next(iter(step.error_classes.items()))
+        step.verdict.add(
+            "warn",
+            f"{plural(step.window_failed, 'request')} failed ({percent(step.error_rate)}), most of them {top} ({count})",
+        )
+
+
+def check_stationary(step: StepResult) -> None:
+    """Does the second half tell another story than the first, or the first quarter than the rest?"""
+    if step.blocks is None or len(step.blocks) < 8:
+        return
+    rate = step.blocks[:, blocks.COMPLETIONS]
+    half = len(rate) // 2
+    counts = step.blocks[:, blocks.LATENCY_COUNT]
+    known = counts > 0
+    latency = step.blocks[known, blocks.LATENCY_SUM] / counts[known]
+    if (change := _change(rate[:half], rate[half:])) is not None:
+        step.verdict.add("warn", f"not stationary: throughput changed by {_signed(change)} between the halves")
+    middle, quarter = len(latency) // 2, max(2, len(latency) // 4)
+    if (change := _change(latency[:quarter], latency[quarter:])) is not None:
+        step.verdict.add(
+            "warn", f"warm-up still drifting: E2E changed by {_signed(change)} after the first quarter"
+        )
+    elif (change := _change(latency[:middle], latency[middle:])) is not None:
+        step.verdict.add("warn", f"not stationary: E2E changed by {_signed(change)} between the halves")
+
+
+def check_client(step: StepResult) -> None:
+    """Was the load generator itself the bottleneck?"""
+    health = step.health
+    ttft = step.latency.get("ttft") or step.latency.get("e2e")
+    kernel = step.clocks.get("kernel", 0) / max(1, sum(step.clocks.values()))
+    if health.cpu_max is not None and health.cpu_max >= CPU_BUSY:
+        void = health.cpu_max >= CPU_FULL and kernel < 0.99
+        step.verdict.add(
+            "void" if void else "warn",
+            f"a worker's core was {number(health.cpu_max)} % busy: the client may have been the bottleneck",
+        )
+    lag = health.lag_p99_ms
+    if lag is not None and ttft is not None and lag > LAG_SHARE * ttft.percentiles[50]:
+        if kernel >= 0.99:
+            late = "arrivals carry kernel time stamps, so latency stands, but requests were sent late"
+        else:
+            late = "the clock was read in the client, so this lag is inside the latency"
+        step.verdict.add("warn", f"the client's event loop lagged {milliseconds(lag)} at p99: {late}")
+
+
+def check_little(step: StepResult) -> None:
+    """Little's law: throughput × latency = users."""
+    if step.little is None or not step.concurrency or step.completions is None:
+        return
+    edge = step.concurrency / max(1, step.completions)
+    over = step.little - edge
+    if over > LITTLE_WARN:
+        mean = step.latency["e2e"].mean / 1000
+        users = "client" if step.concurrency == 1 else "clients"
+        step.verdict.add(
+            "void",
+            f"impossible by Little's law: {step.concurrency} {users} at {number(mean)} s cannot do "
+            f"{number(step.per_minute)} requests a minute",
+        )
+    if step.in_flight is None:
+        return
+    short = 1 - step.in_flight / step.concurrency
+    if short > LITTLE_WARN:
+        level = "void" if short > LITTLE_VOID else "warn"
+        step.verdict.add(
+            level,
+            f"{number(step.in_flight)} requests were in flight on average, not {step.concurrency}: "
+            "the load did not reach its target",
+        )
+
+
+def check_tokens(step: StepResult) -> None:
+    """Where the token counts come from, and whether they can be."""
+    total = sum(step.token_sources.values())
+    guessed = step.token_sources.get("estimate", 0)
+    unknown = step.token_sources.get("unknown", 0)
+    if guessed:
+        step.verdict.add("warn", f"{percent(guessed / total)} of the token counts are estimates")
+    if unknown:
+        step.verdict.add("warn", f"{percent(unknown / total)} of the answers have no token count")
+    if step.more_chunks_than_tokens:
+        step.verdict.add(
+            "warn",
+            f"token counts disagree: {plural(step.more_chunks_than_tokens, 'answer')} had more chunks than tokens",
+        )
+
+
+CHECKS: tuple[Callable[[StepResult], None], ...] = (
+    check_state,
+    check_samples,
+    check_lost,
+    check_locust,
+    check_errors,
+    check_stationary,
+    check_client,
+    check_little,
+    check_tokens,
+)
+
+
+def _change(before: np.ndarray, after: np.ndarray) -> float | None:
+    """Relative change of the mean, when it is both certain (three standard errors) and above a tenth."""
+    if len(before) < 2 or len(after) < 2 or before.mean() <= 0:
+        return None
+    spread = np.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after))
+    difference = float(after.mean() - before.mean())
+    change = difference / float(before.mean())
+    return change if abs(difference) > 3 * spread and abs(change) > DRIFT else None
+
+
+def _signed(share: float) -> str:
+    return f"{'+' if share > 0 else '−'}{percent(abs(share))}"
+
+
+def _because(step: StepResult) -> str:
+    return f": {step.reasons}" if step.reasons else ""

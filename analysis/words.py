@@ -1,0 +1,80 @@
+"""Numbers as people read them: three significant digits, units beside them, an en dash for what was not measured."""
+
+import math
+from datetime import UTC, datetime
+
+ABSENT = "–"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Plain decimal with ``digits`` significant digits and thousands separators: ``25.5``, ``1,620``, ``0.0342``."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{min(places, 10)}f}"
+    return text
+
+
+def milliseconds(value: float | None) -> str:
+    """``43.2 ms`` below a second, ``2.35 s`` above."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    return f"{number(value / 1000)} s" if abs(value) >= 1000 else f"{number(value)} ms"
+
+
+def seconds(value: float | None) -> str:
+    """``42.8 s``, ``7 min 05 s``, ``1 h 25 min``."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    if value < 90:
+        return f"{number(value)} s"
+    whole = round(value)
+    if whole < 5400:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(value / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def dollars(value: float | None, digits: int = 3) -> str:
+    """``$0.000921``, ``$1.41``, ``$1,030``; never scientific notation."""
+    if value is None:
+        return ABSENT
+    if not math.isfinite(value):
+        return ABSENT
+    if 1 <= abs(value) < 1000:
+        return f"${value:,.2f}"
+    return f"${number(value, digits)}"
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """``0 %``, ``1.3 %``, ``42 %``."""
+    if share is None or not math.isfinite(share):
+        return ABSENT
+    return f"{number(100 * share, 3 if abs(share) >= 1 else digits)} %"
+
+
+def utc(epoch: float | None) -> str:
+    """``2024-03-22 23:01:16`` in UTC."""
+    return ABSENT if epoch is None else datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def minutes(value: float | None) -> str:
+    """How much longer: ``1 more minute``, ``12 more minutes``, ``3 more hours``."""
+    if value is None:
+        return "an unknown number of minutes more"
+    whole = max(1, math.ceil(value))
+    if whole >= 120:
+        return f"{math.ceil(whole / 60)} more hours"
+    return f"{whole} more minute{'' if whole == 1 else 's'}"
+
+
+def joined(items: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 request``, ``1,200 requests``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,252 @@
+"""Make run folders with known truth: a closed loop of users on a server whose latency is a formula.
+
+Seeded and vectorised, so that tests can know every figure and benchmarks can have millions of rows.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from runfolder import layout
+from runfolder.appending import replace_rows
+from runfolder.manifest import ExperimentEntry, Manifest, PriceQuote
+from runfolder.records import (
+    GAP_COLUMNS,
+    GAP_GROWTH,
+    REQUEST_COLUMNS,
+    STEP_COLUMNS,
+    WORKER_COLUMNS,
+    GapBucket,
+    StepRow,
+    WorkerReport,
+)
+
+EPOCH = 1_760_000_000.0
+
+
+@dataclass
+class Server:
+    """Latency of an instance: TTFT = base + per prompt token, TPOT = base + per concurrent request; noise relative."""
+
+    ttft_ms: float = 80.0
+    prefill_ms_per_token: float = 0.15
+    queue_ms_per_user: float = 12.0
+    tpot_ms: float = 25.0
+    tpot_ms_per_user: float = 1.5
+    noise: float = 0.08
+    failing: float = 0.0
+    completion_tokens: tuple[int, int] = (24, 96)
+    prompt_tokens: tuple[int, int] = (150, 420)
+
+
+@dataclass
+class Deployed:
+    """One experiment of the run to be made."""
+
+    instance_type: str = "ml.g5.xlarge"
+    payload: str = "en_1-500"
+    usd_per_hour: float | None = 1.4084
+    server: Server = field(default_factory=Server)
+    concurrency: tuple[int, ...] = (1, 2, 4, 8)
+    warm_up_s: float = 20.0
+    measure_s: float = 240.0
+    assumption: bool = False
+    instance_label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As ``configs.experiment.experiment_name``."""
+        return f"{self.instance_type}/{self.payload}"
+
+
+def write_run(
+    folder: Path,
+    deployed: tuple[Deployed, ...] = (Deployed(),),
+    *,
+    seed: int = 7,
+    slo: dict[str, Any] | None = None,
+    rehearsal: bool = False,
+    notices: tuple[str, ...] = (),
+    state: str = "complete",
+) -> Manifest:
+    """Write a whole run folder and return its manifest.
+
+    Args:
+        folder: made when it does not exist.
+        deployed: the experiments, one after the other.
+        seed: of all chance.
+        slo: as in a validated plan: ``objectives`` and ``error_rate``.
+        rehearsal: as in the manifest.
+        notices: as in the manifest.
+        state: of the run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    clock = EPOCH
+    entries, steps, frames, gaps, health = [], [], [], [], []
+    for index, one in enumerate(deployed):
+        created = clock
+        clock += 200.0
+        in_service = clock
+        own = []
+        for ordinal, level in enumerate(one.concurrency):
+            row, frame = _step(one, level, ordinal, clock, rng)
+            clock = (row.tail_ended_at or clock) + 1.0
+            own.append(row)
+            frames.append(frame)
+            gaps += _gaps(row.step, frame)
+            health += _health(row)
+        steps += own
+        entries.append(
+            ExperimentEntry(
+                name=one.name,
+                model="Llama2-7b",
+                instance_type=one.instance_type,
+                instance_label=one.instance_label,
+                payload=one.payload,
+                payload_file=f"payload_{one.payload}.jsonl",
+                steps=[row.step for row in own],
+                locust_prefix=layout.locust_prefix(index, len(deployed)),
+                price=PriceQuote(
+                    usd_per_hour=one.usd_per_hour,
+                    source="a test",
+                    as_of="2025-10-09",
+                    assumption=one.assumption,
+                ),
+                create_started_at=created,
+                in_service_at=in_service,
+                load_started_at=in_service,
+                load_ended_at=clock,
+                deleted_at=clock + 30,
+                state="complete",
+            )
+        )
+        clock += 60
+    requests = pd.concat(frames, ignore_index=True)
+    requests = requests.reindex(columns=list(REQUEST_COLUMNS))
+    requests.to_csv(folder / layout.REQUESTS, index=False, float_format="%.6f")
+    replace_rows(folder / layout.STEPS, STEP_COLUMNS, steps)
+    replace_rows(folder / layout.GAPS, GAP_COLUMNS, gaps)
+    replace_rows(folder / layout.WORKERS, WORKER_COLUMNS, health)
+    manifest = Manifest.model_validate(
+        {
+            "run_id": folder.name,
+            "plan": {
+                "name": "synthetic",
+                "slo": slo or {"objectives": [], "error_rate": 0.0},
+                "load": {"concurrency": list(deployed[0].concurrency), "measure": deployed[0].measure_s},
+            },
+            "plan_file": "configs/synthetic.yml",
+            "notices": list(notices),
+            "rehearsal": rehearsal,
+            "experiments": entries,
+            "started_at": EPOCH,
+            "ended_at": clock,
+            "state": state,
+            "versions": {"python": "3.11"},
+            "host": {"cpus": 2},
+            "seed": seed,
+        }
+    )
+    manifest.save(folder)
+    return manifest
+
+
+def _step(
+    one: Deployed, level: int, ordinal: int, clock: float, rng: np.random.Generator
+) -> tuple[StepRow, pd.DataFrame]:
+    step = f"{one.name}/c{level}"
+    ramped = clock + 2.0
+    measure = ramped + one.warm_up_s
+    ended = measure + one.measure_s
+    frame = _closed_loop(one.server, level, clock, ended, rng)
+    frame["step"] = step
+    outcome = frame["outcome"]
+    row = StepRow(
+        step=step,
+        experiment=one.name,
+        ordinal=ordinal,
+        concurrency=level,
+        state="complete",
+        announced_at=clock,
+        ramped_at=ramped,
+        measure_started_at=measure,
+        measure_ended_at=ended,
+        tail_ended_at=float((frame["started_at"] + frame["e2e_ms"] / 1000).max()),
+        workers=1,
+        started=len(frame),
+        ok=int((outcome == "ok").sum()),
+        failed=int((outcome == "failed").sum()),
+        censored=0,
+        locust_requests=len(frame),
+        locust_failures=int((outcome == "failed").sum()),
+    )
+    return row, frame
+
+
+def _closed_loop(server: Server, level: int, begin: float, end: float, rng: np.random.Generator) -> pd.DataFrame:
+    """Each user's requests follow each other without a pause until ``end``."""
+    typical = (
+        server.ttft_ms
+        + server.prefill_ms_per_token * np.mean(server.prompt_tokens)
+        + server.queue_ms_per_user * level
+        + np.mean(server.completion_tokens) * (server.tpot_ms + server.tpot_ms_per_user * level)
+    )
+    each = int((end - begin) * 1000 / typical * 1.5) + 20
+    shape = (level, each)
+    prompt = rng.integers(*server.prompt_tokens, size=shape, endpoint=True)
+    tokens = rng.integers(*server.completion_tokens, size=shape, endpoint=True)
+    ttft = server.ttft_ms + server.prefill_ms_per_token * prompt + server.queue_ms_per_user * level
+    ttft = ttft * rng.lognormal(0, server.noise, shape)
+    tpot = (server.tpot_ms + server.tpot_ms_per_user * level) * rng.lognormal(0, server.noise / 2, shape)
+    e2e = ttft + tpot * (tokens - 1)
+    start = begin + np.hstack([np.zeros((level, 1)), np.cumsum(e2e, axis=1)[:, :-1]]) / 1000
+    keep = start < end
+    failed = rng.random(shape)[keep] < server.failing
+    count = int(keep.sum())
+    frame = pd.DataFrame(
+        {
+            "request_id": [f"r{i}" for i in range(count)],
+            "worker": "w1",
+            "payload_id": rng.integers(0, 50, count).astype(str),
+            "started_at": start[keep],
+            "ttft_ms": np.where(failed, np.nan, ttft[keep]),
+            "ttfo_ms": np.where(failed, np.nan, ttft[keep]),
+            "e2e_ms": e2e[keep],
+            "tpot_ms": np.where(failed, np.nan, tpot[keep]),
+            "chunks": tokens[keep],
+            "first_chunk_tokens": 1,
+            "prompt_tokens": prompt[keep],
+            "prompt_tokens_source": "server",
+            "completion_tokens": tokens[keep],
+            "completion_tokens_source": "server",
+            "finish_reason": np.where(failed, "", np.where(tokens[keep] == server.completion_tokens[1], "length", "stop")),
+            "outcome": np.where(failed, "failed", "ok"),
+            "error_class": np.where(failed, "model_5xx", ""),
+            "http_status": np.where(failed, 424, 200),
+            "arrival_clock": "kernel",
+            "clock_lag_ms": rng.gamma(2, 0.2, count),
+        }
+    )
+    return frame.sort_values("started_at", ignore_index=True)
+
+
+def _gaps(step: str, frame: pd.DataFrame) -> list[GapBucket]:
+    gap = frame.loc[frame["outcome"] == "ok"]
+    bucket = np.floor(np.log(gap["tpot_ms"] / 0.01) / np.log(GAP_GROWTH)).astype(int)
+    counts = (gap["completion_tokens"] - 1).groupby(bucket).sum()
+    return [
+        GapBucket(step, 0.01 * GAP_GROWTH ** int(str(b)), 0.01 * GAP_GROWTH ** (int(str(b)) + 1), int(n))
+        for b, n in counts.items()
+    ]
+
+
+def _health(row: StepRow) -> list[WorkerReport]:
+    begin, end = row.announced_at or 0.0, row.measure_ended_at or 0.0
+    return [
+        WorkerReport("w1", "host", float(at), row.step, row.concurrency, row.concurrency, 8.0 + row.concurrency, 90.0, 0.2, 1.5, 0.05, 0.6)
+        for at in np.arange(begin, end, 3.0)
+    ]

@@ -1,0 +1,252 @@
+"""Read a run folder's tables into frames. What is damaged is left out and told, never guessed.
+
+The table engine is pyarrow's CSV reader behind plain pandas frames (measured in ``docs/performance.md``);
+the rooms above see frames only.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from runfolder import layout
+from runfolder.manifest import Manifest, load_manifest
+from runfolder.records import (
+    GAP_COLUMNS,
+    REQUEST_COLUMNS,
+    STEP_COLUMNS,
+    WORKER_COLUMNS,
+)
+
+_TEXT = frozenset(
+    {
+        "request_id",
+        "step",
+        "experiment",
+        "state",
+        "reasons",
+        "worker",
+        "host",
+        "payload_id",
+        "prompt_tokens_source",
+        "completion_tokens_source",
+        "finish_reason",
+        "outcome",
+        "error_class",
+        "error_detail",
+        "arrival_clock",
+        "metric",
+        "statistic",
+        "unit",
+    }
+)
+_UNREAD = frozenset({"request_id", "bytes_out", "bytes_in"})
+"""Columns of requests.csv that no figure uses: two million identifiers would be a third of the memory."""
+_DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "tpot_ms", "connect_ms")
+_COUNTS = ("prompt_tokens", "completion_tokens", "chunks", "first_chunk_tokens")
+_OUTCOMES = ("ok", "failed", "censored")
+CLOUDWATCH_COLUMNS = ("experiment", "metric", "statistic", "unit", "timestamp", "value")
+
+
+@dataclass
+class RunTables:
+    """A run folder in memory. ``problems`` are sentences on what was missing, damaged or left out."""
+
+    folder: Path
+    manifest: Manifest
+    steps: pd.DataFrame
+    requests: pd.DataFrame
+    gaps: pd.DataFrame
+    workers: pd.DataFrame
+    cloudwatch: pd.DataFrame
+    problems: list[str] = field(default_factory=list)
+
+
+def read_run(folder: Path) -> RunTables:
+    """Read the run in ``folder``.
+
+    A missing or damaged table becomes an empty or shorter frame and a sentence in ``problems``.
+
+    Raises:
+        FileNotFoundError: the folder holds no manifest.
+        ValueError: the manifest is damaged or of a newer format.
+    """
+    manifest = load_manifest(folder)
+    problems: list[str] = []
+    steps = read_table(folder / layout.STEPS, STEP_COLUMNS, problems)
+    requests = read_table(folder / layout.REQUESTS, REQUEST_COLUMNS, problems, skip=_UNREAD)
+    return RunTables(
+        folder=folder,
+        manifest=manifest,
+        steps=_usable_steps(steps, problems),
+        requests=usable_requests(requests, problems),
+        gaps=read_table(folder / layout.GAPS, GAP_COLUMNS, problems),
+        workers=read_table(folder / layout.WORKERS, WORKER_COLUMNS, problems),
+        cloudwatch=read_table(folder / layout.CLOUDWATCH, CLOUDWATCH_COLUMNS, problems, optional=True),
+        problems=problems,
+    )
+
+
+def read_table(
+    path: Path,
+    columns: tuple[str, ...],
+    problems: list[str],
+    *,
+    optional: bool = False,
+    skip: frozenset[str] = frozenset(),
+) -> pd.DataFrame:
+    """Read one CSV file with the given columns; text is categorical, everything else float (NaN: unmeasured).
+
+    A last line without its newline was cut off by a crash and is left out; unknown columns are ignored,
+    missing ones are all NaN; lines with another number of cells and cells that are no numbers are left out.
+    """
+    wanted = [name for name in columns if name not in skip]
+    if not path.exists():
+        if not optional:
+            problems.append(f"{path.name} is missing.")
+        return _frame(wanted)
+    buffer, cut = _whole_lines(path)
+    if cut:
+        problems.append(f"{path.name}: the last line is cut off and was left out.")
+    if buffer is None:
+        if not optional:
+            problems.append(f"{path.name} is empty.")
+        return _frame(wanted)
+    try:
+        frame = _parse(buffer, path, wanted, problems)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0][:160]}): it was left out.")
+        return _frame(wanted)
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        problems.append(f"{path.name} has no column {', '.join(missing)}.")
+    for name in missing:
+        frame[name] = pd.Categorical([None] * len(frame)) if name in _TEXT else np.nan
+    return frame[wanted]
+
+
+def _whole_lines(path: Path) -> tuple[pa.Buffer | None, bool]:
+    """The file up to its last newline, and whether anything followed it."""
+    size = path.stat().st_size
+    if size == 0:
+        return None, False
+    with path.open("rb") as file:
+        end, step = size, 1 << 16
+        while end > 0:
+            start = max(0, end - step)
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n")
+            if at >= 0:
+                whole = start + at + 1
+                return pa.memory_map(str(path)).read_buffer(whole), whole < size
+            end = start
+    return None, True
+
+
+def _parse(buffer: pa.Buffer, path: Path, wanted: list[str], problems: list[str]) -> pd.DataFrame:
+    header = _header(buffer)
+    include = [name for name in wanted if name in header]
+    if not include:
+        problems.append(f"{path.name} has none of the columns of this file: it was left out.")
+        return _frame(wanted)
+    text = pa.dictionary(pa.int32(), pa.string())
+    types = {name: text if name in _TEXT else pa.float64() for name in include}
+    skipped: list[int] = []
+    try:
+        table = _read(buffer, include, types, skipped)
+    except pa.ArrowInvalid:  # a cell that is no number: read as text, keep what parses
+        skipped.clear()
+        table = _read(buffer, include, dict.fromkeys(include, pa.string()), skipped)
+        frame = _coerce(table.to_pandas(), path, problems)
+    else:
+        frame = table.to_pandas(self_destruct=True, split_blocks=True)
+    if skipped:
+        problems.append(f"{path.name}: {len(skipped)} damaged line(s) left out.")
+    return frame
+
+
+def _header(buffer: pa.Buffer) -> list[str]:
+    first = buffer.slice(0, min(buffer.size, 1 << 14)).to_pybytes().split(b"\n", 1)[0]
+    return first.decode("utf-8", "replace").lstrip("\ufeff").strip().split(",")
+
+
+def _read(buffer: pa.Buffer, include: list[str], types: dict[str, Any], skipped: list[int]) -> pa.Table:
+    def skip(row: object) -> str:
+        skipped.append(1)
+        return "skip"
+
+    return arrow_csv.read_csv(
+        pa.BufferReader(buffer),
+        read_options=arrow_csv.ReadOptions(use_threads=True, block_size=1 << 22),
+        parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+        convert_options=arrow_csv.ConvertOptions(
+            include_columns=include, column_types=types, null_values=["", "NaN", "nan"], strings_can_be_null=True
+        ),
+    )
+
+
+def _coerce(frame: pd.DataFrame, path: Path, problems: list[str]) -> pd.DataFrame:
+    bad = 0
+    for name in frame.columns:
+        if name in _TEXT:
+            frame[name] = frame[name].astype("category")
+        else:
+            numbers = pd.to_numeric(frame[name], errors="coerce")
+            bad += int((numbers.isna() & frame[name].notna()).sum())
+            frame[name] = numbers.astype(float)
+    problems.append(f"{path.name}: {bad} cell(s) hold no number and count as unmeasured.")
+    return frame
+
+
+def _frame(columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: pd.Series([], dtype="category" if name in _TEXT else float) for name in columns}
+    )
+
+
+def _usable_steps(steps: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
+    usable = steps["step"].notna() & steps["concurrency"].notna()
+    if not usable.all():
+        problems.append(f"steps.csv: {int((~usable).sum())} row(s) without step or concurrency left out.")
+    steps = steps[usable].drop_duplicates("step", keep="last").reset_index(drop=True)
+    backwards = steps["measure_ended_at"] <= steps["measure_started_at"]
+    if backwards.any():
+        problems.append(f"steps.csv: {int(backwards.sum())} window(s) end before they begin: void.")
+        steps.loc[backwards, ["measure_started_at", "measure_ended_at"]] = np.nan
+    return steps
+
+
+def usable_requests(requests: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
+    """Drop rows that no figure can use and times that cannot be; say how many of each.
+
+    Rows without step, start or outcome go. Negative or infinite durations and counts, and a first token
+    after the last, become unmeasured; an ok row without end-to-end latency goes, since nothing can count it.
+    """
+    finite = np.isfinite(requests["started_at"].to_numpy(dtype=float)) & (requests["started_at"] > 0)
+    keep = finite & requests["step"].notna() & requests["outcome"].isin(_OUTCOMES)
+    _tell(problems, int((~keep).sum()), "row(s) without step, start or outcome left out")
+    impossible = 0
+    for name in (*_DURATIONS, *_COUNTS):
+        values = requests[name].to_numpy(dtype=float)
+        wrong = (values < 0) | np.isinf(values)
+        if wrong.any():
+            impossible += int(wrong.sum())
+            requests[name] = np.where(wrong, np.nan, values)
+    _tell(problems, impossible, "negative or infinite value(s) count as unmeasured")
+    late = (requests["ttft_ms"] > requests["e2e_ms"]).to_numpy()
+    if late.any():
+        _tell(problems, int(late.sum()), "row(s) with the first token after the last: TTFT counts as unmeasured")
+        requests.loc[late, ["ttft_ms", "tpot_ms"]] = np.nan
+    endless = (requests["outcome"] == "ok") & requests["e2e_ms"].isna()
+    _tell(problems, int((endless & keep).sum()), "ok row(s) without end-to-end latency left out")
+    keep &= ~endless
+    return requests if keep.all() else requests[keep].reset_index(drop=True)
+
+
+def _tell(problems: list[str], count: int, what: str) -> None:
+    if count:
+        problems.append(f"requests.csv: {count} {what}.")
