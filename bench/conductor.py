@@ -1,31 +1,248 @@
-"""Play a plan from deploy to report. What was created is deleted and what was measured is kept, whatever happens."""
+"""Play a plan from deploy to report. What was created is deleted and what was measured is kept, always."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+
+import click
 
 from analysis import Report, make_report
 from bench import provenance
+from bench.backend import Backend, backend_for
 from bench.checks import check_plan
-from bench.load import play_load
+from bench.load import LoadOptions, play_load
 from bench.screen import deploy_reporter, say
 from configs.errors import UserError
 from configs.experiment import Experiment, experiment_name, plan_steps, wire_schema
 from configs.plan import Plan
 from deploy.clients import Clients
-from deploy.endpoint import Deployment, Target, deployed, targets
+from deploy.endpoint import Deployment, deployed
 from deploy.ledger import Ledger
-from deploy.local.process import LocalSageMaker
 from deploy.price import SpendGuard, quote
-from deploy.signals import Stopped, orderly_exit
-from locustfiles.launch import locust_command, locust_environment
-from runfolder.layout import LOCUST_LOG, create_run_folder, locust_prefix
-from runfolder.manifest import ExperimentEntry, Manifest, PriceQuote
+from deploy.resolve import targets
+from deploy.signals import Interrupted, orderly_exit
+from deploy.target import Target
+from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
+from runfolder.manifest import ExperimentEntry, Manifest
 
-Mode = Literal["headless", "ui", "master"]
-_STATUS = "status.json"
+INTERRUPTED = 130
+_MEANING = {
+    3: "some steps are not whole; the report says which, and why",
+    4: "the endpoint refused the requests",
+}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to play a plan. ``load`` says whether Locust runs headless, with its web UI, or as a master."""
+
+    results: Path
+    load: LoadOptions
+    plan_file: Path | None = None
+    rehearse: bool = False
+    full_windows: bool = False
+
+
+def play(plan: Plan, options: RunOptions) -> int:
+    """Play ``plan``: every mistake is found before anything starts, and every end leaves a report.
+
+    Returns:
+        The exit code: 0 when all steps are whole, 1 when a deploy or a load failed, 3 when some steps are
+        not whole, 4 when the endpoint refused the requests, 128 + signal when it was interrupted.
+
+    Raises:
+        UserError: a mistake in the plan or on this machine; nothing was started.
+    """
+    payloads = check_plan(plan, options.results)
+    options.load.check()
+    with (
+        orderly_exit(),
+        backend_for(plan, rehearse=options.rehearse, full_windows=options.full_windows) as backend,
+    ):
+        clients = Clients.from_environment(backend.plan.endpoint.region)
+        folder = new_run_folder(options.results, plan.name)
+        run = _Run(backend, options, clients, folder, payloads)
+        run.play()
+    return run.code
+
+
+class _Run:
+    """One run: its targets are resolved first, so that their mistakes leave no folder behind."""
+
+    def __init__(
+        self, backend: Backend, options: RunOptions, clients: Clients, folder: Path, payloads: dict[str, Path]
+    ) -> None:
+        self.plan = backend.plan
+        self.backend = backend
+        self.options = options
+        self.clients = clients
+        self.folder = folder
+        self.payloads = payloads
+        self.ledger = Ledger()
+        self.targets = targets(self.plan, folder.name, clients)
+        self.spent_usd = 0.0
+        self.code = 0
+        self.manifest = Manifest(
+            run_id=folder.name,
+            plan=self.plan.model_dump(mode="json", by_alias=True),
+            plan_file=options.plan_file.name if options.plan_file else None,
+            notices=list(backend.notices),
+            rehearsal=options.rehearse,
+            experiments=[entry for target in self.targets for entry in self._entries(target)],
+            started_at=time.time(),
+            versions=provenance.versions(),
+            host=provenance.host(),
+            calibration=provenance.calibration(),
+            seed=self.plan.load.seed,
+        )
+        for index, entry in enumerate(self.manifest.experiments):
+            entry.locust_prefix = locust_prefix(index, len(self.manifest.experiments))
+
+    def play(self) -> None:
+        """Play every target; the manifest says how it ended, the report what was measured."""
+        create_run_folder(self.folder)
+        self.manifest.save(self.folder)
+        say(f"run {self.folder.name}: {len(self.manifest.experiments)} experiment(s), {self._steps()} steps")
+        try:
+            for target in self.targets:
+                self._play_target(target)
+            self._close("complete" if self.code == 0 else "failed")
+        except Interrupted as stop:
+            self.code = stop.exit_code
+            say(f"interrupted by {stop}: what was measured is kept")
+            self._close("interrupted", f"interrupted by {stop}")
+        except BaseException as error:
+            self._close("failed", f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            self._report()
+
+    def _steps(self) -> int:
+        return sum(len(entry.steps) for entry in self.manifest.experiments)
+
+    def _entries(self, target: Target) -> Iterator[ExperimentEntry]:
+        price = quote(
+            target.instance_type,
+            self.clients.region,
+            self.plan.price,
+            self.clients,
+            assumption=self.backend.assumed_price,
+        )
+        for payload in self.plan.workload.payload:
+            name = experiment_name(target.instance_type, payload)
+            yield ExperimentEntry(
+                name=name,
+                model=self.plan.model.name,
+                instance_type=target.instance_type,
+                instance_label=self.backend.instance_label(target.instance_type),
+                instance_count=target.instance_count,
+                payload=payload,
+                payload_file=self.payloads[payload].name,
+                steps=[step.id for step in plan_steps(self.plan, name)],
+                price=price,
+            )
+
+    def _play_target(self, target: Target) -> None:
+        """Deploy one instance type and load it with every payload. Its failure does not cost the others."""
+        entries = [e for e in self.manifest.experiments if e.instance_type == target.instance_type]
+        deployment: Deployment | None = None
+        reporter = deploy_reporter(target.name)
+        try:
+            with deployed(target, self.clients, self.ledger, reporter, quote=entries[0].price) as deployment:
+                for entry in entries:
+                    self._play_experiment(entry, target, deployment)
+        except UserError as error:
+            say(f"error: {error}")
+            self.code = self.code or 1
+            for entry in entries:
+                entry.error = entry.error or str(error)
+                entry.state = "failed" if entry.state == "running" else entry.state
+        finally:
+            for entry in entries:
+                entry.deleted_at = deployment.deleted_at if deployment else None
+            self._remember_spending(entries, deployment)
+            self.manifest.save(self.folder)
+
+    def _remember_spending(self, entries: list[ExperimentEntry], deployment: Deployment | None) -> None:
+        if deployment and deployment.create_started_at:
+            self.spent_usd = self._guard(entries[0], deployment).spent_usd() or self.spent_usd
+
+    def _guard(self, entry: ExperimentEntry, deployment: Deployment) -> SpendGuard:
+        started_at = deployment.create_started_at
+        return SpendGuard(
+            entry.price,
+            started_at if started_at is not None else time.time(),
+            self.plan.budget.max_spend_usd if started_at is not None else None,
+            instances=entry.instance_count,
+            spent_usd=self.spent_usd,
+        )
+
+    def _play_experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> None:
+        entry.endpoint = deployment.description
+        entry.create_started_at = deployment.create_started_at
+        entry.in_service_at = deployment.in_service_at
+        entry.load_started_at = time.time()
+        self.manifest.save(self.folder)
+        experiment_file = self.folder / f"{entry.locust_prefix}_experiment.json"
+        experiment = self._experiment(entry, target, deployment)
+        experiment_file.write_text(
+            experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
+        )
+        guard = self._guard(entry, deployment)
+        try:
+            code = play_load(
+                experiment_file,
+                self.folder / entry.locust_prefix,
+                self.options.load,
+                spent_too_much=guard.exceeded,
+            )
+        except BaseException:
+            entry.state = "interrupted"
+            raise
+        finally:
+            entry.load_ended_at = time.time()
+        self._judge(entry, code, guard)
+
+    def _judge(self, entry: ExperimentEntry, code: int, guard: SpendGuard) -> None:
+        entry.state = "complete" if code == 0 else "interrupted" if code == INTERRUPTED else "failed"
+        if guard.exceeded():
+            entry.error = f"stopped: budget.max_spend_usd of ${self.plan.budget.max_spend_usd:.2f} is reached"
+        elif code != 0:
+            entry.error = _MEANING.get(code, f"the load generator ended with code {code}; see its log")
+        if entry.error:
+            say(f"{entry.name}: {entry.error}")
+        self.code = self.code or code
+        if guard.exceeded() or code == INTERRUPTED:
+            raise UserError(entry.error or "the load was stopped")
+
+    def _experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> Experiment:
+        workload = self.plan.workload
+        return Experiment(
+            name=entry.name,
+            run_id=self.folder.name,
+            run_folder=self.folder.resolve(),
+            endpoint_name=deployment.endpoint_name,
+            component=deployment.component,
+            region=target.region,
+            payload=self.payloads[entry.payload],
+            stream=workload.stream,
+            request_schema=wire_schema(self.plan),
+            route=workload.route,
+            parameters=workload.parameters,
+            unique_prefix=workload.unique_prefix,
+            samples=workload.samples,
+            steps=plan_steps(self.plan, entry.name),
+            load=self.plan.load,
+            slo=self.plan.slo,
+        )
+
+    def _close(self, state: str, error: str | None = None) -> None:
+        self.manifest.ended_at = time.time()
+        self.manifest.state = state  # type: ignore[assignment]  # pydantic validates it on assignment
+        self.manifest.error = error
+        self.manifest.save(self.folder)
+
+    def _report(self) -> None:
+        report: Report = make_report(self.folder)
+        click.echo(f"\n{report.answer}\n\nreport: {self.folder / 'report.html'}")

@@ -3,26 +3,60 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from bench.screen import LoadScreen
+from bench.screen import LoadScreen, say
+from configs.errors import UserError
+from locustfiles.launch import locust_command, locust_environment
+from runfolder.layout import LOCUST_LOG, STATUS
 
 _POLL_S = 0.25
 _ORDERLY_S = 20.0
 _KILL_S = 5.0
+_LINGER_S = 5.0
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How Locust runs: ``headless``, with its web ``ui``, or as ``master`` of workers on several hosts."""
+
+    mode: Literal["headless", "ui", "master"] = "headless"
+    processes: int | None = None
+    expect_workers: int | None = None
+    web_port: int = 8089
+    master_port: int = 5557
+
+    def check(self) -> None:
+        """Refuse a port that is taken.
+
+        Raises:
+            UserError: it is taken; nothing was started.
+        """
+        if self.mode == "ui":
+            _check_port("127.0.0.1", self.web_port, "PORT")
+        if self.mode == "master":
+            _check_port("", self.master_port, "MASTER_PORT")
+
+
+def _check_port(host: str, port: int, name: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} cannot be used ({error.strerror}); choose another with {name}="
+            ) from None
 
 
 def play_load(
-    command: Sequence[str],
-    *,
-    environment: dict[str, str],
-    log: Path,
-    status_file: Path,
-    stop_when: Callable[[], bool] = lambda: False,
+    experiment_file: Path, csv_prefix: Path, options: LoadOptions, *, spent_too_much: Callable[[], bool]
 ) -> int:
     """Run a load to its end.
 
@@ -30,19 +64,30 @@ def play_load(
     lets it write what it has.
 
     Args:
-        command: the argument list of the load generator.
-        environment: its whole environment.
-        log: where its output goes.
-        status_file: what it writes about itself, shown meanwhile.
-        stop_when: asked while waiting; True ends the load early (the spend guard).
+        experiment_file: what to play; its folder is the run folder.
+        csv_prefix: of Locust's own CSV files.
+        options: how Locust runs.
+        spent_too_much: asked while waiting; True ends the load early.
 
     Returns:
         The child's exit code.
     """
-    with log.open("ab") as output:
+    folder = experiment_file.parent
+    status_file = folder / STATUS
+    status_file.unlink(missing_ok=True)
+    command = locust_command(
+        experiment_file,
+        csv_prefix,
+        mode=options.mode,
+        processes=options.processes,
+        expect_workers=options.expect_workers,
+        master_port=options.master_port,
+        web_port=options.web_port,
+    )
+    with (folder / LOCUST_LOG).open("ab") as output:
         child = subprocess.Popen(
             command,
-            env=environment,
+            env=locust_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -50,17 +95,44 @@ def play_load(
         )
     try:
         with LoadScreen() as screen:
-            asked = False
-            while child.poll() is None:
-                screen.update(_read_status(status_file))
-                if not asked and stop_when():
-                    asked = True
-                    child.send_signal(signal.SIGINT)
-                time.sleep(_POLL_S)
-            screen.update(_read_status(status_file))
+            _watch(child, status_file, screen, options, spent_too_much)
     finally:
         end_child(child)
+        status_file.unlink(missing_ok=True)
+    if child.returncode not in (0, 130):
+        _tell_end_of(folder / LOCUST_LOG)
     return child.returncode
+
+
+def _watch(
+    child: "subprocess.Popen[bytes]",
+    status_file: Path,
+    screen: LoadScreen,
+    options: LoadOptions,
+    spent_too_much: Callable[[], bool],
+) -> None:
+    asked = False
+    done_at: float | None = None
+    while child.poll() is None:
+        status = _read_status(status_file)
+        screen.update(status)
+        if status.get("phase") == "done":
+            done_at = done_at or time.monotonic()
+        # Locust's web UI would stay for ever, and the endpoint with it.
+        over = options.mode == "ui" and done_at is not None and time.monotonic() - done_at > _LINGER_S
+        if not asked and (over or spent_too_much()):
+            asked = True
+            child.send_signal(signal.SIGINT)
+        time.sleep(_POLL_S)
+    screen.update(_read_status(status_file))
+
+
+def _tell_end_of(log: Path) -> None:
+    """The last lines of a log, for a load that did not end well."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-6:]
+    for line in lines:
+        say(f"  {line}")
+    say(f"  ({log})")
 
 
 def end_child(child: "subprocess.Popen[bytes]") -> None:

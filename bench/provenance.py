@@ -1,13 +1,17 @@
 """Where a run was made: versions, host, kernel. No user name, no host name beyond what helps, no secret."""
 
+import json
 import os
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 _PACKAGES = ("locust", "gevent", "geventhttpclient", "boto3", "botocore", "pandas", "matplotlib", "xllamacpp")
+
+_CALIBRATION = Path(__file__).parents[1] / ".cache" / "calibration.json"
 
 
 def versions() -> dict[str, str]:
@@ -31,3 +35,12 @@ def host() -> dict[str, Any]:
         "cores": affinity,
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
     }
+
+
+def calibration() -> dict[str, Any] | None:
+    """What `make calibrate` found on this machine; None when it was not run here."""
+    try:
+        found = json.loads(_CALIBRATION.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -12,6 +12,8 @@ WORKERS = "workers.csv"
 SAMPLES = "samples.jsonl"
 CLOUDWATCH = "cloudwatch.csv"
 LOCUST_LOG = "locust.log"
+STATUS = "status.json"
+"""What the load generator says of itself while it runs, about once a second."""
 
 
 def locust_prefix(index: int, count: int) -> str:
@@ -19,25 +21,25 @@ def locust_prefix(index: int, count: int) -> str:
     return "locust" if count == 1 else f"locust_{index + 1}"
 
 
-def create_run_folder(results: Path, plan_name: str, now: datetime | None = None) -> Path:
-    """Make ``results/<plan>-<UTC time>`` and point ``results/latest`` at it.
-
-    Raises:
-        OSError: when the folder cannot be made or written.
-    """
+def new_run_folder(results: Path, plan_name: str, now: datetime | None = None) -> Path:
+    """The next free ``results/<plan>-<UTC time>``; nothing is created yet. Its name is the run's id."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     folder = results / f"{plan_name}-{stamp}"
     suffix = 1
     while folder.exists():
         suffix += 1
         folder = results / f"{plan_name}-{stamp}-{suffix}"
-    folder.mkdir(parents=True)
-    _point_latest(results, folder)
     return folder
 
 
-def _point_latest(results: Path, folder: Path) -> None:
-    link = results / "latest"
-    fresh = results / f".latest-{os.getpid()}"
+def create_run_folder(folder: Path) -> None:
+    """Make a new run folder and point ``latest`` beside it at it.
+
+    Raises:
+        OSError: when the folder exists, or cannot be made.
+    """
+    folder.mkdir(parents=True)
+    link = folder.parent / "latest"
+    fresh = folder.parent / f".latest-{os.getpid()}"
     fresh.symlink_to(folder.name)
     fresh.replace(link)

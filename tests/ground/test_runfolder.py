@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runfolder.appending import RowAppender, append_jsonl, replace_rows, row_from_strings
-from runfolder.layout import create_run_folder, locust_prefix
+from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
 from runfolder.manifest import FORMAT, Manifest, load_manifest
 from runfolder.records import REQUEST_COLUMNS, STEP_COLUMNS, Request, StepRow
 
@@ -66,8 +66,10 @@ def test_unmeasured_is_empty_and_zero_is_zero(tmp_path: Path) -> None:
 
 def test_latest_points_at_the_newest_and_names_never_collide(tmp_path: Path) -> None:
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    first = create_run_folder(tmp_path, "p", now)
-    second = create_run_folder(tmp_path, "p", now)
+    first = new_run_folder(tmp_path, "p", now)
+    create_run_folder(first)
+    second = new_run_folder(tmp_path, "p", now)
+    create_run_folder(second)
     assert first.name == "p-20260102T030405Z"
     assert second != first
     assert (tmp_path / "latest").resolve() == second.resolve()

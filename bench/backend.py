@@ -1,0 +1,96 @@
+"""Where a plan is played: the user's AWS account, or a SageMaker on this machine.
+
+This is the one place that chooses. A local SageMaker is reached by the standard ``AWS_ENDPOINT_URL``
+settings, so no other room knows the difference.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from configs.plan import Plan
+from deploy.local.process import LocalSageMaker
+
+REHEARSAL_NOTICE = (
+    "Rehearsal: a simulated container on this machine answered. No figure here is a measurement of AWS."
+)
+_SHORT_MEASURE_S = 20.0
+_SHORT_WARM_UP_S = 5.0
+_SHORT_REQUESTS = 40
+_LOCAL_ROLE = "local-sagemaker"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What playing here means for the plan and for the report."""
+
+    plan: Plan
+    notices: tuple[str, ...] = ()
+    label: str | None = None
+    """What the report calls the instance where its type alone would mislead; ``{}`` stands for the type."""
+    assumed_price: bool = False
+    local: bool = False
+
+    def instance_label(self, instance_type: str) -> str | None:
+        """The instance as the report should call it; None for its plain type."""
+        return self.label.format(instance_type) if self.label else None
+
+
+@contextmanager
+def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> Iterator[Backend]:
+    """The backend of a plan, started and ended with the block.
+
+    Args:
+        plan: as validated.
+        rehearse: play a plan for AWS on a local SageMaker with a simulated container.
+        full_windows: a rehearsal keeps the plan's windows; otherwise they are shortened.
+
+    Raises:
+        UserError: the local SageMaker does not start.
+    """
+    if plan.model.source != "local" and not rehearse:
+        yield Backend(plan)
+        return
+    with LocalSageMaker(region=plan.endpoint.region or "us-east-1") as local, _environment(local):
+        if rehearse:
+            shown = plan if full_windows else _short(plan)
+            yield Backend(
+                _without_hub(shown), notices=(REHEARSAL_NOTICE,), label="{} (rehearsal)", local=True
+            )
+        else:
+            yield Backend(plan, label="this machine (as {})", assumed_price=True, local=True)
+
+
+@contextmanager
+def _environment(local: LocalSageMaker) -> Iterator[None]:
+    """Send every AWS call of this process and its children to ``local``, and none anywhere else."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(local.environment, SAGEMAKER_ROLE=_LOCAL_ROLE)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _short(plan: Plan) -> Plan:
+    """The plan with windows that rehearse its course and cost minutes, not hours."""
+    load = plan.load.model_copy(
+        update={
+            "warm_up": min(plan.load.warm_up, _SHORT_WARM_UP_S),
+            "measure": min(plan.load.measure, _SHORT_MEASURE_S),
+            "min_requests": min(plan.load.min_requests or _SHORT_REQUESTS, _SHORT_REQUESTS),
+        }
+    )
+    return plan.model_copy(update={"load": load})
+
+
+def _without_hub(plan: Plan) -> Plan:
+    """A JumpStart model's data come from a hub that is not here; the simulated container needs none."""
+    if plan.model.source != "jumpstart" or plan.model.model_data:
+        return plan
+    model = plan.model.model_copy(update={"model_data": "s3://rehearsal/no-model-data.tar.gz"})
+    return plan.model_copy(update={"model": model})
