@@ -10,7 +10,9 @@ from configs.errors import UserError
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Write the report here, not into the run folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write the report here, not into the run folder."
+)
 def report(folder: Path | None, out: Path | None) -> None:
     """Make the report of a run folder."""
     if folder is None:
@@ -20,3 +22,6 @@ def report(folder: Path | None, out: Path | None) -> None:
         click.echo(f"! {warning}", err=True)
     click.echo(made.answer)
     click.echo(next(str(path) for path in made.files if path.name == "report.html"))
+
+
+COMMANDS = (report,)
