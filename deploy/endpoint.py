@@ -161,14 +161,14 @@ class _Launch:
 
     def _belongs(self, item: Item) -> bool:
         target = self.target
-        names = {target.name, *(m.name for m in target.models), *(c.name for c in target.components)}
-        return item.name in names and item.api == self.clients.api and item.region == target.region
+        return (item.group, item.api, item.region) == (target.name, self.clients.api, target.region)
 
     def _item(self, kind: KindName, name: str) -> Item:
         billed = kind == "endpoint"
         return Item(
             kind=kind,
             name=name,
+            group=self.target.name,
             run_id=self.target.run_id,
             owner=self.target.owner,
             region=self.target.region,

@@ -29,6 +29,8 @@ class Item:
 
     kind: KindName
     name: str
+    group: str
+    """Name of the endpoint that it belongs to."""
     run_id: str
     owner: str
     region: str
@@ -77,38 +79,40 @@ class Ledger:
         self._append(item.run_id, asdict(known) | {"at": time.time()})
         return known
 
-    def items(self) -> list[Item]:
-        """Everything ever created, as it stands, oldest first."""
+    def items(self, run_id: str | None = None) -> list[Item]:
+        """Everything ever created, by one run or by all, as it stands, oldest first.
+
+        Raises:
+            UserError: a line is whole and still not one of ours.
+        """
         latest: dict[tuple[str, str, str, str], Item] = {}
-        for line in self._lines():
+        for line in self._lines(run_id):
             item = _item(line)
             latest[item.key] = item
         return sorted(latest.values(), key=lambda item: item.created_at)
 
     def open_items(self, run_id: str | None = None) -> list[Item]:
         """What may still exist, of one run or of all."""
-        return [
-            item
-            for item in self.items()
-            if item.state not in _CLOSED and (run_id is None or item.run_id == run_id)
-        ]
+        return [item for item in self.items(run_id) if item.state not in _CLOSED]
 
     def seconds_to_service(self, api: str, instance_type: str) -> list[float]:
         """Seconds from create call to InService of this ledger's endpoints of the type, oldest first."""
         return [
             line["at"] - line["created_at"]
             for line in self._lines()
-            if line["kind"] == "endpoint"
-            and line["state"] == "in_service"
-            and line["api"] == api
-            and line["instance_type"] == instance_type
+            if line.get("kind") == "endpoint"
+            and line.get("state") == "in_service"
+            and line.get("api") == api
+            and line.get("instance_type") == instance_type
         ]
 
+    def _file(self, run_id: str) -> Path:
+        return self.folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}.jsonl"
+
     def _append(self, run_id: str, line: dict[str, Any]) -> None:
-        path = self.folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}.jsonl"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
+            with self._file(run_id).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -118,8 +122,11 @@ class Ledger:
                 f"or set {_ENVIRONMENT} to a folder that can be written"
             ) from error
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        for path in sorted(self.folder.glob("*.jsonl")):
+    def _lines(self, run_id: str | None = None) -> Iterator[dict[str, Any]]:
+        paths = sorted(self.folder.glob("*.jsonl")) if run_id is None else [self._file(run_id)]
+        for path in paths:
+            if not path.exists():
+                continue
             for text in path.read_text(encoding="utf-8").splitlines():
                 try:
                     line = json.loads(text)
@@ -130,4 +137,8 @@ class Ledger:
 
 
 def _item(line: dict[str, Any]) -> Item:
-    return Item(**{field.name: line[field.name] for field in fields(Item) if field.name in line})
+    known = {field.name: line[field.name] for field in fields(Item) if field.name in line}
+    try:
+        return Item(**known)
+    except TypeError as error:
+        raise UserError(f"the ledger holds a line that is not one of its own ({error}): {line}") from error

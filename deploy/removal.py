@@ -76,7 +76,7 @@ def remove(
     left: list[Leftover] = []
     blocked: set[str] = set()
     for item in sorted(items, key=lambda item: REMOVAL_ORDER.index(item.kind)):
-        if item.run_id in blocked and item.kind != "inference-component":
+        if item.group in blocked and item.kind != "inference-component":
             left.append(Leftover(item, "kept while what uses it is there"))
             continue
         told(item, "deleting")
@@ -85,7 +85,7 @@ def remove(
         if reason:
             left.append(Leftover(item, reason))
             if item.kind in ("endpoint", "inference-component"):
-                blocked.add(item.run_id)
+                blocked.add(item.group)
     return left
 
 

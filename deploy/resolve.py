@@ -6,7 +6,6 @@ import time
 from configs.errors import UserError
 from configs.plan import Model, Plan
 from deploy.clients import Clients
-from deploy.failures import told
 from deploy.images import LLAMA_CPP, families, family_of, gpu_count, image_uri
 from deploy.jumpstart import hub_model
 from deploy.secrets import HubToken, is_secret_name
@@ -45,10 +44,10 @@ def targets(
 
 
 def role_arn(role: str | None, clients: Clients) -> str:
-    """The ARN of a role given by ARN or by name.
+    """The ARN of a role given by ARN or by name (with its path, if it has one: ``service-role/Name``).
 
     Raises:
-        UserError: none is given, or there is no role of this name.
+        UserError: none is given, or nobody is signed in.
     """
     if not role:
         raise UserError(
@@ -57,8 +56,8 @@ def role_arn(role: str | None, clients: Clients) -> str:
         )
     if role.startswith("arn:"):
         return role
-    with told(f"looking up the role {role}"):
-        return str(clients.client("iam").get_role(RoleName=role)["Role"]["Arn"])
+    identity = clients.identity
+    return f"arn:{identity.partition}:iam::{identity.account}:role/{role}"
 
 
 def _containers(plan: Plan, instance_type: str, clients: Clients) -> dict[str | None, Container]:

@@ -51,7 +51,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def redacted(value: Any, known: Sequence[str] = ()) -> Any:
-    """A copy of a JSON-able value without secrets: by name, by known form, and the ``known`` ones by value."""
+    """A copy of a JSON-able value without secrets: by name, by form, and the ``known`` ones by value."""
     if isinstance(value, Mapping):
         return {
             key: REDACTED if is_secret_name(str(key)) and isinstance(item, str) else redacted(item, known)

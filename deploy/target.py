@@ -18,6 +18,8 @@ TAG_OWNER = f"{PROJECT}:owner"
 TAG_EXPIRES = f"{PROJECT}:expires"
 
 _NAME_LIMIT = 63
+_READABLE = 30
+_OURS = re.compile(r"^(?P<group>.+-[0-9a-f]{10})(?:-.+)?$")
 _CUDA_13_AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
 _CUDA_12_9_AMI = "al2-ami-sagemaker-inference-gpu-3-1"
 _AMI_BY_CUDA = {"cu130": _CUDA_13_AMI, "cu129": _CUDA_12_9_AMI}
@@ -150,13 +152,22 @@ def existing_target(endpoint: Endpoint, instance_type: str, run_id: str, region:
 def resource_name(plan_name: str, instance_type: str, run_id: str, owner: str) -> str:
     """Name of endpoint, configuration and model: readable, and unique per run, type and machine."""
     digest = hashlib.sha256(f"{run_id}|{instance_type}|{owner}".encode()).hexdigest()[:10]
-    readable = slug(f"{plan_name}-{instance_type.removeprefix('ml.')}", _NAME_LIMIT - 20)
+    readable = slug(f"{plan_name}-{instance_type.removeprefix('ml.')}", _READABLE)
     return f"{readable}-{digest}"
 
 
 def child_name(name: str, part: str) -> str:
-    """Name of a component or of its model under the endpoint's name."""
-    return slug(f"{name}-{part}", _NAME_LIMIT)
+    """Name of a component or of its model under the endpoint's name; shortened, it stays unique."""
+    full = slug(f"{name}-{part}", len(name) + len(part) + 1)
+    if len(full) <= _NAME_LIMIT:
+        return full
+    return f"{slug(full, _NAME_LIMIT - 7)}-{hashlib.sha256(part.encode()).hexdigest()[:6]}"
+
+
+def group_of(name: str) -> str | None:
+    """The endpoint's name inside a name of ours; None for a name that we cannot have given."""
+    match = _OURS.match(name)
+    return match["group"] if match else None
 
 
 def slug(text: str, limit: int) -> str:

@@ -1,0 +1,111 @@
+"""What of ours is in the account: by this machine's ledger, and by the tags that it all bears."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from deploy import resources
+from deploy.clients import Clients
+from deploy.failures import told
+from deploy.ledger import Item, Ledger
+from deploy.resources import KINDS, Kind, KindName
+from deploy.target import PROJECT, TAG_EXPIRES, TAG_OWNER, TAG_PROJECT, TAG_RUN, group_of
+
+_LISTED: dict[KindName, tuple[str, str]] = {
+    "inference-component": ("list_inference_components", "InferenceComponents"),
+    "endpoint": ("list_endpoints", "Endpoints"),
+    "endpoint-config": ("list_endpoint_configs", "EndpointConfigs"),
+    "model": ("list_models", "Models"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """One resource of ours, as the ledger or the account knows it."""
+
+    item: Item
+    mine: bool
+    """Created by this user on this machine: it stands in the ledger, or its owner tag says so."""
+    known_by: str
+    """``ledger``, ``tag`` or ``ledger and tag``."""
+    status: str | None = None
+    """The API's word; None where only the ledger knows it."""
+
+
+def inventory(clients: Clients, ledger: Ledger, owner: str) -> list[Found]:
+    """Everything of ours in this account and region, in order of removal within each endpoint.
+
+    Args:
+        clients: whose account and region are asked.
+        ledger: of this machine.
+        owner: `target.machine_owner()`.
+
+    Raises:
+        UserError: the account cannot be listed.
+    """
+    known = {item.key: item for item in ledger.open_items() if item_is_here(item, clients)}
+    with told(f"listing what is ours in {clients.region}"):
+        tagged = {found.item.key: found for found in _tagged(clients, owner)}
+    everything = [
+        Found(
+            item=item,
+            mine=True,
+            known_by="ledger and tag" if key in tagged else "ledger",
+            status=tagged[key].status if key in tagged else None,
+        )
+        for key, item in known.items()
+    ]
+    everything += [found for key, found in tagged.items() if key not in known]
+    order = list(KINDS)
+    return sorted(everything, key=lambda found: (found.item.group, order.index(found.item.kind)))
+
+
+def item_is_here(item: Item, clients: Clients) -> bool:
+    """Whether these clients reach the account, server and region in which the item was made."""
+    here = (clients.api, clients.region, clients.identity.account)
+    return (item.api, item.region, item.account) == here
+
+
+def elsewhere(clients: Clients, ledger: Ledger) -> list[Item]:
+    """Open items of the ledger that these clients cannot reach: another region, account or server."""
+    return [item for item in ledger.open_items() if not item_is_here(item, clients)]
+
+
+def _tagged(clients: Clients, owner: str) -> Iterator[Found]:
+    for kind_name, (operation, member) in _LISTED.items():
+        kind = KINDS[kind_name]
+        for page in clients.sagemaker.get_paginator(operation).paginate():
+            for summary in page[member]:
+                name = summary[kind.name]
+                if (group := group_of(name)) is None:
+                    continue  # no name of ours, so its tags need not be asked for
+                tags = resources.tags(clients, summary[kind.arn])
+                if tags.get(TAG_PROJECT) == PROJECT and TAG_RUN in tags:
+                    item = _item(kind, group, tags, summary, clients)
+                    status = summary.get(kind.status) if kind.status else "exists"
+                    yield Found(item, mine=tags.get(TAG_OWNER) == owner, known_by="tag", status=status)
+
+
+def _item(kind: Kind, group: str, tags: dict[str, str], summary: dict[str, Any], clients: Clients) -> Item:
+    return Item(
+        kind=kind.key,
+        name=summary[kind.name],
+        group=group,
+        run_id=tags[TAG_RUN],
+        owner=tags.get(TAG_OWNER, ""),
+        region=clients.region,
+        api=clients.api,
+        account=clients.identity.account,
+        created_at=summary["CreationTime"].timestamp(),
+        expires_at=_epoch(tags.get(TAG_EXPIRES)),
+        arn=summary[kind.arn],
+        state="created",
+    )
+
+
+def _epoch(text: str | None) -> float | None:
+    try:
+        return datetime.strptime(text or "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
