@@ -1,0 +1,258 @@
+"""Read a model's answer while it arrives: the container's own format, found from its bytes.
+
+Known are TGI (SSE and JSON), LMI/DJL (JSON lines and JSON), OpenAI chat and completion (SSE, LMI's JSON
+lines of chunks, and JSON). Lines, UTF-8 sequences and JSON may be split anywhere between two reads.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+Mode = str  # "", "sse", "jsonl" or "whole"
+
+_decode = json.JSONDecoder().decode
+_SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+class AnswerError(Exception):
+    """The answer cannot be read, or says itself that it failed; ``error_class`` names which."""
+
+    def __init__(self, error_class: str, detail: str) -> None:
+        super().__init__(detail)
+        self.error_class = error_class
+
+
+@dataclass(slots=True)
+class Answer:
+    """What an answer has told so far. Times are epoch seconds of arrival; counts are the server's own."""
+
+    first_at: float | None = None
+    """Arrival of the first non-empty content or reasoning."""
+    first_output_at: float | None = None
+    """Arrival of the first content that is not reasoning."""
+    last_at: float | None = None
+    chunks: int = 0
+    """Distinct arrivals with content: what arrived together is one chunk."""
+    pieces: int = 0
+    """Pieces of content as the server cut them, about one per token."""
+    first_chunk_pieces: int = 0
+    first_chunk_tokens: int | None = None
+    """Tokens in the first chunk by the server's running count, where it gives one."""
+    gaps_ms: list[float] = field(default_factory=list)
+    """Between consecutive chunks."""
+    text: list[str] = field(default_factory=list)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    finish_reason: str | None = None
+    ended: bool = False
+    """The format's own end mark was seen: an answer without it is truncated."""
+
+
+class AnswerReader:
+    """Feeds on body bytes with their arrival time and fills an `Answer`."""
+
+    def __init__(self, *, stream: bool) -> None:
+        self.answer = Answer()
+        self._stream = stream
+        self._mode: Mode = ""
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes | bytearray, at: float) -> None:
+        """Add body bytes that arrived at ``at``.
+
+        Raises:
+            AnswerError: not a known format, or an error inside the answer (HTTP 200 notwithstanding).
+        """
+        self._buffer += data
+        if not self._mode and not self._detect():
+            return
+        if self._mode == "whole":
+            return
+        for line in self._lines():
+            self._line(line, at)
+
+    def finish(self, at: float) -> Answer:
+        """The body is over: read what is left and give the answer.
+
+        Raises:
+            AnswerError: as ``feed``; or the answer is empty or ends without its end mark.
+        """
+        if self._mode == "whole":
+            self._whole(self._json(bytes(self._buffer)), at)
+        elif self._buffer.strip():
+            self._line(bytes(self._buffer), at)
+        answer = self.answer
+        if self._stream and self._mode and not answer.ended:
+            raise AnswerError("truncated", "the stream ended without its end mark")
+        if answer.first_at is None and not any(answer.text):
+            raise AnswerError("empty", "the answer holds no content")
+        return answer
+
+    def _detect(self) -> bool:
+        start = self._buffer.lstrip()
+        if not start:
+            return False
+        if start[:1] in b"{[":
+            self._mode = "jsonl" if self._stream and start[:1] == b"{" else "whole"
+        elif start[:1] in b"deri:" and any(start[: len(name)] == name[: len(start)] for name in _SSE_FIELDS):
+            if len(start) < 6 and b":" not in start:
+                return False
+            self._mode = "sse"
+        else:
+            shown = bytes(start[:60]).decode(errors="replace")
+            kind = "an HTML page" if start[:1] == b"<" else "an unknown format"
+            raise AnswerError("protocol", f"the answer is {kind}: {shown!r}")
+        return True
+
+    def _lines(self) -> Iterator[bytes]:
+        buffer = self._buffer
+        end = buffer.rfind(b"\n")
+        if end < 0:
+            return
+        complete = bytes(buffer[:end])
+        del buffer[: end + 1]
+        yield from complete.split(b"\n")
+
+    def _line(self, line: bytes, at: float) -> None:
+        line = line.strip()
+        if self._mode == "sse":
+            if not line.startswith(b"data:"):
+                return  # comments, event names, blank lines
+            line = line[5:].lstrip()
+            if line == b"[DONE]":
+                self.answer.ended = True
+                return
+        if not line:
+            return
+        content = self._json(line)
+        if not isinstance(content, dict):
+            raise AnswerError("protocol", f"a line of the stream is no JSON object: {line[:60]!r}")
+        if "token" in content or "choices" in content or "error" in content:
+            self._event(content, at)
+        else:
+            self._whole(content, at)
+
+    def _json(self, data: bytes) -> Any:
+        try:
+            return _decode(data.decode())
+        except (UnicodeDecodeError, json.JSONDecodeError):
+            kind = "truncated" if data[:1] in (b"{", b"[") else "protocol"
+            raise AnswerError(kind, f"no whole JSON: {data[-60:]!r}") from None
+
+    def _event(self, content: dict[str, Any], at: float) -> None:
+        _check_error(content)
+        token = content.get("token")
+        if token is not None:
+            self._token_event(content, token, at)
+        else:
+            self._openai_event(content, at)
+
+    def _token_event(self, content: dict[str, Any], token: dict[str, Any], at: float) -> None:
+        details = content.get("details")
+        if (details and details.get("finish_reason") == "error") or token.get("id") == -1:
+            raise AnswerError("in_band", f"the stream says it failed: {token.get('text') or 'error'}"[:200])
+        text = token.get("text") or ""
+        special = token.get("special")
+        if text or special:
+            self._arrived("" if special else text, at)
+        if details:
+            self._details(details)
+        if details or content.get("generated_text") is not None:
+            self.answer.ended = True
+
+    def _openai_event(self, content: dict[str, Any], at: float) -> None:
+        answer = self.answer
+        usage = content.get("usage")
+        for choice in content.get("choices") or ():
+            delta = choice.get("delta") or {}
+            text = delta.get("content") or choice.get("text") or _tool_text(delta)
+            if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+                self._arrived(reasoning, at, reasoning=True)
+            if text:
+                self._arrived(text, at)
+            if reason := choice.get("finish_reason"):
+                answer.finish_reason = reason
+                answer.ended = True
+        if usage:
+            self._usage(usage)
+            if answer.chunks == 1 and not answer.ended and usage.get("completion_tokens"):
+                answer.first_chunk_tokens = usage["completion_tokens"]
+
+    def _arrived(self, text: str, at: float, *, reasoning: bool = False) -> None:
+        answer = self.answer
+        answer.text.append(text)
+        answer.pieces += 1
+        if answer.first_at is None:
+            answer.first_at = at
+        if not reasoning and answer.first_output_at is None:
+            answer.first_output_at = at
+        if answer.last_at != at:
+            if answer.last_at is not None:
+                answer.gaps_ms.append((at - answer.last_at) * 1000)
+            answer.chunks += 1
+            answer.last_at = at
+        if answer.chunks == 1:
+            answer.first_chunk_pieces += 1
+
+    def _whole(self, content: Any, at: float) -> None:
+        """One JSON document that holds the whole answer."""
+        if isinstance(content, list) and content:
+            content = content[0]
+        if not isinstance(content, dict):
+            raise AnswerError("empty", "the answer holds no content")
+        _check_error(content)
+        answer = self.answer
+        text, known = content.get("generated_text"), "generated_text" in content
+        for choice in content.get("choices") or ():
+            message = choice.get("message") or {}
+            text = message.get("content") or choice.get("text") or _tool_text(message)
+            text = (message.get("reasoning_content") or message.get("reasoning") or "") + (text or "")
+            answer.finish_reason = choice.get("finish_reason")
+            known = True
+        if not known:
+            raise AnswerError("protocol", f"the answer has none of the known keys: {sorted(content)[:6]}")
+        if details := content.get("details"):
+            if details.get("finish_reason") == "error":
+                raise AnswerError("in_band", "the answer's finish reason is an error")
+            self._details(details)
+        if usage := content.get("usage"):
+            self._usage(usage)
+        answer.text.append(text or "")
+        answer.last_at = at
+        answer.ended = True
+
+    def _details(self, details: dict[str, Any]) -> None:
+        answer = self.answer
+        answer.finish_reason = details.get("finish_reason") or answer.finish_reason
+        answer.completion_tokens = _count(details.get("generated_tokens"), answer.completion_tokens)
+        answer.prompt_tokens = _count(details.get("input_length"), answer.prompt_tokens)
+        if answer.prompt_tokens is None and isinstance(prefill := details.get("prefill"), list) and prefill:
+            answer.prompt_tokens = len(prefill)
+
+    def _usage(self, usage: dict[str, Any]) -> None:
+        answer = self.answer
+        answer.completion_tokens = _count(usage.get("completion_tokens"), answer.completion_tokens)
+        answer.prompt_tokens = _count(usage.get("prompt_tokens"), answer.prompt_tokens)
+        more = usage.get("completion_tokens_details") or {}
+        answer.reasoning_tokens = _count(more.get("reasoning_tokens"), answer.reasoning_tokens)
+
+
+def _check_error(content: dict[str, Any]) -> None:
+    """In-band errors: LMI's ``{"error", "code"}``, TGI's ``error_type``, OpenAI's error object."""
+    error = content.get("error")
+    if error is None and content.get("object") == "error":
+        error = content.get("message") or "error"
+    if error:
+        message = error.get("message", error) if isinstance(error, dict) else error
+        raise AnswerError("in_band", str(message)[:200])
+
+
+def _tool_text(message: dict[str, Any]) -> str:
+    calls = message.get("tool_calls") or ()
+    return "".join((call.get("function") or {}).get("arguments") or "" for call in calls)
+
+
+def _count(value: object, known: int | None) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else known

@@ -1,0 +1,134 @@
+"""Failed invocations in few classes: by ``x-amzn-ErrorType`` first, then by the body, then by the status."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from runfolder.records import ErrorClass
+
+_BY_TYPE: dict[str, ErrorClass] = {
+    "ThrottlingException": "throttled",
+    "ThrottledException": "throttled",
+    "TooManyRequestsException": "throttled",
+    "ModelNotReadyException": "throttled",
+    "ValidationError": "validation",
+    "ValidationException": "validation",
+    "AccessDenied": "auth",
+    "AccessDeniedException": "auth",
+    "InvalidSignatureException": "auth",
+    "SignatureDoesNotMatch": "auth",
+    "ExpiredTokenException": "auth",
+    "ExpiredToken": "auth",
+    "UnrecognizedClientException": "auth",
+    "InvalidClientTokenId": "auth",
+    "MissingAuthenticationTokenException": "auth",
+    "IncompleteSignatureException": "auth",
+    "IncompleteSignature": "auth",
+    "InternalFailure": "service",
+    "InternalServerException": "service",
+    "ServiceUnavailable": "service",
+    "ServiceUnavailableException": "service",
+    "InternalDependencyException": "service",
+}
+_STREAM_TIMEOUT = "ModelInvocationTimeExceeded"
+
+STOPS_RUN: frozenset[str] = frozenset({"auth", "validation"})
+"""Classes that no further request can mend: the run ends at once and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Class of a failure and one line about it, for people."""
+
+    error_class: ErrorClass
+    detail: str
+
+
+def of_response(status: int, error_type: str | None, content_type: str, body: bytes) -> Failure:
+    """Classify a response that is not 200.
+
+    Args:
+        status: the HTTP status.
+        error_type: header ``x-amzn-ErrorType``, None without one.
+        content_type: header ``content-type``, empty without one.
+        body: whatever came, JSON or not.
+    """
+    content = _json_object(body)
+    name = (error_type or str(content.get("__type") or content.get("code") or "")).split(":")[0]
+    name = name.rpartition("#")[2]
+    message = _message(content) or (body[:200].decode(errors="replace") if not content else "")
+    if name == "ModelError" or (status == 424 and not name):
+        return _model_error(content, message)
+    if name in _BY_TYPE:
+        return Failure(_BY_TYPE[name], _line(f"{name}: {message}" if message else name))
+    if "html" in content_type or body.lstrip()[:1] == b"<":
+        return Failure("protocol", _line(f"HTTP {status} with an HTML page, not SageMaker's answer"))
+    return Failure(_by_status(status, openai="error" in content), _line(f"HTTP {status} {name} {message}"))
+
+
+def of_stream_exception(headers: dict[str, str], payload: bytes) -> Failure:
+    """Classify an exception event inside a response stream, after HTTP 200."""
+    name = headers.get(":exception-type") or headers.get(":error-code") or "unknown exception"
+    content = _json_object(payload)
+    code = str(content.get("ErrorCode") or "")
+    message = _message(content) or headers.get(":error-message", "")
+    detail = _line(" ".join(part for part in (f"{name}:", code, message) if part))
+    return Failure("model_timeout" if code == _STREAM_TIMEOUT else "in_stream", detail)
+
+
+def remedy(failure: Failure, region: str, endpoint: str) -> str:
+    """What the user can do about a failure that stops the run, in one sentence."""
+    detail = failure.detail
+    if failure.error_class == "validation":
+        return f"The endpoint refused the request ({detail}): check that {endpoint} is InService in {region} and that the request fits it."
+    if "Expired" in detail and "ignature" not in detail:
+        return f"The AWS credentials have expired ({detail}): renew them and run again."
+    if "ignature expired" in detail or "not yet current" in detail or "skew" in detail:
+        return f"This machine's clock is off ({detail}): set it by NTP and run again."
+    if "AccessDenied" in detail:
+        return f"The AWS identity may not invoke {endpoint} ({detail}): allow sagemaker:InvokeEndpoint on it."
+    return (
+        f"The request's signature was refused ({detail}): check the AWS credentials and the region {region}."
+    )
+
+
+def _model_error(content: dict[str, Any], message: str) -> Failure:
+    original = content.get("OriginalStatusCode")
+    more = content.get("OriginalMessage")
+    detail = _line(f"ModelError: the container answered {original}: {more or message}")
+    if original in (0, 408, 504) or "timed out" in message:
+        return Failure("model_timeout", detail)
+    if isinstance(original, int) and 400 <= original < 500:
+        return Failure("model_4xx", detail)
+    return Failure("model_5xx", detail)
+
+
+def _by_status(status: int, *, openai: bool) -> ErrorClass:
+    if status == 429:
+        return "throttled"
+    if status in (401, 403, 407):
+        return "auth"
+    if openai and status >= 400:  # the OpenAI route hands the container's own answer through
+        return "model_4xx" if status < 500 else "model_5xx"
+    if 400 <= status < 500:
+        return "validation" if status in (400, 404, 413) else "protocol"
+    return "service" if status >= 500 else "protocol"
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _message(content: dict[str, Any]) -> str:
+    error = content.get("error")
+    if isinstance(error, dict):
+        error = error.get("message")
+    return str(content.get("Message") or content.get("message") or error or "")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:300]

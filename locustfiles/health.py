@@ -1,0 +1,70 @@
+"""How healthy the load generator itself is: a late client must not call its own delay the server's."""
+
+import socket
+import time
+from dataclasses import dataclass
+
+import gevent
+import psutil
+
+_NAP_S = 0.02
+
+
+@dataclass(slots=True)
+class Health:
+    """One interval of one worker. Lags in milliseconds, None where nothing was sampled."""
+
+    cpu_percent: float
+    memory_mb: float
+    lag_p50_ms: float | None
+    lag_p99_ms: float | None
+    clock_lag_p50_ms: float | None
+    clock_lag_p99_ms: float | None
+    clock_step_ms: float
+    """By how much the wall clock moved against the steady one: beyond slewing, somebody set it."""
+
+
+class HealthProbe:
+    """Samples event-loop lag (overshoot of a short sleep), reading lag, CPU and memory."""
+
+    def __init__(self) -> None:
+        self.host = socket.gethostname()
+        self._process = psutil.Process()
+        self._process.cpu_percent()
+        self._loop_lags: list[float] = []
+        self._clock_lags: list[float] = []
+        self._clock_offset = time.time() - time.monotonic()
+        self.on_read = self._clock_lags.append
+        """Takes, for a read, how many seconds after its arrival it was read."""
+
+    def run(self) -> None:
+        """Sample for ever; to be spawned."""
+        while True:
+            before = time.perf_counter()
+            gevent.sleep(_NAP_S)
+            self._loop_lags.append(time.perf_counter() - before - _NAP_S)
+
+    def snapshot(self) -> Health:
+        """What was seen since the last snapshot."""
+        offset = time.time() - time.monotonic()
+        moved, self._clock_offset = offset - self._clock_offset, offset
+        health = Health(
+            cpu_percent=self._process.cpu_percent(),
+            memory_mb=self._process.memory_info().rss / 1e6,
+            lag_p50_ms=percentile_ms(self._loop_lags, 0.5),
+            lag_p99_ms=percentile_ms(self._loop_lags, 0.99),
+            clock_lag_p50_ms=percentile_ms(self._clock_lags, 0.5),
+            clock_lag_p99_ms=percentile_ms(self._clock_lags, 0.99),
+            clock_step_ms=moved * 1000,
+        )
+        self._loop_lags.clear()
+        self._clock_lags.clear()
+        return health
+
+
+def percentile_ms(seconds: list[float], share: float) -> float | None:
+    """Nearest-rank percentile of seconds, in milliseconds; None of nothing."""
+    if not seconds:
+        return None
+    ordered = sorted(seconds)
+    return max(0.0, ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000)

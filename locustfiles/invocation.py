@@ -1,0 +1,320 @@
+"""One invocation: sign, send, read to the end, and say in one `Request` what happened."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gevent
+from geventhttpclient.response import HTTPParseError, HTTPResponse
+
+from configs.plan import Timeouts
+from locustfiles import failures
+from locustfiles.answers import Answer, AnswerError, AnswerReader
+from locustfiles.bodies import Body
+from locustfiles.eventstream import EventStreamDecoder, EventStreamError
+from locustfiles.failures import Failure
+from locustfiles.target import Target
+from locustfiles.transport import ConnectFailed, Connection
+from runfolder.records import Request
+
+if TYPE_CHECKING:
+    from runfolder.records import ErrorClass
+
+# Until the first token is there reads are small: a read carries the stamp of its last segment only.
+_SMALL_READ = 1024
+_LARGE_READ = 65_536
+_ERROR_BODY = 65_536
+
+
+class Aborted(gevent.GreenletExit):  # type: ignore[misc]  # gevent ships no types for it
+    """The run ends now: thrown into greenlets that have a request in flight.
+
+    As a `GreenletExit` it ends a user in order wherever it lands.
+    """
+
+
+class InvocationFailed(Exception):
+    """A failed invocation, as Locust counts it: one of few classes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A finished invocation: its row and what does not fit into a row."""
+
+    request: Request
+    gaps_ms: list[float]
+    text: str
+    elapsed_ms: float
+    """From the start to now by this process's clock: what a failed invocation took."""
+
+
+class _Parser(HTTPResponse):
+    """geventhttpclient's parser, which would silently go on with a second response after the first."""
+
+    surplus = False
+    status = 0
+    """Status of the response whose headers are complete; 0 before."""
+
+    def _on_message_begin(self) -> None:
+        if self.done:
+            self.surplus = True
+            raise HTTPParseError("a response to a request that was never sent")
+        super()._on_message_begin()
+
+    def _on_headers_complete(self) -> int | bool | None:
+        self.status = self.get_code()
+        return super()._on_headers_complete()
+
+    def take_body(self) -> bytearray:
+        """Body bytes since the last call."""
+        body, self._body_buffer = self._body_buffer, bytearray()
+        return body
+
+    @property
+    def done(self) -> bool:
+        """A final response is complete (an interim 1xx is not)."""
+        return self.message_complete and self.status >= 200
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header."""
+        value = self.get(name)
+        return value[0] if isinstance(value, list) else value
+
+
+class _Failed(Exception):
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
+class Invoker:
+    """Sends invocations over one kept-alive connection, one after the other.
+
+    Args:
+        target: where to.
+        authorize: gives the headers that prove who asks, from the body's SHA-256 and the time.
+        connection: this user's own.
+        timeouts: seconds to connect, to the first byte, and in all.
+        on_lag: told, for every read with content, how many seconds after its arrival it was read.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        authorize: Callable[[str, float], list[tuple[str, str]]],
+        connection: Connection,
+        timeouts: Timeouts,
+        on_lag: Callable[[float], None],
+    ) -> None:
+        self._target = target
+        self._authorize = authorize
+        self._connection = connection
+        self._timeouts = timeouts
+        self._on_lag = on_lag
+        fixed = {"Host": target.host_header, "Accept-Encoding": "identity", **target.headers}
+        self._fixed = f"POST {target.path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fixed.items())
+        self._surplus = False
+
+    def invoke(self, body: Body, request: Request, stream: bool) -> Outcome:
+        """Run one invocation to its end and fill in ``request``. Never raises but for `Aborted`'s sake:
+        that too ends in a row, a censored one.
+        """
+        request.started_at = time.time()
+        reading = _Reading(self._target, stream, request)
+        parser = _Parser("POST")
+        reused = False
+        try:
+            reused = self._connect(request)
+            data = self._connection.encode(self._encode(body))
+            request.bytes_out = len(data)
+            with gevent.Timeout(self._timeouts.total, _Failed(self._late("total"))):
+                request.started_at = time.time()
+                self._connection.send(data)
+                self._read(parser, reading)
+            reading.finish(parser, self._connection.stamp)
+        except _Failed as failed:
+            _fail(request, failed.failure)
+        except AnswerError as error:
+            _fail(request, Failure(_error_class(error.error_class), str(error)))
+        except EventStreamError as error:
+            _fail(request, Failure("protocol", f"event stream: {error}"))
+        except HTTPParseError as error:
+            _fail(request, _broken(parser, reused, str(error)))
+        except OSError as error:
+            _fail(request, _broken(parser, reused, error.strerror or str(error)))
+        except Aborted:
+            request.outcome = "censored"
+        if request.outcome != "ok" or parser.surplus or parser.should_close():
+            self._surplus = self._surplus or parser.surplus
+            self._connection.close()
+        return reading.outcome()
+
+    def _late(self, which: str) -> Failure:
+        seconds = getattr(self._timeouts, which)
+        what = "first byte" if which == "first_byte" else "end of the answer"
+        return Failure("client_timeout", f"no {what} within {seconds:g} s")
+
+    def _connect(self, request: Request) -> bool:
+        """Make sure of a connection; True where the one from before is used again."""
+        connection = self._connection
+        if connection.is_open or self._surplus:
+            state = "surplus" if self._surplus else connection.idle_state()
+            if state == "quiet":
+                return True
+            connection.close()
+            self._surplus = False
+            if state == "surplus":
+                raise _Failed(Failure("protocol", "a response to a request that was never sent"))
+        try:
+            request.connect_ms = connection.open(self._timeouts.connect)
+        except ConnectFailed as error:
+            raise _Failed(Failure("connection", str(error))) from None
+        return False
+
+    def _encode(self, body: Body) -> bytes:
+        headers = self._authorize(body.sha256, time.time())
+        added = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        return f"{self._fixed}{added}Content-Length: {len(body.data)}\r\n\r\n".encode() + body.data
+
+    def _read(self, parser: _Parser, reading: "_Reading") -> None:
+        connection = self._connection
+        with gevent.Timeout(self._timeouts.first_byte, _Failed(self._late("first_byte"))):
+            data = connection.receive(_SMALL_READ)
+        while True:
+            reading.request.bytes_in = (reading.request.bytes_in or 0) + len(data)
+            try:
+                parser.feed(data)
+            except HTTPParseError:
+                if not parser.surplus:
+                    raise
+            if parser.headers_complete and parser.status >= 200:
+                reading.feed(parser, connection)
+                if reading.seen_content:
+                    self._on_lag(time.time() - connection.stamp)
+            if parser.done:
+                return
+            if not data:
+                raise HTTPParseError("the connection was closed before the answer's end")
+            data = connection.receive(_LARGE_READ if reading.seen_content else _SMALL_READ)
+
+
+class _Reading:
+    """A response on its way in: body bytes to frames to the answer."""
+
+    def __init__(self, target: Target, stream: bool, request: Request) -> None:
+        self.request = request
+        self.seen_content = False
+        self._reader = AnswerReader(stream=stream)
+        self._stream = stream
+        self._decoder = EventStreamDecoder() if target.event_stream else None
+        self._error_body = bytearray()
+
+    def feed(self, parser: _Parser, connection: Connection) -> None:
+        body = parser.take_body()
+        if not body:
+            return
+        if parser.status != 200:
+            self._error_body += body[: max(0, _ERROR_BODY - len(self._error_body))]
+            return
+        request, at = self.request, connection.stamp
+        request.arrival_clock = (
+            "kernel" if connection.by_kernel and request.arrival_clock != "user" else "user"
+        )
+        if self._decoder is None:
+            self._reader.feed(body, at)
+        else:
+            for frame in self._decoder.feed(body):
+                if frame.headers.get(":message-type", "event") != "event":
+                    raise _Failed(failures.of_stream_exception(frame.headers, frame.payload))
+                self._reader.feed(frame.payload, at)
+        if not self.seen_content and self._reader.answer.first_at is not None:
+            self.seen_content = True
+            request.clock_lag_ms = (time.time() - at) * 1000
+
+    def finish(self, parser: _Parser, at: float) -> None:
+        """The response is complete: check that the answer is too."""
+        request = self.request
+        request.http_status = parser.status
+        if request.http_status != 200:
+            raise _Failed(
+                failures.of_response(
+                    request.http_status,
+                    parser.header("x-amzn-errortype"),
+                    parser.header("content-type") or "",
+                    bytes(self._error_body),
+                )
+            )
+        if self._decoder is not None and self._decoder.pending:
+            raise _Failed(Failure("truncated", "the stream ended inside a frame"))
+        self._reader.finish(at)
+        if request.clock_lag_ms is None:
+            request.clock_lag_ms = (time.time() - at) * 1000
+
+    def outcome(self) -> Outcome:
+        """Fill in what the answer told; of one that is not whole, only how far it came."""
+        answer, request = self._reader.answer, self.request
+        if answer.last_at is not None:
+            fill_measures(request, answer, stream=self._stream)
+        if request.outcome != "ok":
+            request.e2e_ms = request.tpot_ms = None
+        elapsed_ms = (time.time() - request.started_at) * 1000
+        return Outcome(request, answer.gaps_ms, "".join(answer.text), elapsed_ms)
+
+
+def fill_measures(request: Request, answer: Answer, *, stream: bool) -> None:
+    """Latencies and token counts of a request from its answer.
+
+    TTFT, E2E and TPOT as `Request` defines them; TPOT = (E2E - TTFT) / (n - k), k the tokens of the first
+    chunk, and none below two tokens or where all came at once.
+    """
+    started = request.started_at
+
+    def since(moment: float | None) -> float | None:
+        return None if moment is None else (moment - started) * 1000
+
+    request.e2e_ms = since(answer.last_at)
+    request.finish_reason = answer.finish_reason
+    request.reasoning_tokens = answer.reasoning_tokens
+    if answer.completion_tokens is not None:
+        request.completion_tokens, request.completion_tokens_source = answer.completion_tokens, "server"
+    elif stream:
+        request.completion_tokens, request.completion_tokens_source = answer.pieces, "estimate"
+    if answer.prompt_tokens is not None:
+        request.prompt_tokens, request.prompt_tokens_source = answer.prompt_tokens, "server"
+    if not stream or answer.first_at is None:
+        return
+    request.ttft_ms = since(answer.first_at)
+    request.ttfo_ms = since(answer.first_output_at)
+    request.chunks = answer.chunks
+    request.first_chunk_tokens = answer.first_chunk_tokens or answer.first_chunk_pieces
+    later_tokens = (request.completion_tokens or 0) - request.first_chunk_tokens
+    if later_tokens > 0 and answer.chunks > 1 and request.e2e_ms is not None and request.ttft_ms is not None:
+        request.tpot_ms = (request.e2e_ms - request.ttft_ms) / later_tokens
+
+
+def _fail(request: Request, failure: Failure) -> None:
+    request.outcome = "failed"
+    request.error_class = failure.error_class
+    request.error_detail = " ".join(failure.detail.split())[:300]
+
+
+def _error_class(name: str) -> "ErrorClass":
+    known: dict[str, ErrorClass] = {"in_band": "in_band", "truncated": "truncated", "empty": "empty"}
+    return known.get(name, "protocol")
+
+
+def _broken(parser: _Parser, reused: bool, detail: str) -> Failure:
+    """Name a connection that broke by how far the answer had come."""
+    if parser.headers_complete:
+        return Failure("truncated", f"the connection broke inside the answer: {detail}")
+    if parser.message_begun:
+        return Failure("connection", f"the connection broke inside the headers: {detail}")
+    if parser.parser_failed():
+        return Failure("protocol", f"no HTTP answer: {detail}")
+    if reused:
+        return Failure("stale_connection", f"the kept connection was closed before any answer: {detail}")
+    return Failure("connection", f"the connection broke before any answer: {detail}")

@@ -1,0 +1,84 @@
+"""What master and workers say to each other: names of the custom messages, and what a worker is told.
+
+Locust's own ``spawn`` message says how many users, never which step; nothing in it is acknowledged. So:
+``hello`` → ``assignment`` → ``ready``; then per step ``step`` → ``step_ack`` and ``window``; ``report`` twice a
+second; at the end ``finish`` → last ``report``, Locust's own last statistics → ``finished``.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from configs.experiment import Experiment, Route, WireSchema
+from configs.plan import Timeouts
+from locustfiles.bodies import PayloadRow
+from locustfiles.target import Target
+
+HELLO = "llm_hello"
+ASSIGNMENT = "llm_assignment"
+READY = "llm_ready"
+STEP = "llm_step"
+STEP_ACK = "llm_step_ack"
+WINDOW = "llm_window"
+REPORT = "llm_report"
+FINISH = "llm_finish"
+FINISHED = "llm_finished"
+
+Ending = Literal["drain", "abort"]
+"""How requests in flight end: by themselves, or at once as censored rows."""
+
+
+class Assignment(BaseModel):
+    """Everything that a worker needs and no secret: workers have their own AWS credentials."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    seed: int
+    target: dict[str, Any]
+    payload: list[tuple[str, str, int | None]]
+    stream: bool
+    request_schema: WireSchema
+    route: Route
+    parameters: dict[str, Any]
+    unique_prefix: bool
+    samples: bool
+    timeouts: Timeouts
+
+
+def make_assignment(experiment: Experiment, target: Target, rows: list[PayloadRow]) -> Assignment:
+    """What the workers are told about ``experiment``."""
+    return Assignment(
+        run_id=experiment.run_id,
+        seed=experiment.load.seed,
+        target=target.as_message(),
+        payload=[(row.payload_id, row.prompt, row.prompt_tokens) for row in rows],
+        stream=experiment.stream,
+        request_schema=experiment.request_schema,
+        route=experiment.route,
+        parameters=experiment.parameters,
+        unique_prefix=experiment.unique_prefix,
+        samples=experiment.samples,
+        timeouts=experiment.load.timeouts,
+    )
+
+
+@dataclass(slots=True)
+class Report:
+    """One report of one worker. Times are in the worker's clock; the master knows the offset."""
+
+    worker: str
+    client_id: str
+    host: str
+    sent_at: float
+    step: str | None
+    users: int
+    in_flight: int
+    oldest_start: float | None
+    rows: list[Any]
+    gaps: list[Any]
+    samples: list[Any]
+    counts: dict[str, Any]
+    """Step → (started, ok, failed, censored) since the start."""
+    health: dict[str, Any] | None

@@ -1,0 +1,78 @@
+"""The locustfile: ``locust -f locustfiles/sagemaker.py --experiment FILE`` (see `launch`).
+
+A worker needs this code and AWS credentials of its own, nothing else: the master tells it the rest.
+"""
+
+from locust import LoadTestShape, events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import ValidationError
+
+from configs.errors import UserError
+from configs.experiment import Experiment
+from locustfiles.lead import Lead
+from locustfiles.user import SageMakerUser
+from locustfiles.worker import Worker
+
+__all__ = ["SageMakerUser", "Steps"]
+
+logger = logging.getLogger(__name__)
+
+
+class Steps(LoadTestShape):
+    """The experiment's steps; all that there is to it is in `locustfiles.steps`."""
+
+    lead: ClassVar[Lead | None] = None
+
+    def tick(self) -> tuple[int, float] | None:
+        """Users and spawn rate, or None at the end."""
+        return None if self.lead is None else self.lead.tick()
+
+
+@events.init_command_line_parser.add_listener
+def add_arguments(parser: LocustArgumentParser) -> None:
+    """Our one argument. On the command line only: a web form has no use for a path on the server."""
+    parser.add_argument(
+        "--experiment", default="", metavar="FILE", include_in_web_ui=False, help="experiment as JSON"
+    )
+
+
+@events.init.add_listener
+def on_init(environment: Environment, runner: Any, **_: object) -> None:
+    """Give every process its part: lead, worker, or both in one."""
+    worker = None
+    if isinstance(runner, LocalRunner | WorkerRunner):
+        worker = SageMakerUser.worker = Worker(environment, runner)
+    if isinstance(runner, LocalRunner | MasterRunner):
+        try:
+            experiment = read_experiment(environment.parsed_options.experiment)
+            Steps.lead = Lead(environment, runner, experiment)
+        except UserError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(2)
+        Steps.lead.start()
+    if worker is not None:
+        worker.start()
+
+
+def read_experiment(name: str) -> Experiment:
+    """Read the experiment file.
+
+    Raises:
+        UserError: none was given, it cannot be read, or it is no experiment.
+    """
+    if not name:
+        raise UserError("name the experiment: --experiment FILE (the command line `bench` writes it)")
+    try:
+        return Experiment.model_validate_json(Path(name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read ({error.strerror})") from None
+    except ValidationError as error:
+        raise UserError(f"{name}: no experiment ({error.errors()[0]['msg']})") from None

@@ -1,0 +1,322 @@
+"""The steps of a run: ramp → warm-up → measure → tail, and nothing drained in between.
+
+Written as one generator that reads like the protocol: it yields ``(users, spawn rate)`` whenever Locust is
+to change the number of users, and waits for everything else itself.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import gevent
+
+from configs.experiment import Experiment, Step
+from locustfiles.collector import Collector, read_rows
+from locustfiles.failures import remedy
+from locustfiles.messages import Ending
+from locustfiles.status import Phase, Status
+from runfolder import layout
+from runfolder.appending import replace_rows
+from runfolder.records import STEP_COLUMNS, StepRow
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.05
+_WORKERS_READY_S = 60.0
+_ACK_S = 10.0
+_REPORT_GRACE_S = 10.0
+_LOST_REPORT_S = 15.0
+_RAMP_SECONDS = 8
+_MAX_RATE = 100.0
+
+COMPLETE, DEGRADED, REFUSED, INTERRUPTED = 0, 3, 4, 130
+"""Exit codes."""
+
+
+class EndEarly(Exception):  # noqa: N818 - no error: the run is asked to end
+    """The run ends before its last step; carries the exit code and why."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Link(Protocol):
+    """What the steps need of Locust and of the workers."""
+
+    @property
+    def user_count(self) -> int:
+        """Users that there are."""
+
+    def live_workers(self) -> dict[str, str]:
+        """Client id → name of the workers that can be reached."""
+
+    def unready_workers(self) -> list[str]:
+        """Workers that have no assignment yet, or why they cannot take it."""
+
+    def announce(self, step: Step) -> None:
+        """Tell every worker the step."""
+
+    def acknowledged(self, step: Step) -> set[str]:
+        """Client ids that have answered."""
+
+    def tell_window(self, step: Step, window: tuple[float, float]) -> None:
+        """Tell every worker the measure window."""
+
+    def finish(self, ending: Ending, timeout: float) -> None:
+        """Ask every worker for its last words."""
+
+    def finished(self) -> set[str]:
+        """Client ids that have said them."""
+
+    def locust_counts(self, step: str) -> tuple[int, int]:
+        """Locust's own requests and failures of a step."""
+
+    def files_written(self) -> bool:
+        """Whether Locust's CSV files hold every request."""
+
+
+class StepSequence:
+    """Plays an experiment's steps and keeps ``steps.csv`` and the status up to date."""
+
+    def __init__(self, experiment: Experiment, link: Link, collector: Collector) -> None:
+        self._experiment = experiment
+        self._load = experiment.load
+        self._link = link
+        self._collector = collector
+        self._path = experiment.run_folder / layout.STEPS
+        self._rows = [
+            StepRow(step.id, experiment.name, ordinal, step.concurrency)
+            for ordinal, step in enumerate(experiment.steps, 1)
+        ]
+        self._others = [row for row in read_rows(self._path, StepRow) if row.experiment != experiment.name]
+        self._reasons: dict[str, list[str]] = {row.step: [] for row in self._rows}
+        self.status = Status(experiment.name, steps_total=len(self._rows))
+        self._phase_started = time.monotonic()
+        self._roster: dict[str, str] = {}
+        self._users = 0
+        self.interrupts = 0
+        """How often the run was asked to end; the second time it no longer waits for workers."""
+        self.exit_code = COMPLETE
+        self._save()
+
+    @property
+    def _longest_request_s(self) -> float:
+        return self._load.timeouts.connect + self._load.timeouts.total
+
+    def play(self) -> Iterator[tuple[int, float]]:
+        """Yield ``(users, spawn rate)`` until all is over; ends orderly however it ends."""
+        ending: Ending = "abort"
+        try:
+            self._gather()
+            for step, row in zip(self._experiment.steps, self._rows, strict=True):
+                yield from self._play(step, row)
+            ending = "drain"
+        except EndEarly as end:
+            self._end_early(end.code, str(end))
+        except gevent.GreenletExit:
+            self._end_early(INTERRUPTED, "stopped by hand")
+            raise
+        finally:
+            self._finish(ending)
+
+    def _gather(self) -> None:
+        """Wait until every worker has its assignment."""
+        self._enter("start")
+        if not self._wait(lambda: not self._link.unready_workers(), _WORKERS_READY_S):
+            problems = "; ".join(self._link.unready_workers())
+            raise EndEarly(REFUSED, f"not every worker is ready: {problems}")
+
+    def _play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
+        status = self.status
+        status.step, status.ordinal, status.target = step.id, row.ordinal, step.concurrency
+        row.state, row.announced_at = "running", time.time()
+        self._roster = self._link.live_workers()
+        row.workers = len(self._roster)
+        self._enter("ramp")
+        self._save()
+        self._announce(step)
+        yield from self._ramp(step.concurrency)
+        # A user above the target leaves only when its request is done.
+        if not self._wait(lambda: self._link.user_count == step.concurrency, self._longest_request_s):
+            self._note(row, f"{self._link.user_count} of {step.concurrency} users were there")
+        row.ramped_at = time.time()
+        self._enter("warm_up", self._load.warm_up)
+        self._wait(lambda: False, self._load.warm_up)
+        self._measure(step, row)
+        self._enter("tail")
+        window_end = row.measure_ended_at or 0.0
+        if not self._wait(
+            lambda: self._collector.settled(window_end), self._longest_request_s + _REPORT_GRACE_S
+        ):
+            self._note(row, "not every measured request has ended")
+        row.tail_ended_at = time.time()
+        row.state = "complete"
+        self._collector.save_gaps()
+        self._save()
+
+    def _announce(self, step: Step) -> None:
+        self._link.announce(step)
+        expected = set(self._roster)
+        if not self._wait(lambda: expected <= self._link.acknowledged(step), _ACK_S):
+            silent = expected - self._link.acknowledged(step)
+            names = ", ".join(sorted(self._roster[client] for client in silent))
+            self._note(self._rows[self.status.ordinal - 1], f"{names} did not acknowledge the step")
+
+    def _ramp(self, target: int) -> Iterator[tuple[int, float]]:
+        """One-second pieces, because Locust's master cannot be interrupted inside a ramp of its own."""
+        rate = self._load.spawn_rate or min(_MAX_RATE, max(10.0, target / _RAMP_SECONDS))
+        while self._users < target:
+            self._check_early_end()
+            self._users = min(target, self._users + max(1, int(rate)))
+            yield self._users, float(max(1, self._users))
+        if self._users > target:
+            fewer = self._users - target
+            self._users = target
+            yield target, float(fewer)
+
+    def _measure(self, step: Step, row: StepRow) -> None:
+        tally = self._collector.steps[step.id]
+        row.measure_started_at = time.time()
+        tally.window = (row.measure_started_at, float("inf"))
+        self._enter("measure", self._load.measure)
+        self._save()
+        enough = self._load.min_requests
+        self._wait(lambda: enough is not None and tally.measured_ok >= enough, self._load.measure)
+        row.measure_ended_at = time.time()
+        tally.window = (row.measure_started_at, row.measure_ended_at)
+        self._link.tell_window(step, tally.window)
+
+    def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait for a condition; False when ``seconds`` have passed without it.
+
+        Raises:
+            EndEarly: the run was asked to end, or a failure stops it.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self._check_early_end()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            gevent.sleep(min(_POLL_S, left))
+        return True
+
+    def _check_early_end(self) -> None:
+        if self.interrupts:
+            raise EndEarly(INTERRUPTED, "interrupted")
+        if (fatal := self._collector.fatal) is not None:
+            experiment = self._experiment
+            raise EndEarly(REFUSED, remedy(fatal, experiment.region, experiment.endpoint_name))
+        for client in set(self._roster) - set(self._link.live_workers()):
+            name = self._roster.pop(client)
+            self._collector.lost.add(client)
+            logger.error("Worker %s was lost", name)
+            if self.status.ordinal:
+                self._note(self._rows[self.status.ordinal - 1], f"worker {name} was lost")
+
+    def _end_early(self, code: int, reason: str) -> None:
+        self.exit_code = code
+        self.status.message = reason
+        for row in self._rows:
+            if row.state == "running":
+                row.state = "interrupted"
+                self._note(row, reason)
+        self._save()
+
+    def _finish(self, ending: Ending) -> None:
+        """Every worker's last rows and Locust's last numbers, then the books are balanced."""
+        self._enter("drain")
+        patience = self._longest_request_s if ending == "drain" else 2.0
+        workers = set(self._link.live_workers())
+        self._link.finish(ending, patience)
+        deadline = time.monotonic() + patience + _REPORT_GRACE_S
+        while not workers <= self._link.finished() and time.monotonic() < deadline:
+            if ending == "drain" and self.interrupts:
+                ending = "abort"
+                self._link.finish(ending, 0.0)
+            if self.interrupts > 1:
+                break
+            workers &= set(self._link.live_workers())
+            gevent.sleep(_POLL_S)
+        deadline = time.monotonic() + _LOST_REPORT_S
+        while not self._link.files_written() and time.monotonic() < deadline and self.interrupts < 2:
+            gevent.sleep(_POLL_S)
+        self._balance()
+        self._collector.close()
+        self._enter("done")
+        self.refresh()
+
+    def _balance(self) -> None:
+        for row in self._rows:
+            if row.state == "planned":
+                continue
+            counts = self._collector.counts(row.step)
+            tally = self._collector.steps[row.step]
+            row.started = counts.started
+            row.ok, row.failed, row.censored = tally.ok, tally.failed, tally.censored
+            row.locust_requests, row.locust_failures = self._link.locust_counts(row.step)
+            for reason in self._collector.missing(row.step):
+                self._note(row, reason)
+            written = tally.ok + tally.failed + tally.censored
+            if (row.locust_requests, row.locust_failures) != (written, tally.failed + tally.censored):
+                self._note(row, f"Locust counted {row.locust_requests} requests, the rows are {written}")
+            if row.state == "complete" and not written:
+                self._note(row, "no request ended in this step")
+            if row.state == "complete" and self._reasons[row.step]:
+                row.state = "degraded"
+            if self.exit_code == COMPLETE and (row.state == "degraded" or (tally.failed and not tally.ok)):
+                self.exit_code = DEGRADED
+        self._save()
+
+    def _note(self, row: StepRow, reason: str) -> None:
+        if reason not in self._reasons[row.step]:
+            self._reasons[row.step].append(reason)
+            logger.warning("%s: %s", row.step, reason)
+
+    def _save(self) -> None:
+        for row in self._rows:
+            row.reasons = "; ".join(self._reasons[row.step]) or None
+        replace_rows(self._path, STEP_COLUMNS, [*self._others, *self._rows])
+
+    def _enter(self, phase: Phase, seconds: float | None = None) -> None:
+        self.status.phase, self.status.phase_total_s = phase, seconds
+        self._phase_started = time.monotonic()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring ``status.json`` up to date."""
+        status, collector = self.status, self._collector
+        status.users = self._link.user_count
+        status.in_flight = collector.in_flight
+        status.phase_elapsed_s = time.monotonic() - self._phase_started
+        if status.step is not None:
+            tally = collector.steps[status.step]
+            status.ok, status.failed, status.censored = tally.ok, tally.failed, tally.censored
+            now = time.time()
+            span = min(15.0, now - (self._rows[status.ordinal - 1].announced_at or now))
+            status.requests_per_minute, status.completion_tokens_per_s = tally.rates(now, span)
+            status.ttft_p50_ms, status.e2e_p50_ms = tally.medians()
+        status.eta_s = self._eta_s()
+        status.save(self._experiment.run_folder)
+
+    def _eta_s(self) -> float | None:
+        """Seconds to the end at the latest, tails and early ends apart."""
+        status = self.status
+        whole = self._load.warm_up + self._load.measure
+        left = (status.steps_total - status.ordinal) * whole
+        elapsed = status.phase_elapsed_s
+        match status.phase:
+            case "start":
+                return left
+            case "ramp":
+                return left + whole
+            case "warm_up":
+                return left + max(0.0, whole - elapsed)
+            case "measure":
+                return left + max(0.0, self._load.measure - elapsed)
+            case "tail" | "drain":
+                return left
+            case "done":
+                return 0.0

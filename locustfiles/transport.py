@@ -1,0 +1,264 @@
+"""One kept-alive connection that knows when its bytes arrived.
+
+Reads go through ``recvmsg``, so every read carries the kernel's arrival time (``timestamps``); under TLS
+the stamped bytes are ciphertext, so an `ssl.MemoryBIO` stands between socket and parser.
+"""
+
+import _socket
+import contextlib
+import select
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+
+import gevent
+from gevent import get_hub
+from gevent import socket as gevent_socket
+
+from locustfiles import timestamps
+
+_READ = 1
+_WRITE = 2
+_TLS_RECORD = 16_384
+
+
+class ConnectFailed(Exception):  # noqa: N818 - a thing that happened, and its class says which
+    """No connection could be opened; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to connect: host and port, and whether TLS is spoken there."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+class Connection:
+    """One connection to one address, opened on demand. Not shared between greenlets."""
+
+    def __init__(self, address: Address, context: ssl.SSLContext | None) -> None:
+        self._address = address
+        self._context = context if address.tls else None
+        self._sock: _socket.socket | None = None
+        self._tls: ssl.SSLObject | None = None
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._stamped = False
+        self._drained = True
+        self.stamp = 0.0
+        """Epoch seconds at which the last bytes read had arrived."""
+        self.by_kernel = False
+        """Whether ``stamp`` is the kernel's; else it is this process's clock after the read."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection is there (the other end may have closed it since: see ``idle_state``)."""
+        return self._sock is not None
+
+    def open(self, timeout: float) -> float:
+        """Connect, with TLS handshake and verification where the address asks for it.
+
+        Returns:
+            Milliseconds that it took.
+
+        Raises:
+            ConnectFailed: refused, unreachable, no such host, certificate not valid, or time-out.
+        """
+        started = time.perf_counter()
+        try:
+            with gevent.Timeout(timeout):
+                self._connect()
+                if self._context is not None:
+                    self._handshake(self._context)
+        except gevent.Timeout:
+            self.close()
+            raise ConnectFailed(f"no connection to {self._where} in {timeout:g} s") from None
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise ConnectFailed(f"TLS certificate of {self._where}: {error.verify_message}") from None
+        except (OSError, ssl.SSLError) as error:
+            self.close()
+            raise ConnectFailed(f"{self._where}: {error.strerror or error}") from None
+        except BaseException:
+            self.close()
+            raise
+        return (time.perf_counter() - started) * 1000
+
+    @property
+    def _where(self) -> str:
+        return f"{self._address.host}:{self._address.port}"
+
+    def _connect(self) -> None:
+        failure: OSError = OSError("no address")
+        for family, kind, protocol, _name, address in gevent_socket.getaddrinfo(
+            self._address.host, self._address.port, 0, socket.SOCK_STREAM
+        ):
+            candidate = gevent_socket.socket(family, kind, protocol)
+            self._stamped = timestamps.enable(candidate)
+            try:
+                candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                candidate.connect(address)
+            except OSError as error:
+                candidate.close()
+                failure = error
+                continue
+            except BaseException:
+                candidate.close()
+                raise
+            # From here on the bare socket: gevent's wrapper would try, fail and only then wait on every read.
+            self._sock = _socket.socket(family, kind, protocol, candidate.detach())
+            self._sock.setblocking(False)
+            loop = get_hub().loop
+            self._readable = loop.io(self._sock.fileno(), _READ)
+            self._writable = loop.io(self._sock.fileno(), _WRITE)
+            self._drained = True
+            return
+        raise failure
+
+    def _handshake(self, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._address.host)
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._send_raw(self._outgoing.read())
+                data = self._receive_raw(_TLS_RECORD)
+                if not data:
+                    raise ConnectionResetError("closed during the TLS handshake") from None
+                self._incoming.write(data)
+            except ssl.SSLError:
+                self._flush_alert()
+                raise
+            else:
+                self._send_raw(self._outgoing.read())
+                self._tls = tls
+                return
+
+    def _flush_alert(self) -> None:
+        if (alert := self._outgoing.read()) and self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.send(alert)
+
+    def encode(self, data: bytes) -> bytes:
+        """What goes over the wire for ``data``: encrypted ahead of the timed section under TLS."""
+        if self._tls is None:
+            return data
+        self._tls.write(data)
+        return self._outgoing.read()
+
+    def send(self, encoded: bytes) -> None:
+        """Hand encoded bytes to the socket, all of them.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        self._send_raw(encoded)
+
+    def receive(self, size: int) -> bytes:
+        """Wait for bytes and return up to about ``size`` of them; empty at the end of the connection.
+
+        Sets ``stamp`` and ``by_kernel``.
+
+        Raises:
+            OSError: the connection is broken (`ssl.SSLError` is one).
+        """
+        tls = self._tls
+        if tls is None:
+            return self._receive_raw(size)
+        while True:
+            data = self._receive_raw(size)
+            if not data:
+                return b""
+            self._incoming.write(data)
+            plain = self._decrypt(tls)
+            if self._outgoing.pending:  # a key update wants an answer
+                self._send_raw(self._outgoing.read())
+            if plain is not None:
+                return plain
+
+    def _decrypt(self, tls: ssl.SSLObject) -> bytes | None:
+        """All plaintext that is there; None when no record is complete yet; empty at TLS's own end."""
+        parts = []
+        while True:
+            try:
+                part = tls.read(_TLS_RECORD)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLZeroReturnError:
+                return b"".join(parts)
+            parts.append(part)
+            if not part or not (self._incoming.pending or tls.pending()):
+                break
+        return b"".join(parts) if parts else None
+
+    def idle_state(self) -> str:
+        """What became of a connection between two requests: ``quiet``, ``closed`` or ``surplus`` bytes."""
+        if self._sock is None:
+            return "closed"
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return "quiet"
+        try:
+            data = self._receive_raw(_TLS_RECORD)
+            if self._tls is None:
+                return "surplus" if data else "closed"
+            self._incoming.write(data)
+            plain = self._decrypt(self._tls) if data else b""
+        except OSError:
+            return "closed"
+        if plain is None:
+            return "quiet"  # a session ticket, for example
+        return "surplus" if plain else "closed"
+
+    def close(self) -> None:
+        """Close; closing twice is fine."""
+        sock, self._sock, self._tls = self._sock, None, None
+        if sock is not None:
+            self._readable.close()
+            self._writable.close()
+            sock.close()
+
+    def _send_raw(self, data: bytes) -> None:
+        sock = self._sock
+        if sock is None:
+            raise ConnectionResetError("connection closed")
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[sock.send(view) :]
+            except BlockingIOError:
+                get_hub().wait(self._writable)
+
+    def _receive_raw(self, size: int) -> bytes:
+        sock = self._sock
+        if sock is None:
+            raise ConnectionResetError("connection closed")
+        while True:
+            if self._drained:
+                get_hub().wait(self._readable)
+            try:
+                data, ancillary, _flags, _address = sock.recvmsg(size, timestamps.ANCILLARY_SIZE)
+            except BlockingIOError:
+                self._drained = True
+                continue
+            self._drained = len(data) < size
+            arrived = timestamps.stamp(ancillary) if self._stamped else None
+            self.by_kernel = arrived is not None
+            self.stamp = time.time() if arrived is None else arrived
+            return data
+
+
+def verifying_context(ca_bundle: str) -> ssl.SSLContext:
+    """One TLS context for all users: certificates and host names are verified against ``ca_bundle``.
+
+    Raises:
+        OSError: the bundle cannot be read.
+    """
+    context = ssl.create_default_context(cafile=ca_bundle)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,94 @@
+"""The Locust user: one invocation after the other, each one `request` event with its true latency."""
+
+from locust import User, events, task
+from locust.env import Environment
+from locust.event import EventHook
+from locust.exception import StopUser
+
+import time
+from typing import Any, ClassVar
+
+from locustfiles.invocation import InvocationFailed, Outcome
+from locustfiles.worker import Worker
+from runfolder.records import Request
+
+REQUEST_TYPE = "POST"
+"""Type of the invocations in Locust's statistics; their name is the step."""
+TTFT_TYPE = "TTFT"
+TPOT_TYPE = "TPOT"
+
+llm_response = EventHook()
+"""Fired as ``events.llm_response`` for every answer: ``request`` (a `Request`) and ``environment``."""
+events.llm_response = llm_response  # type: ignore[attr-defined]  # Locust's way to offer an own event
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+
+
+class SageMakerUser(User):
+    """Invokes the endpoint in a closed loop: the next request starts when the last one has ended.
+
+    After a failure it pauses, longer each time up to five seconds, so that a broken endpoint is not hammered.
+    """
+
+    worker: ClassVar[Worker]
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._bodies, self._invoker = self.worker.new_user()
+        self._pause_s = 0.0
+
+    @task
+    def invoke(self) -> None:
+        """One invocation, from its entry in the worker's book to Locust's statistics."""
+        worker = self.worker
+        if worker.stopping.is_set() or worker.step is None:
+            raise StopUser
+        body = next(self._bodies)
+        request = worker.recorder.begin(worker.step, body.payload_id, time.time())
+        outcome = self._invoker.invoke(body, request, worker.stream)
+        if request.prompt_tokens is None and body.prompt_tokens is not None:
+            request.prompt_tokens, request.prompt_tokens_source = body.prompt_tokens, "tokenizer"
+        worker.recorder.end(outcome, worker.prompts[body.payload_id])
+        fire(self.environment, outcome, worker.url)
+        self._rest(request)
+
+    def _rest(self, request: Request) -> None:
+        if request.outcome == "ok":
+            self._pause_s = 0.0
+            return
+        self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2 or _FIRST_PAUSE_S)
+        self.worker.stopping.wait(self._pause_s)
+
+
+def fire(environment: Environment, outcome: Outcome, url: str) -> None:
+    """Tell Locust: one ``request`` event, and for an answer the LLM's own event."""
+    request = outcome.request
+    failed = request.outcome != "ok"
+    environment.events.request.fire(
+        request_type=REQUEST_TYPE,
+        name=request.step,
+        response_time=outcome.elapsed_ms if request.e2e_ms is None else request.e2e_ms,
+        response_length=request.bytes_in or 0,
+        response=None,
+        context={"request_id": request.request_id},
+        exception=InvocationFailed(request.error_class or "censored") if failed else None,
+        start_time=request.started_at,
+        url=url,
+    )
+    if not failed:
+        llm_response.fire(environment=environment, request=request)
+
+
+@llm_response.add_listener
+def keep_statistics(environment: Environment, request: Request, **_: Any) -> None:
+    """TTFT and TPOT as Locust entries of their own, beside and not inside Aggregated.
+
+    Their content size is the number of completion tokens.
+    """
+    stats = environment.stats
+    tokens = request.completion_tokens or 0
+    if request.ttft_ms is not None:
+        stats.get(request.step, TTFT_TYPE).log(request.ttft_ms, tokens)  # type: ignore[arg-type]  # floats are fine
+    if request.tpot_ms is not None:
+        stats.get(request.step, TPOT_TYPE).log(request.tpot_ms, tokens)  # type: ignore[arg-type]

@@ -1,0 +1,198 @@
+"""The worker's side of a run: what users share in one process, and its talk with the master."""
+
+from locust.env import Environment
+from locust.runners import LocalRunner, WorkerRunner
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from configs.errors import UserError
+from locustfiles import messages
+from locustfiles.bodies import Body, BodyFactory, PayloadRow
+from locustfiles.credentials import BearerToken, CredentialKeeper
+from locustfiles.health import HealthProbe
+from locustfiles.invocation import Aborted, Invoker
+from locustfiles.messages import Assignment, Report
+from locustfiles.recorder import Recorder
+from locustfiles.signing import RequestSigner
+from locustfiles.target import SERVICE, Target, ca_bundle
+from locustfiles.transport import Connection, verifying_context
+
+logger = logging.getLogger(__name__)
+
+REPORT_S = 0.5
+_HEALTH_EVERY = 4
+_HELLO_S = 2.0
+_FINAL_WAIT_S = 5.0
+
+
+class Worker:
+    """One load generator process: local, or a worker of a master."""
+
+    def __init__(self, environment: Environment, runner: LocalRunner | WorkerRunner) -> None:
+        self.environment = environment
+        self._runner = runner
+        self.name = f"w{max(0, runner.worker_index)}"
+        self.stopping = Event()
+        """Set when users must not start another request."""
+        self.step: str | None = None
+        self._health = HealthProbe()
+        self._assignment: Assignment | None = None
+        self._user_number = 0
+        self._reports = 0
+        self.recorder = Recorder(self.name, keep_samples=False)
+        for kind, listener in (
+            (messages.ASSIGNMENT, self._on_assignment),
+            (messages.STEP, self._on_step),
+            (messages.WINDOW, self._on_window),
+            (messages.FINISH, self._on_finish),
+        ):
+            runner.register_message(kind, listener, concurrent=kind == messages.FINISH)
+
+    def start(self) -> None:
+        """Say hello until the master gives an assignment, then report."""
+        gevent.spawn(self._health.run)
+        gevent.spawn(self._say_hello)
+        gevent.spawn(self._report_for_ever)
+
+    def _say_hello(self) -> None:
+        while self._assignment is None:
+            self._send(messages.HELLO, {"client_id": self._runner.client_id, "worker": self.name})
+            gevent.sleep(_HELLO_S)
+
+    def _send(self, kind: str, data: dict[str, Any]) -> None:
+        self._runner.send_message(kind, data)
+
+    def _on_assignment(self, msg: Any, **_: object) -> None:
+        if self._assignment is not None:
+            return
+        assignment = Assignment.model_validate(msg.data)
+        answer = {"client_id": self._runner.client_id, "worker": self.name, "error": None}
+        try:
+            self._prepare(assignment)
+        except UserError as error:
+            answer["error"] = str(error)
+        else:
+            self._assignment = assignment
+        self._send(messages.READY, answer)
+
+    def _prepare(self, assignment: Assignment) -> None:
+        self.stream = assignment.stream
+        self._target = Target(**assignment.target)
+        self._keeper = CredentialKeeper()
+        gevent.spawn(self._keeper.keep_fresh)
+        self._bearer = BearerToken(self._keeper, self._target.region)
+        self._context = verifying_context(ca_bundle()) if self._target.scheme == "https" else None
+        rows = [PayloadRow(*row) for row in assignment.payload]
+        self.prompts = {row.payload_id: row.prompt for row in rows}
+        self._bodies = BodyFactory(
+            rows,
+            schema=assignment.request_schema,
+            route=assignment.route,
+            stream=assignment.stream,
+            parameters=assignment.parameters,
+            unique_prefix=assignment.unique_prefix,
+        )
+        self.url = f"{self._target.scheme}://{self._target.host_header}{self._target.path}"
+        self.recorder.keep_samples = assignment.samples
+        self._signer = RequestSigner(
+            method="POST",
+            host=self._target.host_header,
+            path=self._target.path,
+            headers=self._target.headers,
+            region=self._target.region,
+            service=SERVICE,
+        )
+
+    def new_user(self) -> tuple[Iterator[Body], Invoker]:
+        """What one user needs: its bodies in its own seeded order, and its own connection."""
+        assignment = self._assignment
+        if assignment is None:
+            raise RuntimeError("a user was started before the worker had its assignment")
+        self._user_number += 1
+        seed = f"{assignment.run_id}/{assignment.seed}/{self.name}/{self._user_number}"
+        connection = Connection(self._target.address, self._context)
+        invoker = Invoker(
+            self._target, self._authorize, connection, assignment.timeouts, self._health.on_read
+        )
+        return self._bodies.bodies(seed), invoker
+
+    def _authorize(self, body_sha256: str, now: float) -> list[tuple[str, str]]:
+        if self._target.bearer:
+            return [("Authorization", f"Bearer {self._bearer.value()}")]
+        return self._signer.headers(body_sha256, self._keeper.keys, now)
+
+    def _on_step(self, msg: Any, **_: object) -> None:
+        self.step = msg.data["step"]
+        self._send(
+            messages.STEP_ACK,
+            {
+                "client_id": self._runner.client_id,
+                "step": self.step,
+                "sent_at": msg.data["sent_at"],
+                "worker_time": time.time(),
+            },
+        )
+
+    def _on_window(self, msg: Any, **_: object) -> None:
+        offset = msg.data["offsets"].get(self._runner.client_id, 0.0)
+        started_at, ended_at = msg.data["window"]
+        self.recorder.gaps.close_window(msg.data["step"], (started_at + offset, ended_at + offset))
+
+    def _report_for_ever(self) -> None:
+        while True:
+            gevent.sleep(REPORT_S)
+            self.report()
+
+    def report(self) -> None:
+        """Send what has happened since the last report."""
+        self._reports += 1
+        health = self._health.snapshot() if self._reports % _HEALTH_EVERY == 0 else None
+        recorder = self.recorder
+        taken = recorder.take()
+        report = Report(
+            worker=self.name,
+            client_id=self._runner.client_id,
+            host=self._health.host,
+            sent_at=time.time(),
+            step=self.step,
+            users=self._runner.user_count,
+            in_flight=recorder.in_flight,
+            oldest_start=recorder.oldest_start,
+            rows=taken.rows,
+            gaps=taken.gaps,
+            samples=taken.samples,
+            counts={
+                step: (count.started, count.ok, count.failed, count.censored)
+                for step, count in recorder.counts.items()
+            },
+            health=asdict(health) if health else None,
+        )
+        self._send(messages.REPORT, {name: getattr(report, name) for name in Report.__slots__})
+
+    def _on_finish(self, msg: Any, **_: object) -> None:
+        """No new requests; those in flight end by themselves or at once; then the last words."""
+        self.stopping.set()
+        if msg.data["ending"] == "abort":
+            for greenlet in self.recorder.greenlets():
+                greenlet.kill(Aborted, block=False)
+        gevent.spawn(self._say_last_words, msg.data["timeout"])
+
+    def _say_last_words(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while self.recorder.in_flight and time.monotonic() < deadline:
+            gevent.sleep(0.01)
+        for greenlet in self.recorder.greenlets():
+            greenlet.kill(Aborted, block=True, timeout=_FINAL_WAIT_S)
+        self.report()
+        if isinstance(self._runner, WorkerRunner):
+            # Locust's own numbers since its last report: quit() would send them half a second too late for
+            # a request that is still running, and the master would be gone.
+            self._runner._send_stats()
+        self._send(messages.FINISHED, {"client_id": self._runner.client_id})
