@@ -25,9 +25,9 @@ rehearse: setup ## The same plan on a local SageMaker with a simulated container
 ui: setup ## The same run, live in Locust's web UI: PORT=8089
 	@$(BENCH) ui $(RUN_OPTIONS) $(if $(PORT),--port '$(PORT)')
 master: setup ## The same run, load from several hosts: WORKERS=2, then `make worker MASTER=…` on each
-	@$(BENCH) master $(RUN_OPTIONS) $(if $(WORKERS),--workers '$(WORKERS)')
+	@$(BENCH) master $(RUN_OPTIONS) $(if $(WORKERS),--workers '$(WORKERS)') $(if $(PORT),--port '$(PORT)') $(if $(BIND),--bind '$(BIND)')
 worker: setup ## A load generator for a master: MASTER=host
-	@$(BENCH) worker $(if $(MASTER),--master '$(MASTER)') $(if $(PROCESSES),--processes '$(PROCESSES)')
+	@$(BENCH) worker $(if $(MASTER),--master '$(MASTER)') $(if $(PORT),--port '$(PORT)') $(if $(PROCESSES),--processes '$(PROCESSES)')
 
 ##@ Report
 report: setup ## Make a report again: RUN=results/latest, or LOCUST=prefix of any Locust CSVs, or FMBENCH=folder
@@ -78,6 +78,6 @@ $(DEV): $(READY) requirements-dev.lock
 	@touch $@
 $(DATA): $(READY) deploy/local/model.py payloads/build.py
 	@echo "preparing the model and the prompts (once)"
-	@$(BIN)/python -m deploy.local.model --tokenizer .cache/models/smollm2-135m-instruct.tokenizer.json
+	@$(BIN)/python -m deploy.local.model
 	@$(BIN)/python -m payloads --tokenizer .cache/models/smollm2-135m-instruct.tokenizer.json
 	@touch $@

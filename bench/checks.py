@@ -20,7 +20,7 @@ _FILES_SPARE = 256
 def instance_types() -> frozenset[str]:
     """Hosting instance types that the installed botocore's own SageMaker model knows."""
     model = botocore.session.get_session().get_service_model("sagemaker")
-    return frozenset(model.shape_for("ProductionVariantInstanceType").enum)
+    return frozenset(model.shape_for("ProductionVariantInstanceType").metadata["enum"])
 
 
 def check_instance(instance_type: str) -> None:

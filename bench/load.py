@@ -30,6 +30,7 @@ class LoadOptions:
     processes: int | None = None
     expect_workers: int | None = None
     web_port: int = 8089
+    master_host: str = "127.0.0.1"
     master_port: int = 5557
 
     def check(self) -> None:
@@ -41,7 +42,7 @@ class LoadOptions:
         if self.mode == "ui":
             _check_port("127.0.0.1", self.web_port, "PORT")
         if self.mode == "master":
-            _check_port("", self.master_port, "MASTER_PORT")
+            _check_port(self.master_host, self.master_port, "PORT")
 
 
 def _check_port(host: str, port: int, name: str) -> None:
@@ -81,6 +82,7 @@ def play_load(
         mode=options.mode,
         processes=options.processes,
         expect_workers=options.expect_workers,
+        master_host=options.master_host,
         master_port=options.master_port,
         web_port=options.web_port,
     )

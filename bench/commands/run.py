@@ -1,9 +1,7 @@
 """Commands that play a plan: run, rehearse, ui, master; and worker, which helps a master."""
 
-import os
 import subprocess
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -15,7 +13,7 @@ from bench.screen import say
 from configs.errors import UserError
 from configs.loading import load_plan
 from configs.plan import Plan
-from locustfiles.launch import locust_environment, worker_command
+from locustfiles.launch import locust_command, locust_environment
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LOCAL_PLAN = CONFIGS / "local.yml"
@@ -103,13 +101,14 @@ def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
 @plan_options
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Wait for this many.")
 @click.option("--port", type=click.IntRange(1, 65534), default=5557, show_default=True)
-def master(*, workers: int, port: int, **choice: Unpack[PlanChoice]) -> int:
+@click.option("--bind", default="0.0.0.0", show_default=True, help="Interface on which workers reach it.")  # noqa: S104 - workers are on other hosts
+def master(*, workers: int, port: int, bind: str, **choice: Unpack[PlanChoice]) -> int:
     """Play a plan with load from several hosts."""
     plan, path = chosen_plan(choice)
     if choice["processes"]:
         raise UserError("PROCESSES is a worker's: give it to `make worker`, the master makes no load")
     say(f"waiting for {workers} workers: run `make worker MASTER=<this host>` on each (port {port})")
-    load = LoadOptions("master", expect_workers=workers, master_port=port)
+    load = LoadOptions("master", expect_workers=workers, master_port=port, master_host=bind)
     return play(plan, RunOptions(choice["results"], load, path))
 
 
@@ -119,9 +118,10 @@ def master(*, workers: int, port: int, **choice: Unpack[PlanChoice]) -> int:
 @click.option("--processes", type=click.IntRange(1), help="Worker processes on this machine.")
 def worker(host: str, port: int, processes: int | None) -> int:
     """Make load for a master; needs the code and AWS credentials of its own."""
-    return subprocess.call(
-        worker_command(master_host=host, master_port=port, processes=processes), env=locust_environment()
+    command = locust_command(
+        None, None, mode="worker", master_host=host, master_port=port, processes=processes
     )
+    return subprocess.call(command, env=locust_environment())
 
 
 COMMANDS = (run, rehearse, ui, master, worker)

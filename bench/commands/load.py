@@ -1,0 +1,5 @@
+"""Commands about this machine's load generator."""
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

@@ -1,0 +1,73 @@
+"""A mistake ends in one clear sentence and exit code 2, before anything is started."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.line.harness import SIMULATED, Bench
+
+
+def change(**parts: dict[str, Any]) -> dict[str, Any]:
+    return SIMULATED | {key: SIMULATED.get(key, {}) | value for key, value in parts.items()}
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (change(load={"concurency": 3}), "load.concurency is not a key of a plan; did you mean concurrency?"),
+        (change(endpoint={"instance_type": "ml.g5.xlurge"}), "did you mean ml.g5.xlarge?"),
+        (change(workload={"payload": "en_7-8"}), "no payload 'en_7-8'; built are"),
+        ("name: [", "is not YAML"),
+    ],
+    ids=["wrong key", "unknown instance", "missing payload", "no YAML"],
+)
+def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> None:
+    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not bench.results.exists() or not list(bench.results.iterdir())
+
+
+def test_a_plan_that_is_not_there(bench: Bench) -> None:
+    done = bench.run("run", "--plan", bench.folder / "none.yml")
+    assert (done.returncode, "no such plan" in done.stderr) == (2, True)
+
+
+def test_a_results_folder_that_cannot_be_written(bench: Bench) -> None:
+    (bench.folder / "file").touch()
+    done = bench.run("run", "--plan", bench.plan(SIMULATED), "--results", bench.folder / "file" / "results")
+    assert done.returncode == 2
+    assert "RESULTS=" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port(bench: Bench) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = bench.run("ui", "--plan", bench.plan(SIMULATED), "--results", bench.results, "--port", port)
+    assert done.returncode == 2
+    assert f"port {port} cannot be used" in done.stderr
+    assert not list(bench.results.glob("*-*"))
+
+
+def test_no_credentials_names_both_ways_on(bench: Bench, tmp_path: Path) -> None:
+    done = bench.run(
+        "run",
+        "--instance",
+        "ml.g5.xlarge",
+        "--results",
+        bench.results,
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"),
+        AWS_CONFIG_FILE=str(tmp_path / "none"),
+        AWS_REGION="us-east-1",
+    )
+    assert done.returncode == 2
+    assert "credentials" in done.stderr
+    assert "make rehearse" in done.stderr
+    assert not list(bench.results.glob("*-*"))
