@@ -1,9 +1,10 @@
-"""The answer: the cheapest step that passes, the runner-up, and how sure that is. Pure functions of a `RunResult`."""
+"""The answer: the cheapest step that passes, the runner-up, and how sure that is. Pure functions."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis import blocks
 from analysis.objectives import Finding, Judgement, judge, verdict
@@ -11,7 +12,8 @@ from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.sampling import RESAMPLES, Floats, resampled_sums
 
 SURE = 0.95
-_DEAREST = np.inf
+_DEAREST = float("inf")
+Flags = NDArray[np.bool_]
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Candidate:
 
     @property
     def order(self) -> float:
-        """What is minimised: dollars per request, or, without a price, minutes per request of one instance."""
+        """What is minimised: dollars per request or, without a price, instance-minutes per request."""
         if self.step.usd_per_request is not None:
             return self.step.usd_per_request
         if self.experiment.usd_per_hour is not None or not self.step.per_minute:
@@ -141,14 +143,14 @@ def _weigh(choice: Choice, usable: list[Candidate], result: RunResult) -> None:
 
 
 def _settle(
-    choice: Choice, usable: list[Candidate], drawn: list[tuple[Floats, Floats]], pair: tuple[int, int]
+    choice: Choice, usable: list[Candidate], drawn: list[tuple[Floats, Flags]], pair: tuple[int, int]
 ) -> tuple[Candidate, float | None]:
     best, second = pair
     marginal = [c for c in usable for f in c.findings if f.judgement == "met" and not f.sure]
     spreads = [float(np.std(drawn[i][0])) for i in pair]
     at = usable[best] if spreads[0] >= spreads[1] else usable[second]
     if choice.gap and at.step.window is not None:
-        factor = (1.96 * float(np.hypot(*spreads)) / choice.gap) ** 2
+        factor = (1.96 * float(np.hypot(spreads[0], spreads[1])) / choice.gap) ** 2
         extra = (factor - 1) * at.step.window.seconds / 60
         if extra > 0:
             return at, extra
@@ -159,22 +161,24 @@ def _settle(
     return at, None
 
 
-def _resampled_order(candidate: Candidate, result: RunResult, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def _resampled_order(
+    candidate: Candidate, result: RunResult, rng: np.random.Generator
+) -> tuple[Floats, Flags]:
     """Resampled cost of a step, and whether the resample meets the SLO."""
     step = candidate.step
     if step.blocks is None or step.completions is None:
-        return np.full(RESAMPLES, _DEAREST), np.zeros(RESAMPLES)
+        return np.full(RESAMPLES, _DEAREST), np.zeros(RESAMPLES, dtype=bool)
     sums = resampled_sums(step.blocks, rng)
     with np.errstate(divide="ignore", invalid="ignore"):
         order = candidate.order * step.completions / sums[:, blocks.COMPLETIONS]
         ended = sums[:, blocks.FAILED] + sums[:, blocks.LATENCY_COUNT]
         passes = sums[:, blocks.FAILED] <= result.error_rate_limit * ended
         for index, objective in enumerate(result.objectives):
-            passes &= _meets(sums, index, objective)
+            passes = passes & _meets(sums, index, objective)
     return order, passes
 
 
-def _meets(sums: Floats, index: int, objective: dict[str, Any]) -> Floats:
+def _meets(sums: Floats, index: int, objective: dict[str, Any]) -> Flags:
     column = blocks.FIRST_OBJECTIVE + 2 * index
     ratio = sums[:, column + 1] / sums[:, column]
     if objective["statistic"] == "mean":

@@ -13,7 +13,8 @@ def usd_per_request(
 
     Formula: $/h × instances / (60 × requests per minute × utilisation).
     Unit: US dollars; absent without a price or without completed requests.
-    Source: an endpoint is billed by time, busy or idle, so at 30 % utilisation a request costs 3.3 times as much.
+    Source: an endpoint is billed by time, busy or idle:
+    a request at 30 % utilisation costs 3.3 times as much.
     """
     if usd_per_hour is None or not per_minute or per_minute <= 0:
         return None
@@ -36,7 +37,7 @@ def usd_per_million_tokens(
 
 @dataclass(frozen=True)
 class RunCost:
-    """What one experiment's endpoint cost. Times in seconds, absent when unknown; ``basis`` says what was counted."""
+    """What one experiment's endpoint cost, in seconds and dollars; ``basis`` says what was counted."""
 
     total_s: float | None
     boot_s: float | None
@@ -49,6 +50,7 @@ class RunCost:
 def run_cost(
     usd_per_hour: float | None,
     instances: int,
+    *,
     created: float | None,
     in_service: float | None,
     load: tuple[float | None, float | None],
@@ -56,10 +58,10 @@ def run_cost(
 ) -> RunCost:
     """The run's own cost, with boot and idle time.
 
-    Formula: $/h × instances × (deleted − create call) / 3600. Boot: create call to InService; load: first to last
-    step; idle: the rest.
+    Formula: $/h × instances × (deleted − create call) / 3600. Boot: create call to InService; load: first to
+    last step; idle: the rest.
     Unit: US dollars and seconds.
-    Source: SageMaker bills per second while the endpoint exists. When it was not created or deleted by the run,
+    Source: SageMaker bills per second while the endpoint exists. When the run did not create or delete it,
     the load's own time is counted and ``basis`` says so.
     """
     load_s = _between(load[0], load[1])

@@ -1,7 +1,7 @@
 """All pictures of a report, in the order of the page."""
 
 from analysis.answer import Choice
-from analysis.plots import seed
+from analysis.plots import curves, overtime, seed, spread
 from analysis.plots.drawing import Drawing, Palette
 from analysis.results import RunResult
 
@@ -14,5 +14,13 @@ def draw(result: RunResult, choices: list[Choice]) -> dict[str, Drawing]:
         seed.error_rates(result, palette),
         seed.tokens_vs_latency(result, palette),
         seed.concurrency_vs_latency(result, palette),
+        curves.throughput_latency(result, palette),
+        curves.cost_latency(result, palette),
+        spread.distribution(result, palette, "ttft"),
+        spread.distribution(result, palette, "e2e"),
+        spread.ttft_prompt(result, palette),
+        overtime.timeline(result),
+        overtime.error_classes(result),
+        overtime.client_health(result),
     )
     return {drawing.name: drawing for drawing in drawn if drawing is not None}

@@ -1,7 +1,8 @@
 """From a run folder's frames to a `RunResult`: every metric of every step, each from its definition."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,9 @@ def measure_run(tables: RunTables) -> RunResult:
     )
 
 
-def _experiment(entry: ExperimentEntry, tables: RunTables, objectives: list[dict[str, object]]) -> ExperimentResult:
+def _experiment(
+    entry: ExperimentEntry, tables: RunTables, objectives: list[dict[str, object]]
+) -> ExperimentResult:
     steps = tables.steps
     own = steps[(steps["experiment"] == entry.name) | steps["step"].isin(entry.steps)]
     rows = tables.requests[tables.requests["step"].isin(own["step"])]
@@ -80,10 +83,10 @@ def _experiment(entry: ExperimentEntry, tables: RunTables, objectives: list[dict
         cost=run_cost(
             entry.price.usd_per_hour,
             entry.instance_count,
-            entry.create_started_at,
-            entry.in_service_at,
-            (entry.load_started_at, entry.load_ended_at),
-            entry.deleted_at,
+            created=entry.create_started_at,
+            in_service=entry.in_service_at,
+            load=(entry.load_started_at, entry.load_ended_at),
+            deleted=entry.deleted_at,
         ),
         state=entry.state,
         error=entry.error,
@@ -92,7 +95,7 @@ def _experiment(entry: ExperimentEntry, tables: RunTables, objectives: list[dict
 
 
 def _step(
-    row: dict[str, object],
+    row: Mapping[Hashable, Any],
     entry: ExperimentEntry,
     rows: pd.DataFrame,
     tables: RunTables,
@@ -169,7 +172,8 @@ def measure_window(
     result.goodput_per_s, result.goodput_share = goodput(started, window, objectives)
     result.in_flight = metrics.mean_in_flight(overlapping, window)
     e2e = result.latency.get("e2e")
-    result.little = metrics.little_residual(result.concurrency or 0, result.per_minute, e2e.mean if e2e else None)
+    mean = e2e.mean if e2e else None
+    result.little = metrics.little_residual(result.concurrency or 0, result.per_minute, mean)
     result.finish_reasons = _counts(ok["finish_reason"])
     result.token_sources = _counts(ok["completion_tokens_source"])
     result.clocks = _counts(ok["arrival_clock"])

@@ -37,7 +37,7 @@ def measured(values: Floats) -> Floats:
 
 
 def started_in(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
-    """The requests that started inside the window, whatever became of them. Latency is of the ok ones among them.
+    """The requests that started inside the window, whatever became of them; latency is of the ok ones.
 
     Formula: start ≤ started_at < end.
     Unit: rows.
@@ -73,7 +73,7 @@ def ttfo_ms(rows: pd.DataFrame) -> Floats:
 
 
 def e2e_ms(rows: pd.DataFrame) -> Floats:
-    """E2E latency: from handing the request to the socket to the last token (streamed) or body byte (not streamed).
+    """E2E latency: from handing the request to the socket to the last token, or body byte when not streamed.
 
     Formula: last content token − start.
     Unit: milliseconds, one value per ok request.
@@ -99,7 +99,8 @@ def per_row(rows: pd.DataFrame, metric: str) -> Floats:
     first = np.maximum(np.nan_to_num(numbers(rows, "first_chunk_tokens"), nan=1.0), 1.0)
     after = numbers(rows, "completion_tokens") - first
     decode = numbers(rows, "e2e_ms") - numbers(rows, "ttft_ms")
-    return np.divide(decode, after, out=np.full(len(rows), np.nan), where=after > 0)
+    tpot: Floats = np.divide(decode, after, out=np.full(len(rows), np.nan), where=after > 0)
+    return tpot
 
 
 def user_tokens_per_s(rows: pd.DataFrame) -> Floats:
@@ -114,11 +115,11 @@ def user_tokens_per_s(rows: pd.DataFrame) -> Floats:
 
 
 def gap_percentile_ms(gaps: pd.DataFrame, p: float) -> float | None:
-    """ICL, inter-chunk latency: gaps between content chunks, pooled over requests. Called ITL only where a chunk is a token.
+    """ICL, inter-chunk latency: gaps between content chunks, pooled over requests.
 
     Formula: the bucket that holds the p-th percentile of all gaps; its geometric middle.
     Unit: milliseconds; buckets grow by 1 %, so the figure is within 0.5 %.
-    Source: as vLLM's ITL (which also pools gaps); log buckets can be merged over workers.
+    Source: as vLLM's ITL, which also pools; it is ITL only where every chunk is one token.
     """
     counts = numbers(gaps, "count")
     total = float(counts.sum())
@@ -148,7 +149,7 @@ def requests_per_minute(rows: pd.DataFrame, window: Window) -> float | None:
 
     Formula: 60 × completions in the window / seconds of the window.
     Unit: requests per minute; absent when the window has no length.
-    Source: pooled completions over time. A mean of per-request rates (FMBench) is another figure: 49 for 25.5.
+    Source: pooled completions over time. A mean of rates (FMBench) is another figure: 49 for 25.5.
     """
     return 60 * completions(rows, window) / window.seconds if window.seconds > 0 else None
 
@@ -191,7 +192,7 @@ def completion_tokens_per_s(rows: pd.DataFrame, window: Window) -> float | None:
 def prompt_tokens_per_s(rows: pd.DataFrame, window: Window) -> float | None:
     """Input throughput: prompt tokens whose processing ended inside the window, per second.
 
-    Formula: sum of prompt tokens of ok requests with their first token (or end, not streamed) in the window / seconds.
+    Formula: prompt tokens of ok requests whose first token (end, not streamed) is in the window / seconds.
     Unit: tokens per second; absent when no request has a token count.
     Source: the prompt has been processed when the first token leaves.
     """
@@ -245,7 +246,7 @@ def mean_in_flight(rows: pd.DataFrame, window: Window) -> float | None:
 def little_residual(
     concurrency: float, per_minute: float | None, mean_latency_ms: float | None
 ) -> float | None:
-    """Little's-law residual: how far throughput × latency is from the number of users (closed loop, no think time).
+    """Little's-law residual: how far throughput × latency is from the number of users (closed loop).
 
     Formula: X × R / N − 1, X completions per second, R mean E2E in seconds, N users.
     Unit: share; about 0 is sound, above 0 is impossible, below 0 says that users were idle.

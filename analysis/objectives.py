@@ -16,7 +16,7 @@ Judgement = Literal["met", "missed", "open", "unmeasured"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One objective at one step. ``value_ms`` is the statistic, ``more_minutes`` what would settle an open one."""
+    """One objective at one step: the statistic, and what would settle an open one."""
 
     objective: dict[str, Any]
     judgement: Judgement
@@ -50,9 +50,9 @@ def judge(step: StepResult, objectives: list[dict[str, Any]]) -> list[Finding]:
 def judge_one(step: StepResult, objective: dict[str, Any], index: int) -> Finding:
     """Judge one objective.
 
-    A percentile is judged as a share: p95 ≤ L means at most 5 % above L. With fewer samples than the percentile
-    needs, it is met or missed only when the share's 95 % interval says so, else open. With enough of them,
-    the measured value decides and ``sure`` tells whether the interval agrees.
+    A percentile is judged as a share: p95 ≤ L means at most 5 % above L. With fewer samples than the
+    percentile needs, it is met or missed only when the share's 95 % interval says so, else open. With enough
+    of them, the measured value decides and ``sure`` tells whether the interval agrees.
     """
     found = step.latency.get(objective["metric"])
     statistic, limit = objective["statistic"], float(objective["limit_ms"])
@@ -100,9 +100,10 @@ def verdict(findings: list[Finding], error_rate: float | None, error_limit: floa
     if error_rate is None or error_rate > error_limit:
         return "missed"
     judgements = {finding.judgement for finding in findings}
-    for worst in ("missed", "unmeasured", "open"):
+    order: tuple[Judgement, ...] = ("missed", "unmeasured", "open")
+    for worst in order:
         if worst in judgements:
-            return worst  # type: ignore[return-value] # the three are members of Judgement
+            return worst
     return "met"
 
 
@@ -111,7 +112,7 @@ def goodput(
 ) -> tuple[float | None, float | None]:
     """Goodput: requests that met every latency limit, per second and as a share of all requests.
 
-    Formula: ok requests started in the window with every metric ≤ its limit / seconds; share: / all that started.
+    Formula: ok requests started in the window with every metric ≤ its limit / seconds; share: / all started.
     Unit: requests per second; share 0 to 1. Absent without latency objectives.
     Source: as vLLM and AIPerf: failed and cut-off requests count as bad, never out of the denominator.
     """

@@ -21,6 +21,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def write_pages(
     out: Path,
+    *,
     result: RunResult,
     choices: list[Choice],
     answer: str,
@@ -52,7 +53,9 @@ def write_pages(
     return [out / name for name in files] + written
 
 
-def view_of(result: RunResult, choices: list[Choice], answer: str, drawings: dict[str, Drawing]) -> dict[str, Any]:
+def view_of(
+    result: RunResult, choices: list[Choice], answer: str, drawings: dict[str, Drawing]
+) -> dict[str, Any]:
     """Everything the templates show."""
     return {
         "run": result,
@@ -62,7 +65,9 @@ def view_of(result: RunResult, choices: list[Choice], answer: str, drawings: dic
         "marks": marks(result),
         "objectives": [objective_label(o) for o in result.objectives],
         "best_information": {
-            c.payload: seedpage.information(c.best.experiment, c.best.step) for c in choices if c.best is not None
+            c.payload: seedpage.information(c.best.experiment, c.best.step)
+            for c in choices
+            if c.best is not None
         },
         "sentences": [seedpage.summary_sentence(result, c) for c in choices],
         "recommendations": seedpage.recommendations(result, choices),
@@ -97,7 +102,7 @@ def _cell(value: object) -> str:
 def _environment(*, html: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=html,
+        autoescape=html,  # noqa: S701 - off for Markdown only, which is text
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -1,4 +1,4 @@
-"""The answer in words: the first paragraph of the report, and the seed's sentence per payload and instance."""
+"""The answer in words: the first paragraph of the report."""
 
 from analysis.answer import Candidate, Choice, excess
 from analysis.objectives import Finding, limit_text, objective_label
@@ -10,7 +10,7 @@ def answer_paragraph(result: RunResult, choices: list[Choice]) -> str:
     """The first paragraph of the report."""
     opening = []
     if result.rehearsal:
-        opening.append("Rehearsal: the endpoint was simulated, so this is what the tools do, not what AWS would.")
+        opening.append("Rehearsal: the endpoint was simulated; no figure here is AWS's.")
     if result.state == "interrupted":
         opening.append("The run was interrupted; the answer covers what was measured.")
     elif result.state in ("failed", "running"):
@@ -51,7 +51,8 @@ def place(candidate: Candidate) -> str:
 def price_words(experiment: ExperimentResult) -> str:
     """``$1.41 per instance-hour`` with ``an assumed price`` where nobody charges it."""
     price = dollars(experiment.usd_per_hour)
-    return f"an assumed price of {price} per instance-hour" if experiment.price.assumption else f"{price} per instance-hour"
+    assumed = "an assumed price of " if experiment.price.assumption else ""
+    return f"{assumed}{price} per instance-hour"
 
 
 def slo_words(result: RunResult) -> str:
@@ -72,7 +73,8 @@ def _recommendation(result: RunResult, choice: Choice, best: Candidate) -> str:
     interval = step.usd_per_request_interval
     sure = f", 95 % interval {dollars(interval.low)} to {dollars(interval.high)}" if interval else ""
     return (
-        f"Run {place(best)}: it is the cheapest choice {within}, at {dollars(step.usd_per_request)} per request "
+        f"Run {place(best)}: it is the cheapest choice {within}, "
+        f"at {dollars(step.usd_per_request)} per request "
         f"({price_words(best.experiment)}{sure}), with {joined(facts)}"
     )
 
@@ -89,7 +91,8 @@ def _how_sure(choice: Choice) -> str:
     if choice.settle is None or choice.settle[1] is None:
         return f"{share}: it is not told apart from the other choices yet."
     candidate, wait = choice.settle
-    return f"{share}, so the two are not told apart yet: about {minutes(wait)} at {place(candidate)} would settle it."
+    where = place(candidate)
+    return f"{share}, so the two are not told apart yet: about {minutes(wait)} at {where} would settle it."
 
 
 def _open_sentences(choice: Choice) -> list[str]:
@@ -102,7 +105,8 @@ def _open_sentences(choice: Choice) -> list[str]:
             continue
         first = max(undecided, key=lambda f: f.more_minutes or 0)
         text.append(
-            f"{place(candidate)} would be cheaper but cannot be judged yet: {first.samples} samples are too few for "
+            f"{place(candidate)} would be cheaper but cannot be judged yet: "
+            f"{first.samples} samples are too few for "
             f"{first.objective['metric'].upper()} {first.objective['statistic']}; "
             f"about {minutes(first.more_minutes)} would settle it."
         )

@@ -50,7 +50,8 @@ def load_result(folder: Path) -> RunResult:
         tables = read_run(folder)
     except FileNotFoundError:
         raise UserError(
-            f"{folder} holds no manifest.json, so it is no run folder; for Locust's own CSV files use LOCUST=prefix"
+            f"{folder} holds no manifest.json, so it is no run folder; "
+            "for Locust's own CSV files use LOCUST=prefix, for FMBench's results FMBENCH=folder"
         ) from None
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
@@ -71,7 +72,7 @@ def write_report(result: RunResult, out: Path) -> Report:
     drawings = draw(result, choices)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        files = write_pages(out, result, choices, answer, data, drawings)
+        files = write_pages(out, result=result, choices=choices, answer=answer, data=data, drawings=drawings)
     except OSError as error:
         raise UserError(f"{out}: the report cannot be written ({error.strerror or error})") from None
     return Report(answer, data, files, warnings_of(result, choices))

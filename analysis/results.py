@@ -1,4 +1,4 @@
-"""What the analysis knows about a run: plain data between the metrics and the pages. None is "not measured"."""
+"""What the analysis knows about a run: plain data between metrics and pages. None is "not measured"."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -30,7 +30,7 @@ def samples_needed(percentile: float) -> int:
 
 
 def percentile(values: Floats, p: float) -> float | None:
-    """Exact percentile of the raw values by linear interpolation between order statistics; None when empty."""
+    """Exact percentile of raw values, linear between order statistics (numpy's default); None when empty."""
     return float(np.percentile(values, p)) if len(values) else None
 
 
@@ -103,7 +103,7 @@ def share_interval(count: int, total: int) -> Interval:
 
 
 def samples_to_settle(count: int, total: int, allowed: float) -> int | None:
-    """Samples after which a share like the observed one could be told from ``allowed`` (95 %); None when equal."""
+    """Samples after which a share like this could be told from ``allowed`` (95 %); None when equal."""
     share = count / total
     distance = abs(share - allowed)
     spread = max(share * (1 - share), allowed * (1 - allowed))

@@ -25,7 +25,7 @@ INFORMATION = (
 
 
 def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[str, str]]:
-    """The Information/Value rows of one step. Latency in seconds, throughput in tokens per second, prices in dollars."""
+    """The Information/Value rows of one step: seconds, tokens per second, dollars."""
     e2e = step.latency.get("e2e")
     assumed = " (assumed price)" if experiment.price.assumption else ""
     values = (
@@ -47,14 +47,17 @@ def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[st
 
 
 def summary_sentence(result: RunResult, choice: Choice) -> str:
-    """"We did performance benchmarking for …", for one payload."""
+    """What gives the best price performance for one payload, in the seed's sentence."""
     model = result.experiments[0].model if result.experiments else "the model"
     instances = list(dict.fromkeys(e.instance for e in result.experiments if e.payload == choice.payload))
     where = " and ".join(f'"`{name}`"' for name in instances)
     noun = "instance" if len(instances) == 1 else "instances"
     payloads = {e.payload for e in result.experiments}
     sets = "multiple datasets" if len(payloads) > 1 else "one dataset"
-    start = f"We did performance benchmarking for the `{model}` model on {where} {noun} on {sets} and based on the test results "
+    start = (
+        f"We did performance benchmarking for the `{model}` model on {where} {noun} on {sets} "
+        "and based on the test results "
+    )
     if choice.best is None:
         return f"{start}no instance type can be recommended for dataset `{choice.payload}`."
     what = "best price performance" if choice.priced else "highest throughput (no price is known)"
@@ -97,7 +100,9 @@ def _budget(result: RunResult) -> str:
 def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) -> str:
     step = best.step
     e2e = step.latency.get("e2e")
-    within = f"staying within {_budget(result)}" if result.objectives else "price performance (no latency budget was set)"
+    within = "price performance (no latency budget was set)"
+    if result.objectives:
+        within = f"staying within {_budget(result)}"
     achieved = f"A concurrency level of {step.concurrency} achieves "
     if e2e is not None:
         achieved += f"an `average latency of {number(e2e.mean / 1000)} seconds`, "
@@ -108,16 +113,17 @@ def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) 
             f"`completion size of {step.completion_tokens_mean:.0f} tokens` "
         )
     return (
-        f"The best option for {within} on a `{experiment.instance}` for the `{experiment.payload_file}` dataset is a "
-        f"`concurrency level of {step.concurrency}`. {achieved}{sizes}with `{number(step.per_minute)} transactions/minute`."
+        f"The best option for {within} on a `{experiment.instance}` for the `{experiment.payload_file}` "
+        f"dataset is a `concurrency level of {step.concurrency}`. {achieved}{sizes}"
+        f"with `{number(step.per_minute)} transactions/minute`."
     )
 
 
 def _no_combination(result: RunResult, experiment: ExperimentResult) -> str:
     budget = f" within {_budget(result)}" if result.objectives else " that can be trusted"
     return (
-        f"This experiment did not find any combination of concurrency level and other configuration settings{budget} "
-        f"on a `{experiment.instance}` for the `{experiment.payload_file}` dataset."
+        f"This experiment did not find any combination of concurrency level and other configuration settings"
+        f"{budget} on a `{experiment.instance}` for the `{experiment.payload_file}` dataset."
     )
 
 
@@ -128,7 +134,8 @@ def cost_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
             e.name,
             e.instance,
             ABSENT if e.cost.total_s is None else f"{e.cost.total_s:.2f}",
-            dollars(e.cost.usd) + (" (assumed price)" if e.price.assumption and e.cost.usd is not None else ""),
+            dollars(e.cost.usd)
+            + (" (assumed price)" if e.price.assumption and e.cost.usd is not None else ""),
         )
         for e in result.experiments
     ]

@@ -52,7 +52,9 @@ def summary_frame(result: RunResult) -> pd.DataFrame:
             }
             for key, value in _step(step, None).items():
                 if isinstance(value, dict):
-                    row |= {f"{key}_{name}": inner for name, inner in value.items() if not isinstance(inner, dict)}
+                    row |= {
+                        f"{key}_{name}": inner for name, inner in value.items() if not isinstance(inner, dict)
+                    }
                 elif not isinstance(value, list):
                     row[key] = value
             row["trust"] = step.verdict.level
@@ -146,9 +148,11 @@ def _distribution(found: Distribution | None) -> dict[str, Any]:
     intervals = {
         f"p{p}_95": [i.low, i.high] for p, i in found.intervals.items() if found.shown(p) is not None
     }
-    return shown | intervals | {
-        "mean": found.mean, "std": found.std, "min": found.low, "max": found.high, "n": found.n
-    }
+    return (
+        shown
+        | intervals
+        | {"mean": found.mean, "std": found.std, "min": found.low, "max": found.high, "n": found.n}
+    )
 
 
 def _choice(choice: Choice) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The trust gate: every step passes, warns or is void, with reasons in words. Pure functions of a `StepResult`.
+"""The trust gate: every step passes, warns or is void, with reasons in words. Pure functions.
 
 A void step is shown, greyed, and cannot enter a recommendation.
 """
@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis import blocks
-from analysis.results import RunResult, StepResult
-from analysis.sampling import samples_needed
+from analysis.results import Level, RunResult, StepResult
+from analysis.sampling import Floats, samples_needed
 from analysis.words import milliseconds, number, percent, plural
 
 CPU_BUSY, CPU_FULL = 85.0, 97.0
-"""Per cent of one core, since a worker is one process on one core: queueing in the client starts well before 100."""
+"""Per cent of one core (a worker is one process on one core): queueing starts well before 100."""
 LITTLE_WARN, LITTLE_VOID = 0.05, 0.25
 DRIFT = 0.10
 """A drift below a tenth is not worth a word even when it is certain."""
@@ -65,13 +65,15 @@ def check_lost(step: StepResult) -> None:
     rows = step.step_ok + step.step_failed + step.step_censored
     started = step.announced.get("started")
     if started is not None and started != rows:
-        level = "void" if abs(started - rows) > 0.01 * started else "warn"
-        step.verdict.add(level, f"{number(started)} requests were started, {number(rows)} rows tell of them")
+        step.verdict.add(
+            _void_if(abs(started - rows) > 0.01 * started),
+            f"{number(started)} requests were started, {number(rows)} rows tell of them",
+        )
     if step.window_censored:
         total = step.window_ok + step.window_failed + step.window_censored
         share = step.window_censored / total
-        level = "void" if share > CENSORED_VOID else "warn"
-        step.verdict.add(level, f"{plural(step.window_censored, 'request')} ({percent(share)}) were cut off")
+        cut = plural(step.window_censored, "request")
+        step.verdict.add(_void_if(share > CENSORED_VOID), f"{cut} ({percent(share)}) were cut off")
 
 
 def check_locust(step: StepResult) -> None:
@@ -86,10 +88,8 @@ def check_errors(step: StepResult) -> None:
     """Failed requests are told; whether they are too many is the SLO's business."""
     if step.window_failed:
         top, count = next(iter(step.error_classes.items()))
-        step.verdict.add(
-            "warn",
-            f"{plural(step.window_failed, 'request')} failed ({percent(step.error_rate)}), most of them {top} ({count})",
-        )
+        failed = f"{plural(step.window_failed, 'request')} failed ({percent(step.error_rate)})"
+        step.verdict.add("warn", f"{failed}, most of them {top} ({count})")
 
 
 def check_stationary(step: StepResult) -> None:
@@ -102,7 +102,7 @@ def check_stationary(step: StepResult) -> None:
     known = counts > 0
     latency = step.blocks[known, blocks.LATENCY_SUM] / counts[known]
     if (change := _change(rate[:half], rate[half:])) is not None:
-        step.verdict.add("warn", f"not stationary: throughput changed by {_signed(change)} between the halves")
+        step.verdict.add("warn", f"not stationary: throughput changed by {_signed(change)} between halves")
     middle, quarter = len(latency) // 2, max(2, len(latency) // 4)
     if (change := _change(latency[:quarter], latency[quarter:])) is not None:
         step.verdict.add(
@@ -150,9 +150,8 @@ def check_little(step: StepResult) -> None:
         return
     short = 1 - step.in_flight / step.concurrency
     if short > LITTLE_WARN:
-        level = "void" if short > LITTLE_VOID else "warn"
         step.verdict.add(
-            level,
+            _void_if(short > LITTLE_VOID),
             f"{number(step.in_flight)} requests were in flight on average, not {step.concurrency}: "
             "the load did not reach its target",
         )
@@ -168,10 +167,8 @@ def check_tokens(step: StepResult) -> None:
     if unknown:
         step.verdict.add("warn", f"{percent(unknown / total)} of the answers have no token count")
     if step.more_chunks_than_tokens:
-        step.verdict.add(
-            "warn",
-            f"token counts disagree: {plural(step.more_chunks_than_tokens, 'answer')} had more chunks than tokens",
-        )
+        answers = plural(step.more_chunks_than_tokens, "answer")
+        step.verdict.add("warn", f"token counts disagree: {answers} with more chunks than tokens")
 
 
 CHECKS: tuple[Callable[[StepResult], None], ...] = (
@@ -187,7 +184,7 @@ CHECKS: tuple[Callable[[StepResult], None], ...] = (
 )
 
 
-def _change(before: np.ndarray, after: np.ndarray) -> float | None:
+def _change(before: Floats, after: Floats) -> float | None:
     """Relative change of the mean, when it is both certain (three standard errors) and above a tenth."""
     if len(before) < 2 or len(after) < 2 or before.mean() <= 0:
         return None
@@ -195,6 +192,10 @@ def _change(before: np.ndarray, after: np.ndarray) -> float | None:
     difference = float(after.mean() - before.mean())
     change = difference / float(before.mean())
     return change if abs(difference) > 3 * spread and abs(change) > DRIFT else None
+
+
+def _void_if(condition: bool) -> Level:  # noqa: FBT001 - reads as a sentence where it is called
+    return "void" if condition else "warn"
 
 
 def _signed(share: float) -> str:

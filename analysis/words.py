@@ -1,4 +1,4 @@
-"""Numbers as people read them: three significant digits, units beside them, an en dash for what was not measured."""
+"""Numbers as people read them: three significant digits, units, an en dash for what was not measured."""
 
 import math
 from datetime import UTC, datetime
@@ -7,14 +7,13 @@ ABSENT = "–"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Plain decimal with ``digits`` significant digits and thousands separators: ``25.5``, ``1,620``, ``0.0342``."""
+    """Plain decimal with ``digits`` significant digits: ``25.5``, ``1,620``, ``0.0342``."""
     if value is None or not math.isfinite(value):
         return ABSENT
     if value == 0:
         return "0"
     places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    text = f"{value:,.{min(places, 10)}f}"
-    return text
+    return f"{value:,.{min(places, 10)}f}"
 
 
 def milliseconds(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""One look for all pictures, and their rendering. Matplotlib is imported here and nowhere else, lazily, as Agg."""
+"""One look for all pictures, and their rendering. Matplotlib is imported here only, lazily, as Agg."""
 
 import io
 import re
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID, ALERT, BAND = "#1b2430", "#5a6675", "#dde2e8", "#b3261e", "#e8edf3"
 _DARK = {INK: "#e6eaf0", MUTED: "#a3aebc", GRID: "#333d4a", ALERT: "#ff8a80", BAND: "#232c38"}
-# Okabe-Ito's hues, darkened until each has 3:1 against white; the dark-mode partner has it against the dark page.
+# Okabe-Ito's hues, darkened to 3:1 against white; the partner has it against the dark page.
 _HUES = (
     ("#0b67a3", "#5db4ec"),
     ("#c2500b", "#f6a15b"),
@@ -25,14 +25,14 @@ _HUES = (
     ("#4a4f9e", "#a3a9f5"),
 )
 _SHADES = (
-    ("#31688e", "#8fd0f0"),
-    ("#0d7c78", "#4fd8c4"),
-    ("#3f7d20", "#a8dc6b"),
-    ("#9a6700", "#f0c550"),
-    ("#bd4b00", "#ff9d5c"),
-    ("#b3124f", "#ff7fa5"),
-    ("#7a1fa2", "#d69bf5"),
-    ("#3d2c8d", "#a9a1f7"),
+    ("#1a8fa8", "#7fe0f0"),
+    ("#2b7cc0", "#8ec9ff"),
+    ("#4a63c8", "#a9b8ff"),
+    ("#6d4ac0", "#c3a6ff"),
+    ("#8c35ad", "#df9bff"),
+    ("#a82a86", "#ff97e0"),
+    ("#a8244f", "#ff9ab8"),
+    ("#7d1a22", "#ffb0a0"),
 )
 _PARTNERS = _DARK | dict(_HUES) | dict(_SHADES)
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -77,7 +77,9 @@ class Palette:
     def shade(self, concurrency: int | None) -> str:
         """The colour of a concurrency."""
         at = self.concurrencies.index(concurrency) if concurrency in self.concurrencies else 0
-        return _SHADES[at % len(_SHADES)][0]
+        count = len(self.concurrencies)
+        spread = round(at * (len(_SHADES) - 1) / (count - 1)) if 1 < count <= len(_SHADES) else at
+        return _SHADES[spread % len(_SHADES)][0]
 
     def dashes(self, concurrency: int | None) -> Any:
         """The line style of a concurrency: solid, dashed, dotted and so on."""
@@ -87,7 +89,9 @@ class Palette:
 
 
 @contextmanager
-def canvas(height: float = 3.8, rows: int = 1, columns: int = 1, **options: Any) -> Iterator[tuple["Figure", Any]]:
+def canvas(
+    height: float = 3.8, rows: int = 1, columns: int = 1, **options: Any
+) -> Iterator[tuple["Figure", Any]]:
     """A figure in the house's look; closed afterwards."""
     import matplotlib as mpl  # noqa: PLC0415 - a second to import, and only the report needs it
 
@@ -103,20 +107,23 @@ def canvas(height: float = 3.8, rows: int = 1, columns: int = 1, **options: Any)
 
 
 @contextmanager
-def panels(count: int, height: float = 3.6) -> Iterator[tuple["Figure", list["Axes"]]]:
+def panels(
+    count: int, height: float = 3.6, *, share_y: bool = True
+) -> Iterator[tuple["Figure", list["Axes"]]]:
     """``count`` panels, two in a row, sharing the y axis."""
     columns = 1 if count == 1 else 2
     rows = -(-count // columns)
     total = height if rows == 1 else 0.6 + 2.7 * rows
-    with canvas(total, rows, columns, sharey=True, squeeze=False) as (figure, grid):
+    with canvas(total, rows, columns, sharey=share_y, squeeze=False) as (figure, grid):
         flat = list(grid.flat)
         for empty in flat[count:]:
             empty.set_visible(False)
         yield figure, flat[:count]
 
 
-def finish(figure: "Figure", name: str, title: str, alt: str, caption: str, notice: str | None = None) -> Drawing:
-    """Render a figure twice; ``notice`` is written on the picture itself."""
+def finish(figure: "Figure", result: RunResult, *, name: str, title: str, alt: str, caption: str) -> Drawing:
+    """Render a figure twice; the run's notices are written on the picture itself."""
+    notice = notice_of(result)
     figure.suptitle(title, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK)
     if notice:
         figure.supxlabel(notice, fontsize=8.5, color=ALERT, fontweight="bold")
@@ -138,6 +145,15 @@ def label_of(experiment: ExperimentResult, result: RunResult) -> str:
     """An experiment's name in a legend: the instance, with the payload where there are several."""
     several = len({e.payload for e in result.experiments}) > 1
     return f"{experiment.instance}, {experiment.payload}" if several else experiment.instance
+
+
+def legend_below(figure: "Figure", axes: "Axes", columns: int = 4) -> None:
+    """One legend for all panels, under them, where no point can hide it."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns, markerscale=1.4, fontsize=8.5
+        )
 
 
 def decorate(axes: "Axes", x: str, y: str) -> None:
@@ -170,7 +186,7 @@ def _follow_reader(svg: str) -> str:
     return svg[:head] + style + svg[head:]
 
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
     "svg.hashsalt": "report",

@@ -18,7 +18,7 @@ from analysis.plots.drawing import (
     decorate,
     finish,
     label_of,
-    notice_of,
+    legend_below,
     panels,
 )
 from analysis.results import ExperimentResult, RunResult
@@ -38,14 +38,14 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
     values = [
         (c.step.usd_per_request or 0) * PER_REQUESTS if priced else (c.step.per_minute or 0) for c in best
     ]
-    with canvas(1.5 + 0.62 * len(best)) as (figure, axes):
+    with canvas(1.35 + 0.78 * len(best)) as (figure, axes):
         places = np.arange(len(best))[::-1]
         for place, value, candidate in zip(places, values, best, strict=True):
             passes = candidate.passes
             axes.barh(
                 place,
                 value,
-                height=0.55,
+                height=0.5,
                 color=palette.hue(candidate.experiment) if passes else "none",
                 edgecolor=palette.hue(candidate.experiment),
                 hatch=None if passes else "////",
@@ -55,24 +55,31 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
             label = f"{'$' if priced else ''}{number(value)} · {number(step.per_minute)} requests/min"
             label += f" · {number(e2e.mean / 1000)} s each" if e2e else ""
             label += "" if passes else " · outside the SLO"
-            axes.annotate(label, (0, place), (2, 17), textcoords="offset points", va="center", fontsize=8.5)
-        names = [f"{c.experiment.instance}\n{c.experiment.payload}\nconcurrency {c.step.concurrency}" for c in best]
+            axes.annotate(
+                label, (0, place + 0.3), (1, 2), textcoords="offset points", va="bottom", fontsize=8.5
+            )
+        names = [
+            f"{c.experiment.instance}\n{c.experiment.payload}\nconcurrency {c.step.concurrency}" for c in best
+        ]
         axes.set_yticks(places, names, fontsize=8.5)
-        axes.set_ylim(-0.5, len(best) - 0.25)
+        axes.set_ylim(-0.45, len(best) - 0.2)
         assumed = " (assumed price)" if result.assumed_price else ""
-        axes.set_xlabel(f"US dollars per 10,000 requests{assumed}" if priced else "requests per minute (no price known)")
+        axes.set_xlabel(
+            f"US dollars per 10,000 requests{assumed}" if priced else "requests per minute (no price known)"
+        )
         axes.grid(visible=True, axis="x")
         axes.set_axisbelow(True)
         axes.tick_params(axis="y", length=0)
         return finish(
             figure,
-            "business_summary",
-            "Price performance",
-            "Bar chart: " + "; ".join(f"{c.experiment.instance} {number(v)}" for c, v in zip(best, values, strict=True)),
-            "Each experiment's best step at full load; hatched bars do not meet the SLO. Shorter is cheaper."
+            result,
+            name="business_summary",
+            title="Price performance",
+            alt="Bar chart: "
+            + "; ".join(f"{c.experiment.instance} {number(v)}" for c, v in zip(best, values, strict=True)),
+            caption="Each experiment's best step at full load; hatched: outside the SLO. Shorter is cheaper."
             if priced
             else "Each experiment's best step. No price is known, so throughput is shown.",
-            notice_of(result),
         )
 
 
@@ -103,7 +110,8 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
                     label=label_of(experiment, result),
                 )
         limit = 100 * result.error_rate_limit
-        axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=f"SLO: at most {number(limit)} %")
+        slo = f"SLO: at most {number(limit)} %"
+        axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
         top = max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0)
         axes.set_ylim(-0.03 * top, top)
         concurrency_axis(axes, sorted({c for _, c, _ in points}))
@@ -112,11 +120,11 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
         worst = max(points, key=lambda p: p[2])
         return finish(
             figure,
-            "error_rates",
-            "Error rates",
-            f"Failed requests over concurrency; the highest rate is {number(worst[2])} % at concurrency {worst[1]}.",
-            "Of the requests that started in the measure window; failed ÷ (failed + answered).",
-            notice_of(result),
+            result,
+            name="error_rates",
+            title="Error rates",
+            alt=f"Failed requests over concurrency; most: {number(worst[2])} % at {worst[1]}.",
+            caption="Of the requests that started in the measure window; failed ÷ (failed + answered).",
         )
 
 
@@ -128,7 +136,7 @@ def tokens_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
     if not experiments:
         return None
     thinned = False
-    with panels(len(experiments)) as (figure, grid):
+    with panels(len(experiments), 3.9) as (figure, grid):
         for axes, experiment in zip(grid, experiments, strict=False):
             for _, step, rows in (d for d in drawn if d[0] is experiment):
                 stride = math.ceil(len(rows) / POINTS)
@@ -146,15 +154,15 @@ def tokens_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
             decorate(axes, "prompt tokens", "E2E latency (s)")
             if len(experiments) > 1:
                 axes.set_title(label_of(experiment, result), fontsize=9)
-            axes.legend(loc="best", markerscale=1.6, handletextpad=0.2, fontsize=8)
+        legend_below(figure, grid[0], columns=4)
         return finish(
             figure,
-            "tokens_vs_latency",
-            "Tokens against latency",
-            "Scatter plot of end-to-end latency over prompt tokens, coloured by concurrency.",
-            "Every answered request of the measure windows"
+            result,
+            name="tokens_vs_latency",
+            title="Tokens against latency",
+            alt="Scatter plot of end-to-end latency over prompt tokens, coloured by concurrency.",
+            caption="Every answered request of the measure windows"
             + (f", thinned evenly to at most {POINTS:,} per step." if thinned else "."),
-            notice_of(result),
         )
 
 
@@ -174,7 +182,8 @@ def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | Non
                 boxes.append(dict(zip(keys, q, strict=True)) | {"label": str(step.concurrency), "fliers": []})
             parts = axes.bxp(boxes, patch_artist=True, showfliers=False, widths=0.5)
             for box, (step, _) in zip(parts["boxes"], own, strict=True):
-                box.set(facecolor=palette.shade(step.concurrency), alpha=0.45 if step.usable else 0.12, edgecolor=MUTED)
+                shade = palette.shade(step.concurrency)
+                box.set(facecolor=shade, alpha=0.45 if step.usable else 0.12, edgecolor=MUTED)
             for line in [*parts["whiskers"], *parts["caps"]]:
                 line.set(color=MUTED)
             for line in parts["medians"]:
@@ -185,9 +194,9 @@ def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | Non
                 axes.set_title(label_of(experiment, result), fontsize=9)
         return finish(
             figure,
-            "concurrency_vs_inference_latency",
-            "Concurrency against latency",
-            "Box plots of end-to-end latency by concurrency.",
-            "Line: median; box: middle half; whiskers: p5 to p95 of all answered requests of the window. Pale: void step.",
-            notice_of(result),
+            result,
+            name="concurrency_vs_inference_latency",
+            title="Concurrency against latency",
+            alt="Box plots of end-to-end latency by concurrency.",
+            caption="Line: median; box: middle half; whiskers: p5 to p95 of the answers. Pale: void.",
         )

@@ -1,0 +1,146 @@
+"""Pictures over time: what the run did, how the client fared, what CloudWatch saw; and errors by class."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.metrics import ended_at, measured, numbers
+from analysis.plots.drawing import (
+    ALERT,
+    BAND,
+    INK,
+    MUTED,
+    Drawing,
+    canvas,
+    decorate,
+    finish,
+    legend_below,
+)
+from analysis.results import RunResult
+
+_BINS = 240
+
+
+def timeline(result: RunResult) -> Drawing | None:
+    """Output tokens per second and median E2E over the whole run, the measure windows shaded."""
+    rows = result.rows[result.rows["outcome"] == "ok"]
+    if not len(rows) or not any(s.window for s in result.steps):
+        return None
+    zero, last = float(rows["started_at"].min()), float(np.nanmax(ended_at(rows)))
+    edges = np.linspace(0, max(last - zero, 1.0), min(_BINS, max(12, len(rows) // 4)) + 1)
+    width = edges[1] - edges[0]
+    end = ended_at(rows) - zero
+    tokens = np.histogram(end, edges, weights=np.nan_to_num(numbers(rows, "completion_tokens")))[0] / width
+    place = np.clip(np.digitize(end, edges) - 1, 0, len(edges) - 2)
+    median = pd.Series(numbers(rows, "e2e_ms") / 1000).groupby(place).median()
+    median = median.reindex(range(len(edges) - 1))
+    middle = (edges[:-1] + edges[1:]) / 2
+    with canvas(4.4, 2, 1, sharex=True) as (figure, grid):
+        upper, lower = grid
+        _windows((upper, lower), result, zero, 60.0)
+        upper.plot(middle / 60, tokens, color=INK, linewidth=1.3)
+        lower.plot(middle / 60, median, color=MUTED, linewidth=1.3)
+        decorate(upper, "", "output tokens/s")
+        decorate(lower, "minutes since the first request", "median E2E (s)")
+        upper.set_ylim(bottom=0)
+        lower.set_ylim(bottom=0)
+        upper.margins(x=0.01)
+        return finish(
+            figure,
+            result,
+            name="timeline",
+            title="Over time",
+            alt="Output tokens per second and median end-to-end latency over the run.",
+            caption="Tokens and latency of answers by the time they ended. Shaded: the measure windows, with "
+            "their concurrency; the load stays up between them.",
+        )
+
+
+def _windows(grid: tuple[Any, ...], result: RunResult, zero: float, scale: float) -> None:
+    for axes in grid:
+        for step in result.steps:
+            if step.window is not None:
+                start, end = (step.window.start - zero) / scale, (step.window.end - zero) / scale
+                axes.axvspan(start, end, color=BAND, linewidth=0)
+    for step in result.steps:
+        if step.window is not None:
+            middle = (step.window.start + step.window.end) / 2 - zero
+            grid[0].annotate(
+                str(step.concurrency),
+                (middle / scale, 1),
+                (0, 2),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8.5,
+                color=MUTED,
+            )
+
+
+def client_health(result: RunResult) -> Drawing | None:
+    """CPU and event-loop lag of the load generator's workers."""
+    workers = result.workers
+    if not len(workers) or not len(measured(numbers(workers, "cpu_percent"))):
+        return None
+    zero = float(workers["reported_at"].min())
+    with canvas(4.2, 2, 1, sharex=True) as (figure, grid):
+        upper, lower = grid
+        _windows((upper, lower), result, zero, 60.0)
+        for _, own in workers.groupby("worker", observed=True):
+            at = (numbers(own, "reported_at") - zero) / 60
+            upper.plot(at, numbers(own, "cpu_percent"), color=INK, linewidth=1.1)
+            lower.plot(at, numbers(own, "lag_p99_ms"), color=INK, linewidth=1.1, label="event-loop lag p99")
+            lower.plot(
+                at, numbers(own, "clock_lag_p99_ms"), color=ALERT, linewidth=1.1, linestyle=(0, (2, 1.5)),
+                label="read after arrival, p99",
+            )  # fmt: skip
+        upper.axhline(85, color=ALERT, linewidth=1, linestyle=(0, (4, 3)))
+        decorate(upper, "", "CPU (% of one core)")
+        decorate(lower, "minutes since the first report", "milliseconds")
+        upper.set_ylim(0, max(100.0, float(np.nanmax(numbers(workers, "cpu_percent")))))
+        lower.set_ylim(bottom=0)
+        handles, labels = lower.get_legend_handles_labels()
+        unique = dict(zip(labels, handles, strict=True))
+        lower.legend(unique.values(), unique.keys(), loc="upper left")
+        return finish(
+            figure,
+            result,
+            name="client_health",
+            title="Was the load generator itself healthy?",
+            alt="CPU per worker, event-loop lag and reading lag over the run.",
+            caption="One line per worker. Above the dashed line the client may be the bottleneck. Reading "
+            "lag does not enter latency where arrivals carry kernel time stamps.",
+        )
+
+
+def error_classes(result: RunResult) -> Drawing | None:
+    """Failed requests by class and step; none when nothing failed."""
+    steps = [s for s in result.steps if s.error_classes]
+    if not steps:
+        return None
+    classes = list(dict.fromkeys(name for s in steps for name in s.error_classes))
+    hatches = ("", "////", "....", "xxxx", "\\\\\\\\", "++", "oo")
+    with canvas(1.6 + 0.45 * len(steps)) as (figure, axes):
+        places = np.arange(len(steps))[::-1]
+        left = np.zeros(len(steps))
+        for index, name in enumerate(classes):
+            counts = np.array([s.error_classes.get(name, 0) for s in steps], dtype=float)
+            axes.barh(
+                places, counts, left=left, height=0.6, label=name, color=(ALERT, MUTED, INK)[index % 3],
+                edgecolor="white", hatch=hatches[index % len(hatches)],
+            )  # fmt: skip
+            left += counts
+        axes.set_yticks(places, [s.id for s in steps], fontsize=8.5)
+        axes.set_xlabel("failed requests")
+        axes.grid(visible=True, axis="x")
+        axes.set_axisbelow(True)
+        legend_below(figure, axes, 4)
+        return finish(
+            figure,
+            result,
+            name="error_classes",
+            title="Errors by class",
+            alt="Failed requests by error class and step.",
+            caption="Of the requests that started in the measure window.",
+        )
