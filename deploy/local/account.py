@@ -112,7 +112,7 @@ def listing(held: Iterable[Held], query: dict[str, Any]) -> tuple[list[Held], st
     wanted = [item for item in held if _wanted(item, query)]
     by_name = query.get("SortBy", "CreationTime") == "Name"
     wanted.sort(
-        key=lambda item: item.name if by_name else (item.created.timestamp(), item.name),  # type: ignore[arg-type, return-value]  # one kind per call
+        key=lambda item: item.name if by_name else (item.created.timestamp(), item.name),
         reverse=query.get("SortOrder", "Descending") == "Descending",
     )
     start = _offset(query.get("NextToken"))

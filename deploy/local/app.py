@@ -14,7 +14,7 @@ from deploy.local.faults import OF_THE_ENDPOINT, CallRecord, Fault, immediate_er
 from deploy.local.http import Request, Response, cut
 from deploy.local.protocols import SERVICES, Call, read_call, refusal, write_error, write_result
 from deploy.local.shapes import check_input, operation_model
-from deploy.local.signing import Refused, Scope, claimed_service, utc_now, verify, verify_bearer
+from deploy.local.signing import RefusedError, Scope, claimed_service, utc_now, verify, verify_bearer
 
 Operation = Callable[[Context, dict[str, Any]], dict[str, Any]]
 OPERATIONS: dict[str, dict[str, Operation]] = {"sagemaker": dict(sagemaker.OPERATIONS)}
@@ -41,13 +41,13 @@ def make_app(world: World) -> Callable[[Request], Response]:
             if wanted:
                 return _invoke(world, wanted, request)
             return _operate(world, service, request)
-        except Refused as refused:
+        except RefusedError as refused:
             return write_error(service, refusal(service, refused))
         except ApiError as error:
             return write_error(service, error)
         except OSError:
             raise  # the connection is gone or was cut on purpose: nobody is left to answer
-        except Exception:  # the boundary of the process: AWS answers 500
+        except Exception:  # noqa: BLE001 - the edge of the process: AWS answers 500, the log has the trace
             _log.exception("%s %s", request.method, request.path)
             return write_error(service, ApiError("InternalFailure", "See the log of deploy.local.", 500))
 
@@ -64,7 +64,9 @@ def _service(request: Request) -> str:
 def _operate(world: World, service: str, request: Request) -> Response:
     scope = verify(request, world.keys, utc_now())
     if SERVICES.get(scope.service) != service:
-        raise Refused("mismatch", f"Credential should be scoped to a known service, not {scope.service!r}.")
+        raise RefusedError(
+            "mismatch", f"Credential should be scoped to a known service, not {scope.service!r}."
+        )
     call = read_call(service, request)
     fault, record = world.faults.meet(service, call.operation)
     record.members = call.members
@@ -95,7 +97,7 @@ def _invoke(world: World, wanted: runtime.Route, request: Request) -> Response:
     authorization = request.headers.get("authorization", "")
     if wanted.operation == "ChatCompletions":
         if not authorization.startswith("Bearer "):
-            raise Refused("missing", "Missing Authentication Token")
+            raise RefusedError("missing", "Missing Authentication Token")
         scope = verify_bearer(authorization.removeprefix("Bearer "), world.keys, utc_now())
     else:
         scope = verify(request, world.keys, utc_now())

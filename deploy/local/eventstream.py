@@ -1,9 +1,11 @@
 """``application/vnd.amazon.eventstream``: frames, and how a container's bytes are cut into parts.
 
-Frame: u32 total length, u32 length of the headers, u32 CRC32 of those eight bytes, headers, payload, u32 CRC32
-of everything before. Header: u8 length of name, name, u8 type (7: string), u16 length, value. All big-endian.
+Frame: u32 total length, u32 length of the headers, u32 CRC32 of those eight bytes, headers, payload, u32
+CRC32 of everything before. Header: u8 length of name, name, u8 type (7: string), u16 length, value. All
+big-endian.
 """
 
+import itertools
 import json
 import struct
 import zlib
@@ -70,4 +72,4 @@ class Splitter:
         inner = range(1, self._pieces)
         cuts = sorted({zlib.crc32(b"%d.%d" % (self._count, i)) % (len(data) + 1) for i in inner})
         borders = [0, *cuts, len(data)]
-        return [data[a:b] for a, b in zip(borders, borders[1:], strict=False) if b > a]
+        return [data[a:b] for a, b in itertools.pairwise(borders) if b > a]

@@ -155,8 +155,8 @@ def immediate_error(fault: Fault, service: str, arn: str) -> ApiError | None:
         "resource_limit": ApiError(
             "ResourceLimitExceeded",
             fault.message
-            or "The account-level service limit for endpoint usage is 0 Instances, with current utilization of "
-            "0 Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an "
+            or "The account-level service limit for endpoint usage is 0 Instances, with current utilization "
+            "of 0 Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an "
             "increase for this quota.",
         ),
         "name_taken": ApiError("ValidationException", f'Cannot create already existing resource "{arn}".'),

@@ -1,7 +1,8 @@
 """Containers as child processes that speak SageMaker's hosting contract.
 
-A container gets its port in ``SAGEMAKER_BIND_TO_PORT`` and the model's environment, answers ``GET /ping`` when
-it is ready and ``POST /invocations``. It is tied to this process (`deploy.local.tether`) and ended with it.
+A container gets its port in ``SAGEMAKER_BIND_TO_PORT`` and the model's environment, answers ``GET /ping``
+when it is ready and ``POST /invocations``. It is tied to this process (`deploy.local.tether`) and ends with
+it.
 """
 
 import http.client
@@ -38,7 +39,7 @@ class Container:
 
 
 def module_for(image: str) -> str:
-    """Which of our containers stands in for an image: llama.cpp for AWS's llama.cpp image, else the simulated."""
+    """Which container stands in for an image: llama.cpp for AWS's llama.cpp image, else the simulated."""
     repository = image.rsplit("/", 1)[-1].partition(":")[0]
     name = "llama" if "llama-cpp" in repository or "llamacpp" in repository else "simulated"
     return f"deploy.local.containers.{name}"

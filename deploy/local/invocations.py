@@ -4,7 +4,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-KEPT = 1_000_000
+KEPT = 200_000
 """Invocations kept per region; older ones are forgotten."""
 
 
@@ -15,23 +15,32 @@ class Invocation:
     arrived: float
     endpoint: str
     variant: str
+    component: str | None = None
     status: int | None = None
     model_status: int | None = None
+    asked: float | None = None
     first_chunk: float | None = None
+    answered: float | None = None
     finished: float | None = None
     broken: bool = False
+    """The stream ended with an exception after HTTP 200."""
+
+    def model_asked(self) -> None:
+        """The request goes to the container."""
+        self.asked = time.time()
 
     def saw_chunk(self) -> None:
-        """A chunk of a streamed answer came from the container."""
+        """Bytes of the answer came from the container."""
         if self.first_chunk is None:
             self.first_chunk = time.time()
 
-    def broke(self) -> None:
-        """The stream ended with an exception."""
-        self.broken = True
+    def model_answered(self) -> None:
+        """The container's answer is complete, or will never be."""
+        if self.answered is None:
+            self.answered = time.time()
 
     def finish(self, status: int, model_status: int | None = None) -> None:
-        """The answer is complete; only the first word counts."""
+        """The client has its answer; only the first word counts."""
         if self.finished is None:
             self.finished = time.time()
             self.status, self.model_status = status, model_status

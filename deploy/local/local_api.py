@@ -1,8 +1,8 @@
 """The local side's own routes, for tests: what is there, what was called, which faults are set.
 
 ``GET /_local/state``, ``POST /_local/faults`` (a list of faults), ``POST /_local/settings`` (fields of
-`Settings`), ``POST /_local/credentials`` (``access_key, secret, session_token, expires_at``). Unsigned, so only
-served to loopback addresses.
+`Settings`), ``POST /_local/credentials`` (``access_key, secret, session_token, expires_at``). Unsigned, so
+only served to loopback addresses.
 """
 
 import dataclasses

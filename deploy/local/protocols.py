@@ -16,7 +16,7 @@ from botocore.model import ListShape, OperationModel, Shape, StructureShape
 from deploy.local.errors import ApiError
 from deploy.local.http import Request, Response
 from deploy.local.shapes import encode_output, service_model
-from deploy.local.signing import Refusal, Refused
+from deploy.local.signing import Refusal, RefusedError
 
 # Signing name of each service → its name in botocore.
 SERVICES = {
@@ -112,7 +112,7 @@ def write_error(service: str, error: ApiError) -> Response:
     return Response(error.status, headers, json.dumps(content).encode())
 
 
-def refusal(service: str, refused: Refused) -> ApiError:
+def refusal(service: str, refused: RefusedError) -> ApiError:
     """The error that a service's protocol has for a request that is not properly signed."""
     json_code, query_code = _REFUSALS[refused.kind]
     code = query_code if protocol_of(service) == "query" else json_code
@@ -159,22 +159,23 @@ def _routes(service: str) -> tuple[tuple[re.Pattern[str], str, str], ...]:
     routes = []
     for name in model.operation_names:
         http = model.operation_model(name).http
-        members: StructureShape = model.operation_model(name).input_shape
-        placeholders = {
-            member.serialization.get("name", key): key
-            for key, member in members.members.items()
-            if member.serialization.get("location") == "uri"
-        }
         path = http["requestUri"].partition("?")[0]
-        pattern = re.sub(r"\{([^}+]+)\+?\}", lambda m, p=placeholders: f"(?P<{p[m[1]]}>[^/]+)", path)
-        routes.append((re.compile(pattern), http["method"], name))
+        for key, member in _members(model.operation_model(name)).items():
+            if member.serialization.get("location") == "uri":
+                placeholder = member.serialization.get("name", key)
+                path = path.replace(f"{{{placeholder}}}", f"(?P<{key}>[^/]+)")
+        routes.append((re.compile(path), http["method"], name))
     return tuple(routes)
+
+
+def _members(model: OperationModel) -> Mapping[str, Shape]:
+    return model.input_shape.members if model.input_shape else {}
 
 
 def _query_members(model: OperationModel, query: str) -> dict[str, Any]:
     given: Mapping[str, list[str]] = parse_qs(query)
     members: dict[str, Any] = {}
-    for key, member in model.input_shape.members.items():
+    for key, member in _members(model).items():
         name = member.serialization.get("name", key)
         if member.serialization.get("location") == "querystring" and name in given:
             text = given[name][-1]

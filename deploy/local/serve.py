@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    _serve(world, server, options)
+    _serve(server, options)
     return 0
 
 
@@ -62,8 +62,8 @@ def _world(options: argparse.Namespace) -> World:
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if not key or not secret:
         raise UserError(
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: the local SageMaker accepts exactly the "
-            "pair of its own environment, so set both to any text"
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: the local SageMaker accepts exactly "
+            "the pair of its own environment, so set both to any text"
         )
     names = ("create_seconds", "delete_seconds", "startup_limit", "invocation_seconds", "stream_seconds")
     settings = Settings(**{name: getattr(options, name) for name in names})
@@ -89,7 +89,7 @@ def _bind(world: World, options: argparse.Namespace) -> pywsgi.WSGIServer:
         raise UserError(f"cannot listen on {where}: {error.strerror or error}") from None
 
 
-def _serve(world: World, server: pywsgi.WSGIServer, options: argparse.Namespace) -> None:
+def _serve(server: pywsgi.WSGIServer, options: argparse.Namespace) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(signum, server.close)
     server.start()

@@ -31,7 +31,7 @@ _MISMATCH = (
 )
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The request is not signed as it must be; each protocol has its own name for each kind."""
 
     def __init__(self, kind: Refusal, message: str) -> None:
@@ -90,24 +90,23 @@ def verify(request: Request, keys: Keys, now: datetime) -> Scope:
     """Verify a header-signed request.
 
     Raises:
-        Refused: unsigned, incomplete, unknown key, wrong or old signature, wrong or expired session token.
+        RefusedError: unsigned, incomplete, unknown key, wrong or old signature, wrong or expired session token.
     """
     header = request.headers.get("authorization")
     if not header:
-        raise Refused("missing", "Missing Authentication Token")
+        raise RefusedError("missing", "Missing Authentication Token")
     claim = _read_header(header, request.headers)
     credential = _credential(claim, keys, request.headers.get("x-amz-security-token"), now)
     _check_date(claim.stamp, now)
     body_hash = hashlib.sha256(request.body).hexdigest()
     if request.headers.get("x-amz-content-sha256", body_hash) != body_hash:
-        raise Refused("mismatch", _MISMATCH)
+        raise RefusedError("mismatch", _MISMATCH)
     names = claim.signed_headers.split(";")
     if "host" not in names or any(name not in request.headers for name in names):
-        raise Refused("mismatch", _MISMATCH)
+        raise RefusedError("mismatch", _MISMATCH)
     values = {name: " ".join(request.headers[name].split()) for name in names}
-    canonical = _canonical(
-        request.method, request.path, _sorted_query(request.query), values, claim.signed_headers, body_hash
-    )
+    first_lines = (request.method, request.path, _sorted_query(request.query))
+    canonical = _canonical(first_lines, values, claim.signed_headers, body_hash)
     _compare(claim, credential, canonical)
     return Scope(claim.access_key, claim.region, claim.service)
 
@@ -116,14 +115,9 @@ def verify_bearer(token: str, keys: Keys, now: datetime) -> Scope:
     """Verify a bearer token of the OpenAI-compatible route: a presigned ``CallWithBearerToken``, in base64.
 
     Raises:
-        Refused: as `verify`, and when the token has expired or promises more than twelve hours.
+        RefusedError: as `verify`, and when the token has expired or promises more than twelve hours.
     """
-    try:
-        if not token.startswith(BEARER_PREFIX):
-            raise ValueError
-        url = base64.b64decode(token.removeprefix(BEARER_PREFIX), validate=True).decode("ascii")
-    except (ValueError, binascii.Error):
-        raise Refused("unknown_key", "The bearer token included in the request is invalid.") from None
+    url = _decode_bearer(token)
     host, _, query = url.partition("/?")
     fields = dict(parse_qsl(query, keep_blank_values=True))
     signature = fields.pop("X-Amz-Signature", None)
@@ -131,38 +125,43 @@ def verify_bearer(token: str, keys: Keys, now: datetime) -> Scope:
     claim = _read_query(fields, signature)
     credential = _credential(claim, keys, fields.get("X-Amz-Security-Token"), now)
     if fields.get("Action") != "CallWithBearerToken" or claim.service != "sagemaker":
-        raise Refused("mismatch", _MISMATCH)
+        raise RefusedError("mismatch", _MISMATCH)
     lifetime = int(fields.get("X-Amz-Expires", "0") or 0)
     signed_at = _stamp_time(claim.stamp)
     if not 0 < lifetime <= MAX_BEARER_SECONDS:
-        raise Refused("mismatch", f"X-Amz-Expires must be between 1 and {MAX_BEARER_SECONDS} seconds")
+        raise RefusedError("mismatch", f"X-Amz-Expires must be between 1 and {MAX_BEARER_SECONDS} seconds")
     if not signed_at - TOLERANCE <= now <= signed_at + timedelta(seconds=lifetime):
-        raise Refused("expired_token", "The bearer token included in the request is expired")
-    canonical = _canonical(
-        "POST",
-        "/",
-        _encode(sorted(fields.items())),
-        {"host": host},
-        claim.signed_headers,
-        hashlib.sha256(b"").hexdigest(),
-    )
+        raise RefusedError("expired_token", "The bearer token included in the request is expired")
+    first_lines = ("POST", "/", _encode(sorted(fields.items())))
+    canonical = _canonical(first_lines, {"host": host}, claim.signed_headers, hashlib.sha256(b"").hexdigest())
     _compare(claim, credential, canonical)
     return Scope(claim.access_key, claim.region, claim.service)
+
+
+def _decode_bearer(token: str) -> str:
+    prefix, encoded = token[: len(BEARER_PREFIX)], token[len(BEARER_PREFIX) :]
+    try:
+        url = base64.b64decode(encoded, validate=True).decode("ascii")
+    except (ValueError, binascii.Error):
+        url = ""
+    if prefix != BEARER_PREFIX or not url:
+        raise RefusedError("unknown_key", "The bearer token included in the request is invalid.")
+    return url
 
 
 def _read_header(header: str, headers: Mapping[str, str]) -> _Claim:
     algorithm, _, rest = header.partition(" ")
     if algorithm != _ALGORITHM:
-        raise Refused("incomplete", f"Unsupported AWS 'algorithm': '{algorithm}'.")
+        raise RefusedError("incomplete", f"Unsupported AWS 'algorithm': '{algorithm}'.")
     fields = dict(part.strip().split("=", 1) for part in rest.split(",") if "=" in part)
     for name in _PARAMETERS:
         if not fields.get(name):
-            raise Refused(
+            raise RefusedError(
                 "incomplete", f"Authorization header requires '{name}' parameter. Authorization={header}"
             )
     stamp = headers.get("x-amz-date", "")
     if not _STAMP.match(stamp):
-        raise Refused(
+        raise RefusedError(
             "incomplete",
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
             f"Authorization={header}",
@@ -174,14 +173,14 @@ def _read_query(fields: Mapping[str, str], signature: str | None) -> _Claim:
     credential, stamp = fields.get("X-Amz-Credential"), fields.get("X-Amz-Date", "")
     signed = fields.get("X-Amz-SignedHeaders")
     if not (credential and signed and signature and _STAMP.match(stamp)):
-        raise Refused("incomplete", "The bearer token lacks a part of its signature.")
+        raise RefusedError("incomplete", "The bearer token lacks a part of its signature.")
     return _claim(credential, signed, signature, stamp)
 
 
 def _claim(credential: str, signed_headers: str, signature: str, stamp: str) -> _Claim:
     parts = credential.split("/")
     if len(parts) != 5 or parts[4] != "aws4_request" or not stamp.startswith(parts[1]):
-        raise Refused(
+        raise RefusedError(
             "incomplete", f"Credential must have a scope of its date, region and service: '{credential}'."
         )
     return _Claim(parts[0], parts[1], parts[2], parts[3], signed_headers, signature, stamp)
@@ -190,9 +189,9 @@ def _claim(credential: str, signed_headers: str, signature: str, stamp: str) -> 
 def _credential(claim: _Claim, keys: Keys, token: str | None, now: datetime) -> Credential:
     credential = keys.get(claim.access_key)
     if credential is None or (token or None) != credential.session_token:
-        raise Refused("unknown_key", "The security token included in the request is invalid.")
+        raise RefusedError("unknown_key", "The security token included in the request is invalid.")
     if credential.expires_at is not None and now.timestamp() >= credential.expires_at:
-        raise Refused("expired_token", "The security token included in the request is expired")
+        raise RefusedError("expired_token", "The security token included in the request is expired")
     return credential
 
 
@@ -201,12 +200,12 @@ def _check_date(stamp: str, now: datetime) -> None:
     shown = now.strftime("%Y%m%dT%H%M%SZ")
     if signed_at < now - TOLERANCE:
         earliest = (now - TOLERANCE).strftime("%Y%m%dT%H%M%SZ")
-        raise Refused(
+        raise RefusedError(
             "mismatch", f"Signature expired: {stamp} is now earlier than {earliest} ({shown} - 5 min.)"
         )
     if signed_at > now + TOLERANCE:
         latest = (now + TOLERANCE).strftime("%Y%m%dT%H%M%SZ")
-        raise Refused(
+        raise RefusedError(
             "mismatch", f"Signature not yet current: {stamp} is still later than {latest} ({shown} + 5 min.)"
         )
 
@@ -215,14 +214,15 @@ def _stamp_time(stamp: str) -> datetime:
     try:
         return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
-        raise Refused("incomplete", f"Date must be in ISO-8601 'basic format'. Got '{stamp}'.") from None
+        raise RefusedError("incomplete", f"Date must be in ISO-8601 'basic format'. Got '{stamp}'.") from None
 
 
 def _canonical(
-    method: str, path: str, query: str, headers: Mapping[str, str], signed_headers: str, body_hash: str
+    first_lines: tuple[str, str, str], headers: Mapping[str, str], signed: str, body_hash: str
 ) -> str:
-    lines = "".join(f"{name}:{headers.get(name, '')}\n" for name in signed_headers.split(";"))
-    return f"{method}\n{quote(path or '/', safe='/~')}\n{query}\n{lines}\n{signed_headers}\n{body_hash}"
+    method, path, query = first_lines
+    lines = "".join(f"{name}:{headers.get(name, '')}\n" for name in signed.split(";"))
+    return f"{method}\n{quote(path or '/', safe='/~')}\n{query}\n{lines}\n{signed}\n{body_hash}"
 
 
 def _sorted_query(query: str) -> str:
@@ -240,7 +240,7 @@ def _compare(claim: _Claim, credential: Credential, canonical: str) -> None:
     key = _signing_key(credential.secret, claim.date, claim.region, claim.service)
     expected = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
     if not hmac.compare_digest(expected, claim.signature):
-        raise Refused("mismatch", _MISMATCH)
+        raise RefusedError("mismatch", _MISMATCH)
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ from gevent.queue import SimpleQueue
 from deploy.local.containers.profile import Profile
 
 
-class QueueFull(Exception):
+class QueueFullError(Exception):
     """More requests are waiting than the profile allows."""
 
 
@@ -59,11 +59,11 @@ class Engine:
         """Queue a request.
 
         Raises:
-            QueueFull: as many as the profile allows are waiting already.
+            QueueFullError: as many as the profile allows are waiting already.
         """
         must_wait = len(self._active) + len(self._waiting) >= self._profile.slots
         if must_wait and len(self._waiting) >= self._profile.queue_limit:
-            raise QueueFull
+            raise QueueFullError
         self._waiting.append(generation)
         self._work.set()
 

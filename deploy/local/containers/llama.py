@@ -1,8 +1,8 @@
 """The real container: SmolLM2 under llama.cpp's own server, on the contract of AWS's llama.cpp image.
 
-``GET /ping`` → ``/health``, ``POST /invocations`` → ``/v1/chat/completions``, or ``/v1/completions`` for a body
-with a ``prompt``. Environment: ``SM_LLAMA_CPP_FOO_BAR=value`` is llama.cpp's ``--foo-bar value``, as far as
-`OPTIONS` has it; the first ``*.gguf`` of ``SM_MODEL_DIR`` is served, or the model of `deploy.local.model`.
+``GET /ping`` → ``/health``, ``POST /invocations`` → ``/v1/chat/completions``, or ``/v1/completions`` for a
+body with a ``prompt``. Environment: ``SM_LLAMA_CPP_FOO_BAR=value`` is llama.cpp's ``--foo-bar value``, as far
+as `OPTIONS` has it; the first ``*.gguf`` of ``SM_MODEL_DIR`` is served, or the model of `deploy.local.model`.
 """
 
 from gevent import monkey
@@ -10,6 +10,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import argparse  # noqa: E402 - everything else comes after the patching
+import contextlib  # noqa: E402
 import http.client  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
@@ -158,15 +159,13 @@ def _relay(
 
 def _hang_up(upstream: http.client.HTTPConnection) -> None:
     if upstream.sock is not None:
-        try:
+        with contextlib.suppress(OSError):  # llama.cpp was faster
             upstream.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # llama.cpp was faster
 
 
-def start_server(fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - xllamacpp ships no types
+def start_server(fields: Mapping[str, Any]) -> Any:
     """Load the model into llama.cpp's server, which listens when this returns."""
-    # OpenMP's busy wait makes decoding collapse as soon as anything else wants a core; it reads these at load.
+    # OpenMP's busy wait makes decoding collapse as soon as anything else wants a core; it reads these once.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ["GOMP_SPINCOUNT"] = "0"
     import xllamacpp  # noqa: PLC0415 - after the variables above
@@ -190,7 +189,8 @@ def main() -> int:
     parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     llama = start_server(parameters(os.environ, find_model(os.environ), cores))
-    server = make_server(Front(llama.listening_address), "127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"]))
+    port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+    server = make_server(Front(llama.listening_address), "127.0.0.1", port)
     gevent.signal_handler(signal.SIGTERM, lambda: os._exit(0))
     server.serve_forever()
     return 0

@@ -36,7 +36,7 @@ class Profile(BaseModel):
 
     source: str = ""
     matches: tuple[str, ...] = ()
-    """Regular expressions over ``<instance type> <image> <model>``; the first profile that matches is used."""
+    """Regular expressions over ``<instance type> <image> <model>``; the first profile that matches wins."""
     boot_seconds: Annotated[float, Field(ge=0)] = 0.3
     prefill_ms: Annotated[float, Field(ge=0)] = 10.0
     prefill_tokens_per_s: Annotated[float, Field(gt=0)] = 10_000.0

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 Family = Literal["tgi", "lmi", "openai"]
 Kind = Literal["tgi", "lmi", "chat", "completion"]
+FAMILIES: tuple[Family, ...] = ("tgi", "lmi", "openai")
 
 DEFAULT_LIMITS: dict[Kind, int | None] = {"tgi": 100, "lmi": 30, "completion": 16, "chat": None}
 """Longest answer, in tokens, when the request does not say; chat goes on to the end of the context."""
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """The request is not one that this container understands."""
 
 
@@ -63,22 +64,22 @@ def read_request(body: bytes, family: Family) -> Asked:
     """Read a request's body.
 
     Raises:
-        Unreadable: it is not JSON, or has neither of the members that this family knows.
+        UnreadableError: it is not JSON, or has neither of the members that this family knows.
     """
     try:
         content = json.loads(body)
     except (ValueError, UnicodeDecodeError):
-        raise Unreadable("the body is not JSON") from None
+        raise UnreadableError("the body is not JSON") from None
     if not isinstance(content, dict):
-        raise Unreadable("the body is not an object")
+        raise UnreadableError("the body is not an object")
     if "messages" in content:
         return _openai(content, family, "chat", _chat_prompt(content["messages"]))
     if family == "openai":
         if not isinstance(content.get("prompt"), str):
-            raise Unreadable("neither messages nor prompt is given")
+            raise UnreadableError("neither messages nor prompt is given")
         return _openai(content, family, "completion", content["prompt"])
     if not isinstance(content.get("inputs"), str):
-        raise Unreadable("missing field `inputs`")
+        raise UnreadableError("missing field `inputs`")
     parameters = content.get("parameters") or {}
     kind: Kind = "tgi" if family == "tgi" else "lmi"
     return Asked(
@@ -198,14 +199,14 @@ def _openai(content: dict[str, Any], family: Family, kind: Kind, prompt: str) ->
 
 def _chat_prompt(messages: object) -> str:
     if not isinstance(messages, list) or not messages:
-        raise Unreadable("messages must be a list that is not empty")
+        raise UnreadableError("messages must be a list that is not empty")
     texts = []
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
             content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
         if not isinstance(content, str):
-            raise Unreadable("each message needs a content")
+            raise UnreadableError("each message needs a content")
         texts.append(content)
     return "\n".join(texts)
 
@@ -215,7 +216,7 @@ def _positive(content: dict[str, Any], key: str, default: int | None) -> int | N
     if value is None:
         return default
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise Unreadable(f"{key} must be a whole number, not negative")
+        raise UnreadableError(f"{key} must be a whole number, not negative")
     return value
 
 
@@ -225,7 +226,10 @@ def _details(answer: Answer, *, streamed: bool) -> dict[str, Any]:
     if answer.asked.kind == "lmi":
         return details | {"inputs": answer.asked.prompt}
     details["seed"] = None
-    return details | ({"input_length": answer.prompt_tokens} if streamed else {"prefill": [], "tokens": []})
+    more: dict[str, Any] = (
+        {"input_length": answer.prompt_tokens} if streamed else {"prefill": [], "tokens": []}
+    )
+    return details | more
 
 
 def _usage(answer: Answer) -> dict[str, int]:

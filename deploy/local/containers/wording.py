@@ -1,4 +1,4 @@
-"""What the simulated container says, how many tokens a prompt has, and how long an answer is: all repeatable."""
+"""What the simulated container says, tokens of its prompts, lengths of its answers: all repeatable."""
 
 import random
 import re
@@ -8,7 +8,18 @@ from pathlib import Path
 
 from deploy.local.containers.profile import Profile
 
-_WORDS = ["the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not", "he", "his", "but", "at", "are", "this", "have", "from", "or", "had", "an", "they", "which", "one", "you", "were", "all", "her", "she", "there", "would", "their", "we", "him", "been", "has", "when", "who", "will", "more", "no", "if", "out", "so", "what", "up", "said", "about", "into", "than", "them", "can", "only", "other", "time", "new", "some", "could", "these", "two", "may", "then", "do", "first", "any", "my", "now", "such", "like", "our", "over", "man", "even", "most", "made", "after", "also", "did", "many", "before", "must", "through", "back", "years", "where", "much", "your", "way", "well", "down"]
+# fmt: off
+_WORDS = (
+    "the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "as", "was", "with", "be", "by",
+    "on", "not", "he", "his", "but", "at", "are", "this", "have", "from", "or", "had", "an", "they",
+    "which", "one", "you", "were", "all", "her", "she", "there", "would", "their", "we", "him", "been",
+    "has", "when", "who", "will", "more", "no", "if", "out", "so", "what", "up", "said", "about",
+    "into", "than", "them", "can", "only", "other", "time", "new", "some", "could", "these", "two",
+    "may", "then", "do", "first", "any", "my", "now", "such", "like", "our", "over", "man", "even",
+    "most", "made", "after", "also", "did", "many", "before", "must", "through", "back", "years",
+    "where", "much", "your", "way", "well", "down",
+)
+# fmt: on
 _PIECE = re.compile(r"\w+|[^\w\s]")
 
 Counter = Callable[[str], int]
