@@ -1,7 +1,9 @@
 """Clients for the AWS services, made when first asked for, with one region and one identity for all."""
 
 import os
+import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +32,8 @@ class Identity:
     account: str
     arn: str
     partition: str
+    clock_skew_s: float | None = None
+    """This machine's clock minus the service's, to the second; None when the answer bore no date."""
 
 
 class Clients:
@@ -88,7 +92,21 @@ class Clients:
         with told("asking who the AWS credentials belong to"):
             answer = self.client("sts").get_caller_identity()
         arn = answer["Arn"]
-        return Identity(account=answer["Account"], arn=arn, partition=arn.split(":")[1])
+        return Identity(
+            account=answer["Account"],
+            arn=arn,
+            partition=arn.split(":")[1],
+            clock_skew_s=_skew(answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")),
+        )
+
+
+def _skew(date: str | None) -> float | None:
+    if date is None:
+        return None
+    try:
+        return time.time() - parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
 
 
 def _session(region: str | None) -> Session:

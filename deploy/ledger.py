@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from configs.errors import UserError
 from deploy.resources import KindName
@@ -51,6 +51,12 @@ class Item:
     def key(self) -> tuple[str, str, str, str]:
         """What makes it one thing and not another."""
         return (self.api, self.region, self.kind, self.name)
+
+    def priced(self, instance_type: str, instance_count: int, usd_per_hour: float | None) -> "Item":
+        """The same item with what its endpoint costs."""
+        return replace(
+            self, instance_type=instance_type, instance_count=instance_count, usd_per_hour=usd_per_hour
+        )
 
     def cost_usd(self, until: float) -> float | None:
         """Dollars from the create call to ``until``; None when the price is not known."""
@@ -112,8 +118,10 @@ class Ledger:
     def _append(self, run_id: str, line: dict[str, Any]) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._file(run_id).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            with self._file(run_id).open("ab+") as file:
+                if file.tell() and not _ends_a_line(file):
+                    file.write(b"\n")  # a crash tore the last line: keep it from swallowing this one
+                file.write(json.dumps(line).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -134,6 +142,11 @@ class Ledger:
                     continue  # torn by a crash while writing: its create call was never made
                 if isinstance(line, dict):
                     yield line
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def _item(line: dict[str, Any]) -> Item:

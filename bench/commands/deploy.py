@@ -1,5 +1,192 @@
 """Commands about endpoints: what a plan would do and cost, what of ours is there, and its removal."""
 
-import click
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Unpack
 
-COMMANDS: tuple[click.Command, ...] = ()
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench.backend import backend_for
+from bench.commands.run import PlanChoice, chosen_plan, plan_options
+from configs.plan import Plan, Price
+from deploy.checks import Check, PayloadFacts
+from deploy.clients import Clients
+from deploy.estimate import Estimate
+from deploy.inventory import Found, elsewhere, inventory
+from deploy.ledger import Item, Ledger
+from deploy.preflight import Preflight, preflight
+from deploy.price import quote
+from deploy.removal import LeftBehindError
+from deploy.resources import KINDS, describe
+from deploy.signals import orderly_exit
+from deploy.target import machine_owner
+from deploy.teardown import teardown
+from payloads.files import check_payload, payload_path
+
+_COLOUR = {"ok": "green", "warning": "yellow", "stop": "red"}
+_STOPPED = 2
+
+
+@click.command("plan")
+@plan_options
+def plan_command(**choice: Unpack[PlanChoice]) -> int:
+    """Check a plan and foresee its length and cost; creates nothing. Exit code 2 if something stops it."""
+    plan, path = chosen_plan(choice)
+    payloads = [payload_facts(payload_path(payload)) for payload in plan.workload.payload]
+    with backend_for(plan, rehearse=False) as backend:
+        found = preflight(
+            backend.plan,
+            lambda: Clients.from_environment(backend.plan.endpoint.region),
+            Ledger(),
+            payloads=payloads,
+            results=choice["results"],
+            assumption=backend.assumed_price,
+        )
+    _show(plan, path, found)
+    return _STOPPED if found.stops else 0
+
+
+@click.command("endpoints")
+@click.option("--region", help="Region to look into.")
+def endpoints_command(region: str | None) -> int:
+    """List what this suite created and is still there: age, cost so far, owner."""
+    clients, ledger = Clients.from_environment(region), Ledger()
+    found = inventory(clients, ledger, machine_owner())
+    if found:
+        _list(found, clients)
+    else:
+        click.echo(f"nothing of ours in {clients.region} of account {clients.identity.account}")
+    _mention(elsewhere(clients, ledger))
+    return 0
+
+
+@click.command("teardown")
+@click.option("--region", help="Region to look into.")
+@click.option("--all", "everyone", is_flag=True, help="Delete other machines' too, without asking.")
+def teardown_command(region: str | None, *, everyone: bool) -> int:
+    """Delete what this suite created, by ledger and by tag; asks before another machine's. Safe to repeat."""
+    clients, ledger = Clients.from_environment(region), Ledger()
+    found = inventory(clients, ledger, machine_owner())
+
+    def agreed(owner: str, theirs: Sequence[Found]) -> bool:
+        names = ", ".join(f"{one.item.kind} {one.item.name}" for one in theirs)
+        return everyone or click.confirm(f"{owner} created {names}. Delete?", default=False)
+
+    with orderly_exit():
+        left = teardown(found, clients, ledger, others=agreed, told=_told)
+    if not found:
+        click.echo(f"nothing of ours in {clients.region} of account {clients.identity.account}")
+    _mention(elsewhere(clients, ledger))
+    if left:
+        raise LeftBehindError(left)
+    return 0
+
+
+def payload_facts(path: Path) -> PayloadFacts:
+    """Read what a payload file comes to.
+
+    Raises:
+        UserError: it is not a payload file.
+    """
+    prompts = check_payload(path)
+    with path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    tokens = [row["prompt_tokens"] for row in rows if isinstance(row.get("prompt_tokens"), int)]
+    return PayloadFacts(
+        name=path.stem.removeprefix("payload_"),
+        prompts=prompts,
+        max_bytes=max(len(row["prompt"].encode()) for row in rows),
+        max_prompt_tokens=max(tokens, default=None),
+    )
+
+
+def _show(plan: Plan, path: Path, found: Preflight) -> None:
+    console = Console()
+    table = Table(title=f"{plan.name} ({path})", title_justify="left", show_edge=False, pad_edge=False)
+    for column in ("check", "", "finding", "remedy"):
+        table.add_column(column, overflow="fold")
+    for check in found.checks:
+        table.add_row(*_row(check))
+    console.print(table)
+    console.print()
+    for line in _course(plan, found.estimate):
+        console.print(line, highlight=False)
+    if found.stops:
+        console.print(f"\nnot ready: {', '.join(check.name for check in found.stops)}", style="red")
+
+
+def _row(check: Check) -> tuple[str, str, str, str]:
+    colour = _COLOUR[check.level]
+    return check.name, f"[{colour}]{check.level}[/{colour}]", check.finding, check.remedy
+
+
+def _course(plan: Plan, course: Estimate) -> list[str]:
+    bounds = f"{_span(course.shortest_s)} to {_span(course.longest_s)}"
+    shape = f"{course.experiments} experiment(s), {course.steps} steps"
+    lines = [f"{shape}; {bounds}, start and deletion included; up to about {course.requests:,} requests"]
+    if course.longest_usd is not None and course.shortest_usd is not None:
+        limit = plan.budget.max_spend_usd
+        allowed = f"; allowed are ${limit:.2f}" if limit is not None else ""
+        lines.append(f"cost: ${course.shortest_usd:.2f} to ${course.longest_usd:.2f}{allowed}")
+    lines.append(f"assumed: {'; '.join(course.assumptions)}")
+    return lines
+
+
+def _list(found: Sequence[Found], clients: Clients) -> None:
+    table = Table(show_edge=False, pad_edge=False)
+    for column in ("kind", "name", "status", "age", "cost so far", "run", "owner", "known by"):
+        table.add_column(column, overflow="fold")
+    now = time.time()
+    for one in found:
+        item = _priced(one.item, clients)
+        cost = item.cost_usd(now) if item.kind == "endpoint" else None
+        table.add_row(
+            item.kind,
+            item.name,
+            one.status or "not seen",
+            _span(now - item.created_at),
+            "" if item.kind != "endpoint" else "no price" if cost is None else f"${cost:.2f}",
+            item.run_id,
+            item.owner + ("" if one.mine else " (not this machine)"),
+            one.known_by,
+        )
+    Console().print(table)
+
+
+def _priced(item: Item, clients: Clients) -> Item:
+    """An endpoint found by its tags alone has no price in the ledger: look it up by its configuration."""
+    if item.kind != "endpoint" or item.usd_per_hour is not None:
+        return item
+    endpoint = describe(clients, KINDS["endpoint"], item.name) or {}
+    config = describe(clients, KINDS["endpoint-config"], endpoint.get("EndpointConfigName", item.name)) or {}
+    variants = config.get("ProductionVariants", [])
+    if not variants or "InstanceType" not in variants[0]:
+        return item
+    kind, count = variants[0]["InstanceType"], variants[0].get("InitialInstanceCount", 1)
+    found = quote(kind, clients.region, Price(), clients)
+    return item.priced(kind, count, found.usd_per_hour)
+
+
+def _told(item: Item, state: str) -> None:
+    click.echo(f"{item.kind} {item.name}: {state}")
+
+
+def _mention(others: Sequence[Item]) -> None:
+    if others:
+        places = sorted({f"{item.region} of account {item.account} ({item.api})" for item in others})
+        click.echo(f"the ledger also holds {len(others)} item(s) made elsewhere: {'; '.join(places)}")
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+COMMANDS: tuple[click.Command, ...] = (plan_command, endpoints_command, teardown_command)

@@ -1,0 +1,170 @@
+"""Checks that ask the account: who we are, what the role allows, what is left of the quota, what is taken."""
+
+import json
+import re
+from collections import Counter
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy import resources
+from deploy.checks import CLOCK_LIMIT_S, Check, Level
+from deploy.clients import Clients
+from deploy.failures import meaning, message
+from deploy.resources import KINDS, KindName
+from deploy.target import Target
+from runfolder.manifest import PriceQuote
+
+_QUOTA_NAME = re.compile(r"^(ml\.\S+) for endpoint usage$")
+_MAY_ASSUME = "sagemaker.amazonaws.com"
+_MOST_ENDPOINTS = 50
+
+
+def account(clients: Clients) -> Check:
+    """Whose credentials these are. Raises UserError when there are none that work."""
+    identity = clients.identity
+    return Check("credentials", "ok", f"account {identity.account} as {identity.arn.split(':', 5)[-1]}")
+
+
+def clock(clients: Clients) -> Check:
+    """This machine's clock against AWS's, which refuses signatures more than five minutes off."""
+    skew = clients.identity.clock_skew_s
+    if skew is None:
+        return Check("clock", "warning", "the answer bore no date to compare with")
+    finding = (
+        f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS"
+        if abs(skew) >= 1.5
+        else "agrees with AWS"
+    )
+    if abs(skew) > CLOCK_LIMIT_S / 5:
+        level: Level = "stop" if abs(skew) > CLOCK_LIMIT_S * 0.8 else "warning"
+        return Check("clock", level, finding, "set the clock (NTP): signatures fail when it is 5 minutes off")
+    return Check("clock", "ok", finding)
+
+
+def role(arn: str, clients: Clients) -> Check:
+    """Whether the execution role exists and SageMaker may assume it."""
+    name = arn.rsplit("/", 1)[-1]
+    try:
+        found = clients.client("iam").get_role(RoleName=name)["Role"]
+    except (ClientError, BotoCoreError) as error:
+        if meaning(error) == "missing":
+            return Check(
+                "execution role", "stop", f"there is no role {name}", "create it, or set endpoint.role"
+            )
+        said = f"{name} could not be looked at ({message(error)})"
+        return Check("execution role", "warning", said, "allow iam:GetRole to have it checked (docs/iam.md)")
+    policy = found.get("AssumeRolePolicyDocument", {})
+    if not trusts(json.loads(policy) if isinstance(policy, str) else policy, _MAY_ASSUME):
+        remedy = f"add {_MAY_ASSUME} to the role's trust policy"
+        return Check("execution role", "stop", f"{name} does not let SageMaker assume it", remedy)
+    return Check("execution role", "ok", f"{name}, which SageMaker may assume")
+
+
+def trusts(policy: dict[str, Any], service: str) -> bool:
+    """Whether a trust policy lets ``service`` assume the role."""
+    statements = policy.get("Statement", [])
+    for statement in statements if isinstance(statements, list) else [statements]:
+        principal = statement.get("Principal", {})
+        services = principal.get("Service", []) if isinstance(principal, dict) else principal
+        named = [services] if isinstance(services, str) else services
+        actions = statement.get("Action", [])
+        actions = [actions] if isinstance(actions, str) else actions
+        if (
+            statement.get("Effect") == "Allow"
+            and (service in named or "*" in named)
+            and ({"sts:AssumeRole", "sts:*", "*"} & set(actions))
+        ):
+            return True
+    return False
+
+
+def quota(target: Target, clients: Clients) -> Check:
+    """Instances of the type that the account may still start, by the quota's name."""
+    name = f"quota {target.instance_type}"
+    try:
+        limits = endpoint_quotas(clients)
+        used = instances_in_use(clients)
+    except (ClientError, BotoCoreError) as error:
+        said = f"could not be asked ({message(error)})"
+        return Check(name, "warning", said, "look it up in Service Quotas, or allow the calls in docs/iam.md")
+    limit = limits.get(target.instance_type)
+    if limit is None:
+        remedy = "request it in Service Quotas (Amazon SageMaker, endpoint usage)"
+        return Check(name, "stop", "the account has no quota for it in this region", remedy)
+    in_use, wanted = used[target.instance_type], target.instance_count
+    finding = f"{limit:g} allowed, {in_use} in use, {wanted} wanted"
+    if in_use + wanted > limit:
+        remedy = f"request {in_use + wanted} in Service Quotas, or `make endpoints` to see what is in use"
+        return Check(name, "stop", finding, remedy)
+    return Check(name, "ok", finding)
+
+
+def endpoint_quotas(clients: Clients) -> dict[str, float]:
+    """Instances allowed by type: the applied quotas whose name ends in ``for endpoint usage``."""
+    pages = (
+        clients.client("service-quotas")
+        .get_paginator("list_service_quotas")
+        .paginate(ServiceCode="sagemaker")
+    )
+    return {
+        found[1]: float(entry["Value"])
+        for page in pages
+        for entry in page["Quotas"]
+        if (found := _QUOTA_NAME.match(entry["QuotaName"])) and entry.get("Value") is not None
+    }
+
+
+def instances_in_use(clients: Clients) -> Counter[str]:
+    """Instances that the account's endpoints have now, by type. Raises what botocore raises."""
+    used: Counter[str] = Counter()
+    pages = clients.sagemaker.get_paginator("list_endpoints").paginate(
+        PaginationConfig={"MaxItems": _MOST_ENDPOINTS}
+    )
+    for page in pages:
+        for summary in page["Endpoints"]:
+            used += _instances_of(summary["EndpointName"], clients)
+    return used
+
+
+def _instances_of(endpoint_name: str, clients: Clients) -> Counter[str]:
+    used: Counter[str] = Counter()
+    endpoint = resources.describe(clients, KINDS["endpoint"], endpoint_name)
+    if endpoint is None:
+        return used
+    config = resources.describe(clients, KINDS["endpoint-config"], endpoint["EndpointConfigName"]) or {}
+    counts = {
+        variant["VariantName"]: variant.get("DesiredInstanceCount") or variant.get("CurrentInstanceCount")
+        for variant in endpoint.get("ProductionVariants", [])
+    }
+    for variant in config.get("ProductionVariants", []):
+        if kind := variant.get("InstanceType"):
+            used[kind] += counts.get(variant["VariantName"]) or variant.get("InitialInstanceCount", 1)
+    return used
+
+
+def price(instance_type: str, found: PriceQuote) -> Check:
+    """Whether the type is offered in the region, by its price."""
+    name = f"price {instance_type}"
+    if found.usd_per_hour is None:
+        return Check(
+            name, "warning", found.source, "the run goes on without cost; price.usd_per_hour sets one"
+        )
+    assumed = "assumed: " if found.assumption else ""
+    dated = f", {found.as_of}" if found.as_of else ""
+    finding = f"{assumed}${found.usd_per_hour:g} per instance-hour ({found.source}{dated})"
+    if "shipped table" in found.source:
+        return Check(name, "warning", finding, "check it, and set price.usd_per_hour")
+    return Check(name, "ok", finding)
+
+
+def names_free(target: Target, clients: Clients) -> Check:
+    """Whether the names that will be created are free."""
+    parts: tuple[KindName, ...] = ("endpoint", "endpoint-config")
+    try:
+        taken = [kind for kind in parts if resources.describe(clients, KINDS[kind], target.name)]
+    except (ClientError, BotoCoreError) as error:
+        return Check("names", "warning", f"{target.name} could not be looked up ({message(error)})")
+    if taken:
+        return Check("names", "stop", f"{target.name} exists already", "`make endpoints` shows whose it is")
+    return Check("names", "ok", f"{target.name} is free")

@@ -1,0 +1,118 @@
+"""How long a plan takes, how many requests it makes and what it costs, before the first dollar is spent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from configs.plan import Plan
+from runfolder.manifest import PriceQuote
+
+BOOT_S = 390.0
+"""Middle of the 5 to 8 minutes that recorded DescribeEndpoint answers of LLM endpoints show."""
+TEARDOWN_S = 60.0
+SECONDS_PER_TOKEN = 0.045
+"""One user of a 7B model on one A10G (22 tokens/s); only to foresee, never to report."""
+FIRST_TOKEN_S = 0.5
+DEFAULT_TOKENS = 100
+_RAMP_S = 5.0
+_TOKEN_KEYS = ("max_new_tokens", "max_tokens", "max_completion_tokens", "n_predict")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bounds of a plan; ``longest`` fills every window, ``shortest`` closes each at ``min_requests``."""
+
+    experiments: int
+    steps: int
+    boot_s: float
+    shortest_s: float
+    longest_s: float
+    requests: int
+    shortest_usd: float | None
+    longest_usd: float | None
+    assumptions: tuple[str, ...]
+
+
+def answer_tokens(plan: Plan) -> int | None:
+    """The longest answer that the plan asks for, in tokens; None where it sets no limit."""
+    values = [plan.workload.parameters.get(key) for key in _TOKEN_KEYS]
+    known = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    return max(known, default=None)
+
+
+def answer_seconds(plan: Plan) -> float:
+    """An answer's expected time, for one user: the first token plus one step per further token."""
+    tokens = answer_tokens(plan)
+    return FIRST_TOKEN_S + SECONDS_PER_TOKEN * (DEFAULT_TOKENS if tokens is None else tokens)
+
+
+def estimate(
+    plan: Plan, quotes: Mapping[str, PriceQuote], boots: Mapping[str, float | None] | None = None
+) -> Estimate:
+    """Foresee a plan.
+
+    Args:
+        plan: the plan.
+        quotes: price by instance type.
+        boots: seconds to InService by instance type, where they are known.
+    """
+    types = plan.endpoint.instance_type[:1] if plan.endpoint.name else plan.endpoint.instance_type
+    answer_s = answer_seconds(plan)
+    windows = [_window(plan, users, answer_s) for users in plan.load.concurrency]
+    rounds = len(plan.workload.payload)
+    overhead = len(windows) * (_RAMP_S + plan.load.warm_up + answer_s)
+    shortest_load = rounds * (sum(short for short, _ in windows) + overhead)
+    longest_load = rounds * (sum(long for _, long in windows) + overhead)
+    booting = {kind: _boot(plan, kind, boots) for kind in types}
+    ours = not plan.endpoint.name
+    idle = {kind: boot + (TEARDOWN_S if ours else 0.0) for kind, boot in booting.items()}
+    requests = sum(
+        users * (long + plan.load.warm_up) / answer_s
+        for users, (_, long) in zip(plan.load.concurrency, windows, strict=True)
+    )
+    return Estimate(
+        experiments=len(types) * rounds,
+        steps=len(types) * rounds * len(windows),
+        boot_s=sum(booting.values()),
+        shortest_s=sum(idle.values()) + shortest_load * len(types),
+        longest_s=sum(idle.values()) + longest_load * len(types),
+        requests=round(requests * rounds * len(types)),
+        shortest_usd=_usd(plan, quotes, idle, shortest_load),
+        longest_usd=_usd(plan, quotes, idle, longest_load),
+        assumptions=_assumptions(plan, boots),
+    )
+
+
+def _window(plan: Plan, users: int, answer_s: float) -> tuple[float, float]:
+    if plan.load.min_requests is None:
+        return plan.load.measure, plan.load.measure
+    return min(plan.load.measure, plan.load.min_requests * answer_s / users), plan.load.measure
+
+
+def _boot(plan: Plan, instance_type: str, boots: Mapping[str, float | None] | None) -> float:
+    if plan.endpoint.name:
+        return 0.0
+    known = (boots or {}).get(instance_type)
+    return BOOT_S if known is None else known
+
+
+def _usd(
+    plan: Plan, quotes: Mapping[str, PriceQuote], idle: Mapping[str, float], load_s: float
+) -> float | None:
+    total = 0.0
+    for kind, idle_s in idle.items():
+        price = quotes[kind].usd_per_hour if kind in quotes else None
+        if price is None:
+            return None
+        total += (idle_s + load_s) / 3600 * price * plan.endpoint.instance_count
+    return total
+
+
+def _assumptions(plan: Plan, boots: Mapping[str, float | None] | None) -> tuple[str, ...]:
+    tokens = answer_tokens(plan)
+    length = f"{tokens} tokens" if tokens is not None else f"{DEFAULT_TOKENS} tokens (the plan sets no limit)"
+    said = [f"an answer of {length} takes {answer_seconds(plan):.1f} s"]
+    if plan.endpoint.name:
+        return (*said, "the endpoint is there already: only the time of the load is counted")
+    if not any((boots or {}).values()):
+        said.append(f"{BOOT_S / 60:.1f} min to InService (5 to 8 are usual for LLMs)")
+    return (*said, f"{TEARDOWN_S:.0f} s to delete")

@@ -1,0 +1,145 @@
+"""Everything that can be known before a dollar is spent, as a list of checks, and what the plan comes to."""
+
+import os
+import resource
+import shutil
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from configs.errors import UserError
+from configs.plan import Plan
+from deploy import account_checks, checks
+from deploy.checks import Check, MachineFacts, PayloadFacts
+from deploy.clients import Clients
+from deploy.estimate import Estimate, estimate
+from deploy.ledger import Ledger
+from deploy.price import quote
+from deploy.reader import EndpointReader
+from deploy.resolve import targets
+from deploy.target import Target
+from runfolder.manifest import PriceQuote
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The checks, in the order of a run, and the foreseen course."""
+
+    checks: tuple[Check, ...]
+    targets: tuple[Target, ...]
+    quotes: Mapping[str, PriceQuote]
+    estimate: Estimate
+
+    @property
+    def stops(self) -> tuple[Check, ...]:
+        """The checks that must be mended before anything may start."""
+        return tuple(check for check in self.checks if check.level == "stop")
+
+
+def preflight(
+    plan: Plan,
+    connect: Callable[[], Clients],
+    ledger: Ledger,
+    *,
+    payloads: Sequence[PayloadFacts] = (),
+    results: Path = Path("results"),
+    run_id: str = "preflight",
+    assumption: bool = False,
+) -> Preflight:
+    """Check a plan against the account and this machine. Creates nothing and changes nothing.
+
+    Args:
+        plan: the plan.
+        connect: makes the clients; what it raises becomes the first line.
+        ledger: of this machine, for the usual time to InService.
+        payloads: facts of the plan's payload files.
+        results: where the run folder will be.
+        run_id: of the run to be.
+        assumption: the plan's price is a figure that nobody charges.
+    """
+    found: list[Check] = []
+    clients = _attempt("credentials", lambda: _connected(connect), found)
+    resolved: tuple[Target, ...] = ()
+    if clients:
+        found += [
+            account_checks.account(clients),
+            Check("region", "ok", clients.region),
+            account_checks.clock(clients),
+        ]
+        resolved = _attempt("plan", lambda: targets(plan, run_id, clients), found) or ()
+    region = clients.region if clients else plan.endpoint.region or "us-east-1"
+    quotes = {
+        kind: quote(kind, region, plan.price, clients, assumption=assumption)
+        for kind in plan.endpoint.instance_type
+    }
+    if clients:
+        for target in resolved:
+            found += _target(plan, target, clients)
+    found += [account_checks.price(kind, quotes[kind]) for kind in quotes]
+    boots = {kind: _usual(clients, ledger, kind) for kind in plan.endpoint.instance_type}
+    foreseen = estimate(plan, quotes, boots)
+    found += checks.plan_checks(plan, payloads, machine_facts(results), foreseen)
+    return Preflight(tuple(_once(found)), resolved, quotes, foreseen)
+
+
+def machine_facts(results: Path) -> MachineFacts:
+    """Limits of this machine."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    existing = next(
+        (path for path in (results.absolute(), *results.absolute().parents) if path.exists()), None
+    )
+    return MachineFacts(
+        open_files=None if hard == resource.RLIM_INFINITY else hard,
+        disk_free_bytes=shutil.disk_usage(existing).free
+        if existing and os.access(existing, os.R_OK)
+        else None,
+    )
+
+
+def _connected(connect: Callable[[], Clients]) -> Clients:
+    clients = connect()
+    clients.identity  # noqa: B018 - asked now, so that refused credentials are the first line
+    return clients
+
+
+def _target(plan: Plan, target: Target, clients: Clients) -> list[Check]:
+    if target.existing:
+        return [_existing(target, clients)]
+    return [
+        account_checks.role(target.role_arn or "", clients),
+        account_checks.quota(target, clients),
+        *checks.target_checks(plan, target),
+        account_checks.names_free(target, clients),
+    ]
+
+
+def _existing(target: Target, clients: Clients) -> Check:
+    try:
+        description = EndpointReader(clients).describe(target.name)
+    except UserError as error:
+        return Check("endpoint", "stop", str(error))
+    if "endpoint" not in description:
+        return Check("endpoint", "warning", description["not_described"], "it can be benched all the same")
+    return Check("endpoint", "ok", f"{target.name} is in service; it is never changed or deleted")
+
+
+def _attempt(name: str, what: Callable[[], T], found: list[Check]) -> T | None:
+    try:
+        return what()
+    except UserError as error:
+        finding, _, remedy = str(error).partition(": ")
+        found.append(Check(name, "stop", finding, remedy))
+        return None
+
+
+def _usual(clients: Clients | None, ledger: Ledger, instance_type: str) -> float | None:
+    known = ledger.seconds_to_service(clients.api, instance_type) if clients else []
+    return statistics.median(known) if known else None
+
+
+def _once(found: Sequence[Check]) -> list[Check]:
+    return list(dict.fromkeys(found))
