@@ -144,3 +144,22 @@ class GapBucket:
 
 
 GAP_COLUMNS = tuple(field.name for field in fields(GapBucket))
+
+
+@dataclass(slots=True)
+class CloudWatchPoint:
+    """One point of a CloudWatch metric of the endpoint, as the service saw the same minutes."""
+
+    experiment: str
+    metric: str
+    """CloudWatch's own name, such as ``ModelLatency``."""
+    statistic: str
+    """CloudWatch's own name: Sum, Average, Maximum, SampleCount, p50, p90, p99."""
+    unit: str
+    """CloudWatch's own word. Latencies are in Microseconds."""
+    timestamp: float
+    """Start of the period, epoch seconds. A period is a minute, or as long as the points are apart."""
+    value: float
+
+
+CLOUDWATCH_COLUMNS = tuple(field.name for field in fields(CloudWatchPoint))
