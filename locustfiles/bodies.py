@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
-from configs.experiment import Route, WireSchema
+from configs.experiment import WireSchema
+from configs.plan import Route
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,7 @@ class CredentialKeeper:
         try:
             credentials = load()
             if credentials is None:
-                raise UserError(
-                    "there are no AWS credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run `aws configure`"
-                )
+                raise UserError("there are no AWS credentials: set AWS_PROFILE, or run `aws configure`")
             self._credentials = credentials
             self.keys = self._frozen()
         except BotoCoreError as error:
@@ -101,5 +99,5 @@ def bearer_token(keys: Keys, region: str) -> str:
     )
     credentials = Credentials(keys.access_key, keys.secret_key, keys.token)
     SigV4QueryAuth(credentials, "sagemaker", region, expires=_BEARER_LIFETIME_S).add_auth(request)
-    presigned = f"{request.url.removeprefix('https://')}&Version=1"
+    presigned = f"{str(request.url).removeprefix('https://')}&Version=1"
     return f"sagemaker-api-key-{base64.b64encode(presigned.encode()).decode()}"

@@ -80,7 +80,10 @@ def remedy(failure: Failure, region: str, endpoint: str) -> str:
     """What the user can do about a failure that stops the run, in one sentence."""
     detail = failure.detail
     if failure.error_class == "validation":
-        return f"The endpoint refused the request ({detail}): check that {endpoint} is InService in {region} and that the request fits it."
+        return (
+            f"The endpoint refused the request ({detail}): check that {endpoint} is InService in {region} "
+            "and that the request fits it."
+        )
     if "Expired" in detail and "ignature" not in detail:
         return f"The AWS credentials have expired ({detail}): renew them and run again."
     if "ignature expired" in detail or "not yet current" in detail or "skew" in detail:

@@ -34,7 +34,7 @@ class Aborted(gevent.GreenletExit):  # type: ignore[misc]  # gevent ships no typ
     """
 
 
-class InvocationFailed(Exception):
+class InvocationFailed(Exception):  # noqa: N818 - its text is a row in the web page
     """A failed invocation, as Locust counts it: one of few classes."""
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class _Parser(HTTPResponse):
         return value[0] if isinstance(value, list) else value
 
 
-class _Failed(Exception):
+class _Failed(Exception):  # noqa: N818 - carries a failure to its row
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
         self.failure = failure
@@ -119,12 +119,10 @@ class Invoker:
         self._fixed = f"POST {target.path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fixed.items())
         self._surplus = False
 
-    def invoke(self, body: Body, request: Request, stream: bool) -> Outcome:
-        """Run one invocation to its end and fill in ``request``. Never raises but for `Aborted`'s sake:
-        that too ends in a row, a censored one.
-        """
+    def invoke(self, body: Body, request: Request, *, stream: bool) -> Outcome:
+        """Run one invocation to its end and fill in ``request``: ok, failed, or censored by `Aborted`."""
         request.started_at = time.time()
-        reading = _Reading(self._target, stream, request)
+        reading = _Reading(self._target, request, stream=stream)
         parser = _Parser("POST")
         reused = False
         try:
@@ -143,9 +141,9 @@ class Invoker:
         except EventStreamError as error:
             _fail(request, Failure("protocol", f"event stream: {error}"))
         except HTTPParseError as error:
-            _fail(request, _broken(parser, reused, str(error)))
+            _fail(request, _broken(parser, str(error), reused=reused))
         except OSError as error:
-            _fail(request, _broken(parser, reused, error.strerror or str(error)))
+            _fail(request, _broken(parser, error.strerror or str(error), reused=reused))
         except Aborted:
             request.outcome = "censored"
         if request.outcome != "ok" or parser.surplus or parser.should_close():
@@ -205,7 +203,7 @@ class Invoker:
 class _Reading:
     """A response on its way in: body bytes to frames to the answer."""
 
-    def __init__(self, target: Target, stream: bool, request: Request) -> None:
+    def __init__(self, target: Target, request: Request, *, stream: bool) -> None:
         self.request = request
         self.seen_content = False
         self._reader = AnswerReader(stream=stream)
@@ -307,7 +305,7 @@ def _error_class(name: str) -> "ErrorClass":
     return known.get(name, "protocol")
 
 
-def _broken(parser: _Parser, reused: bool, detail: str) -> Failure:
+def _broken(parser: _Parser, detail: str, *, reused: bool) -> Failure:
     """Name a connection that broke by how far the answer had come."""
     if parser.headers_complete:
         return Failure("truncated", f"the connection broke inside the answer: {detail}")

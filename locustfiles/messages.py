@@ -1,8 +1,8 @@
 """What master and workers say to each other: names of the custom messages, and what a worker is told.
 
 Locust's own ``spawn`` message says how many users, never which step; nothing in it is acknowledged. So:
-``hello`` → ``assignment`` → ``ready``; then per step ``step`` → ``step_ack`` and ``window``; ``report`` twice a
-second; at the end ``finish`` → last ``report``, Locust's own last statistics → ``finished``.
+``hello`` → ``assignment`` → ``ready``; then per step ``step`` → ``step_ack`` and ``window``; ``report`` twice
+a second; at the end ``finish`` → last ``report``, Locust's own last statistics → ``finished``.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from configs.experiment import Experiment, Route, WireSchema
-from configs.plan import Timeouts
+from configs.experiment import Experiment, WireSchema
+from configs.plan import Route, Timeouts
 from locustfiles.bodies import PayloadRow
 from locustfiles.target import Target
 

@@ -36,7 +36,6 @@ class Steps(LoadTestShape):
         return None if self.lead is None else self.lead.tick()
 
 
-@events.init_command_line_parser.add_listener
 def add_arguments(parser: LocustArgumentParser) -> None:
     """Our one argument. On the command line only: a web form has no use for a path on the server."""
     parser.add_argument(
@@ -44,7 +43,6 @@ def add_arguments(parser: LocustArgumentParser) -> None:
     )
 
 
-@events.init.add_listener
 def on_init(environment: Environment, runner: Any, **_: object) -> None:
     """Give every process its part: lead, worker, or both in one."""
     worker = None
@@ -52,7 +50,7 @@ def on_init(environment: Environment, runner: Any, **_: object) -> None:
         worker = SageMakerUser.worker = Worker(environment, runner)
     if isinstance(runner, LocalRunner | MasterRunner):
         try:
-            experiment = read_experiment(environment.parsed_options.experiment)
+            experiment = read_experiment(getattr(environment.parsed_options, "experiment", ""))
             Steps.lead = Lead(environment, runner, experiment)
         except UserError as error:
             sys.stderr.write(f"{error}\n")
@@ -76,3 +74,8 @@ def read_experiment(name: str) -> Experiment:
         raise UserError(f"{name}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
         raise UserError(f"{name}: no experiment ({error.errors()[0]['msg']})") from None
+
+
+hooks: Any = events  # Locust's hooks carry no types
+hooks.init_command_line_parser.add_listener(add_arguments)
+hooks.init.add_listener(on_init)

@@ -1,5 +1,6 @@
 """Where invocations go and how they are asked for: resolved once, on the master, by botocore's own rules."""
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from botocore.httpsession import where  # certifi's file, or botocore's own copy
 
 from configs.errors import UserError
 from configs.experiment import Experiment
@@ -85,7 +87,7 @@ def runtime_url(region: str) -> str:
     A presigned URL runs botocore's whole endpoint resolution without sending anything.
     """
     try:
-        client = botocore.session.Session().create_client(
+        client: Any = botocore.session.Session().create_client(
             "sagemaker-runtime",
             region_name=region,
             aws_access_key_id="unused",
@@ -100,11 +102,9 @@ def runtime_url(region: str) -> str:
 
 
 def ca_bundle() -> str:
-    """CA file as botocore finds it: AWS_CA_BUNDLE or the profile's ``ca_bundle``, REQUESTS_CA_BUNDLE, certifi."""
+    """CA file as botocore finds it: AWS_CA_BUNDLE or ``ca_bundle``, REQUESTS_CA_BUNDLE, certifi."""
     session = botocore.session.Session()
     configured = session.get_config_variable("ca_bundle")
     if isinstance(configured, str) and configured:
         return configured
-    from botocore.httpsession import where  # certifi's file, or botocore's own copy
-
-    return str(where())
+    return os.environ.get("REQUESTS_CA_BUNDLE") or str(where())

@@ -33,5 +33,5 @@ def stamp(ancillary: Sequence[tuple[int, int, bytes]]) -> float | None:
         if level == socket.SOL_SOCKET and kind == _SCM_TIMESTAMPING and len(data) >= _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack_from(data)
             if seconds:
-                return float(seconds) + nanoseconds * 1e-9
+                return float(seconds + nanoseconds * 1e-9)
     return None

@@ -110,7 +110,7 @@ class Connection:
                 raise
             # From here on the bare socket: gevent's wrapper would try, fail and only then wait on every read.
             self._sock = _socket.socket(family, kind, protocol, candidate.detach())
-            self._sock.setblocking(False)
+            self._sock.setblocking(False)  # noqa: FBT003 - the socket API
             loop = get_hub().loop
             self._readable = loop.io(self._sock.fileno(), _READ)
             self._writable = loop.io(self._sock.fileno(), _WRITE)
@@ -182,7 +182,7 @@ class Connection:
 
     def _decrypt(self, tls: ssl.SSLObject) -> bytes | None:
         """All plaintext that is there; None when no record is complete yet; empty at TLS's own end."""
-        parts = []
+        parts: list[bytes] = []
         while True:
             try:
                 part = tls.read(_TLS_RECORD)

@@ -17,9 +17,9 @@ REQUEST_TYPE = "POST"
 TTFT_TYPE = "TTFT"
 TPOT_TYPE = "TPOT"
 
-llm_response = EventHook()
+llm_response: Any = EventHook()  # type: ignore[no-untyped-call]  # Locust's hooks carry no types
 """Fired as ``events.llm_response`` for every answer: ``request`` (a `Request`) and ``environment``."""
-events.llm_response = llm_response  # type: ignore[attr-defined]  # Locust's way to offer an own event
+events.llm_response = llm_response  # type: ignore[attr-defined]  # Locust's way to offer an event
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -46,7 +46,7 @@ class SageMakerUser(User):
             raise StopUser
         body = next(self._bodies)
         request = worker.recorder.begin(worker.step, body.payload_id, time.time())
-        outcome = self._invoker.invoke(body, request, worker.stream)
+        outcome = self._invoker.invoke(body, request, stream=worker.stream)
         if request.prompt_tokens is None and body.prompt_tokens is not None:
             request.prompt_tokens, request.prompt_tokens_source = body.prompt_tokens, "tokenizer"
         worker.recorder.end(outcome, worker.prompts[body.payload_id])
@@ -65,7 +65,8 @@ def fire(environment: Environment, outcome: Outcome, url: str) -> None:
     """Tell Locust: one ``request`` event, and for an answer the LLM's own event."""
     request = outcome.request
     failed = request.outcome != "ok"
-    environment.events.request.fire(
+    hooks: Any = environment.events
+    hooks.request.fire(
         request_type=REQUEST_TYPE,
         name=request.step,
         response_time=outcome.elapsed_ms if request.e2e_ms is None else request.e2e_ms,
@@ -80,7 +81,6 @@ def fire(environment: Environment, outcome: Outcome, url: str) -> None:
         llm_response.fire(environment=environment, request=request)
 
 
-@llm_response.add_listener
 def keep_statistics(environment: Environment, request: Request, **_: Any) -> None:
     """TTFT and TPOT as Locust entries of their own, beside and not inside Aggregated.
 
@@ -92,3 +92,6 @@ def keep_statistics(environment: Environment, request: Request, **_: Any) -> Non
         stats.get(request.step, TTFT_TYPE).log(request.ttft_ms, tokens)  # type: ignore[arg-type]  # floats are fine
     if request.tpot_ms is not None:
         stats.get(request.step, TPOT_TYPE).log(request.tpot_ms, tokens)  # type: ignore[arg-type]
+
+
+llm_response.add_listener(keep_statistics)

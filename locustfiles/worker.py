@@ -46,6 +46,7 @@ class Worker:
         self._assignment: Assignment | None = None
         self._user_number = 0
         self._reports = 0
+        self._silent = False
         self.recorder = Recorder(self.name, keep_samples=False)
         for kind, listener in (
             (messages.ASSIGNMENT, self._on_assignment),
@@ -146,9 +147,9 @@ class Worker:
         self.recorder.gaps.close_window(msg.data["step"], (started_at + offset, ended_at + offset))
 
     def _report_for_ever(self) -> None:
-        while True:
-            gevent.sleep(REPORT_S)
+        while not self._silent:
             self.report()
+            gevent.sleep(REPORT_S)
 
     def report(self) -> None:
         """Send what has happened since the last report."""
@@ -195,4 +196,5 @@ class Worker:
             # Locust's own numbers since its last report: quit() would send them half a second too late for
             # a request that is still running, and the master would be gone.
             self._runner._send_stats()
+        self._silent = True
         self._send(messages.FINISHED, {"client_id": self._runner.client_id})
