@@ -16,6 +16,7 @@ import pyarrow.csv as arrow_csv
 from runfolder import layout
 from runfolder.manifest import Manifest, load_manifest
 from runfolder.records import (
+    CLOUDWATCH_COLUMNS,
     GAP_COLUMNS,
     REQUEST_COLUMNS,
     STEP_COLUMNS,
@@ -49,7 +50,6 @@ _UNREAD = frozenset({"request_id", "bytes_out", "bytes_in"})
 _DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "tpot_ms", "connect_ms")
 _COUNTS = ("prompt_tokens", "completion_tokens", "chunks", "first_chunk_tokens")
 _OUTCOMES = ("ok", "failed", "censored")
-CLOUDWATCH_COLUMNS = ("experiment", "metric", "statistic", "unit", "timestamp", "value")
 
 
 @dataclass
@@ -171,11 +171,12 @@ def _parse(buffer: pa.Buffer, path: Path, wanted: list[str], problems: list[str]
 
 def _header(buffer: pa.Buffer) -> list[str]:
     first = buffer.slice(0, min(buffer.size, 1 << 14)).to_pybytes().split(b"\n", 1)[0]
-    return first.decode("utf-8", "replace").lstrip("\ufeff").strip().split(",")
+    text: str = first.decode("utf-8", "replace")
+    return text.lstrip("\ufeff").strip().split(",")
 
 
 def _read(buffer: pa.Buffer, include: list[str], types: dict[str, Any], skipped: list[int]) -> pa.Table:
-    def skip(row: object) -> str:
+    def skip(_row: object) -> str:
         skipped.append(1)
         return "skip"
 
@@ -184,7 +185,10 @@ def _read(buffer: pa.Buffer, include: list[str], types: dict[str, Any], skipped:
         read_options=arrow_csv.ReadOptions(use_threads=True, block_size=1 << 22),
         parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
         convert_options=arrow_csv.ConvertOptions(
-            include_columns=include, column_types=types, null_values=["", "NaN", "nan"], strings_can_be_null=True
+            include_columns=include,
+            column_types=types,
+            null_values=["", "NaN", "nan"],
+            strings_can_be_null=True,
         ),
     )
 
@@ -239,7 +243,9 @@ def usable_requests(requests: pd.DataFrame, problems: list[str]) -> pd.DataFrame
     _tell(problems, impossible, "negative or infinite value(s) count as unmeasured")
     late = (requests["ttft_ms"] > requests["e2e_ms"]).to_numpy()
     if late.any():
-        _tell(problems, int(late.sum()), "row(s) with the first token after the last: TTFT counts as unmeasured")
+        _tell(
+            problems, int(late.sum()), "row(s) with the first token after the last: TTFT counts as unmeasured"
+        )
         requests.loc[late, ["ttft_ms", "tpot_ms"]] = np.nan
     endless = (requests["outcome"] == "ok") & requests["e2e_ms"].isna()
     _tell(problems, int((endless & keep).sum()), "ok row(s) without end-to-end latency left out")

@@ -1,0 +1,222 @@
+"""What Locust's own CSV files can tell, ours or anybody's; and how our rows compare with them.
+
+Locust rounds response times into buckets (up to 4.8 % off), knows no tokens, and writes whole-run averages:
+what cannot be known from them stays absent, with the reason among the problems.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.cost import run_cost
+from analysis.metrics import Window
+from analysis.results import Distribution, ExperimentResult, RunResult, StepResult
+from analysis.words import ABSENT, milliseconds
+from configs.errors import UserError
+from runfolder.manifest import PriceQuote
+from runfolder.records import REQUEST_COLUMNS, WORKER_COLUMNS
+
+_STATS = ("Name", "Request Count", "Failure Count", "Average Response Time")
+_HISTORY = ("Timestamp", "User Count", "Name", "Total Request Count", "Total Failure Count")
+_PERCENTILES = {50: "50%", 90: "90%", 95: "95%", 99: "99%"}
+_CONCURRENCY = re.compile(r"/c(\d+)(?:#\d+)?$")
+LIMITS = (
+    "Read from Locust's CSV files alone: percentiles come from rounded buckets (up to 4.8 % off) and include "
+    "failed requests and warm-up; TTFT, TPOT, tokens and intervals cannot be known; requests in flight at the "
+    "end are missing."
+)
+
+
+def load_locust(prefix: Path, usd_per_hour: float | None = None) -> RunResult:
+    """Read ``PREFIX_stats.csv`` and, where there are, ``_stats_history.csv`` and ``_failures.csv``.
+
+    Raises:
+        UserError: there is no statistics file, or it is not one of Locust's.
+    """
+    stats = _read(prefix, "stats", _STATS)
+    if stats is None:
+        raise UserError(f"{prefix}_stats.csv: no such file; give Locust's --csv prefix, without _stats.csv")
+    problems = [LIMITS]
+    history = _read(prefix, "stats_history", _HISTORY)
+    failures = _read(prefix, "failures", ("Name", "Error", "Occurrences"))
+    if history is None:
+        problems.append("There is no usable _stats_history.csv: throughput is unknown.")
+    if failures is None:
+        problems.append("There is no usable _failures.csv: errors have no classes.")
+    rows = stats[stats["Name"].notna() & (stats["Name"] != "Aggregated") & (stats["Request Count"] > 0)]
+    experiment = ExperimentResult(
+        name=prefix.name, model="the model", instance_type="unknown", instance="unknown", instance_count=1,
+        payload="unknown", payload_file="unknown", state="complete",
+        price=PriceQuote(usd_per_hour=usd_per_hour, source="given on the command line"),
+        steps=[
+            _step(row, (prefix.name, i), _own_history(str(row["Name"]), history, len(rows)), failures)
+            for i, row in enumerate(_records(rows))
+        ],
+        cost=run_cost(None, 1, created=None, in_service=None, load=(None, None), deleted=None),
+    )  # fmt: skip
+    if any(step.per_minute is None for step in experiment.steps) and history is not None:
+        problems.append("Run Locust with --csv-full-history to know the throughput of each name.")
+    times = [] if history is None else [float(history["Timestamp"].min()), float(history["Timestamp"].max())]
+    return RunResult(
+        run_id=prefix.name, plan={"name": prefix.name}, notices=[LIMITS], rehearsal=False, state="complete",
+        started_at=times[0] if times else None, ended_at=times[1] if times else None,
+        experiments=[experiment], problems=problems[1:], objectives=[], error_rate_limit=0.0,
+        rows=pd.DataFrame(columns=list(REQUEST_COLUMNS)), workers=pd.DataFrame(columns=list(WORKER_COLUMNS)),
+        cloudwatch=pd.DataFrame(), source="locust",
+    )  # fmt: skip
+
+
+def read_stats(prefix: Path) -> pd.DataFrame | None:
+    """Locust's statistics, one row per name; None when there is no usable file."""
+    return _read(prefix, "stats", _STATS)
+
+
+def _read(prefix: Path, kind: str, needed: tuple[str, ...]) -> pd.DataFrame | None:
+    path = prefix.with_name(f"{prefix.name}_{kind}.csv")
+    try:
+        frame = pd.read_csv(path, na_values=["N/A"], keep_default_na=True, on_bad_lines="skip")
+    except FileNotFoundError:
+        return None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError):
+        frame = pd.DataFrame()
+    if any(name not in frame.columns for name in needed):
+        if kind == "stats":
+            raise UserError(
+                f"{path} is not one of Locust's statistics files: {', '.join(needed)} are expected"
+            )
+        return None
+    texts = {"Name", "Type", "Method", "Error", "First Seen", "Last Seen"}
+    for name in frame.columns:
+        if name not in texts:
+            frame[name] = pd.to_numeric(frame[name], errors="coerce")
+    return frame
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _step(
+    row: dict[str, object],
+    place: tuple[str, int],
+    own: pd.DataFrame | None,
+    failures: pd.DataFrame | None,
+) -> StepResult:
+    name = str(row["Name"])
+    count, failed = int(_float(row, "Request Count") or 0), int(_float(row, "Failure Count") or 0)
+    match = _CONCURRENCY.search(name)
+    users = None if own is None or not len(own) else int(own["User Count"].max())
+    step = StepResult(
+        id=name,
+        experiment=place[0],
+        ordinal=place[1],
+        concurrency=int(match[1]) if match else users,
+        state="complete",
+        window_ok=count - failed,
+        window_failed=failed,
+        step_ok=count - failed,
+        step_failed=failed,
+        error_rate=failed / count if count else None,
+        error_classes=_classes(name, failures),
+    )
+    mean = _float(row, "Average Response Time")
+    if mean is not None and count:
+        percentiles = {p: v for p, column in _PERCENTILES.items() if (v := _float(row, column)) is not None}
+        low, high = _float(row, "Min Response Time"), _float(row, "Max Response Time")
+        step.latency["e2e"] = Distribution(
+            count, mean, float("nan"), low or 0.0, high or 0.0, percentiles, {}, bucketed=True
+        )
+    _throughput(step, own)
+    step.verdict.add("warn", "Locust's figures alone: whole-step averages with warm-up, bucketed percentiles")
+    return step
+
+
+def _own_history(name: str, history: pd.DataFrame | None, names: int) -> pd.DataFrame | None:
+    """The history of one name; the aggregate stands for it when it is the only one."""
+    if history is None:
+        return None
+    own = history[history["Name"] == name]
+    if not len(own) and names == 1:
+        own = history[history["Name"] == "Aggregated"]
+    return own.sort_values("Timestamp")
+
+
+def _throughput(step: StepResult, own: pd.DataFrame | None) -> None:
+    """Ok requests per minute while the name's count grew and its users were all there."""
+    if own is None or len(own) < 2:
+        return
+    full = own[own["User Count"] == own["User Count"].max()]
+    done = (full["Total Request Count"] - full["Total Failure Count"]).to_numpy(dtype=float)
+    at = full["Timestamp"].to_numpy(dtype=float)
+    grew = np.flatnonzero(np.diff(done) > 0)
+    if not len(grew):
+        return
+    first, last = grew[0], grew[-1] + 1
+    if at[last] > at[first]:
+        step.window = Window(float(at[first]), float(at[last]))
+        step.completions = int(done[last] - done[first])
+        step.per_minute = 60 * step.completions / step.window.seconds
+
+
+def _classes(name: str, failures: pd.DataFrame | None) -> dict[str, int]:
+    if failures is None:
+        return {}
+    own = failures[failures["Name"] == name].sort_values("Occurrences", ascending=False)
+    return {str(e)[:80]: int(n) for e, n in zip(own["Error"], own["Occurrences"], strict=True)}
+
+
+def _float(row: dict[str, object], key: str) -> float | None:
+    value = row.get(key)
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """One step: our rows beside Locust's own row of the same name."""
+
+    step: str
+    rows: str
+    locust: str
+    failed_rows: str
+    locust_failures: str
+    mean: str
+    locust_mean: str
+    agrees: bool
+
+
+def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reconciled | None:
+    """Compare one step with Locust's row of that name; None when Locust has none.
+
+    Counts must be equal. Means may differ by 1 %: Locust's covers failed and cut-off requests too.
+    """
+    found = stats[stats["Name"] == step.id]
+    if not len(found):
+        return None
+    row = _records(found)[0]
+    ours = step.step_ok + step.step_failed + step.step_censored
+    bad = step.step_failed + step.step_censored
+    theirs, failures = int(_float(row, "Request Count") or 0), int(_float(row, "Failure Count") or 0)
+    mean, locust_mean = rows["e2e_ms"].mean(), _float(row, "Average Response Time")
+    known = locust_mean is not None and np.isfinite(mean)
+    close = not known or abs(mean - (locust_mean or 0.0)) <= 0.01 * max(mean, 1.0)
+    return Reconciled(
+        step=step.id,
+        rows=f"{ours:,}",
+        locust=f"{theirs:,}",
+        failed_rows=f"{bad:,}",
+        locust_failures=f"{failures:,}",
+        mean=milliseconds(float(mean)) if np.isfinite(mean) else ABSENT,
+        locust_mean=milliseconds(locust_mean),
+        agrees=ours == theirs and bad == failures and close,
+    )
+
+
+def disagreement(found: Reconciled) -> str:
+    """What a step's verdict says when the two do not agree."""
+    return (
+        f"Locust's CSV says {found.locust} requests, {found.locust_failures} failed, mean {found.locust_mean}; "
+        f"the rows say {found.rows}, {found.failed_rows} failed or cut off, mean {found.mean}"
+    )
