@@ -77,6 +77,8 @@ class Region:
     configs: dict[str, Resource] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     components: dict[str, Served] = field(default_factory=dict)
+    schedules: dict[str, Resource] = field(default_factory=dict)
+    opened: datetime = field(default_factory=lambda: datetime.now(UTC))
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     """Tags by ARN."""
 

@@ -6,18 +6,29 @@ from typing import Any
 
 import gevent
 
-from deploy.local import local_api, runtime, sagemaker
+from deploy.local import components, hub, local_api, runtime, sagemaker
 from deploy.local.account import ACCOUNT_ID
 from deploy.local.context import Context, World
 from deploy.local.errors import ApiError
-from deploy.local.faults import OF_THE_ENDPOINT, CallRecord, Fault, immediate_error
+from deploy.local.faults import OF_THE_ENDPOINT, Fault, immediate_error
 from deploy.local.http import Request, Response, cut
 from deploy.local.protocols import SERVICES, Call, read_call, refusal, write_error, write_result
+from deploy.local.services import identity, metrics, pricing, quotas, scheduler, secrets
 from deploy.local.shapes import check_input, operation_model
 from deploy.local.signing import RefusedError, Scope, claimed_service, utc_now, verify, verify_bearer
 
 Operation = Callable[[Context, dict[str, Any]], dict[str, Any]]
-OPERATIONS: dict[str, dict[str, Operation]] = {"sagemaker": dict(sagemaker.OPERATIONS)}
+OPERATIONS: dict[str, dict[str, Operation]] = {
+    "sagemaker": sagemaker.OPERATIONS | components.OPERATIONS | hub.OPERATIONS,
+    "sts": identity.STS,
+    "iam": identity.IAM,
+    "service-quotas": quotas.OPERATIONS,
+    "pricing": pricing.OPERATIONS,
+    "cloudwatch": metrics.OPERATIONS,
+    "scheduler": scheduler.OPERATIONS,
+    "secretsmanager": secrets.OPERATIONS,
+}
+"""All that is served here: service and operation in botocore's names."""
 _NAME_MEMBERS = (
     "EndpointName",
     "EndpointConfigName",
@@ -127,8 +138,3 @@ def _apply(fault: Fault, service: str, arn: str, request: Request) -> None:
 def _arn(scope: Scope, call: Call) -> str:
     name = next((call.members[key] for key in _NAME_MEMBERS if key in call.members), "")
     return f"arn:aws:sagemaker:{scope.region}:{ACCOUNT_ID}:{call.operation}/{name}"
-
-
-def describe_call(record: CallRecord) -> dict[str, Any]:
-    """A call as the log shows it."""
-    return {"service": record.service, "operation": record.operation, "name": record.name}

@@ -1,13 +1,21 @@
 """What an operation gets beside its members: the region it acts on, and the settings of this machine."""
 
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from deploy.local.account import Region
-from deploy.local.errors import validation
+from deploy.local.account import ACCOUNT_ID, Region
+from deploy.local.errors import ApiError, validation
 from deploy.local.faults import Fault, Faults
 from deploy.local.invocations import Invocations
+from deploy.local.shapes import service_model
 from deploy.local.signing import Credential
+from deploy.local.utilisation import Utilisation
+
+DEFAULT_QUOTA = 4
+_LARGE = ("ml.p3.", "ml.p4", "ml.p5", "ml.p6", "ml.trn")
+"""Families for which a fresh account has no quota."""
 
 
 @dataclass
@@ -37,10 +45,25 @@ class World:
     faults: Faults = field(default_factory=Faults)
     regions: dict[str, Region] = field(default_factory=dict)
     invocations: Invocations = field(default_factory=Invocations)
+    utilisation: Utilisation = field(default_factory=Utilisation)
+    roles: dict[str, list[str]] = field(
+        default_factory=lambda: {
+            "local-sagemaker": ["sagemaker.amazonaws.com"],
+            "local-scheduler": ["scheduler.amazonaws.com"],
+        }
+    )
+    """Role name → services that may assume it."""
+    quotas: dict[str, int] = field(default_factory=dict)
+    """Instances for endpoint usage, by type, where they differ from the default."""
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def region(self, name: str) -> Region:
         """The region, opened on first use."""
         return self.regions.setdefault(name, Region(name))
+
+    def quota(self, instance_type: str) -> int:
+        """Instances of a type that the account may have for endpoints."""
+        return self.quotas.get(instance_type, 0 if instance_type.startswith(_LARGE) else DEFAULT_QUOTA)
 
 
 @dataclass
@@ -56,10 +79,44 @@ class Context:
         """The settings of this machine."""
         return self.world.settings
 
-    def check_role(self, arn: str) -> None:
-        """Refuse an execution role that does not exist."""
-        if not arn.startswith("arn:aws:iam::"):
-            raise validation(f"Could not assume role {arn}. Please ensure that the role exists.")
+    def check_role(self, arn: str, principal: str = "sagemaker.amazonaws.com") -> None:
+        """Refuse a role that does not exist or that ``principal`` may not assume."""
+        name = arn.rsplit("/", 1)[-1]
+        ours = arn.startswith(f"arn:aws:iam::{ACCOUNT_ID}:role/")
+        if not ours or principal not in self.world.roles.get(name, []):
+            raise validation(
+                f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
+                f"'{principal}' to assume the role."
+            )
 
     def check_quota(self, variants: list[dict[str, Any]]) -> None:
-        """Refuse more instances than the account's quota allows."""
+        """Refuse more instances than the account's quota allows, in AWS's words."""
+        used: Counter[str] = Counter()
+        for endpoint in self.region.endpoints.values():
+            used += _instances(endpoint.config["ProductionVariants"])
+        for instance_type, wanted in _instances(variants).items():
+            limit = self.world.quota(instance_type)
+            if used[instance_type] + wanted > limit:
+                raise ApiError(
+                    "ResourceLimitExceeded",
+                    f"The account-level service limit '{instance_type} for endpoint usage' is {limit} "
+                    f"Instances, with current utilization of {used[instance_type]} Instances and a request "
+                    f"delta of {wanted} Instances. Please use AWS Service Quotas to request an increase for "
+                    "this quota. If AWS Service Quotas is not available, contact AWS support to request an "
+                    "increase for this quota.",
+                )
+
+
+@lru_cache
+def instance_types() -> list[str]:
+    """Instance types for endpoints that botocore knows."""
+    shape = service_model("sagemaker").shape_for("ProductionVariantInstanceType")
+    return sorted(shape.metadata["enum"])
+
+
+def _instances(variants: list[dict[str, Any]]) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for variant in variants:
+        if variant.get("InstanceType"):
+            counted[variant["InstanceType"]] += variant.get("InitialInstanceCount", 1)
+    return counted

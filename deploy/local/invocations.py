@@ -16,6 +16,7 @@ class Invocation:
     endpoint: str
     variant: str
     component: str | None = None
+    streamed: bool = False
     status: int | None = None
     model_status: int | None = None
     asked: float | None = None

@@ -1,8 +1,9 @@
 """The local side's own routes, for tests: what is there, what was called, which faults are set.
 
 ``GET /_local/state``, ``POST /_local/faults`` (a list of faults), ``POST /_local/settings`` (fields of
-`Settings`), ``POST /_local/credentials`` (``access_key, secret, session_token, expires_at``). Unsigned, so
-only served to loopback addresses.
+`Settings`), ``POST /_local/credentials`` (``access_key, secret, session_token, expires_at``), and
+``POST /_local/quotas`` (type → instances), ``/_local/roles`` (name → services that may assume it),
+``/_local/secrets`` (name → text). Unsigned, so only served to loopback addresses.
 """
 
 import dataclasses
@@ -47,6 +48,8 @@ def _answer(world: World, request: Request) -> Response:
             setattr(world.settings, key, value)
     elif name == "credentials":
         world.keys[content.pop("access_key")] = Credential(**content)
+    elif name in ("quotas", "roles", "secrets"):
+        getattr(world, name).update(content)
     else:
         return json_response(404, {"message": f"no {request.method} {request.path}"})
     return json_response(200, {})
@@ -67,6 +70,7 @@ def _region(region: Region) -> dict[str, Any]:
         "endpoint_configs": list(region.configs),
         "endpoints": {name: _served(endpoint) for name, endpoint in region.endpoints.items()},
         "inference_components": {name: _served(component) for name, component in region.components.items()},
+        "schedules": list(region.schedules),
         "tags": region.tags,
     }
 

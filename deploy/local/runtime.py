@@ -82,9 +82,9 @@ def invoke(context: Context, wanted: Route, request: Request) -> Response:
     if len(request.body) > settings.payload_bytes:
         raise ApiError("ValidationError", f"Request body exceeds {settings.payload_bytes} bytes.", 413)
     target = _choose(context, wanted, request)
-    record = Invocation(arrived, target.endpoint.name, target.variant, target.component)
-    context.world.invocations.add(context.region.name, record)
     streaming = wanted.operation != "InvokeEndpoint"
+    record = Invocation(arrived, target.endpoint.name, target.variant, target.component, streaming)
+    context.world.invocations.add(context.region.name, record)
     limit = settings.stream_seconds if streaming else settings.invocation_seconds
     exchange = Exchange(request, target.container, record, limit, settings.invocation_seconds)
     try:

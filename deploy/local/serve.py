@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    _serve(server, options)
+    _serve(world, server, options)
     return 0
 
 
@@ -89,9 +89,10 @@ def _bind(world: World, options: argparse.Namespace) -> pywsgi.WSGIServer:
         raise UserError(f"cannot listen on {where}: {error.strerror or error}") from None
 
 
-def _serve(server: pywsgi.WSGIServer, options: argparse.Namespace) -> None:
+def _serve(world: World, server: pywsgi.WSGIServer, options: argparse.Namespace) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(signum, server.close)
+    gevent.spawn(world.utilisation.watch, world.regions)
     server.start()
     scheme = "https" if options.tls_cert else "http"
     url = f"{scheme}://{options.host}:{server.server_port}"

@@ -90,7 +90,7 @@ def verify(request: Request, keys: Keys, now: datetime) -> Scope:
     """Verify a header-signed request.
 
     Raises:
-        RefusedError: unsigned, incomplete, unknown key, wrong or old signature, wrong or expired session token.
+        RefusedError: unsigned, incomplete, unknown key, wrong or old signature, wrong or expired token.
     """
     header = request.headers.get("authorization")
     if not header:

@@ -2,7 +2,8 @@
 
 Environment: ``SIMULATED_PROFILE`` (a name under ``profiles/`` or a path), ``SIMULATED_<KEY>`` for single
 numbers of it, ``SIMULATED_FAMILY`` (tgi, lmi, openai), ``SIMULATED_TOKENIZER`` (a ``tokenizer.json`` that
-counts prompts), ``SIMULATED_LOG`` (a file that gets one JSON line of true times per request), ``SIMULATED_FAULT``.
+counts prompts), ``SIMULATED_LOG`` (a file that gets one JSON line of true times per request) and
+``SIMULATED_FAULT``.
 
 A fault is ``KIND`` or ``KIND:N``; a request may ask for one itself by the custom attribute
 ``simulate=KIND:N``: ``status:503`` answers that status, ``in_band:3`` fails inside HTTP 200 after 3 tokens,
