@@ -47,7 +47,8 @@ def _answer(world: World, request: Request) -> Response:
                 raise ValueError(f"{key} is no setting; there are {', '.join(sorted(known))}")
             setattr(world.settings, key, value)
     elif name == "credentials":
-        world.keys[content.pop("access_key")] = Credential(**content)
+        access_key = content.pop("access_key")
+        world.keys[access_key] = Credential(**content)
     elif name in ("quotas", "roles", "secrets"):
         getattr(world, name).update(content)
     else:

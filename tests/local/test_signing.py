@@ -1,0 +1,199 @@
+"""Signature verification, with botocore's signer as the oracle."""
+
+import base64
+import http.client
+import socket
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.auth import SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+from local_support import Local
+
+from deploy.local.http import Request
+from deploy.local.signing import Credential, RefusedError, verify, verify_bearer
+
+KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+KEYS = {KEY: Credential(SECRET), "ASIATEMPORARY": Credential(SECRET, "token+/==")}
+URL = "https://runtime.sagemaker.us-east-1.amazonaws.com"
+
+
+def signed(
+    body: bytes = b"{}", path: str = "/endpoints/x/invocations", token: str | None = None, **headers: str
+) -> Request:
+    key = "ASIATEMPORARY" if token else KEY
+    request = AWSRequest(method="POST", url=URL + path, data=body, headers=headers)
+    SigV4Auth(Credentials(key, SECRET, token), "sagemaker", "us-east-1").add_auth(request)
+    sent = {name.lower(): value for name, value in request.headers.items()}
+    sent.setdefault("host", urlsplit(URL).netloc)
+    where = urlsplit(request.url)
+    return Request("POST", where.path, where.query, sent, body, socket.socket())
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+header_text = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30).map(str.strip)
+segment = st.text(st.sampled_from("abcXYZ019-_.~"), min_size=1, max_size=20).filter(lambda s: s.strip("."))
+
+
+@given(
+    body=st.binary(max_size=200),
+    segments=st.lists(segment, min_size=1, max_size=4),
+    query=st.dictionaries(segment, segment, max_size=3),
+    attributes=header_text,
+    token=st.sampled_from([None, "token+/=="]),
+)
+def test_accepts_whatever_botocore_signs(
+    body: bytes, segments: list[str], query: dict[str, str], attributes: str, token: str | None
+) -> None:
+    path = "/" + "/".join(segments) + ("?" + "&".join(f"{k}={v}" for k, v in query.items()) if query else "")
+    request = signed(body, path, token, **{"X-Amzn-SageMaker-Custom-Attributes": attributes})
+    assert verify(request, KEYS, now()).service == "sagemaker"
+
+
+@given(body=st.binary(min_size=1, max_size=50), where=st.integers(0, 49), bit=st.integers(0, 7))
+def test_refuses_a_body_of_which_one_bit_was_altered(body: bytes, where: int, bit: int) -> None:
+    request = signed(body)
+    altered = bytearray(body)
+    altered[where % len(body)] ^= 1 << bit
+    with pytest.raises(RefusedError) as refused:
+        verify(
+            Request("POST", request.path, "", request.headers, bytes(altered), request.connection),
+            KEYS,
+            now(),
+        )
+    assert refused.value.kind == "mismatch"
+
+
+def test_refuses_an_altered_path_header_and_method() -> None:
+    request = signed(**{"X-Amzn-SageMaker-Inference-Id": "a"})
+    altered_header = {**request.headers, "x-amzn-sagemaker-inference-id": "b"}
+    for other in (
+        Request("POST", "/endpoints/y/invocations", "", request.headers, b"{}", request.connection),
+        Request("PUT", request.path, "", request.headers, b"{}", request.connection),
+        Request("POST", request.path, "", altered_header, b"{}", request.connection),
+    ):
+        with pytest.raises(RefusedError, match="does not match"):
+            verify(other, KEYS, now())
+
+
+@pytest.mark.parametrize("minutes", [-6, 6])
+def test_refuses_a_date_more_than_five_minutes_off(minutes: int) -> None:
+    with pytest.raises(RefusedError, match="Signature expired" if minutes > 0 else "not yet current"):
+        verify(signed(), KEYS, now() + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize("minutes", [-4, 4])
+def test_accepts_a_date_within_five_minutes(minutes: int) -> None:
+    verify(signed(), KEYS, now() + timedelta(minutes=minutes))
+
+
+def test_session_tokens_must_be_those_of_the_key_and_not_expired() -> None:
+    with pytest.raises(RefusedError) as wrong:
+        verify(signed(token="other"), KEYS, now())
+    assert wrong.value.kind == "unknown_key"
+    keys = {"ASIATEMPORARY": Credential(SECRET, "token", expires_at=now().timestamp() - 1)}
+    with pytest.raises(RefusedError) as expired:
+        verify(signed(token="token"), keys, now())
+    assert expired.value.kind == "expired_token"
+
+
+def bearer(expires: int = 3600, action: str = "CallWithBearerToken", secret: str = SECRET) -> str:
+    """A token as SageMaker's own generator makes it."""
+    request = AWSRequest(
+        "POST",
+        "https://sagemaker.amazonaws.com/",
+        headers={"host": "sagemaker.amazonaws.com"},
+        params={"Action": action},
+    )
+    SigV4QueryAuth(Credentials(KEY, secret), "sagemaker", "us-east-1", expires=expires).add_auth(request)
+    url = request.url.replace("https://", "") + "&Version=1"
+    return "sagemaker-api-key-" + base64.b64encode(url.encode()).decode()
+
+
+def test_bearer_tokens_are_verified() -> None:
+    assert verify_bearer(bearer(), KEYS, now()).access_key == KEY
+    with pytest.raises(RefusedError, match="expired"):
+        verify_bearer(bearer(expires=60), KEYS, now() + timedelta(minutes=10))
+    for token in (
+        bearer(secret="x"),
+        bearer(action="Other"),
+        bearer(expires=50_000),
+        "sagemaker-api-key-!",
+        "",
+    ):
+        with pytest.raises(RefusedError):
+            verify_bearer(token, KEYS, now())
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "code"),
+    [
+        ("sagemaker-runtime", "invoke_endpoint", "InvalidSignatureException"),
+        ("sagemaker", "list_endpoints", "InvalidSignatureException"),
+        ("sts", "get_caller_identity", "SignatureDoesNotMatch"),
+        ("scheduler", "list_schedules", "InvalidSignatureException"),
+    ],
+)
+def test_a_wrong_secret_is_403_with_the_protocols_own_code(
+    local: Local, service: str, call: str, code: str
+) -> None:
+    client = local.client(service, aws_secret_access_key="wrong")
+    arguments: dict[str, Any] = {"EndpointName": "x", "Body": b"{}"} if call == "invoke_endpoint" else {}
+    with pytest.raises(ClientError) as refused:
+        getattr(client, call)(**arguments)
+    answer = refused.value.response
+    assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == (code, 403)
+
+
+def test_an_unknown_key_is_told_from_a_wrong_secret(local: Local) -> None:
+    with pytest.raises(ClientError) as refused:
+        local.client("sagemaker-runtime", aws_access_key_id="AKIAOTHER").invoke_endpoint(
+            EndpointName="x", Body=b"{}"
+        )
+    assert refused.value.response["Error"]["Code"] == "UnrecognizedClientException"
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, "MissingAuthenticationTokenException"),
+        ({"Authorization": "AWS4-HMAC-SHA256 Credential=a"}, "IncompleteSignatureException"),
+        ({"Authorization": "Basic abc"}, "IncompleteSignatureException"),
+    ],
+)
+def test_unsigned_and_half_signed_requests_are_403(local: Local, headers: dict[str, str], code: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(local.url).netloc, timeout=10)
+    connection.request("POST", "/endpoints/x/invocations", b"{}", headers)
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("x-amzn-ErrorType")) == (403, code)
+    connection.close()
+
+
+def test_credentials_that_expire_while_in_use(local: Local) -> None:
+    local.post(
+        "/_local/credentials",
+        {
+            "access_key": "ASIAEXPIRED",
+            "secret": "s",
+            "session_token": "t",
+            "expires_at": 1.0,
+        },
+    )
+    client = local.client(
+        "sagemaker-runtime",
+        aws_access_key_id="ASIAEXPIRED",
+        aws_secret_access_key="s",
+        aws_session_token="t",
+    )
+    with pytest.raises(ClientError) as refused:
+        client.invoke_endpoint(EndpointName="x", Body=b"{}")
+    assert refused.value.response["Error"]["Code"] == "ExpiredTokenException"
