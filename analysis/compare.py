@@ -93,8 +93,8 @@ class Comparison:
 def compare(baseline: RunResult, candidate: RunResult) -> Comparison:
     """Pair the steps of two runs by experiment and concurrency, and compare every metric.
 
-    A change counts when it exceeds a twentieth and its interval excludes 0. The intervals are widened for the number of
-    comparisons (Bonferroni), so that a run against its repetition raises no alarm in 95 of 100 cases.
+    A change counts when it exceeds a twentieth and its interval excludes 0. The intervals are widened for the
+    number of comparisons (Bonferroni): a run against its repetition raises no alarm in 95 of 100 cases.
 
     Raises:
         UserError: the runs have no step in common.

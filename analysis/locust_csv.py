@@ -25,8 +25,8 @@ _PERCENTILES = {50: "50%", 90: "90%", 95: "95%", 99: "99%"}
 _CONCURRENCY = re.compile(r"/c(\d+)(?:#\d+)?$")
 LIMITS = (
     "Read from Locust's CSV files alone: percentiles come from rounded buckets (up to 4.8 % off) and include "
-    "failed requests and warm-up; TTFT, TPOT, tokens and intervals cannot be known; requests in flight at the "
-    "end are missing."
+    "failed requests and warm-up; TTFT, TPOT, tokens and intervals cannot be known; requests in flight at "
+    "the end are missing."
 )
 
 
@@ -217,6 +217,7 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
 def disagreement(found: Reconciled) -> str:
     """What a step's verdict says when the two do not agree."""
     return (
-        f"Locust's CSV says {found.locust} requests, {found.locust_failures} failed, mean {found.locust_mean}; "
+        f"Locust's CSV says {found.locust} requests, {found.locust_failures} failed, mean "
+        f"{found.locust_mean}; "
         f"the rows say {found.rows}, {found.failed_rows} failed or cut off, mean {found.mean}"
     )

@@ -91,6 +91,7 @@ def _experiment(
         state=entry.state,
         error=entry.error,
         endpoint=entry.endpoint,
+        locust_prefix=entry.locust_prefix,
     )
 
 

@@ -9,12 +9,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from analysis import seedpage, words
+from analysis import view as views
+from analysis import words
 from analysis.answer import Choice
-from analysis.objectives import objective_label
+from analysis.fleet import autoscaling
 from analysis.plots.drawing import Drawing
 from analysis.results import RunResult
 from analysis.summary import summary_frame
+from analysis.view import Extras, view_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -27,6 +29,7 @@ def write_pages(
     answer: str,
     data: dict[str, Any],
     drawings: dict[str, Drawing],
+    extras: Extras,
 ) -> list[Path]:
     """Write every file of the report into ``out``.
 
@@ -36,13 +39,16 @@ def write_pages(
     Raises:
         OSError: a file cannot be written.
     """
-    view = view_of(result, choices, answer, drawings)
+    view = view_of(result, choices, answer, drawings, extras)
     files = {
         "report.md": _environment(html=False).get_template("report.md.jinja").render(view),
         "report.html": _environment(html=True).get_template("report.html.jinja").render(view),
         "summary.json": json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         "summary.csv": summary_frame(result).to_csv(index=False),
     }
+    best = next((choice.best for choice in choices if choice.best is not None), None)
+    if best is not None and best.step.concurrency:
+        files["autoscaling.json"] = json.dumps(autoscaling(best), indent=2) + "\n"
     written = []
     for drawing in drawings.values():
         path = out / f"{drawing.name}.png"
@@ -53,36 +59,6 @@ def write_pages(
     return [out / name for name in files] + written
 
 
-def view_of(
-    result: RunResult, choices: list[Choice], answer: str, drawings: dict[str, Drawing]
-) -> dict[str, Any]:
-    """Everything the templates show."""
-    return {
-        "run": result,
-        "choices": choices,
-        "answer": answer,
-        "drawings": drawings,
-        "marks": marks(result),
-        "objectives": [objective_label(o) for o in result.objectives],
-        "best_information": {
-            c.payload: seedpage.information(c.best.experiment, c.best.step)
-            for c in choices
-            if c.best is not None
-        },
-        "sentences": [seedpage.summary_sentence(result, c) for c in choices],
-        "recommendations": seedpage.recommendations(result, choices),
-        "cost_rows": seedpage.cost_rows(result),
-        "total_cost": seedpage.total_cost(result),
-        "judged": {id(c.step): c for choice in choices for c in choice.candidates},
-    }
-
-
-def marks(result: RunResult) -> list[str]:
-    """What must stand on every page."""
-    first = ["Rehearsal: a simulated endpoint, no figure here is AWS's."] if result.rehearsal else []
-    return first + [notice for notice in result.notices if notice not in first]
-
-
 def _inlined(drawing: Drawing) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(drawing.svg.encode()).decode()
 
@@ -91,6 +67,12 @@ def _code_spans(text: str) -> Markup:
     """Backticks of the seed's wording become <code> in HTML."""
     parts = str(Markup.escape(text)).split("`")
     return Markup("".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts)))  # noqa: S704 - escaped above
+
+
+def _css_string(text: str) -> Markup:
+    """A quoted CSS string; everything that could end it is escaped."""
+    safe = "".join(c if c.isalnum() or c in " .,:;-()·%$/" else f"\\{ord(c):x} " for c in text)
+    return Markup(f'"{safe}"')  # noqa: S704 - escaped above
 
 
 def _cell(value: object) -> str:
@@ -117,6 +99,11 @@ def _environment(*, html: bool) -> jinja2.Environment:
         "utc": words.utc,
         "joined": words.joined,
         "cell": _cell,
+        "label": views.experiment_label,
+        "describe": views.describe,
+        "intervals": views.intervals,
+        "identity": id,
+        "css_string": _css_string,
         "code": _code_spans,
         "inlined": _inlined,
     }

@@ -4,14 +4,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.answer import Choice, choose
+from analysis.fleet import read_demand
 from analysis.gallery import draw
+from analysis.locust_csv import Reconciled, disagreement, read_stats, reconcile
 from analysis.measure import measure_run
 from analysis.pages import write_pages
 from analysis.prose import answer_paragraph
 from analysis.results import RunResult
 from analysis.summary import summary
 from analysis.trust import judge_run
+from analysis.view import Extras
 from configs.errors import UserError
 from runfolder.reading import read_run
 
@@ -26,16 +31,22 @@ class Report:
     warnings: list[str] = field(default_factory=list)
 
 
-def make_report(folder: Path, *, out: Path | None = None) -> Report:
+def make_report(folder: Path, *, out: Path | None = None, demand: str | None = None) -> Report:
     """Read the run in ``folder`` and write its report there, or into ``out``.
 
-    Writes report.md, report.html, summary.json, summary.csv and the pictures as PNG.
+    Writes report.md, report.html, summary.json, summary.csv, autoscaling.json and the pictures as PNG.
+
+    Args:
+        folder: a run folder.
+        out: where to write; the run folder when absent.
+        demand: requests per minute that a fleet shall carry, or a CSV file with 24 hours of them.
 
     Raises:
         UserError: no run in the folder, a damaged manifest, or no permission to write.
     """
+    planned = read_demand(demand) if demand is not None else None
     result = load_result(folder)
-    return write_report(result, out or folder)
+    return write_report(result, out or folder, Extras(planned, _reconcile(result, folder)))
 
 
 def load_result(folder: Path) -> RunResult:
@@ -60,7 +71,7 @@ def load_result(folder: Path) -> RunResult:
     return result
 
 
-def write_report(result: RunResult, out: Path) -> Report:
+def write_report(result: RunResult, out: Path, extras: Extras | None = None) -> Report:
     """Answer, draw and write.
 
     Raises:
@@ -72,10 +83,45 @@ def write_report(result: RunResult, out: Path) -> Report:
     drawings = draw(result, choices)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        files = write_pages(out, result=result, choices=choices, answer=answer, data=data, drawings=drawings)
+        files = write_pages(
+            out,
+            result=result,
+            choices=choices,
+            answer=answer,
+            data=data,
+            drawings=drawings,
+            extras=extras or Extras(),
+        )
     except OSError as error:
         raise UserError(f"{out}: the report cannot be written ({error.strerror or error})") from None
     return Report(answer, data, files, warnings_of(result, choices))
+
+
+def _reconcile(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:
+    """Our rows beside Locust's own CSV, step by step; a disagreement enters the step's verdict."""
+    by_step = {str(name): rows for name, rows in result.rows.groupby("step", observed=True)}
+    found = []
+    for experiment in result.experiments:
+        stats = _locust_stats(folder / experiment.locust_prefix, result.problems)
+        for step in experiment.steps:
+            rows = by_step.get(step.id)
+            one = None if stats is None or rows is None else reconcile(step, rows, stats)
+            if one is not None:
+                found.append(one)
+                if not one.agrees:
+                    step.verdict.add("warn", disagreement(one))
+    return tuple(found)
+
+
+def _locust_stats(prefix: Path, problems: list[str]) -> pd.DataFrame | None:
+    try:
+        stats = read_stats(prefix)
+    except UserError as error:
+        problems.append(str(error))
+        return None
+    if stats is None:
+        problems.append(f"{prefix.name}_stats.csv is missing: nothing of Locust's to compare with.")
+    return stats
 
 
 def warnings_of(result: RunResult, choices: list[Choice]) -> list[str]:

@@ -166,6 +166,7 @@ class ExperimentResult:
     state: str
     error: str | None = None
     endpoint: dict[str, Any] = field(default_factory=dict)
+    locust_prefix: str = "locust"
 
     @property
     def usd_per_hour(self) -> float | None:

@@ -1,0 +1,254 @@
+"""What the templates show: the result turned into rows and sentences. No arithmetic of its own."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from analysis import seedpage
+from analysis.answer import Candidate, Choice
+from analysis.cost import UTILISATIONS, usd_per_million_tokens, usd_per_request
+from analysis.fleet import EXAMPLES, Demand, Fleet, fleets
+from analysis.fmbench import Difference, bursts_of, differences, fmbench_level
+from analysis.locust_csv import Reconciled
+from analysis.metrics import started_in
+from analysis.objectives import objective_label
+from analysis.plots.drawing import Drawing
+from analysis.results import ExperimentResult, RunResult, StepResult
+from analysis.sampling import PERCENTILES
+from analysis.words import ABSENT, dollars, milliseconds, number, percent
+
+_WHAT_IF = ("ttft", "tpot", "e2e")
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a report holds besides the run itself."""
+
+    demand: Demand | None = None
+    reconciled: tuple[Reconciled, ...] = ()
+
+
+def view_of(
+    result: RunResult, choices: list[Choice], answer: str, drawings: dict[str, Drawing], extras: Extras
+) -> dict[str, Any]:
+    """Everything the templates show."""
+    judged = {id(c.step): c for choice in choices for c in choice.candidates}
+    return {
+        "run": result,
+        "choices": choices,
+        "answer": answer,
+        "drawings": drawings,
+        "marks": marks(result),
+        "title": result.experiments[0].model if result.experiments else result.run_id,
+        "objectives": [objective_label(o) for o in result.objectives],
+        "best_information": {
+            c.payload: seedpage.information(c.best.experiment, c.best.step)
+            for c in choices
+            if c.best is not None
+        },
+        "tiles": [
+            tile for c in choices if c.best is not None for tile in tiles(c.best, several=len(choices) > 1)
+        ],
+        "sentences": [seedpage.summary_sentence(result, c) for c in choices],
+        "recommendations": seedpage.recommendations(result, choices),
+        "cost_rows": seedpage.cost_rows(result),
+        "total_cost": seedpage.total_cost(result),
+        "assumed": " (assumed price)" if result.assumed_price else "",
+        "judged": judged,
+        "is_best": lambda candidate: any(choice.best is candidate for choice in choices),
+        "scrolls": Markup('tabindex="0"'),
+        "utilisation": utilisation_rows(result, choices),
+        "fleets": fleet_tables(choices, extras.demand),
+        "demand": extras.demand,
+        "fmbench": fmbench_tables(result, choices),
+        "reconciled": extras.reconciled,
+        "what_if": what_if(result, choices),
+        "prices": price_rows(result),
+        "plan_text": json.dumps(result.plan, indent=2, ensure_ascii=False, default=str),
+    }
+
+
+def marks(result: RunResult) -> list[str]:
+    """What must stand on every page."""
+    first = ["Rehearsal: a simulated endpoint, no figure here is AWS's."] if result.rehearsal else []
+    return first + [notice for notice in result.notices if notice not in first]
+
+
+def tiles(best: Candidate, *, several: bool) -> list[tuple[str, str, str]]:
+    """The best step's key figures: label, value, note."""
+    step, experiment = best.step, best.experiment
+    where = f"{experiment.payload}: " if several else ""
+    found = [(f"{where}recommended", f"{experiment.instance}", f"at concurrency {step.concurrency}")]
+    if step.usd_per_request is not None:
+        assumed = "assumed price" if experiment.price.assumption else "at full load"
+        found.append(("per 10,000 requests", dollars(step.usd_per_request * 10_000), assumed))
+    tokens = step.completion_tokens_per_s
+    note = ABSENT if tokens is None else f"{number(tokens)} output tokens/s"
+    found.append(("requests per minute", number(step.per_minute), note))
+    if best.findings:
+        found += [
+            (
+                f"{f.objective['metric'].upper()} {f.objective['statistic']}",
+                milliseconds(f.value_ms),
+                f"limit {f.label.split('≤ ')[1]}",
+            )
+            for f in best.findings
+        ]
+    else:
+        found += [
+            (m.upper() + " p50", milliseconds(v), "") for m in ("ttft", "e2e") if (v := step.shown(m, "p50"))
+        ]
+    return found
+
+
+def utilisation_rows(result: RunResult, choices: list[Choice]) -> list[tuple[str, list[str]]]:
+    """Dollars per request and per million tokens of each experiment's best step, at stated utilisations."""
+    rows = []
+    for choice in choices:
+        for experiment in result.experiments:
+            own = [c for c in choice.candidates if c.experiment is experiment and c.passes]
+            best = min(own, key=lambda c: c.order, default=None)
+            if best is None or experiment.usd_per_hour is None:
+                continue
+            cells = []
+            for share in UTILISATIONS:
+                price = usd_per_request(
+                    experiment.usd_per_hour, experiment.instance_count, best.step.per_minute, share
+                )
+                cells.append(dollars(None if price is None else price * 10_000))
+            output, prompt = best.step.completion_tokens_per_s, best.step.prompt_tokens_per_s
+            both = output + prompt if output is not None and prompt is not None else None
+            for rate in (output, both):
+                price = usd_per_million_tokens(experiment.usd_per_hour, experiment.instance_count, rate)
+                cells.append(dollars(price))
+            rows.append((f"{experiment.name}, concurrency {best.step.concurrency}", cells))
+    return rows
+
+
+def fleet_tables(choices: list[Choice], demand: Demand | None) -> list[tuple[str, list[Fleet]]]:
+    """Per demand and payload, the ways to carry it; three examples when no demand is given."""
+    demands = [demand] if demand else [Demand((rate,) * 24) for rate in EXAMPLES]
+    tables = []
+    for choice in choices:
+        for one in demands:
+            found = fleets(choice, one)
+            if found:
+                name = (
+                    f"{number(one.peak)} requests/min"
+                    if len(set(one.per_hour_of_day)) == 1
+                    else "24-hour curve"
+                )
+                tables.append((f"{name}, {choice.payload}" if len(choices) > 1 else name, found))
+    return tables
+
+
+def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, list[Difference]]]:
+    """FMBench's figures beside the true ones: each payload's best step, every step of an FMBench folder."""
+    tables = []
+    for experiment in result.experiments:
+        for step in experiment.steps:
+            if step.window is None or not step.concurrency or not step.window_ok:
+                continue
+            chosen = any(c.best is not None and c.best.step is step for c in choices)
+            if not chosen and result.source != "fmbench":
+                continue
+            bursts = result.fmbench.get(step.id)
+            if bursts is None:
+                rows = started_in(result.rows[result.rows["step"] == step.id], step.window)
+                bursts = bursts_of(rows, step.concurrency)
+            level = fmbench_level(bursts, experiment.usd_per_hour)
+            if level is not None:
+                tables.append((step.id, differences(step, level)))
+    return tables
+
+
+def what_if(result: RunResult, choices: list[Choice]) -> dict[str, Any]:
+    """The measured points that the page re-answers from: trustworthy steps, statistics that are shown."""
+    points = [_point(choice.payload, c) for choice in choices for c in choice.candidates if c.step.usable]
+    limits = {
+        o["metric"]: {"statistic": o["statistic"], "limit_ms": o["limit_ms"]} for o in result.objectives
+    }
+    return {
+        "points": points,
+        "limits": limits,
+        "error_rate": result.error_rate_limit,
+        "payloads": [c.payload for c in choices],
+        "assumed": result.assumed_price,
+    }
+
+
+def _point(payload: str, candidate: Candidate) -> dict[str, Any]:
+    step = candidate.step
+    names = ("mean", *(f"p{p}" for p in PERCENTILES))
+    return {
+        "payload": payload,
+        "instance": candidate.experiment.instance,
+        "concurrency": step.concurrency,
+        "usd": step.usd_per_request,
+        "per_minute": step.per_minute,
+        "error_rate": step.error_rate,
+        "statistics": {m: {n: step.shown(m, n) for n in names} for m in _WHAT_IF if m in step.latency},
+    }
+
+
+def price_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
+    """Instance, price, source, date; one row per instance."""
+    rows: dict[str, tuple[str, str, str, str]] = {}
+    for e in result.experiments:
+        price = ABSENT if e.usd_per_hour is None else f"{dollars(e.usd_per_hour, 4)} per instance-hour"
+        if e.price.assumption and e.usd_per_hour is not None:
+            price += " (assumed price)"
+        rows[e.instance] = (e.instance, price, e.price.source or ABSENT, e.price.as_of or ABSENT)
+    return list(rows.values())
+
+
+def config_link(result: RunResult) -> str | None:
+    """The plan's file name, for the page's link."""
+    return Path(result.plan_file).name if result.plan_file else None
+
+
+def describe(step: StepResult) -> list[tuple[str, str]]:
+    """What a step's answers were: finish reasons, token counts, speed, gaps, goodput, Little."""
+    tokens = [
+        f"{name.split('_')[0]} tokens p50 {number(d.percentiles[50])}, {number(d.low)} to {number(d.high)}"
+        for name, d in step.tokens.items()
+    ]
+    ratio = [f"{k} {percent(v / max(1, step.window_ok))}" for k, v in step.finish_reasons.items()]
+    sources = [f"{k} {percent(v / max(1, step.window_ok))}" for k, v in step.token_sources.items()]
+    return [
+        ("lengths", "; ".join(tokens) or ABSENT),
+        ("finish reasons", ", ".join(ratio) or ABSENT),
+        ("token counts from", ", ".join(sources) or ABSENT),
+        (
+            "speed per user",
+            f"{number(step.user_speed_p50)} tokens/s (median)" if step.user_speed_p50 else ABSENT,
+        ),
+        ("gap between chunks", f"p50 {milliseconds(step.gap_p50_ms)}, p99 {milliseconds(step.gap_p99_ms)}"),
+        ("goodput", f"{number(step.goodput_per_s)} requests/s, {percent(step.goodput_share)} of all"),
+        ("mean in flight", number(step.in_flight)),
+        ("Little's-law residual", ABSENT if step.little is None else f"{100 * step.little:+.1f} %"),
+    ]
+
+
+def intervals(step: StepResult) -> str:
+    """The 95 % intervals of what is shown."""
+    found = []
+    for metric in ("ttft", "tpot", "e2e"):
+        described = step.latency.get(metric)
+        for p in PERCENTILES if described else ():
+            interval = described.intervals.get(p) if described and described.shown(p) is not None else None
+            if interval is not None:
+                low, high = milliseconds(interval.low), milliseconds(interval.high)
+                found.append(f"{metric.upper()} p{p} {low} to {high}")
+    if step.per_minute_interval is not None:
+        rate = step.per_minute_interval
+        found.append(f"requests/min {number(rate.low)} to {number(rate.high)}")
+    return "; ".join(found) or ABSENT
+
+
+def experiment_label(experiment: ExperimentResult) -> str:
+    """``ml.g5.xlarge × en_1000-2000``."""
+    return f"{experiment.instance} × {experiment.payload}"
