@@ -17,7 +17,7 @@ console = Console(stderr=True, highlight=False)
 
 def say(message: str) -> None:
     """One line for the person who waits."""
-    console.print(message, markup=False)
+    console.print(message, markup=False, soft_wrap=True)
 
 
 def _number(value: object, form: str) -> str:

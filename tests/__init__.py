@@ -1,0 +1,1 @@
+"""Tests; helpers shared inside a folder are imported as ``tests.<folder>.<module>``."""
