@@ -5,7 +5,6 @@ lines of chunks, and JSON). Lines, UTF-8 sequences and JSON may be split anywher
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,13 +64,22 @@ class AnswerReader:
         Raises:
             AnswerError: not a known format, or an error inside the answer (HTTP 200 notwithstanding).
         """
-        self._buffer += data
-        if not self._mode and not self._detect():
-            return
         if self._mode == "whole":
+            self._buffer += data
             return
-        for line in self._lines():
-            self._line(line, at)
+        if self._buffer:
+            data = bytes(self._buffer + data)
+        if not self._mode and not self._detect(data):
+            self._buffer[:] = data
+            return
+        complete, newline, rest = data.rpartition(b"\n")
+        if self._mode == "whole" or not newline:
+            self._buffer[:] = data
+            return
+        self._buffer[:] = rest
+        for line in complete.split(b"\n"):
+            if line:
+                self._line(line, at)
 
     def finish(self, at: float) -> Answer:
         """The body is over: read what is left and give the answer.
@@ -90,8 +98,8 @@ class AnswerReader:
             raise AnswerError("empty", "the answer holds no content")
         return answer
 
-    def _detect(self) -> bool:
-        start = self._buffer.lstrip()
+    def _detect(self, data: bytes | bytearray) -> bool:
+        start = data.lstrip()
         if not start:
             return False
         if start[:1] in b"{[":
@@ -106,16 +114,7 @@ class AnswerReader:
             raise AnswerError("protocol", f"the answer is {kind}: {shown!r}")
         return True
 
-    def _lines(self) -> Iterator[bytes]:
-        buffer = self._buffer
-        end = buffer.rfind(b"\n")
-        if end < 0:
-            return
-        complete = bytes(buffer[:end])
-        del buffer[: end + 1]
-        yield from complete.split(b"\n")
-
-    def _line(self, line: bytes, at: float) -> None:
+    def _line(self, line: bytes | bytearray, at: float) -> None:
         line = line.strip()
         if self._mode == "sse":
             if not line.startswith(b"data:"):
@@ -134,7 +133,7 @@ class AnswerReader:
         else:
             self._whole(content, at)
 
-    def _json(self, data: bytes) -> Any:
+    def _json(self, data: bytes | bytearray) -> Any:
         try:
             return _decode(data.decode())
         except (UnicodeDecodeError, json.JSONDecodeError):

@@ -6,7 +6,6 @@ everything before. https://smithy.io/2.0/aws/amazon-eventstream.html
 
 import struct
 import zlib
-from dataclasses import dataclass
 
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
@@ -20,25 +19,21 @@ class EventStreamError(Exception):
     """The bytes are no event stream: a checksum or a length is wrong."""
 
 
-@dataclass(slots=True)
-class Frame:
-    """One message: its string headers (``:message-type``, ``:event-type``, …) and its payload."""
-
-    headers: dict[str, str]
-    payload: bytes
+Frame = tuple[dict[str, str], bytes]
+"""One message: its string headers (``:message-type``, ``:event-type``, …) and its payload."""
 
 
 class EventStreamDecoder:
     """Takes bytes as they come, split anywhere, and gives back whole frames."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = b""
         self._headers: dict[bytes, dict[str, str]] = {}
 
     @property
     def pending(self) -> int:
         """Bytes of a frame that has begun and not ended."""
-        return len(self._buffer)
+        return len(self._rest)
 
     def feed(self, data: bytes | bytearray) -> list[Frame]:
         """Add bytes; return the frames that they complete.
@@ -46,27 +41,26 @@ class EventStreamDecoder:
         Raises:
             EventStreamError: a checksum does not match, or a length is impossible.
         """
-        buffer = self._buffer
-        buffer += data
+        buffer = self._rest + data if self._rest else bytes(data)
         frames = []
         start, available = 0, len(buffer)
         while available - start >= _PRELUDE.size:
             total, headers_length, prelude_crc = _PRELUDE.unpack_from(buffer, start)
-            if zlib.crc32(buffer[start : start + 8]) != prelude_crc:
+            crc = zlib.crc32(buffer[start : start + 8])
+            if crc != prelude_crc:
                 raise EventStreamError("the prelude's checksum does not match")
             if not 16 + headers_length <= total <= _MAX_FRAME:
                 raise EventStreamError(f"impossible lengths: frame {total}, headers {headers_length}")
             end = start + total
             if end > available:
                 break
-            if zlib.crc32(buffer[start : end - 4]) != _CRC.unpack_from(buffer, end - 4)[0]:
+            if zlib.crc32(buffer[start + 8 : end - 4], crc) != _CRC.unpack_from(buffer, end - 4)[0]:
                 raise EventStreamError("the message's checksum does not match")
             payload_start = start + 12 + headers_length
-            raw_headers = bytes(buffer[start + 12 : payload_start])
-            frames.append(Frame(self._decode_headers(raw_headers), bytes(buffer[payload_start : end - 4])))
+            headers = self._decode_headers(buffer[start + 12 : payload_start])
+            frames.append((headers, buffer[payload_start : end - 4]))
             start = end
-        if start:
-            del buffer[:start]
+        self._rest = buffer[start:]
         return frames
 
     def _decode_headers(self, raw: bytes) -> dict[str, str]:

@@ -122,8 +122,8 @@ class Invoker:
     def invoke(self, body: Body, request: Request, *, stream: bool) -> Outcome:
         """Run one invocation to its end and fill in ``request``: ok, failed, or censored by `Aborted`."""
         request.started_at = time.time()
-        reading = _Reading(self._target, request, stream=stream)
-        parser = _Parser("POST")
+        reading = _Reading(self._target, request, self._connection, stream=stream)
+        parser = reading.parser
         reused = False
         try:
             reused = self._connect(request)
@@ -132,8 +132,8 @@ class Invoker:
             with gevent.Timeout(self._timeouts.total, _Failed(self._late("total"))):
                 request.started_at = time.time()
                 self._connection.send(data)
-                self._read(parser, reading)
-            reading.finish(parser, self._connection.stamp)
+                self._receive(reading)
+            reading.finish()
         except _Failed as failed:
             _fail(request, failed.failure)
         except AnswerError as error:
@@ -178,69 +178,78 @@ class Invoker:
         added = "".join(f"{name}: {value}\r\n" for name, value in headers)
         return f"{self._fixed}{added}Content-Length: {len(body.data)}\r\n\r\n".encode() + body.data
 
-    def _read(self, parser: _Parser, reading: "_Reading") -> None:
-        connection = self._connection
-        with gevent.Timeout(self._timeouts.first_byte, _Failed(self._late("first_byte"))):
-            data = connection.receive(_SMALL_READ)
-        while True:
-            reading.request.bytes_in = (reading.request.bytes_in or 0) + len(data)
-            try:
-                parser.feed(data)
-            except HTTPParseError:
-                if not parser.surplus:
-                    raise
-            if parser.headers_complete and parser.status >= 200:
-                reading.feed(parser, connection)
+    def _receive(self, reading: "_Reading") -> None:
+        with gevent.Timeout(self._timeouts.first_byte, _Failed(self._late("first_byte"))) as first_byte:
+            connection, on_lag = self._connection, self._on_lag
+            connection.read_size = _SMALL_READ
+
+            def take(data: bytes) -> bool:
+                if not reading.bytes_in:
+                    first_byte.close()
+                done = reading.take(data)
                 if reading.seen_content:
-                    self._on_lag(time.time() - connection.stamp)
-            if parser.done:
-                return
-            if not data:
-                raise HTTPParseError("the connection was closed before the answer's end")
-            data = connection.receive(_LARGE_READ if reading.seen_content else _SMALL_READ)
+                    connection.read_size = _LARGE_READ
+                    on_lag(time.time() - connection.stamp)
+                return done
+
+            connection.receive(take)
 
 
 class _Reading:
-    """A response on its way in: body bytes to frames to the answer."""
+    """A response on its way in: bytes to body, to frames, to the answer."""
 
-    def __init__(self, target: Target, request: Request, *, stream: bool) -> None:
+    def __init__(self, target: Target, request: Request, connection: Connection, *, stream: bool) -> None:
         self.request = request
+        self.parser = _Parser("POST")
+        self.bytes_in = 0
         self.seen_content = False
+        self._connection = connection
         self._reader = AnswerReader(stream=stream)
         self._stream = stream
         self._decoder = EventStreamDecoder() if target.event_stream else None
         self._error_body = bytearray()
+        self._by_kernel = True
 
-    def feed(self, parser: _Parser, connection: Connection) -> None:
-        body = parser.take_body()
-        if not body:
-            return
-        if parser.status != 200:
-            self._error_body += body[: max(0, _ERROR_BODY - len(self._error_body))]
-            return
-        request, at = self.request, connection.stamp
-        request.arrival_clock = (
-            "kernel" if connection.by_kernel and request.arrival_clock != "user" else "user"
-        )
+    def take(self, data: bytes) -> bool:
+        """Read on; True when the response is complete."""
+        parser = self.parser
+        self.bytes_in += len(data)
+        try:
+            parser.feed(data)
+        except HTTPParseError:
+            if not parser.surplus:
+                raise
+        if parser.headers_complete and (body := parser.take_body()):
+            if parser.status == 200:
+                self._take_body(body)
+            elif len(self._error_body) < _ERROR_BODY:
+                self._error_body += body
+        if not data and not parser.done:
+            raise HTTPParseError("the connection was closed before the answer's end")
+        return parser.done
+
+    def _take_body(self, body: bytearray) -> None:
+        connection, reader = self._connection, self._reader
+        at = connection.stamp
+        self._by_kernel = self._by_kernel and connection.by_kernel
         if self._decoder is None:
-            self._reader.feed(body, at)
+            reader.feed(body, at)
         else:
-            for frame in self._decoder.feed(body):
-                if frame.headers.get(":message-type", "event") != "event":
-                    raise _Failed(failures.of_stream_exception(frame.headers, frame.payload))
-                self._reader.feed(frame.payload, at)
-        if not self.seen_content and self._reader.answer.first_at is not None:
+            for headers, payload in self._decoder.feed(body):
+                if headers.get(":message-type", "event") != "event":
+                    raise _Failed(failures.of_stream_exception(headers, payload))
+                reader.feed(payload, at)
+        if not self.seen_content and reader.answer.first_at is not None:
             self.seen_content = True
-            request.clock_lag_ms = (time.time() - at) * 1000
+            self.request.clock_lag_ms = (time.time() - at) * 1000
 
-    def finish(self, parser: _Parser, at: float) -> None:
+    def finish(self) -> None:
         """The response is complete: check that the answer is too."""
-        request = self.request
-        request.http_status = parser.status
-        if request.http_status != 200:
+        request, parser, at = self.request, self.parser, self._connection.stamp
+        if parser.status != 200:
             raise _Failed(
                 failures.of_response(
-                    request.http_status,
+                    parser.status,
                     parser.header("x-amzn-errortype"),
                     parser.header("content-type") or "",
                     bytes(self._error_body),
@@ -255,7 +264,10 @@ class _Reading:
     def outcome(self) -> Outcome:
         """Fill in what the answer told; of one that is not whole, only how far it came."""
         answer, request = self._reader.answer, self.request
+        request.http_status = self.parser.status or None
+        request.bytes_in = self.bytes_in or None
         if answer.last_at is not None:
+            request.arrival_clock = "kernel" if self._by_kernel else "user"
             fill_measures(request, answer, stream=self._stream)
         if request.outcome != "ok":
             request.e2e_ms = request.tpot_ms = None

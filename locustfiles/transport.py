@@ -10,11 +10,13 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gevent
 from gevent import get_hub
 from gevent import socket as gevent_socket
+from gevent.hub import Waiter
 
 from locustfiles import timestamps
 
@@ -47,7 +49,7 @@ class Connection:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._stamped = False
-        self._drained = True
+        self.read_size = _TLS_RECORD
         self.stamp = 0.0
         """Epoch seconds at which the last bytes read had arrived."""
         self.by_kernel = False
@@ -114,7 +116,6 @@ class Connection:
             loop = get_hub().loop
             self._readable = loop.io(self._sock.fileno(), _READ)
             self._writable = loop.io(self._sock.fileno(), _WRITE)
-            self._drained = True
             return
         raise failure
 
@@ -126,10 +127,11 @@ class Connection:
                 tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._send_raw(self._outgoing.read())
-                data = self._receive_raw(_TLS_RECORD)
-                if not data:
+                get_hub().wait(self._readable)
+                data = self._recvmsg(_TLS_RECORD)
+                if data == b"":
                     raise ConnectionResetError("closed during the TLS handshake") from None
-                self._incoming.write(data)
+                self._incoming.write(data or b"")
             except ssl.SSLError:
                 self._flush_alert()
                 raise
@@ -158,27 +160,44 @@ class Connection:
         """
         self._send_raw(encoded)
 
-    def receive(self, size: int) -> bytes:
-        """Wait for bytes and return up to about ``size`` of them; empty at the end of the connection.
+    def receive(self, take: Callable[[bytes], bool]) -> None:
+        """Hand bytes to ``take`` as they arrive until it returns True; empty bytes are the connection's end.
 
-        Sets ``stamp`` and ``by_kernel``.
+        ``take`` runs in gevent's hub, so it must not wait: a greenlet switch for every token would be the
+        largest part of its cost. Before each call ``stamp`` and ``by_kernel`` are set. Reads are of up to
+        ``read_size`` bytes.
 
         Raises:
             OSError: the connection is broken (`ssl.SSLError` is one).
         """
-        tls = self._tls
-        if tls is None:
-            return self._receive_raw(size)
-        while True:
-            data = self._receive_raw(size)
-            if not data:
-                return b""
-            self._incoming.write(data)
-            plain = self._decrypt(tls)
-            if self._outgoing.pending:  # a key update wants an answer
-                self._send_raw(self._outgoing.read())
-            if plain is not None:
-                return plain
+        if self._sock is None:
+            raise ConnectionResetError("connection closed")
+        waiter: Waiter[None] = Waiter()
+
+        def on_readable() -> None:
+            try:
+                data = self._read_now(self.read_size)
+                if data is not None and take(data):
+                    waiter.switch(None)
+            except Exception as error:  # noqa: BLE001 - handed to the greenlet that waits
+                waiter.throw(error)
+
+        self._readable.start(on_readable)
+        try:
+            waiter.get()
+        finally:
+            self._readable.stop()
+
+    def _read_now(self, size: int) -> bytes | None:
+        """Bytes that are there, decrypted; None when they make no plaintext yet."""
+        data = self._recvmsg(size)
+        if self._tls is None or not data:
+            return data
+        self._incoming.write(data)
+        plain = self._decrypt(self._tls)
+        if self._outgoing.pending and self._sock is not None:  # a key update wants an answer
+            self._sock.send(self._outgoing.read())
+        return plain
 
     def _decrypt(self, tls: ssl.SSLObject) -> bytes | None:
         """All plaintext that is there; None when no record is complete yet; empty at TLS's own end."""
@@ -204,16 +223,12 @@ class Connection:
         if not poll.poll(0):
             return "quiet"
         try:
-            data = self._receive_raw(_TLS_RECORD)
-            if self._tls is None:
-                return "surplus" if data else "closed"
-            self._incoming.write(data)
-            plain = self._decrypt(self._tls) if data else b""
+            data = self._read_now(_TLS_RECORD)
         except OSError:
             return "closed"
-        if plain is None:
-            return "quiet"  # a session ticket, for example
-        return "surplus" if plain else "closed"
+        if data is None:
+            return "quiet"  # a TLS session ticket, for example
+        return "surplus" if data else "closed"
 
     def close(self) -> None:
         """Close; closing twice is fine."""
@@ -234,23 +249,18 @@ class Connection:
             except BlockingIOError:
                 get_hub().wait(self._writable)
 
-    def _receive_raw(self, size: int) -> bytes:
+    def _recvmsg(self, size: int) -> bytes | None:
         sock = self._sock
         if sock is None:
             raise ConnectionResetError("connection closed")
-        while True:
-            if self._drained:
-                get_hub().wait(self._readable)
-            try:
-                data, ancillary, _flags, _address = sock.recvmsg(size, timestamps.ANCILLARY_SIZE)
-            except BlockingIOError:
-                self._drained = True
-                continue
-            self._drained = len(data) < size
-            arrived = timestamps.stamp(ancillary) if self._stamped else None
-            self.by_kernel = arrived is not None
-            self.stamp = time.time() if arrived is None else arrived
-            return data
+        try:
+            data, ancillary, _flags, _address = sock.recvmsg(size, timestamps.ANCILLARY_SIZE)
+        except BlockingIOError:
+            return None
+        arrived = timestamps.stamp(ancillary) if self._stamped else None
+        self.by_kernel = arrived is not None
+        self.stamp = time.time() if arrived is None else arrived
+        return data
 
 
 def verifying_context(ca_bundle: str) -> ssl.SSLContext:

@@ -1,0 +1,195 @@
+"""Play load levels against the truth server with the real Locust, and join both sides request by request."""
+
+import json
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench.calibration.certificates import Certificates, make_certificates
+from bench.calibration.truth import Profile
+from configs.errors import UserError
+from configs.experiment import Experiment, Step
+from configs.plan import Load
+from locustfiles.launch import locust_command, locust_environment
+from runfolder import layout
+
+REGION = "us-east-1"
+_SERVER_START_S = 10.0
+
+
+@dataclass(slots=True)
+class Level:
+    """What one level of concurrency showed. Errors are ours minus truth, milliseconds."""
+
+    streams: int
+    tls: bool
+    requests: int
+    failed: int
+    in_flight: float
+    """Mean of the worker's reports in the window."""
+    tokens_per_s: float
+    ttft_error_p50_ms: float | None
+    ttft_error_p99_ms: float | None
+    tpot_error_p99_ms: float | None
+    """99th percentile of the absolute error."""
+    e2e_error_p50_ms: float | None
+    e2e_error_p99_ms: float | None
+    user_clock_ttft_error_p99_ms: float | None
+    """What the same requests would have shown by the clock after the read."""
+    cpu_us_per_token: float
+    cpu_percent: float
+    kernel_stamped: float
+    """Share of requests whose times are the kernel's."""
+
+
+@contextmanager
+def truth_server(
+    folder: Path, profile: Profile, certificates: Certificates | None
+) -> Iterator[tuple[str, Path]]:
+    """Run the truth server; gives its URL and its log."""
+    log = folder / "truth.csv"
+    command = [sys.executable, "-m", "bench.calibration.truth", "--log", str(log)]
+    command += ["--ttft", str(profile.ttft), "--gap", str(profile.gap), "--tokens", str(profile.tokens)]
+    if certificates is not None:
+        command += ["--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, env=locust_environment(), text=True)
+    try:
+        line = server.stdout.readline() if server.stdout else ""
+        if not line:
+            raise UserError("the calibration server did not start; its own words stand above")
+        scheme = "http" if certificates is None else "https"
+        yield f"{scheme}://127.0.0.1:{json.loads(line)['port']}", log
+    finally:
+        server.terminate()
+        server.wait(_SERVER_START_S)
+
+
+def client_environment(url: str, certificates: Certificates | None) -> dict[str, str]:
+    """An environment whose AWS calls all go to ``url``, with credentials that open nothing."""
+    kept = {name: value for name, value in locust_environment().items() if not name.startswith("AWS_")}
+    return {
+        **kept,
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "AKIACALIBRATION",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_CONFIG_FILE": os.devnull,
+        **({"AWS_CA_BUNDLE": str(certificates.authority)} if certificates else {}),
+    }
+
+
+def play_levels(
+    levels: Sequence[int], folder: Path, *, tls: bool, seconds: float, profile: Profile
+) -> list[Level]:
+    """One Locust process, one step per level, each measured for ``seconds``.
+
+    Raises:
+        UserError: the load generator or the server did not start.
+    """
+    certificates = make_certificates(folder) if tls else None
+    answer_s = profile.ttft + profile.gap * (profile.tokens - 1)
+    experiment = Experiment(
+        name="calibration",
+        run_id=folder.name,
+        run_folder=folder,
+        endpoint_name="truth",
+        region=REGION,
+        payload=_payload(folder),
+        stream=True,
+        request_schema="tgi",
+        route="invocations",
+        parameters={"max_new_tokens": profile.tokens},
+        unique_prefix=True,
+        samples=False,
+        steps=tuple(Step(id=f"c{n}", concurrency=n) for n in levels),
+        load=Load(
+            concurrency=tuple(levels), warm_up=1.2 * answer_s, measure=max(seconds, answer_s), spawn_rate=200
+        ),
+    )
+    file = folder / "experiment.json"
+    file.write_text(experiment.model_dump_json(), encoding="utf-8")
+    with (
+        truth_server(folder, profile, certificates) as (url, truth),
+        (folder / "locust.log").open("w") as log,
+    ):
+        code = subprocess.run(
+            locust_command(file, folder / "locust"),
+            env=client_environment(url, certificates),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+    if code not in (0, 3):
+        raise UserError(f"the calibration's load ended with code {code}: see {folder / 'locust.log'}")
+    return read_levels(folder, truth, levels, tls=tls)
+
+
+def _payload(folder: Path) -> Path:
+    path = folder / "payload.jsonl"
+    rows = [
+        {"payload_id": f"p{n}", "prompt": "Tell me of the sea. " * 8, "prompt_tokens": 48} for n in range(8)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def read_levels(folder: Path, truth: Path, levels: Sequence[int], *, tls: bool) -> list[Level]:
+    """Join a run's rows with the server's log and judge every level."""
+    rows = pd.read_csv(folder / layout.REQUESTS, low_memory=False)
+    served = pd.read_csv(truth)
+    workers = pd.read_csv(folder / layout.WORKERS)
+    steps = pd.read_csv(folder / layout.STEPS).set_index("step")
+    rows["number"] = pd.to_numeric(rows["finish_reason"].str[1:], errors="coerce")
+    joined = rows.merge(served, on="number", how="left")
+    return [_level(n, joined, workers, steps.loc[f"c{n}"], tls=tls) for n in levels]
+
+
+def _level(n: int, joined: pd.DataFrame, workers: pd.DataFrame, step: pd.Series, *, tls: bool) -> Level:
+    start, end = step["measure_started_at"], step["measure_ended_at"]
+    begun = joined["started_at"].between(start, end, inclusive="left")
+    ended_at = joined["started_at"] + joined["e2e_ms"] / 1000
+    tokens_per_s = joined.loc[ended_at.between(start, end), "completion_tokens"].sum() / (end - start)
+    measured = joined[begun]
+    ok = measured[(measured["outcome"] == "ok") & measured["arrived_at"].notna()]
+    reports = workers[workers["reported_at"].between(start + 1, end)]
+    cpu = float(reports["cpu_percent"].mean()) if len(reports) else float("nan")
+    ttft = ok["ttft_ms"] - (ok["first_sent_at"] - ok["arrived_at"]) * 1000
+    tpot_truth = (ok["last_sent_at"] - ok["first_sent_at"]) * 1000 / (ok["tokens"] - 1)
+    e2e = ok["e2e_ms"] - (ok["last_sent_at"] - ok["arrived_at"]) * 1000
+    return Level(
+        streams=n,
+        tls=tls,
+        requests=len(ok),
+        failed=int((measured["outcome"] != "ok").sum()),
+        in_flight=float(reports["in_flight"].mean()) if len(reports) else float("nan"),
+        tokens_per_s=float(tokens_per_s),
+        ttft_error_p50_ms=_quantile(ttft, 0.5),
+        ttft_error_p99_ms=_quantile(ttft, 0.99),
+        tpot_error_p99_ms=_quantile((ok["tpot_ms"] - tpot_truth).abs(), 0.99),
+        e2e_error_p50_ms=_quantile(e2e, 0.5),
+        e2e_error_p99_ms=_quantile(e2e, 0.99),
+        user_clock_ttft_error_p99_ms=_quantile(ttft + ok["clock_lag_ms"], 0.99),
+        cpu_us_per_token=cpu / 100 / tokens_per_s * 1e6 if tokens_per_s else float("nan"),
+        cpu_percent=cpu,
+        kernel_stamped=float((ok["arrival_clock"] == "kernel").mean()) if len(ok) else 0.0,
+    )
+
+
+def _quantile(values: pd.Series, share: float) -> float | None:
+    known = values.dropna().to_numpy(dtype=float)
+    return float(np.quantile(known, share)) if len(known) else None
+
+
+def median(values: Sequence[float]) -> float:
+    """Median of repeated runs."""
+    return statistics.median(values)

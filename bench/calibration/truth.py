@@ -1,0 +1,316 @@
+"""A server of known truth: it streams tokens on a fixed schedule and logs when each answer really left.
+
+One thread, one epoll loop, prepared frames: it has to be more punctual than what it judges. It speaks the
+two invocation routes of a SageMaker endpoint (TGI's answers; signatures are not checked). Every answer bears
+its number as its finish reason, so that a client's row and this log can be joined.
+
+    python -m bench.calibration.truth --ttft 0.2 --gap 0.05 --tokens 60 --log truth.csv
+"""
+
+import argparse
+import heapq
+import itertools
+import json
+import select
+import signal
+import socket
+import ssl
+import struct
+import sys
+import time
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from locustfiles import timestamps
+
+LOG_HEADER = "number,arrived_at,first_sent_at,last_sent_at,tokens\n"
+_READ = 65_536
+_TOKEN = {
+    "token": {"id": 9, "text": " sea", "logprob": -0.25, "special": False},
+    "generated_text": None,
+    "details": None,
+}
+
+
+def event_frame(payload: bytes) -> bytes:
+    """One PayloadPart of ``application/vnd.amazon.eventstream``."""
+    headers = b""
+    for name, value in (
+        (":event-type", "PayloadPart"),
+        (":content-type", "application/octet-stream"),
+        (":message-type", "event"),
+    ):
+        headers += (
+            bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+        )
+    prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+    return message + struct.pack(">I", zlib.crc32(message))
+
+
+def _chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def _sse(content: object) -> bytes:
+    return b"data:" + json.dumps(content).encode() + b"\n\n"
+
+
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
+    b"X-Amzn-SageMaker-Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+_TOKEN_CHUNK = _chunk(event_frame(_sse(_TOKEN)))
+
+
+@dataclass(slots=True)
+class Profile:
+    """The schedule of every answer, in seconds."""
+
+    ttft: float
+    gap: float
+    tokens: int
+
+
+@dataclass(slots=True)
+class Client:
+    """One connection and the answer that it is being given."""
+
+    sock: socket.socket
+    tls: ssl.SSLObject | None = None
+    incoming: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO)
+    outgoing: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO)
+    shaken: bool = False
+    received: bytearray = field(default_factory=bytearray)
+    unsent: bytearray = field(default_factory=bytearray)
+    closed: bool = False
+    number: int = 0
+    arrived_at: float = 0.0
+    starts_at: float = 0.0
+    first_sent_at: float = 0.0
+    sent: int = 0
+    streamed: bool = True
+
+
+class TruthServer:
+    """Accepts connections and keeps every answer's schedule; ``run`` returns on SIGTERM."""
+
+    def __init__(self, profile: Profile, port: int, log: Path, context: ssl.SSLContext | None) -> None:
+        self._profile = profile
+        self._context = context
+        self._log = log.open("w", encoding="utf-8", buffering=1 << 20)
+        self._log.write(LOG_HEADER)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+        timestamps.enable(self._listener)  # accepted connections inherit it: no first segment goes unstamped
+        self._listener.setblocking(False)  # noqa: FBT003 - the socket API
+        self.port: int = self._listener.getsockname()[1]
+        self._epoll = select.epoll()
+        self._epoll.register(self._listener.fileno(), select.EPOLLIN)
+        self._clients: dict[int, Client] = {}
+        self._due: list[tuple[float, int, Client]] = []
+        self._numbers = itertools.count(1)
+        self._order = itertools.count()
+        self._running = True
+
+    def stop(self, *_: object) -> None:
+        """End ``run``."""
+        self._running = False
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        while self._running:
+            timeout = max(0.0, self._due[0][0] - time.time()) if self._due else 1.0
+            for number, events in self._epoll.poll(min(timeout, 1.0)):
+                self._ready(number, events)
+            now = time.time()
+            while self._due and self._due[0][0] <= now:
+                _, _, client = heapq.heappop(self._due)
+                if not client.closed:
+                    self._answer(client)
+        self._log.close()
+
+    def _ready(self, number: int, events: int) -> None:
+        if number == self._listener.fileno():
+            self._accept()
+            return
+        client = self._clients.get(number)
+        if client is None:
+            return
+        if events & select.EPOLLOUT:
+            self._flush(client)
+        if events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR) and not client.closed:
+            self._receive(client)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            sock.setblocking(False)  # noqa: FBT003 - the socket API
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            timestamps.enable(sock)
+            client = Client(sock)
+            if self._context is not None:
+                client.tls = self._context.wrap_bio(client.incoming, client.outgoing, server_side=True)
+            self._clients[sock.fileno()] = client
+            self._epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def _close(self, client: Client) -> None:
+        client.closed = True
+        self._epoll.unregister(client.sock.fileno())
+        del self._clients[client.sock.fileno()]
+        client.sock.close()
+
+    def _receive(self, client: Client) -> None:
+        try:
+            data, ancillary, _, _ = client.sock.recvmsg(_READ, timestamps.ANCILLARY_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, ancillary = b"", []
+        if not data:
+            self._close(client)
+            return
+        arrived_at = timestamps.stamp(ancillary) or time.time()
+        if client.tls is not None:
+            client.incoming.write(data)
+            data = self._decrypt(client, client.tls)
+        if not client.received:
+            client.arrived_at = arrived_at
+        client.received += data
+        self._request(client)
+
+    def _decrypt(self, client: Client, tls: ssl.SSLObject) -> bytes:
+        plain = b""
+        try:
+            if not client.shaken:
+                tls.do_handshake()
+                client.shaken = True
+            while True:
+                plain += tls.read(_READ)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            self._close(client)
+            return b""
+        self._send_raw(client, client.outgoing.read())
+        return plain
+
+    def _request(self, client: Client) -> None:
+        head_end = client.received.find(b"\r\n\r\n")
+        if head_end < 0:
+            return
+        head = bytes(client.received[:head_end]).lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        if len(client.received) < head_end + 4 + length:
+            return
+        del client.received[: head_end + 4 + length]
+        client.number, client.sent = next(self._numbers), 0
+        client.streamed = b"response-stream" in head.split(b"\r\n", 1)[0]
+        client.starts_at = client.arrived_at + self._profile.ttft
+        self._schedule(client, client.starts_at)
+
+    def _schedule(self, client: Client, due: float) -> None:
+        heapq.heappush(self._due, (due, next(self._order), client))
+
+    def _answer(self, client: Client) -> None:
+        if not client.streamed:
+            self._answer_whole(client)
+            return
+        profile = self._profile
+        now = time.time()
+        client.sent += 1
+        if client.sent == 1:
+            client.first_sent_at = now
+            self._send(client, _STREAM_HEAD + _TOKEN_CHUNK)
+        elif client.sent < profile.tokens:
+            self._send(client, _TOKEN_CHUNK)
+        if client.sent < profile.tokens:
+            self._schedule(client, client.starts_at + client.sent * profile.gap)
+            return
+        details = {
+            "finish_reason": f"n{client.number}",
+            "generated_tokens": profile.tokens,
+            "input_length": 32,
+        }
+        last = _chunk(event_frame(_sse({**_TOKEN, "generated_text": " sea", "details": details})))
+        now = time.time()
+        self._send(client, last + b"0\r\n\r\n")
+        self._book(client, now)
+
+    def _answer_whole(self, client: Client) -> None:
+        tokens = self._profile.tokens
+        details = {"finish_reason": f"n{client.number}", "generated_tokens": tokens}
+        body = json.dumps([{"generated_text": " sea" * tokens, "details": details}]).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        client.first_sent_at = time.time()
+        self._send(client, head.encode() + body)
+        self._book(client, client.first_sent_at)
+
+    def _book(self, client: Client, last_sent_at: float) -> None:
+        self._log.write(
+            f"{client.number},{client.arrived_at:.6f},{client.first_sent_at:.6f},{last_sent_at:.6f},"
+            f"{self._profile.tokens}\n"
+        )
+
+    def _send(self, client: Client, data: bytes) -> None:
+        if client.tls is not None:
+            client.tls.write(data)
+            data = client.outgoing.read()
+        self._send_raw(client, data)
+
+    def _send_raw(self, client: Client, data: bytes) -> None:
+        if client.closed or not data:
+            return
+        if client.unsent:
+            client.unsent += data
+            return
+        try:
+            sent = client.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._close(client)
+            return
+        if sent < len(data):
+            client.unsent += data[sent:]
+            self._epoll.modify(client.sock.fileno(), select.EPOLLIN | select.EPOLLOUT)
+
+    def _flush(self, client: Client) -> None:
+        waiting, client.unsent = bytes(client.unsent), bytearray()
+        self._send_raw(client, waiting)
+        if not client.closed and not client.unsent:
+            self._epoll.modify(client.sock.fileno(), select.EPOLLIN)
+
+
+def main() -> None:
+    """Serve as told on the command line; says where on standard output, as one JSON line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--ttft", type=float, default=0.2, help="seconds to the first token")
+    parser.add_argument("--gap", type=float, default=0.05, help="seconds between tokens")
+    parser.add_argument("--tokens", type=int, default=60, help="tokens of an answer, two or more")
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--tls-cert", type=Path)
+    parser.add_argument("--tls-key", type=Path)
+    options = parser.parse_args()
+    context = None
+    if options.tls_cert:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options.tls_cert, options.tls_key)
+    profile = Profile(options.ttft, options.gap, max(2, options.tokens))
+    server = TruthServer(profile, options.port, options.log, context)
+    signal.signal(signal.SIGTERM, server.stop)
+    signal.signal(signal.SIGINT, server.stop)
+    sys.stdout.write(json.dumps({"port": server.port}) + "\n")
+    sys.stdout.flush()
+    server.run()
+
+
+if __name__ == "__main__":
+    main()
