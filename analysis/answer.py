@@ -53,8 +53,10 @@ class Choice:
     gap_share: float | None = None
     stays: float | None = None
     """Share of bootstrap resamples in which the best stays the cheapest that passes."""
+    rival: Candidate | None = None
+    """The step that wins most of the other resamples, when the best is not sure."""
     settle: tuple[Candidate, float | None] | None = None
-    """Where more minutes would tell best and runner-up apart, and how many."""
+    """Where more minutes would tell best and rival apart, and how many."""
     closest: Candidate | None = None
     """When nothing passes: the trustworthy step that misses by least."""
     closest_by: float | None = None
@@ -137,28 +139,33 @@ def _weigh(choice: Choice, usable: list[Candidate], result: RunResult) -> None:
     best = next(i for i, c in enumerate(usable) if c is choice.best)
     winners = np.argmin(orders, axis=1)
     choice.stays = float(((winners == best) & np.isfinite(orders[:, best])).mean())
-    if choice.stays < SURE and choice.runner_up in usable:
-        second = next(i for i, c in enumerate(usable) if c is choice.runner_up)
-        choice.settle = _settle(choice, usable, drawn, (best, second))
+    others = np.bincount(winners[(winners != best) & np.isfinite(orders.min(axis=1))], minlength=len(usable))
+    if choice.stays < SURE and others.any():
+        rival = int(np.argmax(others))
+        choice.rival = usable[rival]
+        spreads = [float(np.std(drawn[i][0])) for i in (best, rival)]
+        choice.settle = _settle(choice, usable[rival], spreads)
 
 
-def _settle(
-    choice: Choice, usable: list[Candidate], drawn: list[tuple[Floats, Flags]], pair: tuple[int, int]
-) -> tuple[Candidate, float | None]:
-    best, second = pair
-    marginal = [c for c in usable for f in c.findings if f.judgement == "met" and not f.sure]
-    spreads = [float(np.std(drawn[i][0])) for i in pair]
-    at = usable[best] if spreads[0] >= spreads[1] else usable[second]
-    if choice.gap and at.step.window is not None:
-        factor = (1.96 * float(np.hypot(spreads[0], spreads[1])) / choice.gap) ** 2
-        extra = (factor - 1) * at.step.window.seconds / 60
-        if extra > 0:
-            return at, extra
-    for candidate in (choice.best, choice.runner_up):
-        if candidate in marginal and candidate is not None:
-            waits = [f.more_minutes for f in candidate.findings if f.more_minutes is not None]
-            return candidate, max(waits, default=None)
-    return at, None
+def _settle(choice: Choice, rival: Candidate, spreads: list[float]) -> tuple[Candidate, float | None]:
+    """Where, and for how many more minutes, to measure until best and rival are told apart.
+
+    Against a rival that passes, the cost difference must grow to 1.96 standard errors, which shrink with the
+    root of time; against one that misses the SLO by less than noise, its statistic must be settled first.
+    """
+    best = choice.best
+    assert best is not None  # noqa: S101 - only called with one
+    for candidate in (rival, best):
+        waits = [f.more_minutes for f in candidate.findings if not f.sure and f.more_minutes is not None]
+        if waits and (candidate is rival) == (not rival.passes):
+            return candidate, max(waits)
+    at = best if spreads[0] >= spreads[1] else rival
+    gap = abs(rival.order - best.order)
+    if at.step.window is None or gap == 0:
+        return at, None
+    factor = (1.96 * float(np.hypot(spreads[0], spreads[1])) / gap) ** 2
+    extra = (factor - 1) * at.step.window.seconds / 60
+    return at, extra if extra > 0 else None
 
 
 def _resampled_order(

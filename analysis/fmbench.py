@@ -108,6 +108,8 @@ def differences(step: StepResult, level: Level) -> list[Difference]:
     e2e = step.latency.get("e2e")
     per_minute = step.per_minute
     rate_reason = "a mean of rates: short requests weigh as much as long ones"
+    if step.concurrency and step.concurrency > 1:
+        rate_reason += ", and each burst waits for its slowest request"
     if (impossible := impossible_rate(step, level)) is not None:
         rate_reason = f"{rate_reason}; {impossible}"
     price = ABSENT if level.price_per_txn is None else f"{level.price_per_txn:.6f}"

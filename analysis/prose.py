@@ -3,7 +3,7 @@
 from analysis.answer import Candidate, Choice, excess
 from analysis.objectives import Finding, limit_text, objective_label
 from analysis.results import ExperimentResult, RunResult
-from analysis.words import dollars, joined, milliseconds, minutes, number, percent
+from analysis.words import dollars, hourly, joined, milliseconds, minutes, number, percent
 
 
 def answer_paragraph(result: RunResult, choices: list[Choice]) -> str:
@@ -31,7 +31,7 @@ def choice_sentences(result: RunResult, choice: Choice, *, several: bool) -> str
     best = choice.best
     text = [f"{start}{_recommendation(result, choice, best)}."]
     if choice.runner_up is not None and choice.gap is not None and choice.gap_share is not None:
-        gap = f"{dollars(choice.gap)} ({percent(choice.gap_share)}) more per request"
+        gap = f"{percent(choice.gap_share)} ({dollars(10_000 * choice.gap)} per 10,000 requests) dearer"
         if not choice.priced:
             gap = f"{percent(1 - best.order / choice.runner_up.order)} fewer requests per instance"
         text.append(f"The runner-up is {place(choice.runner_up)}, {gap}.")
@@ -50,7 +50,7 @@ def place(candidate: Candidate) -> str:
 
 def price_words(experiment: ExperimentResult) -> str:
     """``$1.41 per instance-hour`` with ``an assumed price`` where nobody charges it."""
-    price = dollars(experiment.usd_per_hour)
+    price = hourly(experiment.usd_per_hour)
     assumed = "an assumed price of " if experiment.price.assumption else ""
     return f"{assumed}{price} per instance-hour"
 
@@ -86,13 +86,23 @@ def _measured(finding: Finding) -> str:
 
 def _how_sure(choice: Choice) -> str:
     share = f"In {percent(choice.stays)} of 1,000 bootstrap resamples it stays the best choice"
-    if choice.sure:
+    if choice.sure or choice.rival is None:
         return f"{share}."
+    rival = choice.rival
+    if rival.passes:
+        why = f"it and {place(rival)} are not told apart yet"
+    else:
+        close = [f for f in rival.findings if f.judgement != "met"]
+        by = (
+            f" ({_measured(close[0])}, limit {limit_text(float(close[0].objective['limit_ms']))})"
+            if close
+            else ""
+        )
+        why = f"{place(rival)} misses the SLO{by} by no more than noise"
     if choice.settle is None or choice.settle[1] is None:
-        return f"{share}: it is not told apart from the other choices yet."
+        return f"{share}: {why}."
     candidate, wait = choice.settle
-    where = place(candidate)
-    return f"{share}, so the two are not told apart yet: about {minutes(wait)} at {where} would settle it."
+    return f"{share}: {why}; about {minutes(wait)} at {place(candidate)} would settle it."
 
 
 def _open_sentences(choice: Choice) -> list[str]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from analysis import seedpage
 from analysis.answer import Candidate, Choice
 from analysis.cost import UTILISATIONS, usd_per_million_tokens, usd_per_request
@@ -18,7 +16,7 @@ from analysis.objectives import objective_label
 from analysis.plots.drawing import Drawing
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.sampling import PERCENTILES
-from analysis.words import ABSENT, dollars, milliseconds, number, percent
+from analysis.words import ABSENT, dollars, hourly, milliseconds, number, percent
 
 _WHAT_IF = ("ttft", "tpot", "e2e")
 
@@ -58,8 +56,7 @@ def view_of(
         "total_cost": seedpage.total_cost(result),
         "assumed": " (assumed price)" if result.assumed_price else "",
         "judged": judged,
-        "is_best": lambda candidate: any(choice.best is candidate for choice in choices),
-        "scrolls": Markup('tabindex="0"'),
+        "row_class": lambda step, candidate: row_class(step, candidate, choices),
         "utilisation": utilisation_rows(result, choices),
         "fleets": fleet_tables(choices, extras.demand),
         "demand": extras.demand,
@@ -69,6 +66,13 @@ def view_of(
         "prices": price_rows(result),
         "plan_text": json.dumps(result.plan, indent=2, ensure_ascii=False, default=str),
     }
+
+
+def row_class(step: StepResult, candidate: Candidate | None, choices: list[Choice]) -> str:
+    """How a table marks a step: void is greyed, the recommended one stands out."""
+    if candidate is not None and any(choice.best is candidate for choice in choices):
+        return "best"
+    return "void" if step.verdict.level == "void" else ""
 
 
 def marks(result: RunResult) -> list[str]:
@@ -137,7 +141,7 @@ def fleet_tables(choices: list[Choice], demand: Demand | None) -> list[tuple[str
             found = fleets(choice, one)
             if found:
                 name = (
-                    f"{number(one.peak)} requests/min"
+                    f"{one.peak:,.10g} requests/min"
                     if len(set(one.per_hour_of_day)) == 1
                     else "24-hour curve"
                 )
@@ -189,6 +193,8 @@ def _point(payload: str, candidate: Candidate) -> dict[str, Any]:
         "concurrency": step.concurrency,
         "usd": step.usd_per_request,
         "per_minute": step.per_minute,
+        "rate": number(step.per_minute),
+        "price": None if step.usd_per_request is None else dollars(step.usd_per_request * 10_000),
         "error_rate": step.error_rate,
         "statistics": {m: {n: step.shown(m, n) for n in names} for m in _WHAT_IF if m in step.latency},
     }
@@ -198,7 +204,7 @@ def price_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
     """Instance, price, source, date; one row per instance."""
     rows: dict[str, tuple[str, str, str, str]] = {}
     for e in result.experiments:
-        price = ABSENT if e.usd_per_hour is None else f"{dollars(e.usd_per_hour, 4)} per instance-hour"
+        price = ABSENT if e.usd_per_hour is None else f"{hourly(e.usd_per_hour)} per instance-hour"
         if e.price.assumption and e.usd_per_hour is not None:
             price += " (assumed price)"
         rows[e.instance] = (e.instance, price, e.price.source or ABSENT, e.price.as_of or ABSENT)

@@ -47,6 +47,15 @@ def dollars(value: float | None, digits: int = 3) -> str:
     return f"${number(value, digits)}"
 
 
+def hourly(value: float | None) -> str:
+    """A price per hour as it is quoted, up to four decimals: ``$1.4084``, ``$1.515``, ``$0.10``."""
+    if value is None:
+        return ABSENT
+    text = f"{value:,.4f}"
+    whole, decimals = text.split(".")
+    return f"${whole}.{decimals.rstrip('0').ljust(2, '0')}"
+
+
 def percent(share: float | None, digits: int = 2) -> str:
     """``0 %``, ``1.3 %``, ``42 %``."""
     if share is None or not math.isfinite(share):

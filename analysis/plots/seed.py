@@ -116,7 +116,7 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
         axes.set_ylim(-0.03 * top, top)
         concurrency_axis(axes, sorted({c for _, c, _ in points}))
         decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
-        axes.legend(loc="upper left")
+        legend_below(figure, axes, 3)
         worst = max(points, key=lambda p: p[2])
         return finish(
             figure,

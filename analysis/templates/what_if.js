@@ -4,8 +4,6 @@
   const form = document.getElementById("what-if");
   const answer = document.getElementById("what-if-answer");
   const metrics = ["ttft", "tpot", "e2e"];
-  const figure = (value) => Number(value.toPrecision(3)).toString();
-  const money = (value) => "$" + value.toFixed(Math.max(2, 2 - Math.floor(Math.log10(value))));
   const place = (point) => `${point.instance} at concurrency ${point.concurrency}`;
   const cost = (point) => (point.usd === null ? 1 / (point.per_minute || 1e-9) : point.usd);
   const limits = () => metrics
@@ -33,9 +31,9 @@
     if (!passing.length) { return `${start}no measured step meets these limits.${out}`; }
     const best = passing[0];
     const assumed = data.assumed ? " (assumed price)" : "";
-    const price = best.usd === null ? "" : `${money(best.usd * 10000)} per 10,000 requests${assumed}, `;
+    const price = best.usd === null ? "" : `${best.price} per 10,000 requests${assumed}, `;
     const next = passing[1] ? ` Next: ${place(passing[1])}.` : "";
-    return `${start}${place(best)}: ${price}${figure(best.per_minute)} requests/min.${next}${out}`;
+    return `${start}${place(best)}: ${price}${best.rate} requests/min.${next}${out}`;
   };
   const update = () => {
     const errors = (parseFloat(form.elements.errors.value) || 0) / 100;

@@ -1,27 +1,86 @@
 """``report`` and ``compare``: what the analysis has to say, on the command line."""
 
+import json
 from pathlib import Path
 
 import click
 
-from analysis import make_report
+from analysis import Report, make_report
+from analysis.compare import Comparison, compare, comparison_data, comparison_markdown
+from analysis.fmbench_folder import load_fmbench
+from analysis.locust_csv import load_locust
+from analysis.report import load_result, write_report
 from configs.errors import UserError
+
+_LATEST = Path("results/latest")
+_PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=_PATH)
+@click.option("--locust", type=_PATH, metavar="PREFIX", help="Report on Locust's own CSV files instead.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Write the report here, not into the run folder."
+    "--fmbench", type=_PATH, metavar="FOLDER", help="Report on a folder of FMBench results instead."
 )
-def report(folder: Path | None, out: Path | None) -> None:
-    """Make the report of a run folder."""
-    if folder is None:
-        raise UserError("name a run folder, for example results/latest")
-    made = make_report(folder, out=out)
+@click.option(
+    "--price", type=click.FloatRange(min=0), help="Dollars per instance-hour, for --locust and --fmbench."
+)
+@click.option(
+    "--demand", metavar="RPM|CSV", help="Requests per minute that a fleet shall carry, or 24 hours of them."
+)
+@click.option("--out", type=_PATH, help="Write the report here instead of beside what was read.")
+def report(
+    folder: Path | None,
+    *,
+    locust: Path | None,
+    fmbench: Path | None,
+    price: float | None,
+    demand: str | None,
+    out: Path | None,
+) -> None:
+    """Make the report of a run folder (results/latest without one)."""
+    if sum(source is not None for source in (folder, locust, fmbench)) > 1:
+        raise UserError("give one thing to report on: a run folder, --locust PREFIX or --fmbench FOLDER")
+    if price is not None and locust is None and fmbench is None:
+        raise UserError("--price goes with --locust or --fmbench; a run folder's manifest has its own price")
+    if locust is not None:
+        made = write_report(load_locust(locust, price), out or locust.with_name(f"{locust.name}_report"))
+    elif fmbench is not None:
+        made = write_report(load_fmbench(fmbench, price), out or fmbench / "report")
+    else:
+        made = make_report(folder or _LATEST, out=out, demand=demand)
+    _tell(made)
+
+
+def _tell(made: Report) -> None:
     for warning in made.warnings:
         click.echo(f"! {warning}", err=True)
     click.echo(made.answer)
     click.echo(next(str(path) for path in made.files if path.name == "report.html"))
 
 
-COMMANDS = (report,)
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True, type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
+@click.option("--out", type=_PATH, help="Write to this file too.")
+def compare_command(runs: tuple[Path, ...], *, as_json: bool, out: Path | None) -> int:
+    """Compare runs with the first of them; exit code 1 when one is worse beyond noise."""
+    if len(runs) < 2:
+        raise UserError("name at least two run folders; the first is the baseline")
+    baseline, *others = [load_result(run) for run in runs]
+    found = [compare(baseline, other) for other in others]
+    text = _as_json(found) if as_json else "\n".join(comparison_markdown(one) for one in found)
+    if out is not None:
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
+    click.echo(text)
+    return 1 if any(one.regressed for one in found) else 0
+
+
+def _as_json(found: list[Comparison]) -> str:
+    return json.dumps([comparison_data(one) for one in found], indent=2, ensure_ascii=False) + "\n"
+
+
+COMMANDS = (report, compare_command)
