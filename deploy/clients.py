@@ -15,13 +15,7 @@ from botocore.session import Session
 from configs.errors import UserError
 from deploy.failures import NO_CREDENTIALS, told
 
-_CONTROL_PLANE = Config(
-    # Adaptive retries do no harm here: nothing on the control plane is timed.
-    retries={"mode": "adaptive", "total_max_attempts": 6},
-    connect_timeout=5,
-    read_timeout=30,
-    user_agent_extra="sagemaker-llm-bench",
-)
+_ATTEMPTS = 6
 _PRICE_LIST_REGION = "us-east-1"
 
 
@@ -39,17 +33,25 @@ class Identity:
 class Clients:
     """The control plane of one region. Clients are cached; none is made before it is used."""
 
-    def __init__(self, session: Session, region: str) -> None:
+    def __init__(self, session: Session, region: str, attempts: int = _ATTEMPTS) -> None:
         self.session = session
         self.region = region
+        self._config = Config(
+            # Adaptive retries do no harm here: nothing on the control plane is timed.
+            retries={"mode": "adaptive", "total_max_attempts": attempts},
+            connect_timeout=5,
+            read_timeout=30,
+            user_agent_extra="sagemaker-llm-bench",
+        )
         self._made: dict[tuple[str, str], Any] = {}
 
     @classmethod
-    def from_environment(cls, region: str | None = None) -> "Clients":
+    def from_environment(cls, region: str | None = None, attempts: int = _ATTEMPTS) -> "Clients":
         """Find credentials and region the way boto3 does, within seconds.
 
         Args:
             region: the plan's region; else AWS_REGION, AWS_DEFAULT_REGION or the profile's.
+            attempts: how often a call that AWS throttles or fails is made in all.
 
         Raises:
             UserError: no credentials (with both ways on), or no region.
@@ -58,13 +60,13 @@ class Clients:
         found = session.get_config_variable("region")
         if not found:
             raise UserError("no AWS region: set endpoint.region in the plan, or AWS_REGION")
-        return cls(session, str(found))
+        return cls(session, str(found), attempts)
 
     def client(self, service: str, region: str | None = None) -> Any:
         """A cached client of ``service`` with retries and bounded time-outs."""
         key = (service, region or self.region)
         if key not in self._made:
-            self._made[key] = self.session.create_client(service, region_name=key[1], config=_CONTROL_PLANE)
+            self._made[key] = self.session.create_client(service, region_name=key[1], config=self._config)
         return self._made[key]
 
     @property

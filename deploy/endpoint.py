@@ -183,11 +183,12 @@ class _Launch:
 
     def _wait(self) -> Wait:
         known = self.ledger.seconds_to_service(self.clients.api, self.target.instance_type)
+        allowed = self.target.startup_timeout + self.target.download_timeout + self.pace.provision
         return Wait(
             clients=self.clients,
             progress=self.progress,
             pace=self.pace,
-            limit=self.target.startup_timeout + self.target.download_timeout + self.pace.provision,
+            limit=allowed if self.pace.in_service is None else self.pace.in_service,
             usual=statistics.median(known) if known else None,
         )
 

@@ -18,6 +18,8 @@ class Pace:
     """For a create call of unknown outcome to show what it made, before it counts as having made nothing."""
     provision: float = 1800.0
     """For instances to be found, on top of the plan's download and start-up time-outs."""
+    in_service: float | None = None
+    """Longest wait for InService; None: the plan's time-outs plus ``provision``."""
     removal: float = 1800.0
     """For one resource to be gone, refused deletes while Creating included."""
 

@@ -19,7 +19,7 @@ from deploy.target import TAG_RUN, tag_value
 _SETTLED_AGE = 120.0
 _HOPELESS = frozenset({"denied", "credentials"})
 
-Ownership = Literal["ours", "foreign", "unknown"]
+Ownership = Literal["ours", "foreign"]
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Leftover:
 
 
 class LeftBehindError(UserError):
-    """Something of ours still exists, and may cost money. The message has the commands that remove it."""
+    """Something of ours still exists. The message says whether it costs money, and what removes it."""
 
     def __init__(self, leftovers: Sequence[Leftover], after: str | None = None) -> None:
         self.leftovers = tuple(leftovers)
-        commands = "; ".join(str(leftover) for leftover in leftovers)
-        before = f"{after.rstrip('.')}. And then " if after else ""
-        super().__init__(
-            f"{before}NOT DELETED, and billed until it is: {commands}; `make teardown` tries again"
-        )
+        billed = any(leftover.item.kind == "endpoint" for leftover in leftovers)
+        first = f"{after.rstrip('.')}; and " if after else ""
+        cost = " and billed until it is" if billed else ""
+        listed = "; ".join(str(leftover) for leftover in leftovers)
+        super().__init__(f"{first}NOT DELETED{cost}: {listed}; `make teardown` tries again")
 
 
 def remove(
@@ -90,34 +90,49 @@ def remove(
 
 
 def _remove(item: Item, clients: Clients, ledger: Ledger, pace: Pace) -> str | None:
+    """Delete one item; None once it is gone, else why it is not."""
     kind = KINDS[item.kind]
-    refusal = ""
     certain = item.state != "creating"
-    born = time.monotonic()
+    settled_at = time.monotonic() + (0.0 if certain or _is_old(item) else pace.settle)
+    refusal = ""
     for _ in pace.polls(pace.removal):
+        seen: dict[str, Any] | None = {}
         try:
-            seen = resources.describe(clients, kind, item.name)
+            seen = _look(item, kind, clients, certain=certain)
             if seen is None:
-                if (
-                    certain
-                    or time.time() - item.created_at > _SETTLED_AGE
-                    or time.monotonic() - born > pace.settle
-                ):
+                if time.monotonic() >= settled_at:
                     ledger.mark(item, "deleted")
                     return None
                 continue
             if not certain:
-                owned = ownership(item, kind, seen, clients)
-                if owned != "ours":
-                    return _disown(item, owned, ledger)
+                if ownership(item, kind, seen, clients) == "foreign":
+                    ledger.mark(item, "refused")
+                    return None
                 certain = True
             if kind.status is None or seen.get(kind.status) != "Deleting":
                 resources.delete(clients, kind, item.name)
         except (ClientError, BotoCoreError) as error:
             refusal = message(error)
+            if meaning(error) == "missing" and not seen:
+                ledger.mark(item, "deleted")  # unseen, and the delete itself says that it is gone
+                return None
             if meaning(error) in _HOPELESS:
-                return _last_try(item, kind, clients, refusal)
+                return refusal
     return refusal or f"still there after {pace.removal:.0f} s"
+
+
+def _look(item: Item, kind: Kind, clients: Clients, *, certain: bool) -> dict[str, Any] | None:
+    """Describe it; empty where that is forbidden and the deletion may be tried blind."""
+    try:
+        return resources.describe(clients, kind, item.name)
+    except ClientError as error:
+        if certain and meaning(error) == "denied":
+            return {}
+        raise
+
+
+def _is_old(item: Item) -> bool:
+    return time.time() - item.created_at > _SETTLED_AGE
 
 
 def ownership(item: Item, kind: Kind, seen: dict[str, Any], clients: Clients) -> Ownership:
@@ -126,20 +141,3 @@ def ownership(item: Item, kind: Kind, seen: dict[str, Any], clients: Clients) ->
         return "ours" if item.run_id in seen.get("Description", "") else "foreign"
     found = resources.tags(clients, seen[kind.arn])
     return "ours" if found.get(TAG_RUN) == tag_value(item.run_id) else "foreign"
-
-
-def _disown(item: Item, owned: Ownership, ledger: Ledger) -> str | None:
-    if owned == "foreign":
-        ledger.mark(item, "refused")
-        return None
-    return "not certain to be ours"
-
-
-def _last_try(item: Item, kind: Kind, clients: Clients, refusal: str) -> str:
-    if item.state == "creating":
-        return refusal
-    try:
-        resources.delete(clients, kind, item.name)
-    except (ClientError, BotoCoreError):
-        return refusal
-    return f"its deletion was asked for and cannot be confirmed: {refusal}"

@@ -1,0 +1,46 @@
+"""One local SageMaker for the folder; each test finds its account empty and must leave it so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from deploy_harness import Account, plan
+
+from configs.plan import Plan
+from deploy.clients import Clients
+from deploy.ledger import Ledger
+from deploy.local.process import LocalSageMaker
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[LocalSageMaker]:
+    with LocalSageMaker(["--create-seconds", "0.1", "--delete-seconds", "0.05"]) as local:
+        yield local
+
+
+@pytest.fixture
+def account(server: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """The account behind the local SageMaker, reached as any account is: by the environment."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SAGEMAKER_ROLE", "local-sagemaker")
+    account = Account(server.url)
+    account.faults([])
+    yield account
+    account.faults([])
+    account.empty()
+
+
+@pytest.fixture
+def clients(account: Account) -> Clients:
+    return Clients.from_environment("us-east-1", attempts=2)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger")
+
+
+@pytest.fixture
+def any_plan() -> Plan:
+    return plan()

@@ -1,0 +1,156 @@
+"""What the tests of deploy share: a plan, a quick pace, and a look behind the local account."""
+
+import json
+import multiprocessing
+import os
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
+
+from configs.plan import Plan
+from deploy.clients import Clients
+from deploy.ledger import Ledger
+from deploy.local.process import LocalSageMaker
+from deploy.pace import Pace
+
+QUICK = Pace(first_poll=0.03, last_poll=0.2, growth=1.6, visible=0.8, settle=0.3, in_service=4.0, removal=3.0)
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:latest"
+KIND_IN_STATE = {
+    "model": "models",
+    "endpoint-config": "endpoint_configs",
+    "endpoint": "endpoints",
+    "inference-component": "inference_components",
+    "schedule": "schedules",
+}
+CREDENTIALS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "example"}
+
+
+def plan(**changes: Any) -> Plan:
+    """A small plan; ``changes`` replace whole sections."""
+    sections: dict[str, Any] = {
+        "name": "matrix",
+        "model": {"name": "Simulated", "source": "image", "image": IMAGE},
+        "endpoint": {"instance_type": "ml.g5.xlarge"},
+        "workload": {"payload": "en_50-100", "parameters": {"max_tokens": 16}},
+        "load": {"concurrency": [1, 2], "warm_up": 1, "measure": 10},
+    }
+    return Plan.model_validate(sections | changes)
+
+
+class Account:
+    """The local account seen from outside the API: what is there, what was called."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def faults(self, faults: list[dict[str, Any]]) -> None:
+        self._post("faults", faults)
+
+    def settings(self, **settings: Any) -> None:
+        self._post("settings", settings)
+
+    def state(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/_local/state") as answer:  # noqa: S310 - loopback
+            content: dict[str, Any] = json.load(answer)
+        return content
+
+    def calls(self, since: int = 0) -> list[tuple[str, str]]:
+        return [(call["service"], call["operation"]) for call in self.state()["calls"][since:]]
+
+    def left(self) -> list[str]:
+        """Everything that is in the account, as ``kind/name``."""
+        state = self.state()
+        kinds = tuple(KIND_IN_STATE.values())
+        found = [
+            f"{kind}/{name}"
+            for region in state["regions"].values()
+            for kind in kinds
+            for name in region.get(kind, [])
+        ]
+        return sorted(found)
+
+    def empty(self) -> None:
+        """Delete everything that a test left, whoever made it."""
+        clients = fresh_clients()
+        steps = {
+            "inference_components": lambda name: clients.sagemaker.delete_inference_component(
+                InferenceComponentName=name
+            ),
+            "endpoints": lambda name: clients.sagemaker.delete_endpoint(EndpointName=name),
+            "endpoint_configs": lambda name: clients.sagemaker.delete_endpoint_config(
+                EndpointConfigName=name
+            ),
+            "models": lambda name: clients.sagemaker.delete_model(ModelName=name),
+            "schedules": lambda name: clients.client("scheduler").delete_schedule(Name=name),
+        }
+        end = time.monotonic() + 20
+        while left := self.left():
+            if time.monotonic() > end:
+                raise TimeoutError(f"the account cannot be emptied: {left}")
+            for entry in left:
+                kind, _, name = entry.partition("/")
+                try:
+                    steps[kind](name)
+                except (ClientError, BotoCoreError):
+                    time.sleep(0.05)
+
+    def _post(self, what: str, content: Any) -> None:
+        body = json.dumps(content).encode()
+        request = urllib.request.Request(f"{self.url}/_local/{what}", body, method="POST")  # noqa: S310 - loopback
+        with urllib.request.urlopen(request):  # noqa: S310 - loopback
+            pass
+
+
+def states(ledger: Ledger) -> dict[str, str]:
+    """State by kind, as the ledger knows it."""
+    return {item.kind: item.state for item in ledger.items()}
+
+
+@dataclass
+class _Process:
+    """What this process has: one local SageMaker, and the service models loaded once."""
+
+    server: LocalSageMaker | None = None
+    session: Session | None = None
+
+
+_here = _Process()
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_parallel(play: Callable[[T], R], cases: Sequence[T], processes: int = 6) -> list[R]:
+    """Play every case in a few processes; they mostly wait. Each has a local SageMaker of its own."""
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=renew_server) as pool:
+        return list(pool.map(play, cases))
+
+
+def renew_server() -> None:
+    """Give this process a local SageMaker with an empty account, reached as any account is."""
+    if _here.server is not None:
+        _here.server.stop()
+    _here.server = LocalSageMaker(["--create-seconds", "0.1", "--delete-seconds", "0.05"])
+    _here.server.__enter__()
+    os.environ.update(_here.server.environment, SAGEMAKER_ROLE="local-sagemaker")
+    _here.session = None
+
+
+def here() -> Account:
+    """The account of this process."""
+    assert _here.server is not None
+    return Account(_here.server.url)
+
+
+def fresh_clients(attempts: int = 2) -> Clients:
+    """New clients, so that no rate limiter remembers an earlier case; the service models are loaded once."""
+    if _here.session is None:
+        _here.session = Clients.from_environment("us-east-1").session
+    return Clients(_here.session, "us-east-1", attempts)

@@ -1,0 +1,142 @@
+"""A process that deploys and deletes, stopped at a chosen control-plane call and sent a signal there."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from botocore.session import Session
+from deploy_harness import QUICK, fresh_clients, here
+from deploy_matrix import matrix_plan
+
+from configs.errors import UserError
+from deploy.clients import Clients
+from deploy.endpoint import deployed
+from deploy.inventory import inventory
+from deploy.ledger import Ledger
+from deploy.resolve import targets
+from deploy.signals import Interrupted, orderly_exit
+from deploy.target import machine_owner
+from deploy.teardown import teardown
+
+RUNNING = "the run itself"
+NOT_REACHED = "not reached"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A place in the run: the ``nth`` answer of a call (or, with ``before``, just before it is sent)."""
+
+    call: str
+    nth: int = 1
+    before: bool = False
+
+    def __str__(self) -> str:
+        return f"{'before' if self.before else 'after'}-{self.call}-{self.nth}".replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """A run that gets ``signal`` at each of its stops."""
+
+    stops: tuple[Stop, ...]
+    signal: signal.Signals
+
+    def __str__(self) -> str:
+        return f"{self.signal.name}-{'-and-'.join(map(str, self.stops))}"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended, and what the account held then and after two teardowns."""
+
+    reached: int
+    status: int
+    left: tuple[str, ...]
+    left_after_teardown: tuple[str, ...]
+    open_in_ledger: int
+
+
+class Breakpoints:
+    """Stops the process at chosen calls, says so to its parent, and waits for its word."""
+
+    def __init__(self, stops: Sequence[Stop], said: int, heard: int) -> None:
+        self.stops = stops
+        self.said = said
+        self.heard = heard
+        self.counts: dict[tuple[str, bool], int] = {}
+
+    def attach(self, session: Session) -> None:
+        session.register("before-call.*.*", self._before)
+        session.register("after-call.*.*", self._after)
+
+    def at(self, call: str, *, before: bool = False) -> None:
+        nth = self.counts[call, before] = self.counts.get((call, before), 0) + 1
+        if Stop(call, nth, before) in self.stops:
+            os.write(self.said, b"!")
+            os.read(self.heard, 1)
+
+    def _before(self, model: object, **_: object) -> None:
+        self.at(model.name, before=True)
+
+    def _after(self, model: object, **_: object) -> None:
+        self.at(model.name)
+
+
+def play(case: Interruption) -> Ending:
+    """Play one run in a child process, signal it where it stops, and clean up as a user would."""
+    folder = Path(tempfile.mkdtemp(prefix="ledger-"))
+    said_out, said_in = os.pipe()
+    heard_out, heard_in = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _child(case, folder, said_in, heard_out)
+    os.close(said_in)
+    os.close(heard_out)
+    reached = 0
+    while os.read(said_out, 1):
+        reached += 1
+        os.kill(pid, case.signal)
+        if case.signal != signal.SIGKILL:
+            os.write(heard_in, b"!")
+    _, status = os.waitpid(pid, 0)
+    os.close(said_out)
+    os.close(heard_in)
+    account, ledger = here(), Ledger(folder)
+    left = tuple(account.left())
+    for _ in range(2):  # the second finds nothing to do and does nothing
+        clients = fresh_clients()
+        found = inventory(clients, ledger, machine_owner())
+        teardown(found, clients, ledger, others=lambda _owner, _found: False, pace=QUICK)
+    return Ending(
+        reached=reached,
+        status=os.waitstatus_to_exitcode(status),
+        left=left,
+        left_after_teardown=tuple(account.left()),
+        open_in_ledger=len(ledger.open_items()),
+    )
+
+
+def _child(case: Interruption, folder: Path, said: int, heard: int) -> None:
+    code = 70
+    try:
+        with orderly_exit():
+            code = _run(Breakpoints(case.stops, said, heard), folder, str(case))
+    except Interrupted as stop:
+        code = stop.exit_code
+    except UserError:
+        code = 2
+    finally:
+        os._exit(code)
+
+
+def _run(breakpoints: Breakpoints, folder: Path, run_id: str) -> int:
+    session = Clients.from_environment("us-east-1").session
+    breakpoints.attach(session)
+    clients = Clients(session, "us-east-1", attempts=2)
+    target = targets(matrix_plan(), run_id, clients)[0]
+    with deployed(target, clients, Ledger(folder), pace=QUICK):
+        breakpoints.at(RUNNING)
+    return 0

@@ -1,0 +1,172 @@
+"""The table that issue and docs ask for: every control-plane call × every fault → outcome and leftovers.
+
+`python tests/deploy/deploy_matrix.py` prints it as Markdown; `test_faults.py` holds every row to the promise.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy_harness import KIND_IN_STATE, QUICK, fresh_clients, here, in_parallel, plan, renew_server
+
+from configs.errors import UserError
+from configs.plan import Plan
+from deploy.endpoint import deployed
+from deploy.ledger import Ledger
+from deploy.removal import LeftBehindError
+from deploy.resolve import targets
+
+CREATES = (
+    "CreateModel",
+    "CreateEndpointConfig",
+    "CreateSchedule",
+    "CreateEndpoint",
+    "CreateInferenceComponent",
+)
+DESCRIBES = ("DescribeEndpoint", "DescribeInferenceComponent")
+DELETES = (
+    "DeleteInferenceComponent",
+    "DeleteEndpoint",
+    "DeleteEndpointConfig",
+    "DeleteModel",
+    "DeleteSchedule",
+)
+PASSING = {
+    "throttle",
+    "5xx",
+    "drop_connection",
+    "drop_connection (answer)",
+    "not_yet_visible",
+    "delete_refused",
+}
+"""Faults that, met once, must not even be noticed."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault of one call: once, or every time."""
+
+    call: str
+    fault: str
+    always: bool = False
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """As the local SageMaker takes it."""
+        name, _, answer = self.fault.partition(" ")
+        rule = {"call": self.call, "fault": name, "nth": 0 if self.always else 1}
+        return rule | ({"when": "after"} if answer else {})
+
+    @property
+    def times(self) -> str:
+        return "always" if self.always else "once"
+
+    def __str__(self) -> str:
+        return f"{self.call}-{self.fault}-{self.times}".replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run that met a fault."""
+
+    served: bool
+    error: str | None
+    named: tuple[str, ...]
+    """Leftovers that the error names, as ``kind/name``."""
+    commands: tuple[str, ...]
+    left: tuple[str, ...]
+    """What the account still holds."""
+
+
+def cases() -> Iterator[Case]:
+    """Every row of the table."""
+    for call in CREATES:
+        for fault in ("throttle", "5xx", "drop_connection", "drop_connection (answer)"):
+            yield Case(call, fault)
+        for fault in ("throttle", "access_denied", "resource_limit", "name_taken"):
+            yield Case(call, fault, always=True)
+    yield Case("CreateEndpointConfig", "not_yet_visible")
+    yield Case("CreateEndpoint", "not_yet_visible")
+    yield Case("CreateEndpoint", "not_yet_visible", always=True)
+    for fault in ("insufficient_capacity", "failed", "stuck_creating"):
+        yield Case("CreateEndpoint", fault)
+    for call in DESCRIBES:
+        for fault in ("throttle", "5xx", "not_yet_visible", "drop_connection"):
+            yield Case(call, fault)
+        yield Case(call, "access_denied")
+        yield Case(call, "access_denied", always=True)
+    for call in DELETES:
+        for fault in ("throttle", "5xx", "delete_refused", "drop_connection", "drop_connection (answer)"):
+            yield Case(call, fault)
+        for fault in ("access_denied", "delete_refused"):
+            yield Case(call, fault, always=True)
+
+
+def matrix_plan() -> Plan:
+    """A plan that makes every kind of thing: model, configuration, schedule, endpoint, component."""
+    return plan(
+        endpoint={
+            "instance_type": "ml.g5.xlarge",
+            "scheduler_role": "local-scheduler",
+            "components": [{"name": "main", "copies": 1, "accelerators": 1}],
+            "startup_timeout": 60,
+            "download_timeout": 60,
+        }
+    )
+
+
+def play(case: Case) -> Outcome:
+    """Deploy and delete once, with the fault set; then look what is left."""
+    account = here()
+    ledger = Ledger(Path(tempfile.mkdtemp(prefix="ledger-")))
+    clients = fresh_clients()
+    target = targets(matrix_plan(), f"run {case}", clients)[0]
+    served, error, leftovers = False, None, ()
+    account.faults([case.rule])
+    try:
+        with deployed(target, clients, ledger, pace=QUICK):
+            served = True
+    except LeftBehindError as left:
+        error, leftovers = str(left), left.leftovers
+    except UserError as failure:
+        error = str(failure)
+    account.faults([])
+    outcome = Outcome(
+        served=served,
+        error=error,
+        named=tuple(sorted(f"{KIND_IN_STATE[one.item.kind]}/{one.item.name}" for one in leftovers)),
+        commands=tuple(one.command for one in leftovers),
+        left=tuple(account.left()),
+    )
+    if case.fault == "stuck_creating":
+        renew_server()  # nothing can delete it
+    else:
+        account.empty()
+    return outcome
+
+
+def table(outcomes: dict[Case, Outcome]) -> str:
+    """The table, as Markdown."""
+    lines = [
+        "| call | fault | how often | the run | exit code | left in the account | named, with its command |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for case, outcome in outcomes.items():
+        left = ", ".join(sorted({entry.split("/")[0] for entry in outcome.left})) or "nothing"
+        named = ", ".join(sorted({entry.split("/")[0] for entry in outcome.named})) or "—"
+        run = "served" if outcome.served else "not served"
+        code = 0 if outcome.error is None else 2
+        lines.append(f"| {case.call} | {case.fault} | {case.times} | {run} | {code} | {left} | {named} |")
+    return "\n".join(lines)
+
+
+def outcomes() -> dict[Case, Outcome]:
+    """Play every case, in several processes, each with a local SageMaker of its own."""
+    every = list(cases())
+    return dict(zip(every, in_parallel(play, every), strict=True))
+
+
+if __name__ == "__main__":
+    print(table(outcomes()))
