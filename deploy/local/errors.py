@@ -8,12 +8,12 @@ class ApiError(Exception):
 
     Args:
         code: AWS's error type, for example ``ValidationException``.
-        message: what the client shows.
+        message: what the client shows; AWS sends none with a throttled invocation.
         status: HTTP status.
         fields: further members of the error's shape (``OriginalStatusCode`` …).
     """
 
-    def __init__(self, code: str, message: str, status: int = 400, **fields: Any) -> None:
+    def __init__(self, code: str, message: str | None, status: int = 400, **fields: Any) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

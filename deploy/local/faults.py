@@ -26,6 +26,8 @@ FaultName = Literal[
     "drop_connection",
     "model_error",
     "model_not_ready",
+    "unavailable",
+    "dependency",
     "stream_error",
     "internal_stream_failure",
 ]
@@ -138,30 +140,37 @@ def immediate_error(fault: Fault, service: str, arn: str) -> ApiError | None:
         return ApiError(
             "ModelError", text, 424, OriginalStatusCode=status, OriginalMessage="", LogStreamArn=""
         )
-    errors = {
-        "throttle": ApiError("ThrottlingException", fault.message or "Rate exceeded", 400),
-        "5xx": ApiError(
-            "InternalFailure", fault.message or "The request failed because of an internal error.", 500
-        )
-        if runtime
-        else ApiError("ServiceUnavailable", fault.message or "The service is temporarily unavailable.", 503),
-        "access_denied": ApiError(
-            "AccessDeniedException",
-            fault.message
-            or f"User is not authorized to perform: sagemaker:{fault.call} on resource: {arn} because no "
-            f"identity-based policy allows the sagemaker:{fault.call} action",
-            403 if runtime else 400,
-        ),
-        "resource_limit": ApiError(
-            "ResourceLimitExceeded",
-            fault.message
-            or "The account-level service limit for endpoint usage is 0 Instances, with current utilization "
-            "of 0 Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an "
-            "increase for this quota.",
-        ),
-        "name_taken": ApiError("ValidationException", f'Cannot create already existing resource "{arn}".'),
-        "not_yet_visible": ApiError("ValidationException", f'Could not find "{arn}".'),
-        "delete_refused": ApiError("ValidationException", f'Cannot update in-progress endpoint "{arn}".'),
-        "model_not_ready": ApiError("ModelNotReadyException", "The model is not ready to serve.", 429),
-    }
-    return errors.get(fault.fault)
+    if fault.fault == "throttle" and runtime:  # its code is only in the header there
+        return ApiError("ThrottlingException", fault.message, 400)
+    answers = {**_CONTROL_ANSWERS, **_RUNTIME_ANSWERS} if runtime else _CONTROL_ANSWERS
+    if fault.fault not in answers:
+        return None
+    code, message, status = answers[fault.fault]
+    return ApiError(code, fault.message or message.format(call=fault.call, arn=arn), status)
+
+
+_DENIED = (
+    "User: arn:aws:iam::123456789012:user/local is not authorized to perform: sagemaker:{call} on resource: "
+    "{arn} because no identity-based policy allows the sagemaker:{call} action"
+)
+_LIMIT = (
+    "The account-level service limit for endpoint usage is 0 Instances, with current utilization of 0 "
+    "Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an increase for this quota."
+)
+_CONTROL_ANSWERS: dict[str, tuple[str, str, int]] = {
+    "throttle": ("ThrottlingException", "Rate exceeded", 400),
+    "5xx": ("ServiceUnavailable", "The service is temporarily unavailable.", 503),
+    "access_denied": ("AccessDeniedException", _DENIED, 400),
+    "resource_limit": ("ResourceLimitExceeded", _LIMIT, 400),
+    "name_taken": ("ValidationException", 'Cannot create already existing resource "{arn}".', 400),
+    "not_yet_visible": ("ValidationException", 'Could not find "{arn}".', 400),
+    "delete_refused": ("ValidationException", 'Cannot update in-progress endpoint "{arn}".', 400),
+}
+_RUNTIME_ANSWERS: dict[str, tuple[str, str, int]] = {
+    "5xx": ("InternalFailure", "The request failed because of an internal error.", 500),
+    "unavailable": ("ServiceUnavailable", "The service is temporarily unavailable.", 503),
+    "dependency": ("InternalDependencyException", "A dependency failed.", 530),
+    "access_denied": ("AccessDeniedException", _DENIED, 403),
+    "model_not_ready": ("ModelNotReadyException", "The model is not ready to serve.", 429),
+}
+"""Fault → AWS's code, message and HTTP status."""

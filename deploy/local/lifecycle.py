@@ -28,11 +28,16 @@ def take_down(context: Context, served: Served, held: dict[str, Any]) -> None:
     gevent.spawn(_take_down, context, served, held)
 
 
+def release(endpoint: Endpoint) -> None:
+    """Let an endpoint that was stuck in Creating fail, as AWS does after hours."""
+    endpoint.become("Failed", "The endpoint could not be created in time.")
+
+
 def _bring_up(context: Context, endpoint: Endpoint) -> None:
     fault = context.fault
     started = time.monotonic()
     if fault is not None and fault.fault == "stuck_creating":
-        return
+        return  # until `release`
     reason = fault.failure if fault is not None else None
     for variant in endpoint.config["ProductionVariants"]:
         if reason is None and variant.get("ModelName"):

@@ -1,9 +1,10 @@
-"""The local side's own routes, for tests: what is there, what was called, which faults are set.
+"""The local side's own routes, for tests. Unsigned, so only served to loopback addresses.
 
-``GET /_local/state``, ``POST /_local/faults`` (a list of faults), ``POST /_local/settings`` (fields of
-`Settings`), ``POST /_local/credentials`` (``access_key, secret, session_token, expires_at``), and
-``POST /_local/quotas`` (type → instances), ``/_local/roles`` (name → services that may assume it),
-``/_local/secrets`` (name → text). Unsigned, so only served to loopback addresses.
+``GET /_local/state`` tells what is there, what was called and which faults are set. ``POST`` takes JSON:
+``/_local/faults`` a list of faults, ``/_local/settings`` fields of `Settings`, ``/_local/credentials`` an
+``access_key`` with ``secret, session_token, expires_at``, ``/_local/quotas`` type → instances,
+``/_local/roles`` name → services that may assume it, ``/_local/secrets`` name → text, ``/_local/release`` an
+``endpoint`` that is stuck in Creating and shall fail.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from deploy.local.account import Region, Served
 from deploy.local.context import Settings, World
 from deploy.local.faults import parse_faults
 from deploy.local.http import Request, Response, json_response
+from deploy.local.lifecycle import release
 from deploy.local.signing import Credential
 
 PREFIX = "/_local/"
@@ -49,6 +51,10 @@ def _answer(world: World, request: Request) -> Response:
     elif name == "credentials":
         access_key = content.pop("access_key")
         world.keys[access_key] = Credential(**content)
+    elif name == "release":
+        for region in world.regions.values():
+            if content["endpoint"] in region.endpoints:
+                release(region.endpoints[content["endpoint"]])
     elif name in ("quotas", "roles", "secrets"):
         getattr(world, name).update(content)
     else:

@@ -99,7 +99,8 @@ def write_error(service: str, error: ApiError) -> Response:
         fault = "Sender" if error.status < 500 else "Receiver"
         body = (
             f'<ErrorResponse xmlns="{service_model(service).metadata["xmlNamespace"]}"><Error>'
-            f"<Type>{fault}</Type><Code>{error.code}</Code><Message>{escape(error.message)}</Message></Error>"
+            f"<Type>{fault}</Type><Code>{error.code}</Code>"
+            f"<Message>{escape(error.message or '')}</Message></Error>"
             f"<RequestId>{request_id}</RequestId></ErrorResponse>"
         )
         return Response(error.status, {**headers, "Content-Type": "text/xml"}, body.encode())

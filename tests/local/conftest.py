@@ -1,4 +1,4 @@
-"""A local SageMaker for the session, and boto3 clients whose every answer is held against botocore's models."""
+"""A local SageMaker for the session; every answer is held against botocore's models."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,10 +1,11 @@
 """What the tests of the local SageMaker share: a view on a running one, and images to create endpoints of."""
 
+import http.client
 import json
 import time
-import urllib.request
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -44,10 +45,8 @@ def check_answer(model: OperationModel, parsed: dict[str, Any], **_: object) -> 
     known = set(model.output_shape.members) - {"Body"}
     assert set(content) <= known, f"{model.name} answered members that its shape does not know"
     if model.service_model.service_name != "sagemaker-runtime":
-        if model.name == "GetRole":
-            content["Role"]["AssumeRolePolicyDocument"] = json.dumps(
-                content["Role"]["AssumeRolePolicyDocument"]
-            )
+        if model.name == "GetRole":  # boto3 has decoded the policy already
+            content["Role"] = {**content["Role"], "AssumeRolePolicyDocument": "{}"}
         report = ParamValidator().validate(content, model.output_shape)
         assert not report.has_errors(), f"{model.name}: {report.generate_report()}"
 
@@ -85,14 +84,20 @@ class Local:
 
     def get(self, path: str) -> Any:
         """GET one of the local side's own routes."""
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
-            return json.load(answer)
+        return self._local_route("GET", path, None)
 
     def post(self, path: str, content: object) -> Any:
         """POST to one of the local side's own routes."""
-        request = urllib.request.Request(f"{self.url}{path}", json.dumps(content).encode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        return self._local_route("POST", path, json.dumps(content).encode())
+
+    def _local_route(self, method: str, path: str, body: bytes | None) -> Any:
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=10)
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        content = json.load(answer)
+        connection.close()
+        assert answer.status == 200, content
+        return content
 
     def create(self, image: str, environment: dict[str, str], **variant: Any) -> str:
         """Create model, config and endpoint of one name, and give the name; not awaited."""

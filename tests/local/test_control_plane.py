@@ -99,7 +99,12 @@ def test_what_is_missing_is_named_at_creation(local: Local) -> None:
         "ValidationException",
         f'Could not find endpoint configuration "{ARN}endpoint-config/none".',
     )
-    variant = {"VariantName": "a", "ModelName": "none", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    variant = {
+        "VariantName": "a",
+        "ModelName": "none",
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+    }
     _, message = refused(
         sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=[variant]
     )
@@ -137,8 +142,7 @@ def test_an_endpoint_cannot_be_deleted_while_creating(local: Local, settings: An
                     {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.g9.huge"},
                 ],
             },
-            "at 'productionVariants.1.member.instanceType' failed to satisfy constraint: "
-            "Member must satisfy enum value set",
+            "at 'productionVariants.1.member.instanceType' failed to satisfy constraint: Member must",
         ),
         (
             {
