@@ -21,9 +21,6 @@ from runfolder.records import Request
 if TYPE_CHECKING:
     from runfolder.records import ErrorClass
 
-# Until the first token is there reads are small: a read carries the stamp of its last segment only.
-_SMALL_READ = 1024
-_LARGE_READ = 65_536
 _ERROR_BODY = 65_536
 
 
@@ -181,14 +178,12 @@ class Invoker:
     def _receive(self, reading: "_Reading") -> None:
         with gevent.Timeout(self._timeouts.first_byte, _Failed(self._late("first_byte"))) as first_byte:
             connection, on_lag = self._connection, self._on_lag
-            connection.read_size = _SMALL_READ
 
             def take(data: bytes) -> bool:
                 if not reading.bytes_in:
                     first_byte.close()
                 done = reading.take(data)
                 if reading.seen_content:
-                    connection.read_size = _LARGE_READ
                     on_lag(time.time() - connection.stamp)
                 return done
 

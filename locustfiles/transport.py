@@ -23,6 +23,7 @@ from locustfiles import timestamps
 _READ = 1
 _WRITE = 2
 _TLS_RECORD = 16_384
+_LARGE_READ = 65_536
 
 
 class ConnectFailed(Exception):  # noqa: N818 - a thing that happened, and its class says which
@@ -49,7 +50,6 @@ class Connection:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._stamped = False
-        self.read_size = _TLS_RECORD
         self.stamp = 0.0
         """Epoch seconds at which the last bytes read had arrived."""
         self.by_kernel = False
@@ -164,8 +164,11 @@ class Connection:
         """Hand bytes to ``take`` as they arrive until it returns True; empty bytes are the connection's end.
 
         ``take`` runs in gevent's hub, so it must not wait: a greenlet switch for every token would be the
-        largest part of its cost. Before each call ``stamp`` and ``by_kernel`` are set. Reads are of up to
-        ``read_size`` bytes.
+        largest part of its cost. Before each call ``stamp`` and ``by_kernel`` are set.
+
+        Reads are large on purpose. The kernel joins segments that wait in the receive queue and keeps the
+        last one's stamp, so a small read of a late reader would put that stamp on the first segment's bytes
+        only, and the rest, joined again meanwhile, would get a later one.
 
         Raises:
             OSError: the connection is broken (`ssl.SSLError` is one).
@@ -176,7 +179,7 @@ class Connection:
 
         def on_readable() -> None:
             try:
-                data = self._read_now(self.read_size)
+                data = self._read_now()
                 if data is not None and take(data):
                     waiter.switch(None)
             except Exception as error:  # noqa: BLE001 - handed to the greenlet that waits
@@ -188,9 +191,9 @@ class Connection:
         finally:
             self._readable.stop()
 
-    def _read_now(self, size: int) -> bytes | None:
+    def _read_now(self) -> bytes | None:
         """Bytes that are there, decrypted; None when they make no plaintext yet."""
-        data = self._recvmsg(size)
+        data = self._recvmsg(_LARGE_READ)
         if self._tls is None or not data:
             return data
         self._incoming.write(data)
@@ -223,7 +226,7 @@ class Connection:
         if not poll.poll(0):
             return "quiet"
         try:
-            data = self._read_now(_TLS_RECORD)
+            data = self._read_now()
         except OSError:
             return "closed"
         if data is None:

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -148,14 +147,22 @@ def read_levels(folder: Path, truth: Path, levels: Sequence[int], *, tls: bool) 
     rows = pd.read_csv(folder / layout.REQUESTS, low_memory=False)
     served = pd.read_csv(truth)
     workers = pd.read_csv(folder / layout.WORKERS)
-    steps = pd.read_csv(folder / layout.STEPS).set_index("step")
+    steps = pd.read_csv(folder / layout.STEPS)
     rows["number"] = pd.to_numeric(rows["finish_reason"].str[1:], errors="coerce")
     joined = rows.merge(served, on="number", how="left")
-    return [_level(n, joined, workers, steps.loc[f"c{n}"], tls=tls) for n in levels]
+    windows = {
+        step: (start, end)
+        for step, start, end in zip(
+            steps["step"], steps["measure_started_at"], steps["measure_ended_at"], strict=True
+        )
+    }
+    return [_level(n, joined, workers, windows[f"c{n}"], tls=tls) for n in levels]
 
 
-def _level(n: int, joined: pd.DataFrame, workers: pd.DataFrame, step: pd.Series, *, tls: bool) -> Level:
-    start, end = step["measure_started_at"], step["measure_ended_at"]
+def _level(
+    n: int, joined: pd.DataFrame, workers: pd.DataFrame, window: tuple[float, float], *, tls: bool
+) -> Level:
+    start, end = window
     begun = joined["started_at"].between(start, end, inclusive="left")
     ended_at = joined["started_at"] + joined["e2e_ms"] / 1000
     tokens_per_s = joined.loc[ended_at.between(start, end), "completion_tokens"].sum() / (end - start)
@@ -185,11 +192,6 @@ def _level(n: int, joined: pd.DataFrame, workers: pd.DataFrame, step: pd.Series,
     )
 
 
-def _quantile(values: pd.Series, share: float) -> float | None:
+def _quantile(values: "pd.Series[float]", share: float) -> float | None:
     known = values.dropna().to_numpy(dtype=float)
     return float(np.quantile(known, share)) if len(known) else None
-
-
-def median(values: Sequence[float]) -> float:
-    """Median of repeated runs."""
-    return statistics.median(values)

@@ -26,6 +26,7 @@ from locustfiles import timestamps
 
 LOG_HEADER = "number,arrived_at,first_sent_at,last_sent_at,tokens\n"
 _READ = 65_536
+_GOLDEN = 0.6180339887
 _TOKEN = {
     "token": {"id": 9, "text": " sea", "logprob": -0.25, "special": False},
     "generated_text": None,
@@ -66,7 +67,11 @@ _TOKEN_CHUNK = _chunk(event_frame(_sse(_TOKEN)))
 
 @dataclass(slots=True)
 class Profile:
-    """The schedule of every answer, in seconds."""
+    """The schedule of every answer, in seconds.
+
+    The first token leaves up to half a gap before or after ``ttft``, by the answer's number: else all streams
+    that began together would send together for ever.
+    """
 
     ttft: float
     gap: float
@@ -210,7 +215,8 @@ class TruthServer:
         del client.received[: head_end + 4 + length]
         client.number, client.sent = next(self._numbers), 0
         client.streamed = b"response-stream" in head.split(b"\r\n", 1)[0]
-        client.starts_at = client.arrived_at + self._profile.ttft
+        spread = client.number * _GOLDEN % 1.0 - 0.5
+        client.starts_at = client.arrived_at + self._profile.ttft + spread * self._profile.gap
         self._schedule(client, client.starts_at)
 
     def _schedule(self, client: Client, due: float) -> None:
