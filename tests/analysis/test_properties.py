@@ -1,0 +1,129 @@
+"""What must hold for any records."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from records import records, streamed
+
+from analysis import metrics
+from analysis.metrics import Window
+from analysis.results import Distribution
+from analysis.sampling import percentile, samples_needed, share_interval
+
+WINDOW = Window(1000.0, 1060.0)
+quick = settings(max_examples=40, deadline=None)
+
+
+@st.composite
+def answers(draw: st.DrawFn, least: int = 1) -> pd.DataFrame:
+    rows = []
+    for _ in range(draw(st.integers(least, 25))):
+        ttft = draw(st.floats(0, 20_000))
+        decode = draw(st.floats(0, 60_000))
+        tokens = draw(st.integers(1, 400))
+        outcome = draw(st.sampled_from(["ok", "ok", "ok", "failed", "censored"]))
+        first = draw(st.integers(1, tokens))
+        row = streamed(draw(st.floats(950, 1080)), ttft, ttft + decode, tokens, first)
+        rows.append(row | {"outcome": outcome, "prompt_tokens": draw(st.integers(1, 4000))})
+    return records(*rows)
+
+
+@quick
+@given(st.lists(st.floats(0, 1e7), min_size=1, max_size=200))
+def test_percentiles_rise_and_stay_between_the_extremes(values: list[float]):
+    array = np.array(values)
+    found = [percentile(array, p) for p in (0, 50, 90, 95, 99, 100)]
+    assert found == sorted(found)
+    assert found[0] == array.min()
+    assert found[-1] == array.max()
+
+
+@quick
+@given(st.lists(st.floats(1e-3, 1e7), min_size=2, max_size=300))
+def test_every_interval_lies_inside_the_data_and_shown_needs_samples(values: list[float]):
+    found = Distribution.of(np.array(values), np.random.default_rng(1))
+    assert found is not None
+    for p, interval in found.intervals.items():
+        assert found.low <= interval.low <= interval.high <= found.high
+        assert (found.shown(p) is not None) == (len(values) >= samples_needed(p))
+
+
+@quick
+@given(answers(least=2), st.integers(1, 59))
+def test_tokens_and_completions_add_up_over_windows(rows: pd.DataFrame, cut: int):
+    left, right = Window(1000.0, 1000.0 + cut), Window(1000.0 + cut, 1060.0)
+    whole = metrics.completion_tokens_in(rows, WINDOW)
+    parts = metrics.completion_tokens_in(rows, left) + metrics.completion_tokens_in(rows, right)
+    assert parts == pytest.approx(whole, abs=1e-6)
+    assert metrics.completions(rows, left) + metrics.completions(rows, right) == metrics.completions(
+        rows, WINDOW
+    )
+
+
+@quick
+@given(answers(), answers())
+def test_tokens_and_in_flight_add_up_over_workers(one: pd.DataFrame, other: pd.DataFrame):
+    both = pd.concat([one, other], ignore_index=True)
+    for metric in (metrics.completion_tokens_in, metrics.mean_in_flight, metrics.completions):
+        assert metric(both, WINDOW) == pytest.approx(metric(one, WINDOW) + metric(other, WINDOW), abs=1e-6)
+
+
+@quick
+@given(answers())
+def test_every_token_of_an_ok_answer_arrives_once(rows: pd.DataFrame):
+    forever = Window(0.0, 1e6)
+    ok = rows[rows["outcome"] == "ok"]
+    assert metrics.completion_tokens_in(rows, forever) == pytest.approx(ok["completion_tokens"].sum())
+
+
+@quick
+@given(answers(), st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_matter(rows: pd.DataFrame, random):
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    shuffled = rows.iloc[order].reset_index(drop=True)
+    for metric in (metrics.completion_tokens_in, metrics.requests_per_minute, metrics.mean_in_flight):
+        assert metric(shuffled, WINDOW) == pytest.approx(metric(rows, WINDOW))
+    assert sorted(metrics.tpot_ms(shuffled)) == pytest.approx(sorted(metrics.tpot_ms(rows)))
+
+
+@quick
+@given(answers(), st.floats(0.1, 10))
+def test_stretching_time_scales_latency_and_throughput(rows: pd.DataFrame, factor: float):
+    slow = rows.copy()
+    slow["started_at"] = 1000 + (rows["started_at"] - 1000) * factor
+    slow[["ttft_ms", "e2e_ms"]] = rows[["ttft_ms", "e2e_ms"]] * factor
+    wide = Window(1000.0, 1000.0 + 60 * factor)
+    end = metrics.ended_at(rows)
+    assume(all(abs(end - edge).min() > 1e-6 for edge in (1000.0, 1060.0)))
+    assert metrics.requests_per_minute(slow, wide) * factor == pytest.approx(
+        metrics.requests_per_minute(rows, WINDOW)
+    )
+    assert metrics.tpot_ms(slow) == pytest.approx(metrics.tpot_ms(rows) * factor, abs=1e-6)
+
+
+@quick
+@given(st.integers(1, 6), st.lists(st.floats(1, 5000), min_size=4, max_size=60))
+def test_a_closed_loop_obeys_little(users: int, latencies: list[float]):
+    """Users without a pause: what is in flight is the number of users."""
+    rows, clock = [], [0.0] * users
+    for index, latency in enumerate(latencies * 3):
+        user = index % users
+        rows.append(streamed(1000 + clock[user], latency / 2, latency, 5))
+        clock[user] += latency / 1000
+    end = min(clock)
+    assume(end > 0)
+    window = Window(1000.0, 1000.0 + end)
+    frame = records(*rows)
+    assert metrics.mean_in_flight(frame, window) == pytest.approx(users, rel=1e-6)
+
+
+@quick
+@given(st.integers(1, 500), st.data())
+def test_a_shares_interval_holds_the_share_and_stays_a_share(total: int, data: st.DataObject):
+    count = data.draw(st.integers(0, total))
+    interval = share_interval(count, total)
+    assert 0 <= interval.low <= count / total + 1e-12
+    assert count / total - 1e-12 <= interval.high <= 1

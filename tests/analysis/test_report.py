@@ -1,0 +1,184 @@
+"""The report as a whole: its files, its figures, its notices."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import SLO
+
+from analysis import Report, make_report
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from configs.errors import UserError
+from runfolder.manifest import load_manifest
+
+SEED_PLOTS = ("business_summary", "error_rates", "tokens_vs_latency", "concurrency_vs_inference_latency")
+
+
+def test_every_file_of_the_contract_is_written(report: Report, run_folder: Path):
+    names = {path.name for path in report.files}
+    assert names >= {"report.md", "report.html", "summary.json", "summary.csv"} | {
+        f"{n}.png" for n in SEED_PLOTS
+    }
+    assert all((run_folder / name).stat().st_size > 0 for name in names)
+
+
+def test_summary_json_keeps_its_promise(report: Report, run_folder: Path):
+    data = json.loads((run_folder / "summary.json").read_text())
+    assert data == json.loads(json.dumps(report.summary))
+    assert [e["instance_type"] for e in data["experiments"]] == ["ml.g5.xlarge", "ml.g6.xlarge"]
+    step = data["experiments"][0]["steps"][1]
+    keys = "concurrency requests_ok requests_failed ttft_ms e2e_ms tpot_ms completion_tokens_per_s"
+    assert set(keys.split()) | {"requests_per_minute", "usd_per_request"} <= step.keys()
+    assert step["concurrency"] == 4
+    assert step["ttft_ms"]["p50"] > 0
+    assert step["ttft_ms"]["p99"] is None, "p99 on fewer than 500 samples"
+
+
+def test_measured_figures_are_those_of_the_server_that_was_simulated(report: Report):
+    """TPOT of the simulated g5 at concurrency 8 is 25 + 8 × 1.5 = 37 ms; its TTFT 80 + 0.15 × 285 + 96 ms."""
+    step = report.summary["experiments"][0]["steps"][2]
+    assert step["tpot_ms"]["p50"] == pytest.approx(37, rel=0.01)
+    assert step["ttft_ms"]["p50"] == pytest.approx(80 + 0.15 * 285 + 96, rel=0.03)
+    latency = step["e2e_ms"]["mean"]
+    assert step["requests_per_minute"] == pytest.approx(60_000 * 8 / latency, rel=0.03)
+    assert step["mean_in_flight"] == pytest.approx(8, rel=0.001)
+    assert step["usd_per_request"] == pytest.approx(1.4084 / 60 / step["requests_per_minute"])
+
+
+def test_the_first_paragraph_answers_in_words(report: Report, run_folder: Path):
+    assert "Run ml.g6.xlarge at concurrency" in report.answer
+    assert "it is the cheapest choice that meets TTFT p95 ≤ 250 ms and E2E p95 ≤ 6 s" in report.answer
+    assert "The runner-up is" in report.answer
+    for name in ("report.md", "report.html"):
+        assert report.answer.split("≤")[0] in (run_folder / name).read_text()
+
+
+def test_the_seeds_page_is_all_there(report: Report, run_folder: Path):
+    page = (run_folder / "report.md").read_text()
+    html = (run_folder / "report.html").read_text()
+    for heading in ("Results for performance benchmarking", "Summary", "Per instance results", "Plots"):
+        assert f"# {heading}\n" in page
+        assert f">{heading}</h" in html
+    for row in ("experiment_name", "prompt_token_count_mean", "completion_token_throughput", "price_per_txn"):
+        assert f"| {row} |" in page
+        assert f">{row}</th>" in html
+    assert re.search(r"best price performance for dataset `en_1-500` is provided by the `ml.g6.xlarge`", page)
+    assert re.search(
+        r"The best option for staying within a latency budget of .* is a `concurrency level of \d`", page
+    )
+    assert "The total cost for running all experiments is $" in page
+    assert [name for name in SEED_PLOTS if f"({name}.png)" not in page] == []
+
+
+def test_the_html_is_one_file_without_any_request(report: Report, run_folder: Path):
+    html = (run_folder / "report.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]{0,60})', html)
+    assert sources
+    assert all(s.startswith(("data:image/svg+xml;base64,", "#")) for s in sources)
+    assert "url(" not in html.split("</style>")[0]
+
+
+def test_the_same_folder_gives_the_same_report(report: Report, run_folder: Path, tmp_path: Path):
+    again = make_report(run_folder, out=tmp_path)
+    for path in again.files:
+        assert path.read_bytes() == (run_folder / path.name).read_bytes(), path.name
+
+
+def test_a_rehearsal_says_so_everywhere(tmp_path: Path):
+    made = make_folder(tmp_path, rehearsal=True, notices=("Simulated GPU: no AWS figure.",))
+    html = (tmp_path / "report.html").read_text()
+    assert "Rehearsal" in made.answer
+    assert "<title>Rehearsal" in html
+    assert "@top-center" in html
+    assert "Rehearsal:" in html.split("@top-center")[1][:80], "printed pages carry it in their margin"
+    assert "Simulated GPU: no AWS figure." in html
+    assert "Rehearsal" in (tmp_path / "report.md").read_text()[:200]
+
+
+def test_the_mark_of_a_rehearsal_changes_every_picture(tmp_path: Path):
+    make_folder(tmp_path / "real")
+    make_folder(tmp_path / "rehearsed", rehearsal=True)
+    pictures = sorted((tmp_path / "real").glob("*.png"))
+    assert len(pictures) >= 10
+    for picture in pictures:
+        assert picture.read_bytes() != (tmp_path / "rehearsed" / picture.name).read_bytes(), picture.name
+
+
+def test_an_assumed_price_is_called_that_beside_every_dollar(tmp_path: Path):
+    made = make_folder(tmp_path, usd_per_hour=0.1, assumption=True, instance_label="this machine")
+    page = (tmp_path / "report.md").read_text()
+    assert "an assumed price of $0.10 per instance-hour" in made.answer
+    assert "this machine" in made.answer
+    assert re.search(r"\| price_per_txn \| 0\.\d+ \(assumed price\) \|", page)
+    assert re.search(r"total cost for running all experiments is \$[\d.]+ \(assumed price\)", page)
+
+
+def test_without_a_price_throughput_decides_and_no_dollar_is_shown(tmp_path: Path):
+    made = make_folder(tmp_path, usd_per_hour=None)
+    assert "highest throughput" in made.answer
+    assert "no price is known" in made.answer
+    assert made.summary["experiments"][0]["steps"][0]["usd_per_request"] is None
+    assert "$0" not in (tmp_path / "report.md").read_text()
+
+
+def test_an_interrupted_run_reports_what_was_measured(run_folder: Path, tmp_path: Path):
+    folder = copy(run_folder, tmp_path)
+    steps = (folder / "steps.csv").read_text().splitlines()
+    cells = steps[-1].split(",")
+    cells[4], cells[8] = "interrupted", ""  # state; the window never closed
+    (folder / "steps.csv").write_text("\n".join([*steps[:-1], ",".join(cells)]) + "\n")
+    manifest = load_manifest(folder)
+    manifest.state = "interrupted"
+    manifest.save(folder)
+    made = make_report(folder)
+    assert "The run was interrupted; the answer covers what was measured." in made.answer
+    assert "Run ml.g6.xlarge" in made.answer
+    last = made.summary["experiments"][1]["steps"][-1]
+    assert last["trust"]["level"] == "void"
+    assert last["requests_per_minute"] is None
+
+
+def test_a_run_in_which_nothing_was_answered(tmp_path: Path):
+    made = make_folder(tmp_path, server=Server(failing=1.0))
+    assert "Nothing was measured" in made.answer
+    assert made.summary["experiments"][0]["steps"][0]["requests_failed"] > 0
+    assert "model_5xx" in (tmp_path / "report.md").read_text()
+
+
+def test_whole_step_counts_stand_beside_those_of_the_window(report: Report, run_folder: Path):
+    for experiment in report.summary["experiments"]:
+        for step in experiment["steps"]:
+            assert step["whole_step"]["ok"] > step["requests_ok"] > 0
+    rows = sum(1 for _ in (run_folder / "requests.csv").open()) - 1
+    assert sum(s["whole_step"]["ok"] for e in report.summary["experiments"] for s in e["steps"]) == rows
+
+
+def test_names_from_outside_cannot_break_the_page(tmp_path: Path):
+    evil = "</script><img src=x onerror=alert(1)>|"
+    make_folder(tmp_path, instance_label=evil)
+    html = (tmp_path / "report.html").read_text()
+    assert "<img src=x" not in html
+    assert "</script><img" not in html
+
+
+def test_a_folder_that_is_no_run_is_a_clear_error(tmp_path: Path):
+    with pytest.raises(UserError, match=r"no such run folder"):
+        make_report(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"holds no manifest\.json"):
+        make_report(tmp_path)
+
+
+def make_folder(
+    folder: Path, *, rehearsal: bool = False, notices: tuple[str, ...] = (), **options: object
+) -> Report:
+    deployed = Deployed(measure_s=60, concurrency=(1, 4), **options)  # type: ignore[arg-type]
+    write_run(folder, (deployed,), slo=SLO, rehearsal=rehearsal, notices=notices)
+    return make_report(folder)
+
+
+def copy(source: Path, target: Path) -> Path:
+    return shutil.copytree(
+        source, target / "copy", ignore=shutil.ignore_patterns("report*", "summary*", "*.png")
+    )

@@ -1,0 +1,111 @@
+"""The seed's run: what FMBench printed, and what was true."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from seed_data import REQUESTS, write_fmbench_folder
+
+from analysis.fmbench import fmbench_level
+from analysis.fmbench_folder import load_fmbench
+from analysis.report import write_report
+from analysis.results import RunResult
+from analysis.sampling import percentile
+from configs.errors import UserError
+
+LATENCY = np.array([latency for latency, _, _ in REQUESTS])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fmbench_folder(tmp_path_factory.mktemp("fmbench"))
+
+
+@pytest.fixture(scope="module")
+def result(folder: Path) -> RunResult:
+    return load_fmbench(folder, usd_per_hour=1.006)
+
+
+def test_the_truth_of_the_seeds_run(result: RunResult):
+    (step,) = result.steps
+    assert step.window_ok == 15
+    assert step.per_minute == pytest.approx(25.478447137746397, rel=1e-6)
+    assert step.prompt_tokens_per_s == pytest.approx(689.333542004583, rel=1e-6)
+    assert step.completion_tokens_per_s == pytest.approx(22.873983652554543, rel=1e-6)
+    assert step.latency["e2e"].mean == pytest.approx(2354.931588868688)
+    assert step.shown("e2e", "p50") == pytest.approx(1278.557625002577)
+    assert step.usd_per_request == pytest.approx(0.0006580725495560835, rel=1e-6)
+
+
+def test_at_sagemakers_price_a_request_cost_nearly_three_times_what_was_printed(folder: Path):
+    (step,) = load_fmbench(folder, usd_per_hour=1.4084).steps
+    assert step.usd_per_request == pytest.approx(0.0009213015693785169, rel=1e-6)
+    assert step.usd_per_million_total == pytest.approx(0.54931, abs=1e-5)
+    assert step.usd_per_million_output == pytest.approx(17.1034, abs=1e-4)
+
+
+def test_fmbenchs_own_column_comes_out_as_printed(result: RunResult):
+    (step,) = result.steps
+    level = fmbench_level(result.fmbench[step.id], 1.006)
+    assert level is not None
+    assert level.transactions_per_minute == 49
+    assert round(level.price_per_txn or 0, 6) == 0.000342
+    assert level.prompt_token_throughput == 1265
+    assert level.completion_token_throughput == 18
+    assert level.prompt_token_count_mean == 1623
+    assert level.completion_token_count_mean == 53
+    assert level.latency_mean == 2.35
+    assert level.score == pytest.approx(1461.4453703312045)
+
+
+def test_the_trust_gate_sees_what_was_wrong(result: RunResult):
+    (step,) = result.steps
+    reasons = "; ".join(step.verdict.reasons)
+    assert "one client at 2.35 s cannot do 49 a minute (at most 25.5)" in reasons
+    assert "15 samples carry no p95 worth printing" in reasons
+    assert step.shown("e2e", "p95") is None
+
+
+def test_percentiles_are_linear_between_order_statistics():
+    expected = {90: 4.215988983007264, 95: 4.230148845406075, 99: 4.252820001879299}
+    for p, value in expected.items():
+        assert percentile(LATENCY, p) == pytest.approx(value)
+
+
+def test_the_report_shows_both_columns_and_why(folder: Path, result: RunResult, tmp_path: Path):
+    made = write_report(result, tmp_path)
+    page = (tmp_path / "report.md").read_text()
+    assert "| transactions_per_minute | 49 | 25.5 |" in page
+    assert "| price_per_txn | 0.000342 | 0.000658 |" in page
+    assert "cannot do 49 a minute" in page
+    assert "| latency_mean | 2.35 |" in page
+    assert made.summary["run"]["source"] == "fmbench"
+
+
+def test_a_damaged_file_is_left_out_and_told(tmp_path: Path):
+    folder = write_fmbench_folder(tmp_path / "f")
+    victim = min((folder / "per_inference").iterdir())
+    victim.write_text(victim.read_text()[:40])
+    result = load_fmbench(folder)
+    assert result.steps[0].window_ok == 14
+    assert any("1 damaged file" in problem for problem in result.problems)
+    assert result.steps[0].usd_per_request is None
+
+
+def test_bursts_of_two_take_as_long_as_their_slowest(tmp_path: Path):
+    folder = write_fmbench_folder(tmp_path / "f")
+    for path in folder.rglob("*.json"):
+        path.write_text(path.read_text().replace('"concurrency": 1', '"concurrency": 2'))
+    for path in sorted((folder / "per_chunk").iterdir())[1::2]:
+        path.unlink()  # 8 bursts: seven of two requests and one of one
+    (step,) = load_fmbench(folder).steps
+    longest = sum(max(LATENCY[i : i + 2]) for i in range(0, 15, 2))
+    assert step.window is not None
+    assert step.window.seconds == pytest.approx(longest, abs=1e-3)
+    assert step.per_minute == pytest.approx(60 * 15 / longest, rel=1e-4)
+
+
+@pytest.mark.parametrize("missing", ["nowhere", "."])
+def test_a_folder_without_results_is_a_clear_error(tmp_path: Path, missing: str):
+    with pytest.raises(UserError, match=r"FMBench|per_inference"):
+        load_fmbench(tmp_path / missing)
