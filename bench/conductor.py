@@ -1,5 +1,6 @@
 """Play a plan from deploy to report. What was created is deleted and what was measured is kept, always."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ class _Run:
     def play(self) -> None:
         """Play every target; the manifest says how it ended, the report what was measured."""
         create_run_folder(self.folder)
+        if self.options.plan_file:
+            shutil.copyfile(self.options.plan_file, self.folder / self.options.plan_file.name)
         self.manifest.save(self.folder)
         say(f"run {self.folder.name}: {len(self.manifest.experiments)} experiment(s), {self._steps()} steps")
         try:

@@ -222,6 +222,8 @@ class StepSequence:
         for row in self._rows:
             if row.state == "running":
                 row.state = "interrupted"
+                if row.measure_started_at is not None and row.measure_ended_at is None:
+                    row.measure_ended_at = time.time()  # what the open window has seen is worth showing
                 self._note(row, reason)
         self._save()
 
