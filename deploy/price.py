@@ -85,15 +85,11 @@ def from_price_list(products: Iterable[Mapping[str, Any]], instance_type: str) -
 
 
 def _is_hosting(attributes: Mapping[str, str], instance_type: str) -> bool:
-    named = instance_type in (attributes.get("instanceName"), attributes.get("instanceType"))
     usage = attributes.get("usagetype", "")
-    if usage.endswith(f"Host:{instance_type}"):
-        return True
-    return (
-        named
-        and "hosting" in attributes.get("component", "").lower()
-        and ":" not in usage.partition("Host:")[0]
-    )
+    if ":" in usage:
+        return usage.endswith(f"Host:{instance_type}")
+    named = instance_type in (attributes.get("instanceName"), attributes.get("instanceType"))
+    return named and "hosting" in attributes.get("component", "").lower()
 
 
 def _from_api(instance_type: str, region: str, clients: Clients, cache: Path) -> PriceQuote:

@@ -15,7 +15,7 @@ from botocore.session import Session
 
 from configs.plan import Plan
 from deploy.clients import Clients
-from deploy.ledger import Ledger
+from deploy.ledger import Item, Ledger
 from deploy.local.process import LocalSageMaker
 from deploy.pace import Pace
 
@@ -105,6 +105,25 @@ class Account:
         request = urllib.request.Request(f"{self.url}/_local/{what}", body, method="POST")  # noqa: S310 - loopback
         with urllib.request.urlopen(request):  # noqa: S310 - loopback
             pass
+
+
+def items(count: int) -> list[Item]:
+    """A few items of one run."""
+    return [
+        Item(
+            kind="endpoint",
+            name=f"bench-{index}",
+            group=f"bench-{index}",
+            run_id="run",
+            owner="user@host",
+            region="us-east-1",
+            api="http://api",
+            account="123456789012",
+            created_at=1_700_000_000.0 + index,
+            instance_type="ml.g5.xlarge",
+        )
+        for index in range(count)
+    ]
 
 
 def states(ledger: Ledger) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Every control-plane call × every fault: served and clean, or failed in one sentence that names what is left."""
+"""Every control-plane call × every fault: served and clean, or one sentence that names what is left."""
 
 import pytest
 from deploy_matrix import PASSING, Case, Outcome, cases, outcomes

@@ -1,4 +1,4 @@
-"""Whatever call a signal falls on, nothing of ours stays: at once, or, after SIGKILL, once teardown has run."""
+"""Whatever call a signal falls on, nothing of ours stays: at once, or, after SIGKILL, after teardown."""
 
 import signal
 

@@ -1,0 +1,174 @@
+"""What a preflight says of a plan: each line ok, warning or stop, with its remedy."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from deploy_harness import IMAGE, plan
+
+from deploy import checks
+from deploy.account_checks import trusts
+from deploy.checks import Check, MachineFacts, PayloadFacts
+from deploy.estimate import BOOT_S, TEARDOWN_S, Estimate, estimate
+from deploy.target import Target
+from runfolder.manifest import PriceQuote
+
+QUOTES = {"ml.g5.xlarge": PriceQuote(usd_per_hour=3.6)}
+TARGET = Target("bench", "run", "us-east-1", "ml.g5.xlarge")
+
+
+def workload(tokens: int | None, *, stream: bool = True) -> dict[str, Any]:
+    return {"payload": "en", "stream": stream, "parameters": {} if tokens is None else {"max_tokens": tokens}}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "stream", "level"),
+    [
+        (100, True, "ok"),
+        (100, False, "ok"),
+        (1_000, False, "warning"),
+        (2_000, False, "stop"),
+        (20_000, True, "stop"),
+        (None, True, "warning"),
+    ],
+)
+def test_answer_time_against_the_limit_of_its_kind(tokens: int | None, stream: bool, level: str) -> None:  # noqa: FBT001 - a table's column
+    check = checks.answer_time(plan(workload=workload(tokens, stream=stream)))
+    assert check.level == level
+    assert (check.remedy == "") == (level == "ok")
+    assert ("60 s" in check.finding) != stream
+
+
+def test_a_payload_beyond_the_limit_stops() -> None:
+    assert checks.payload_size(PayloadFacts("en", 10, 6_291_456, None)).level == "ok"
+    assert checks.payload_size(PayloadFacts("en", 10, 6_291_457, None)).level == "stop"
+
+
+@pytest.mark.parametrize(("context", "level"), [(1100, "ok"), (1099, "stop"), (None, "warning")])
+def test_prompt_and_answer_must_fit_the_context(context: int | None, level: str) -> None:
+    chosen = plan(
+        model={"name": "M", "source": "image", "image": IMAGE, "context_length": context},
+        workload=workload(100),
+    )
+    assert checks.context(chosen, [PayloadFacts("en", 10, 10, 1000)]).level == level
+
+
+def test_a_connection_per_user_must_be_allowed() -> None:
+    chosen = plan(load={"concurrency": [1, 1000]})
+    assert checks.file_descriptors(chosen, MachineFacts(2256, None)).level == "ok"
+    stopped = checks.file_descriptors(chosen, MachineFacts(2255, None))
+    assert stopped.level == "stop"
+    assert "2256" in stopped.remedy
+
+
+def test_a_full_disk_stops() -> None:
+    course = estimate(plan(), QUOTES)
+    assert checks.disk(MachineFacts(None, 10**12), course).level == "ok"
+    assert checks.disk(MachineFacts(None, 10**6), course).level == "stop"
+
+
+@pytest.mark.parametrize(("limit", "level"), [(None, "ok"), (100.0, "ok"), (0.01, "stop")])
+def test_the_budget_is_held_against_the_longest_course(limit: float | None, level: str) -> None:
+    chosen = plan(budget={"max_spend_usd": limit})
+    assert checks.budget(chosen, estimate(chosen, QUOTES)).level == level
+
+
+def test_a_budget_that_nothing_can_guard_is_a_warning() -> None:
+    chosen = plan(budget={"max_spend_usd": 5})
+    assert checks.budget(chosen, estimate(chosen, {})).level == "warning"
+
+
+def test_an_image_of_another_region_stops() -> None:
+    uri = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/vllm:0.30.0-gpu-py312-cu130"
+    assert checks.image(uri, TARGET).level == "stop"
+    assert checks.image(uri, replace(TARGET, region="eu-west-1")).level == "ok"
+
+
+def test_an_image_that_hides_its_cuda_is_a_warning_until_the_host_is_chosen() -> None:
+    uri = "763104351884.dkr.ecr.us-east-1.amazonaws.com/vllm:server-sagemaker-cuda-v2.6"
+    assert checks.image(uri, TARGET).level == "warning"
+    assert (
+        checks.image(uri, replace(TARGET, inference_ami="al2023-ami-sagemaker-inference-gpu-4-1")).level
+        == "ok"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabytes"),
+    [
+        ("Llama2-7b", 14),
+        ("meta-llama/Llama-3.1-70B-Instruct", 140),
+        ("SmolLM2-135M", 0.27),
+        ("Simulated", None),
+        ("gpt2", None),
+    ],
+)
+def test_the_models_size_is_read_from_its_name(name: str, gigabytes: float | None) -> None:
+    found = checks.model_gigabytes(plan(model={"name": name, "source": "image", "image": IMAGE}))
+    assert found == (None if gigabytes is None else pytest.approx(gigabytes))
+
+
+def test_a_big_model_needs_longer_time_outs() -> None:
+    big = plan(model={"name": "Big 405b", "source": "huggingface", "id": "org/Big-405B"})
+    assert checks.timeouts(big, TARGET).level == "warning"
+    assert "startup_timeout" in checks.timeouts(big, TARGET).remedy
+    small = plan(model={"name": "Small 7b", "source": "huggingface", "id": "org/Small-7B"})
+    assert checks.timeouts(small, TARGET).level == "ok"
+
+
+def test_the_worst_level_decides() -> None:
+    made = [Check("a", "ok", ""), Check("b", "warning", "")]
+    assert checks.worst([]) == "ok"
+    assert checks.worst(made) == "warning"
+    assert checks.worst([*made, Check("c", "stop", "")]) == "stop"
+
+
+def course(**changes: Any) -> Estimate:
+    load = {"concurrency": [1, 4], "warm_up": 30, "measure": 300, "min_requests": 100}
+    return estimate(plan(workload=workload(100), load=load, **changes), QUOTES)
+
+
+def test_the_course_of_a_plan_worked_by_hand() -> None:
+    # An answer of 100 tokens: 0.5 + 100 × 0.045 = 5 s. Two steps, each 5 s ramp + 30 s warm-up + 5 s tail = 40 s.
+    # Longest: 2 × (300 + 40) = 680 s. Shortest: min(300, 100×5/1) + min(300, 100×5/4) + 80 = 300 + 125 + 80 = 505 s.
+    found = course()
+    assert found.longest_s == pytest.approx(BOOT_S + 680 + TEARDOWN_S)
+    assert found.shortest_s == pytest.approx(BOOT_S + 505 + TEARDOWN_S)
+    assert found.longest_usd == pytest.approx((BOOT_S + 680 + TEARDOWN_S) * 3.6 / 3600)
+    assert found.requests == round((1 + 4) * 330 / 5)
+    assert (found.experiments, found.steps) == (1, 2)
+
+
+def test_instances_multiply_the_cost_and_not_the_time() -> None:
+    two = course(endpoint={"instance_type": "ml.g5.xlarge", "instance_count": 2})
+    assert two.longest_s == course().longest_s
+    assert two.longest_usd == pytest.approx(2 * (course().longest_usd or 0))
+
+
+def test_an_endpoint_that_exists_costs_neither_boot_nor_deletion() -> None:
+    assert course(endpoint={"name": "theirs"}).longest_s == pytest.approx(680)
+
+
+def test_without_a_price_there_is_no_cost() -> None:
+    assert estimate(plan(), {}).longest_usd is None
+
+
+def test_a_known_boot_time_is_taken() -> None:
+    assert estimate(plan(), QUOTES, {"ml.g5.xlarge": 100.0}).boot_s == 100.0
+
+
+@pytest.mark.parametrize(
+    ("principal", "action", "trusted"),
+    [
+        ({"Service": "sagemaker.amazonaws.com"}, "sts:AssumeRole", True),
+        ({"Service": ["ec2.amazonaws.com", "sagemaker.amazonaws.com"]}, ["sts:AssumeRole"], True),
+        ({"Service": "ec2.amazonaws.com"}, "sts:AssumeRole", False),
+        ({"AWS": "arn:aws:iam::1:root"}, "sts:AssumeRole", False),
+        ({"Service": "sagemaker.amazonaws.com"}, "sts:TagSession", False),
+    ],
+)
+def test_the_trust_policy_is_read(principal: dict[str, Any], action: Any, trusted: bool) -> None:  # noqa: FBT001 - a table's column
+    policy = {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": action}]}
+    assert trusts(policy, "sagemaker.amazonaws.com") is trusted
+    policy["Statement"][0]["Effect"] = "Deny"
+    assert not trusts(policy, "sagemaker.amazonaws.com")

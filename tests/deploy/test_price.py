@@ -1,0 +1,132 @@
+"""Prices: one, with source and date, or none at all."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.plan import Price
+from deploy.clients import Clients
+from deploy.price import SpendGuard, from_price_list, quote
+from runfolder.manifest import PriceQuote
+
+
+def product(
+    usd: str, usagetype: str = "USE1-Host:ml.g5.xlarge", component: str = "Hosting"
+) -> dict[str, Any]:
+    dimension = {"pricePerUnit": {"USD": usd}, "unit": "Hrs"}
+    attributes = {"instanceName": "ml.g5.xlarge", "usagetype": usagetype, "component": component}
+    return {
+        "product": {"attributes": attributes},
+        "terms": {"OnDemand": {"a": {"priceDimensions": {"b": dimension}}}},
+    }
+
+
+HOSTING = product("1.408")
+OTHERS = [
+    product("1.2", "USE1-Train:ml.g5.xlarge", "Training"),
+    product("1.3", "USE1-Notebk:ml.g5.xlarge", "Studio Notebooks"),
+    product("2.8", "USE1-Host:ml.g5.2xlarge"),
+]
+
+
+def test_the_one_hosting_price_is_found_among_others() -> None:
+    assert from_price_list([*OTHERS, HOSTING], "ml.g5.xlarge") == 1.408
+
+
+def test_the_same_price_twice_is_one_price() -> None:
+    assert from_price_list([HOSTING, HOSTING], "ml.g5.xlarge") == 1.408
+
+
+@pytest.mark.parametrize(
+    "products", [OTHERS[:2], [HOSTING, product("1.5")], []], ids=["none", "two", "empty"]
+)
+def test_anything_but_one_price_asks_for_it(products: list[dict[str, Any]]) -> None:
+    with pytest.raises(ValueError, match=r"price\.usd_per_hour"):
+        from_price_list(products, "ml.g5.xlarge")
+
+
+def test_the_plans_own_price_is_not_asked_for() -> None:
+    found = quote("ml.g5.xlarge", "us-east-1", Price(usd_per_hour=1.1, source="contract"), None)
+    assert (found.usd_per_hour, found.source, found.assumption) == (1.1, "contract", False)
+
+
+def test_a_price_by_type() -> None:
+    price = Price(usd_per_hour={"ml.g5.xlarge": 1.1})
+    assert quote("ml.g5.xlarge", "us-east-1", price, None).usd_per_hour == 1.1
+    assert quote("ml.g99.xlarge", "us-east-1", price, None).usd_per_hour is None
+
+
+def test_the_shipped_table_says_that_it_is_old(tmp_path: Path) -> None:
+    found = quote("ml.g5.xlarge", "us-east-1", Price(), None, tmp_path / "cache")
+    assert found.usd_per_hour == 1.4084
+    assert "unverified" in found.source
+    assert found.as_of == "2025"
+
+
+def test_no_price_is_none_and_says_why(tmp_path: Path) -> None:
+    found = quote("ml.g5.xlarge", "eu-north-1", Price(), None, tmp_path / "cache")
+    assert found.usd_per_hour is None
+    assert found.source
+
+
+def test_a_discount_is_a_factor_and_is_named(tmp_path: Path) -> None:
+    found = quote("ml.g5.xlarge", "us-east-1", Price(discount=0.5), None, tmp_path / "cache")
+    assert found.usd_per_hour == pytest.approx(0.7042)
+    assert "discount" in found.source
+
+
+def test_the_price_list_is_asked_once_and_remembered_with_its_date(
+    clients: Clients, account: Any, tmp_path: Path
+) -> None:
+    cache = tmp_path / "prices.json"
+    before = len(account.calls())
+    asked = quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache)
+    again = quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache)
+    assert asked.usd_per_hour is not None
+    assert asked.as_of == time.strftime("%Y-%m-%d", time.gmtime())
+    assert again == asked
+    assert account.calls(before) == [("pricing", "GetProducts")]
+
+
+def test_an_old_answer_is_asked_again(clients: Clients, account: Any, tmp_path: Path) -> None:
+    cache = tmp_path / "prices.json"
+    quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache)
+    content = json.loads(cache.read_text())
+    for entry in content.values():
+        entry["asked_at"] -= 8 * 86400
+    cache.write_text(json.dumps(content))
+    before = len(account.calls())
+    quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache)
+    assert account.calls(before) == [("pricing", "GetProducts")]
+
+
+def test_when_the_price_list_fails_the_table_helps_and_the_reason_is_told(
+    clients: Clients, account: Any, tmp_path: Path
+) -> None:
+    account.faults([{"call": "GetProducts", "fault": "access_denied", "nth": 0}])
+    found = quote("ml.g5.xlarge", "us-east-1", Price(), clients, tmp_path / "prices.json")
+    assert found.usd_per_hour == 1.4084
+    assert "not authorized" in found.source
+    assert not (tmp_path / "prices.json").exists()
+
+
+def test_a_damaged_cache_is_no_obstacle(clients: Clients, tmp_path: Path) -> None:
+    cache = tmp_path / "prices.json"
+    cache.write_text("{half")
+    assert quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache).usd_per_hour is not None
+
+
+def test_the_guard_counts_from_the_create_call_and_what_was_spent_before() -> None:
+    guard = SpendGuard(PriceQuote(usd_per_hour=3.6), 1000.0, 2.0, instances=2, spent_usd=1.0)
+    assert guard.spent_usd(1250.0) == pytest.approx(1.5)
+    assert not guard.exceeded(1499.0)
+    assert guard.exceeded(1500.0)
+
+
+def test_without_a_price_or_a_limit_nothing_is_exceeded() -> None:
+    assert not SpendGuard(PriceQuote(), 0.0, 0.01).exceeded(1e9)
+    assert SpendGuard(PriceQuote(), 0.0, 0.01).spent_usd(1e9) is None
+    assert not SpendGuard(PriceQuote(usd_per_hour=100.0), 0.0, None).exceeded(1e9)
