@@ -155,7 +155,8 @@ _DENIED = (
 )
 _LIMIT = (
     "The account-level service limit for endpoint usage is 0 Instances, with current utilization of 0 "
-    "Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an increase for this quota."
+    "Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an increase for "
+    "this quota."
 )
 _CONTROL_ANSWERS: dict[str, tuple[str, str, int]] = {
     "throttle": ("ThrottlingException", "Rate exceeded", 400),

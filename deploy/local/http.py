@@ -6,6 +6,7 @@ Import only in a process whose first act was ``gevent.monkey.patch_all()``.
 import contextlib
 import errno
 import json
+import select
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from gevent import pywsgi
+from gevent import monkey, pywsgi
 
 MAX_BODY = 64 * 1024 * 1024
+_PENDING_SECONDS = 0.1
+_HANGUP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
+_poll = monkey.get_original("select", "poll")  # the patched one waits; this one only looks
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,20 @@ class Watcher:
         self._greenlet = gevent.spawn(self._watch)
 
     def _watch(self) -> None:
+        while not self._gone():
+            gevent.sleep(_PENDING_SECONDS)  # readable, yet not closed: bytes that wait for their reader
+        self._on_gone()
+
+    def _gone(self) -> bool:
+        """Wait until there is something to read; whether it is the end. Never reads: TLS may be on top."""
         try:
-            gevent.socket.wait_read(self._connection.fileno())
-            gone = self._connection.recv(1, socket.MSG_PEEK) == b""
+            descriptor = self._connection.fileno()
+            gevent.socket.wait_read(descriptor)
+            poller = _poll()
+            poller.register(descriptor, _HANGUP)
+            return bool(poller.poll(0))
         except (OSError, ValueError):
-            gone = True
-        if gone:
-            self._on_gone()
+            return True
 
     def stop(self) -> None:
         """Stop watching; the connection may carry the next request."""

@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,9 +56,10 @@ def check_answer(model: OperationModel, parsed: dict[str, Any], **_: object) -> 
 class Local:
     """A running local SageMaker as a test sees it."""
 
-    def __init__(self, process: LocalSageMaker) -> None:
+    def __init__(self, process: LocalSageMaker, ca: Path | None = None) -> None:
         self.process = process
         self.url = process.url
+        self._ca = ca
         self._count = 0
         self._clients: dict[str, Any] = {}
 
@@ -70,12 +73,21 @@ class Local:
                 "endpoint_url": self.url,
                 "aws_access_key_id": environment["AWS_ACCESS_KEY_ID"],
                 "aws_secret_access_key": environment["AWS_SECRET_ACCESS_KEY"],
+                "verify": str(self._ca) if self._ca else None,
                 "config": Config(retries={"max_attempts": 0}, read_timeout=30),
             }
             client = boto3.client(service, **{**options, **overrides})
             client.meta.events.register("after-call.*.*", check_answer)
             self._clients[key] = client
         return self._clients[key]
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A plain connection to it, over TLS where it serves that."""
+        where = urlsplit(self.url).netloc
+        if self._ca is None:
+            return http.client.HTTPConnection(where, timeout=10)
+        context = ssl.create_default_context(cafile=str(self._ca))
+        return http.client.HTTPSConnection(where, timeout=10, context=context)
 
     def name(self, prefix: str = "t") -> str:
         """A name that no other test uses."""
@@ -91,7 +103,7 @@ class Local:
         return self._local_route("POST", path, json.dumps(content).encode())
 
     def _local_route(self, method: str, path: str, body: bytes | None) -> Any:
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=10)
+        connection = self.connect()
         connection.request(method, path, body)
         answer = connection.getresponse()
         content = json.load(answer)

@@ -4,16 +4,14 @@ import json
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
-from local_support import FAST, OPENAI, OPTIONS, Local, poll
+from local_support import FAST, OPENAI, OPTIONS, TGI, Local, poll
+from test_runtime import sse, stream, tgi_body
 
 from configs.errors import UserError
 from deploy.local.process import ROOT, LocalSageMaker
@@ -165,12 +163,15 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 def test_it_serves_tls(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
-    ssl.create_default_context(cafile=str(cert))
     with LocalSageMaker([*OPTIONS, "--tls-cert", str(cert), "--tls-key", str(key)]) as process:
         assert process.url.startswith("https://")
-        settings: dict[str, Any] = {"verify": str(cert), "config": Config(retries={"max_attempts": 0})}
-        local = Local(process)
-        assert local.client("sagemaker", **settings).list_endpoints()["Endpoints"] == []
+        local = Local(process, cert)
+        endpoint = local.endpoint(TGI)
+        assert len(sse(b"".join(stream(local, endpoint, tgi_body(20, stream=True))))) == 20
+        parts = stream(local, endpoint, tgi_body(2000, stream=True))
+        next(parts)
+        parts.close()
+        poll(lambda: local.containers(endpoint)[0]["outstanding"] == 0)
 
 
 def test_the_ready_line_is_json_with_url_and_pid() -> None:

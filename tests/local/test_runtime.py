@@ -1,6 +1,5 @@
 """Invocations as unmodified boto3 and a plain OpenAI client see them."""
 
-import http.client
 import json
 import os
 import signal
@@ -33,8 +32,11 @@ def chat_body(tokens: int, **more: Any) -> bytes:
 def stream(local: Local, endpoint: str, body: bytes, **more: Any) -> Iterator[bytes]:
     runtime = local.client("sagemaker-runtime")
     answer = runtime.invoke_endpoint_with_response_stream(EndpointName=endpoint, Body=body, **more)
-    for event in answer["Body"]:
-        yield event["PayloadPart"]["Bytes"]
+    try:
+        for event in answer["Body"]:
+            yield event["PayloadPart"]["Bytes"]
+    finally:
+        answer["Body"].close()
 
 
 def sse(data: bytes, prefix: bytes = b"data:") -> list[Any]:
@@ -210,7 +212,7 @@ def test_lmi_fails_inside_http_200(local: Local, lmi: str) -> None:
 
 
 def openai_route(local: Local, path: str, token: str, body: bytes) -> tuple[int, str | None, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(local.url).netloc, timeout=10)
+    connection = local.connect()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     connection.request("POST", path, body, headers)
     answer = connection.getresponse()

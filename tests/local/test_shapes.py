@@ -115,8 +115,8 @@ def test_limits_are_counted_and_named_together() -> None:
     shape = operation_model("sagemaker", "ListModels").input_shape
     with pytest.raises(ApiError) as error:
         check_input(shape, {"MaxResults": 101, "SortBy": "Colour"})
-    assert error.value.message == (
-        "2 validation errors detected: Value '101' at 'maxResults' failed to satisfy constraint: Member must have "
-        "value less than or equal to 100; Value 'Colour' at 'sortBy' failed to satisfy constraint: Member must "
-        "satisfy enum value set: [Name, CreationTime]"
+    assert str(error.value) == (
+        "2 validation errors detected: Value '101' at 'maxResults' failed to satisfy constraint: Member must "
+        "have value less than or equal to 100; Value 'Colour' at 'sortBy' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [Name, CreationTime]"
     )

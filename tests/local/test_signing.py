@@ -1,7 +1,6 @@
 """Signature verification, with botocore's signer as the oracle."""
 
 import base64
-import http.client
 import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -171,7 +170,7 @@ def test_an_unknown_key_is_told_from_a_wrong_secret(local: Local) -> None:
     ],
 )
 def test_unsigned_and_half_signed_requests_are_403(local: Local, headers: dict[str, str], code: str) -> None:
-    connection = http.client.HTTPConnection(urlsplit(local.url).netloc, timeout=10)
+    connection = local.connect()
     connection.request("POST", "/endpoints/x/invocations", b"{}", headers)
     answer = connection.getresponse()
     assert (answer.status, answer.getheader("x-amzn-ErrorType")) == (403, code)

@@ -7,6 +7,7 @@ one ended while there is work.
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import gevent
@@ -39,6 +40,14 @@ class Generation:
         return self.prompt_tokens + self.answer_tokens
 
 
+def step_seconds(profile: Profile, prompts: Sequence[int], decoding: int) -> float:
+    """Length of a batch step that prefills ``prompts`` (tokens of each) and decodes ``decoding`` streams."""
+    prefill = sum(profile.prefill_ms / 1000 + tokens / profile.prefill_tokens_per_s for tokens in prompts)
+    if not decoding:
+        return prefill
+    return prefill + (profile.decode_ms + profile.decode_ms_per_stream * (decoding - 1)) / 1000
+
+
 class Engine:
     """The batch. `submit` and `cancel` may be called from any greenlet."""
 
@@ -61,8 +70,7 @@ class Engine:
         Raises:
             QueueFullError: as many as the profile allows are waiting already.
         """
-        must_wait = len(self._active) + len(self._waiting) >= self._profile.slots
-        if must_wait and len(self._waiting) >= self._profile.queue_limit:
+        if len(self._active) + len(self._waiting) >= self._profile.slots + self._profile.queue_limit:
             raise QueueFullError
         self._waiting.append(generation)
         self._work.set()
@@ -72,6 +80,7 @@ class Engine:
         generation.cancelled = True
 
     def _run(self) -> None:
+        at = time.monotonic()
         while True:
             self._drop_cancelled()
             if not self._active and not self._waiting:
@@ -79,7 +88,8 @@ class Engine:
                 self._work.wait()
                 at = time.monotonic()
             admitted = self._admit()
-            at += self._step_seconds(admitted)
+            prompts = [generation.prompt_tokens for generation in admitted]
+            at += step_seconds(self._profile, prompts, len(self._active) - len(admitted))
             gevent.sleep(max(0.0, at - time.monotonic()))
             self._emit()
             self.steps += 1
@@ -102,16 +112,6 @@ class Engine:
             generation.batch_at_admission = len(self._active)
             admitted.append(generation)
         return admitted
-
-    def _step_seconds(self, admitted: list[Generation]) -> float:
-        profile = self._profile
-        prefill = sum(
-            profile.prefill_ms / 1000 + g.prompt_tokens / profile.prefill_tokens_per_s for g in admitted
-        )
-        decoding = len(self._active) - len(admitted)
-        if not decoding:
-            return prefill
-        return prefill + (profile.decode_ms + profile.decode_ms_per_stream * (decoding - 1)) / 1000
 
     def _emit(self) -> None:
         going_on = []

@@ -44,6 +44,7 @@ class Profile(BaseModel):
     decode_ms_per_stream: Annotated[float, Field(ge=0)] = 0.25
     slots: Annotated[int, Field(ge=1)] = 64
     queue_limit: Annotated[int, Field(ge=0)] = 1_000
+    """Requests beyond ``slots`` that may wait; the next one is answered ``queue_full_status``."""
     queue_full_status: Literal[429, 503] = 429
     kv_tokens: Annotated[int, Field(ge=1)] = 200_000
     """Prompt and answer tokens that fit in the cache at once; more requests wait."""
