@@ -36,6 +36,12 @@ def measure_run(tables: RunTables) -> RunResult:
     problems = list(tables.problems)
     if strays:
         problems.append(f"steps.csv names experiments that the manifest does not know: {', '.join(strays)}.")
+    steps = [step for experiment in experiments for step in experiment.steps]
+    homeless = len(tables.requests) - sum(s.step_ok + s.step_failed + s.step_censored for s in steps)
+    if homeless > 0:
+        problems.append(
+            f"requests.csv: {homeless:,} row(s) belong to no step of steps.csv and count nowhere."
+        )
     return RunResult(
         run_id=manifest.run_id,
         plan=manifest.plan,

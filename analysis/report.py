@@ -18,6 +18,7 @@ from analysis.summary import summary
 from analysis.trust import judge_run
 from analysis.view import Extras
 from configs.errors import UserError
+from runfolder.manifest import load_manifest
 from runfolder.reading import read_run
 
 
@@ -58,7 +59,7 @@ def load_result(folder: Path) -> RunResult:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such run folder; `ls results` shows those that there are")
     try:
-        tables = read_run(folder)
+        manifest = load_manifest(folder)
     except FileNotFoundError:
         raise UserError(
             f"{folder} holds no manifest.json, so it is no run folder; "
@@ -66,6 +67,10 @@ def load_result(folder: Path) -> RunResult:
         ) from None
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
+    try:
+        tables = read_run(folder, manifest)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read ({error.strerror or error})") from None
     result = measure_run(tables)
     judge_run(result)
     return result

@@ -39,7 +39,10 @@ def judge_step(step: StepResult) -> None:
     if step.window is None:
         return
     if step.window_ok == 0:
-        failed = f": all {plural(step.window_failed, 'request')} failed" if step.window_failed else ""
+        failed = ""
+        if step.window_failed:
+            top = next(iter(step.error_classes))
+            failed = f": all {plural(step.window_failed, 'request')} failed, most of them {top}"
         step.verdict.add("void", f"no request that started in the window was answered{failed}")
         return
     for check in CHECKS:

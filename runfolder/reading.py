@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from runfolder import layout
-from runfolder.manifest import Manifest, load_manifest
+from runfolder.manifest import Manifest
 from runfolder.records import (
     CLOUDWATCH_COLUMNS,
     GAP_COLUMNS,
@@ -66,16 +66,14 @@ class RunTables:
     problems: list[str] = field(default_factory=list)
 
 
-def read_run(folder: Path) -> RunTables:
-    """Read the run in ``folder``.
+def read_run(folder: Path, manifest: Manifest) -> RunTables:
+    """Read the tables of the run in ``folder``.
 
     A missing or damaged table becomes an empty or shorter frame and a sentence in ``problems``.
 
     Raises:
-        FileNotFoundError: the folder holds no manifest.
-        ValueError: the manifest is damaged or of a newer format.
+        OSError: a table cannot be opened.
     """
-    manifest = load_manifest(folder)
     problems: list[str] = []
     steps = read_table(folder / layout.STEPS, STEP_COLUMNS, problems)
     requests = read_table(folder / layout.REQUESTS, REQUEST_COLUMNS, problems, skip=_UNREAD)
@@ -220,7 +218,8 @@ def _usable_steps(steps: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
     backwards = steps["measure_ended_at"] <= steps["measure_started_at"]
     if backwards.any():
         problems.append(f"steps.csv: {int(backwards.sum())} window(s) end before they begin: void.")
-        steps.loc[backwards, ["measure_started_at", "measure_ended_at"]] = np.nan
+        for name in ("measure_started_at", "measure_ended_at"):
+            steps[name] = steps[name].where(~backwards)
     return steps
 
 
@@ -246,7 +245,8 @@ def usable_requests(requests: pd.DataFrame, problems: list[str]) -> pd.DataFrame
         _tell(
             problems, int(late.sum()), "row(s) with the first token after the last: TTFT counts as unmeasured"
         )
-        requests.loc[late, ["ttft_ms", "tpot_ms"]] = np.nan
+        for name in ("ttft_ms", "tpot_ms"):
+            requests[name] = np.where(late, np.nan, requests[name].to_numpy(dtype=float))
     endless = (requests["outcome"] == "ok") & requests["e2e_ms"].isna()
     _tell(problems, int((endless & keep).sum()), "ok row(s) without end-to-end latency left out")
     keep &= ~endless

@@ -1,0 +1,193 @@
+"""Damaged run folders: a report that says what is missing, or one clear error. Never a silent figure."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analysis import make_report
+from analysis.report import load_result
+from bench.benchmarks.synthetic_run import Deployed, write_run
+from configs.errors import UserError
+
+Change = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("damage") / "run"
+    write_run(folder, (Deployed(measure_s=60, concurrency=(1, 4)),))
+    return folder
+
+
+@pytest.fixture
+def folder(healthy: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(healthy, tmp_path / "run")
+
+
+def problems(folder: Path) -> str:
+    return " ".join(load_result(folder).problems)
+
+
+def rows(folder: Path, change: Callable[[list[str], list[list[str]]], list[list[str]]]) -> None:
+    header, *lines = (folder / "requests.csv").read_text().splitlines()
+    names = header.split(",")
+    changed = change(names, [line.split(",") for line in lines])
+    (folder / "requests.csv").write_text("\n".join([",".join(names), *(",".join(r) for r in changed)]) + "\n")
+
+
+def test_a_healthy_folder_has_no_problems(folder: Path):
+    assert problems(folder) == ""
+
+
+def test_half_a_last_line_is_left_out_and_told(folder: Path):
+    path = folder / "requests.csv"
+    text = path.read_text()
+    before = load_result(folder).steps[1].step_ok
+    path.write_text(text[: text.rindex("\n", 0, -1) + 40])
+    after = load_result(folder)
+    assert "requests.csv: the last line is cut off" in " ".join(after.problems)
+    assert after.steps[1].step_ok == before - 1
+
+
+def test_a_line_cut_in_the_middle_of_the_file_is_left_out(folder: Path):
+    path = folder / "requests.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    lines[5] = lines[5][:30] + "\n"
+    path.write_text("".join(lines))
+    assert "1 damaged line(s) left out" in problems(folder)
+
+
+@pytest.mark.parametrize("name", ["requests.csv", "steps.csv", "gaps.csv", "workers.csv"])
+def test_a_missing_or_empty_table_is_told_and_a_report_is_made(folder: Path, name: str):
+    (folder / name).unlink()
+    assert f"{name} is missing" in problems(folder)
+    (folder / name).write_text("")
+    made = make_report(folder)
+    assert any(f"{name} is empty" in warning for warning in made.warnings)
+
+
+@pytest.mark.parametrize("column", ["ttft_ms", "prompt_tokens", "outcome", "started_at", "e2e_ms"])
+def test_a_missing_column_is_told_and_never_counted_as_zero(folder: Path, column: str):
+    def drop(names: list[str], cells: list[list[str]]) -> list[list[str]]:
+        at = names.index(column)
+        names.pop(at)
+        return [row[:at] + row[at + 1 :] for row in cells]
+
+    rows(folder, drop)
+    made = make_report(folder)
+    assert any(f"has no column {column}" in warning for warning in made.warnings)
+    step = made.summary["experiments"][0]["steps"][0]
+    if column == "ttft_ms":
+        assert step["ttft_ms"]["p50"] is None
+        assert step["e2e_ms"]["p50"] > 0
+    elif column == "prompt_tokens":
+        assert step["prompt_tokens_per_s"] is None
+    else:
+        assert step["requests_ok"] == 0
+        assert step["trust"]["level"] == "void"
+
+
+def test_negative_infinite_and_impossible_times_count_as_unmeasured(folder: Path):
+    def spoil(names: list[str], cells: list[list[str]]) -> list[list[str]]:
+        ttft, e2e = names.index("ttft_ms"), names.index("e2e_ms")
+        cells[3][ttft] = "-5"
+        cells[4][ttft] = "inf"
+        cells[5][ttft] = str(float(cells[5][e2e]) + 1)
+        cells[6][e2e] = "NaN"
+        return cells
+
+    rows(folder, spoil)
+    told = problems(folder)
+    assert "2 negative or infinite value(s) count as unmeasured" in told
+    assert "1 row(s) with the first token after the last" in told
+    assert "1 ok row(s) without end-to-end latency left out" in told
+
+
+def test_text_where_numbers_belong_counts_as_unmeasured(folder: Path):
+    def spoil(names: list[str], cells: list[list[str]]) -> list[list[str]]:
+        cells[3][names.index("prompt_tokens")] = "many"
+        return cells
+
+    rows(folder, spoil)
+    assert "1 cell(s) hold no number" in problems(folder)
+
+
+def test_rows_without_a_start_or_with_an_unknown_outcome_are_left_out(folder: Path):
+    def spoil(names: list[str], cells: list[list[str]]) -> list[list[str]]:
+        cells[3][names.index("started_at")] = ""
+        cells[4][names.index("outcome")] = "perhaps"
+        cells[5][names.index("started_at")] = "-7"
+        return cells
+
+    rows(folder, spoil)
+    assert "3 row(s) without step, start or outcome left out" in problems(folder)
+
+
+def test_a_clock_that_jumped_back_makes_a_window_void(folder: Path):
+    lines = (folder / "steps.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    cells = lines[1].split(",")
+    start, end = names.index("measure_started_at"), names.index("measure_ended_at")
+    cells[start], cells[end] = cells[end], cells[start]
+    (folder / "steps.csv").write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
+    result = load_result(folder)
+    assert "window(s) end before they begin" in " ".join(result.problems)
+    assert result.steps[0].verdict.level == "void"
+    assert result.steps[1].verdict.level != "void"
+
+
+def test_many_rows_of_one_step_and_none_of_another(folder: Path):
+    def only_first(names: list[str], cells: list[list[str]]) -> list[list[str]]:
+        return [row for row in cells if row[names.index("step")].endswith("/c1")]
+
+    rows(folder, only_first)
+    made = make_report(folder)
+    first, second = made.summary["experiments"][0]["steps"]
+    assert first["trust"]["level"] != "void"
+    assert second["trust"]["level"] == "void"
+    assert second["requests_per_minute"] in {0, None}
+
+
+def test_rows_of_a_step_that_nobody_knows_enter_no_figure(folder: Path):
+    before = load_result(folder).steps[0].per_minute
+
+    def stray(names: list[str], cells: list[list[str]]) -> list[list[str]]:
+        other = [list(row) for row in cells]
+        for row in other:
+            row[names.index("step")] = "another/c1"
+        return cells + other
+
+    rows(folder, stray)
+    result = load_result(folder)
+    assert result.steps[0].per_minute == before
+    assert "belong to no step" in " ".join(result.problems)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is damaged"),
+        ("[]", "is damaged"),
+        (json.dumps({"format": 99}), "has format 99"),
+        (json.dumps({"format": 1}), "run_id"),
+    ],
+)
+def test_a_bad_manifest_is_one_clear_error(folder: Path, content: str, message: str):
+    (folder / "manifest.json").write_text(content)
+    with pytest.raises(UserError, match=message):
+        make_report(folder)
+
+
+def test_binary_rubbish_in_a_table_is_told(folder: Path):
+    (folder / "workers.csv").write_bytes(bytes(range(256)) * 50 + b"\n")
+    assert "workers.csv" in problems(folder)
+    make_report(folder)
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(folder: Path):
+    (folder / "taken").write_text("a file")
+    with pytest.raises(UserError, match="cannot be written"):
+        make_report(folder, out=folder / "taken")
