@@ -127,7 +127,7 @@ def _step(
         percentiles = {p: v for p, column in _PERCENTILES.items() if (v := _float(row, column)) is not None}
         low, high = _float(row, "Min Response Time"), _float(row, "Max Response Time")
         step.latency["e2e"] = Distribution(
-            count, mean, float("nan"), low or 0.0, high or 0.0, percentiles, {}, bucketed=True
+            count, mean, None, low or 0.0, high or 0.0, percentiles, {}, bucketed=True
         )
     _throughput(step, own)
     step.verdict.add("warn", "Locust's figures alone: whole-step averages with warm-up, bucketed percentiles")

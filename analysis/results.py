@@ -21,7 +21,7 @@ class Distribution:
 
     n: int
     mean: float
-    std: float
+    std: float | None
     low: float
     high: float
     percentiles: dict[int, float]

@@ -107,7 +107,9 @@ def check_stationary(step: StepResult) -> None:
     if (change := _change(rate[:half], rate[half:])) is not None:
         step.verdict.add("warn", f"not stationary: throughput changed by {_signed(change)} between halves")
     middle, quarter = len(latency) // 2, max(2, len(latency) // 4)
-    if (change := _change(latency[:quarter], latency[quarter:])) is not None:
+    rest = latency[quarter:]
+    settled = _change(rest[: len(rest) // 2], rest[len(rest) // 2 :]) is None
+    if settled and (change := _change(latency[:quarter], rest)) is not None:
         step.verdict.add(
             "warn", f"warm-up still drifting: E2E changed by {_signed(change)} after the first quarter"
         )

@@ -1,0 +1,90 @@
+"""Comparing runs: regressions beyond noise, and no alarm for a repetition."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from analysis.compare import compare, comparison_markdown
+from analysis.report import load_result
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from bench.commands.report import compare_command
+from configs.errors import UserError
+
+BASE = Deployed(measure_s=240, concurrency=(2, 8))
+SLOW = Deployed(measure_s=240, concurrency=(2, 8), server=Server(tpot_ms=32))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("compare")
+    write_run(root / "a", (BASE,), seed=1)
+    write_run(root / "again", (BASE,), seed=2)
+    write_run(root / "slow", (SLOW,), seed=3)
+    return {name: root / name for name in ("a", "again", "slow")}
+
+
+def test_a_repetition_raises_no_alarm(runs: dict[str, Path]):
+    found = compare(load_result(runs["a"]), load_result(runs["again"]))
+    assert len(found.lines) == 14
+    assert found.regressed == []
+    assert "No regression beyond noise" in found.verdict
+
+
+def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path]):
+    found = compare(load_result(runs["a"]), load_result(runs["slow"]))
+    worse = {line.metric for line in found.regressed}
+    assert {"TPOT p50", "TPOT p95", "requests/min"} <= worse
+    assert not worse & {"TTFT p50", "TTFT p95"}
+    tpot = next(line for line in found.regressed if line.metric == "TPOT p50" and line.step.endswith("c2"))
+    assert tpot.change == pytest.approx(7 / 28, abs=0.02)
+    assert tpot.interval.low < tpot.change < tpot.interval.high
+
+
+def test_faster_is_better_and_no_regression(runs: dict[str, Path]):
+    found = compare(load_result(runs["slow"]), load_result(runs["a"]))
+    assert found.regressed == []
+    assert any(line.judgement == "better" and line.metric == "requests/min" for line in found.lines)
+
+
+def test_new_errors_are_a_regression(runs: dict[str, Path], tmp_path: Path):
+    write_run(tmp_path, (Deployed(measure_s=240, concurrency=(2, 8), server=Server(failing=0.05)),), seed=4)
+    found = compare(load_result(runs["a"]), load_result(tmp_path))
+    assert any(line.metric == "error rate" for line in found.regressed)
+
+
+def test_other_plans_are_told_and_other_steps_refused(runs: dict[str, Path], tmp_path: Path):
+    write_run(tmp_path / "longer", (Deployed(measure_s=300, concurrency=(2, 8)),))
+    found = compare(load_result(runs["a"]), load_result(tmp_path / "longer"))
+    assert any("plans differ in load" in note for note in found.notes)
+    write_run(tmp_path / "other", (Deployed("ml.p4d.24xlarge", measure_s=60),))
+    with pytest.raises(UserError, match="no step in common"):
+        compare(load_result(runs["a"]), load_result(tmp_path / "other"))
+
+
+def test_the_command_speaks_markdown_and_json_and_its_exit_code_is_for_ci(
+    runs: dict[str, Path], tmp_path: Path
+):
+    def play(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(compare_command, arguments, standalone_mode=False)
+        return (result.return_value, result.output)
+
+    assert play(str(runs["a"]), str(runs["again"]))[0] == 0
+    code, text = play(str(runs["a"]), str(runs["slow"]), "--out", str(tmp_path / "pr.md"))
+    assert code == 1
+    assert "**Regression: " in text
+    assert "| TPOT p50 |" in (tmp_path / "pr.md").read_text()
+    code, text = play(str(runs["a"]), str(runs["again"]), str(runs["slow"]), "--json")
+    assert code == 1
+    assert [one["regressed"] for one in json.loads(text)] == [False, True]
+
+
+def test_one_run_is_not_enough(runs: dict[str, Path]):
+    result = CliRunner().invoke(compare_command, [str(runs["a"])])
+    assert isinstance(result.exception, UserError)
+
+
+def test_the_markdown_has_one_row_per_comparison(runs: dict[str, Path]):
+    found = compare(load_result(runs["a"]), load_result(runs["again"]))
+    assert comparison_markdown(found).count("\n| ml.") == len(found.lines)

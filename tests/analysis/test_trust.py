@@ -1,0 +1,104 @@
+"""The trust gate: each check bites when it must and is silent when it need not be."""
+
+import numpy as np
+import pytest
+
+from analysis.metrics import Window
+from analysis.results import Distribution, Health, StepResult
+from analysis.trust import judge_step
+
+RNG = np.random.default_rng(3)
+
+
+def step(**changes: object) -> StepResult:
+    """A sound step: 4 users, 200 answers of one second in 50 s."""
+    latency = np.full(200, 1000.0)
+    found = StepResult(
+        id="e/c4", experiment="e", ordinal=0, concurrency=4, state="complete",
+        window=Window(0, 50), window_ok=200, step_ok=260,
+        latency={"e2e": Distribution.of(latency, RNG), "ttft": Distribution.of(latency / 5, RNG)},  # type: ignore[dict-item]
+        completions=200, per_minute=240.0, error_rate=0.0, in_flight=4.0, little=0.0,
+        token_sources={"server": 200}, clocks={"kernel": 200}, blocks=blocks(np.ones(40)),
+        announced={"started": 260.0, "locust_requests": 260.0},
+    )  # fmt: skip
+    for name, value in changes.items():
+        setattr(found, name, value)
+    return found
+
+
+def blocks(latency: np.ndarray, rate: np.ndarray | None = None) -> np.ndarray:
+    """Blocks of five requests each with the given mean latency in seconds, plus a little noise."""
+    count = len(latency)
+    noise = 1 + 0.01 * np.sin(np.arange(count) * 2.3)
+    requests = np.full(count, 5.0) if rate is None else rate
+    latencies = 1000 * latency * noise * requests
+    return np.column_stack([requests * noise, requests, np.zeros(count), latencies, requests])
+
+
+def verdict(**changes: object) -> tuple[str, str]:
+    judged = step(**changes)
+    judge_step(judged)
+    return judged.verdict.level, "; ".join(judged.verdict.reasons)
+
+
+def test_a_sound_step_passes_without_a_word():
+    assert verdict() == ("pass", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "reason"),
+    [
+        ({"state": "interrupted", "reasons": "Ctrl-C"}, "void", "interrupted: Ctrl-C"),
+        ({"state": "running"}, "void", "not finished"),
+        ({"state": "degraded", "reasons": "worker w2 lost"}, "warn", "worker w2 lost"),
+        ({"window": None}, "void", "window is not on record"),
+        ({"window_ok": 0}, "void", "no request that started in the window was answered"),
+        ({"window_ok": 9}, "void", "not even a median"),
+        ({"window_ok": 99}, "warn", "99 samples carry no p95"),
+        ({"announced": {"started": 261.0}}, "warn", "261 requests were started, 260 rows"),
+        ({"announced": {"started": 300.0}}, "void", "300 requests were started"),
+        ({"announced": {"locust_requests": 259.0}}, "warn", "Locust counted 259"),
+        ({"window_censored": 1}, "warn", "1 request (0.50 %) were cut off"),
+        ({"window_censored": 40}, "void", "were cut off"),
+        ({"window_failed": 3, "error_classes": {"throttled": 3}}, "warn", "most of them throttled (3)"),
+        ({"health": Health(cpu_max=91)}, "warn", "91.0 % busy"),
+        ({"health": Health(cpu_max=99), "clocks": {"user": 200}}, "void", "99.0 % busy"),
+        ({"health": Health(lag_p99_ms=30), "clocks": {"user": 200}}, "warn", "inside the latency"),
+        ({"health": Health(lag_p99_ms=30)}, "warn", "latency stands"),
+        ({"little": 0.5, "per_minute": 360.0}, "void", "4 clients at 1.00 s cannot do 360 requests a minute"),
+        ({"in_flight": 3.6}, "warn", "3.60 requests were in flight on average, not 4"),
+        ({"in_flight": 2.0}, "void", "the load did not reach its target"),
+        (
+            {"token_sources": {"server": 150, "estimate": 50}},
+            "warn",
+            "25 % of the token counts are estimates",
+        ),
+        ({"token_sources": {"unknown": 200}}, "warn", "have no token count"),
+        ({"more_chunks_than_tokens": 2}, "warn", "2 answers with more chunks than tokens"),
+        ({"blocks": blocks(np.r_[np.full(20, 1.0), np.full(20, 1.3)])}, "warn", "not stationary"),
+        ({"blocks": blocks(np.r_[np.full(10, 1.6), np.full(30, 1.0)])}, "warn", "warm-up still drifting"),
+        (
+            {"blocks": blocks(np.ones(40), np.r_[np.full(20, 6.0), np.full(20, 4.0)])},
+            "warn",
+            "throughput changed",
+        ),
+    ],
+)
+def test_each_check_bites(changes: dict[str, object], level: str, reason: str):
+    found, reasons = verdict(**changes)
+    assert reason in reasons
+    assert found == level
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"health": Health(cpu_max=60, lag_p99_ms=3)},
+        {"little": 0.01},
+        {"in_flight": 3.9},
+        {"blocks": blocks(np.r_[np.full(20, 1.0), np.full(20, 1.04)])},
+        {"announced": {}},
+    ],
+)
+def test_what_is_within_bounds_raises_no_alarm(changes: dict[str, object]):
+    assert verdict(**changes)[0] == "pass"
