@@ -142,13 +142,16 @@ def _discounted(found: PriceQuote, price: Price) -> PriceQuote:
 
 def _cached(cache: Path, key: str) -> PriceQuote | None:
     entry = _read(cache).get(key)
-    if not isinstance(entry, dict) or time.time() - entry.get("asked_at", 0) > _CACHE_DAYS * 86400:
-        return None
-    return PriceQuote.model_validate(entry["quote"])
+    return PriceQuote.model_validate(entry["quote"]) if entry and _is_fresh(entry) else None
+
+
+def _is_fresh(entry: object) -> bool:
+    return isinstance(entry, dict) and time.time() - entry.get("asked_at", 0) <= _CACHE_DAYS * 86400
 
 
 def _remember(cache: Path, key: str, found: PriceQuote) -> None:
-    content = _read(cache) | {key: {"asked_at": time.time(), "quote": found.model_dump()}}
+    fresh_enough = {known: entry for known, entry in _read(cache).items() if _is_fresh(entry)}
+    content = fresh_enough | {key: {"asked_at": time.time(), "quote": found.model_dump()}}
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         fresh = cache.with_name(f"{cache.name}.{os.getpid()}.tmp")

@@ -57,7 +57,7 @@ def endpoints_command(region: str | None) -> int:
     clients, ledger = Clients.from_environment(region), Ledger()
     found = inventory(clients, ledger, machine_owner())
     if found:
-        _list(found, clients)
+        show_inventory(found, clients)
     else:
         click.echo(f"nothing of ours in {clients.region} of account {clients.identity.account}")
     _mention(elsewhere(clients, ledger))
@@ -136,7 +136,8 @@ def _course(plan: Plan, course: Estimate) -> list[str]:
     return lines
 
 
-def _list(found: Sequence[Found], clients: Clients) -> None:
+def show_inventory(found: Sequence[Found], clients: Clients) -> None:
+    """Print a table of what is ours."""
     table = Table(show_edge=False, pad_edge=False)
     for column in ("kind", "name", "status", "age", "cost so far", "run", "owner", "known by"):
         table.add_column(column, overflow="fold")

@@ -19,10 +19,11 @@ def server() -> Iterator[LocalSageMaker]:
 
 
 @pytest.fixture
-def account(server: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def account(server: LocalSageMaker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Account]:
     """The account behind the local SageMaker, reached as any account is: by the environment."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)  # caches and ledgers of this folder, not of the user
     monkeypatch.setenv("SAGEMAKER_ROLE", "local-sagemaker")
     account = Account(server.url)
     account.faults([])

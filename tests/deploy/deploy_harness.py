@@ -55,6 +55,9 @@ class Account:
     def settings(self, **settings: Any) -> None:
         self._post("settings", settings)
 
+    def secrets(self, secrets: dict[str, str]) -> None:
+        self._post("secrets", secrets)
+
     def state(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/_local/state") as answer:  # noqa: S310 - loopback
             content: dict[str, Any] = json.load(answer)

@@ -129,8 +129,8 @@ def course(**changes: Any) -> Estimate:
 
 
 def test_the_course_of_a_plan_worked_by_hand() -> None:
-    # An answer of 100 tokens: 0.5 + 100 × 0.045 = 5 s. Two steps, each 5 s ramp + 30 s warm-up + 5 s tail = 40 s.
-    # Longest: 2 × (300 + 40) = 680 s. Shortest: min(300, 100×5/1) + min(300, 100×5/4) + 80 = 300 + 125 + 80 = 505 s.
+    # An answer of 100 tokens: 0.5 + 100 × 0.045 = 5 s. Each of two steps: 5 s ramp + 30 s warm-up + 5 s tail.
+    # Longest: 2 × (300 + 40) = 680 s. Shortest: min(300, 100×5/1) + min(300, 100×5/4) + 2 × 40 = 505 s.
     found = course()
     assert found.longest_s == pytest.approx(BOOT_S + 680 + TEARDOWN_S)
     assert found.shortest_s == pytest.approx(BOOT_S + 505 + TEARDOWN_S)

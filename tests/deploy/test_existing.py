@@ -1,0 +1,110 @@
+"""Bring your own: looked at if one may, used if one may only invoke, never changed, never deleted."""
+
+import dataclasses
+
+import pytest
+from deploy_harness import QUICK, Account, plan
+
+from configs.errors import UserError
+from deploy.clients import Clients
+from deploy.endpoint import deployed
+from deploy.ledger import Ledger
+from deploy.reader import ALLOWED, EndpointReader
+from deploy.resolve import targets
+
+
+@pytest.fixture
+def theirs(clients: Clients, account: Account):
+    """An endpoint that somebody else keeps, with two components."""
+    parts = [{"name": "one", "accelerators": 1}, {"name": "two", "accelerators": 1}]
+    made = plan(name="theirs", endpoint={"instance_type": "ml.g5.4xlarge", "components": parts})
+    target = targets(made, "others", clients)[0]
+    with deployed(target, clients, Ledger(), pace=QUICK):
+        yield target
+
+
+def mine(name: str, **endpoint: object):
+    return plan(endpoint={"name": name, "instance_type": "ml.g5.xlarge", **endpoint})
+
+
+def test_it_is_described_and_survives(theirs, account: Account, clients: Clients, ledger: Ledger) -> None:
+    before = len(account.calls())
+    chosen = mine(theirs.name, components=[{"name": theirs.components[0].name}])
+    with deployed(targets(chosen, "mine", clients)[0], clients, ledger) as deployment:
+        assert deployment.endpoint_name == theirs.name
+        assert deployment.component == theirs.components[0].name
+        assert deployment.description["endpoint"]["EndpointStatus"] == "InService"
+        assert (deployment.create_started_at, deployment.deleted_at) == (None, None)
+    assert {operation for _, operation in account.calls(before)} <= ALLOWED
+    assert f"endpoints/{theirs.name}" in account.left()
+    assert ledger.items() == []
+
+
+def test_it_survives_an_error_too(theirs, account: Account, clients: Clients, ledger: Ledger) -> None:
+    chosen = mine(theirs.name, components=[{"name": theirs.components[0].name}])
+    with pytest.raises(RuntimeError), deployed(targets(chosen, "mine", clients)[0], clients, ledger):
+        raise RuntimeError("the load crashed")
+    assert f"endpoints/{theirs.name}" in account.left()
+
+
+def test_the_reader_can_do_nothing_but_look(theirs, account: Account, clients: Clients) -> None:
+    reader = EndpointReader(clients)
+    client = reader._client
+    attempts = {
+        "delete_endpoint": {"EndpointName": theirs.name},
+        "delete_endpoint_config": {"EndpointConfigName": theirs.name},
+        "delete_model": {"ModelName": theirs.models[0].name},
+        "delete_inference_component": {"InferenceComponentName": theirs.components[0].name},
+        "update_endpoint": {"EndpointName": theirs.name, "EndpointConfigName": theirs.name},
+        "add_tags": {"ResourceArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/x", "Tags": []},
+    }
+    before = len(account.calls())
+    for method, request in attempts.items():
+        with pytest.raises(PermissionError, match="not ours"):
+            getattr(client, method)(**request)
+    assert account.calls(before) == []
+
+
+def test_it_is_used_when_nothing_may_be_looked_at(
+    theirs, account: Account, clients: Clients, ledger: Ledger
+) -> None:
+    account.faults([{"call": "DescribeEndpoint", "fault": "access_denied", "nth": 0}])
+    with deployed(targets(mine(theirs.name), "mine", clients)[0], clients, ledger) as deployment:
+        assert "not authorized" in deployment.description["not_described"]
+    account.faults([])
+
+
+def test_a_missing_endpoint_is_one_sentence(clients: Clients, ledger: Ledger, account: Account) -> None:
+    with (
+        pytest.raises(UserError, match="there is no endpoint nowhere"),
+        deployed(targets(mine("nowhere"), "mine", clients)[0], clients, ledger),
+    ):
+        pass
+
+
+def test_an_unknown_component_names_those_that_there_are(theirs, clients: Clients, ledger: Ledger) -> None:
+    chosen = mine(theirs.name, components=[{"name": "three"}])
+    with (
+        pytest.raises(UserError, match=theirs.components[1].name),
+        deployed(targets(chosen, "mine", clients)[0], clients, ledger),
+    ):
+        pass
+
+
+def test_several_components_need_a_choice(theirs, clients: Clients, ledger: Ledger) -> None:
+    with (
+        pytest.raises(UserError, match="several inference components"),
+        deployed(targets(mine(theirs.name), "mine", clients)[0], clients, ledger),
+    ):
+        pass
+
+
+def test_it_needs_neither_role_nor_image(
+    account: Account, clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SAGEMAKER_ROLE")
+    before = len(account.calls())
+    target = targets(mine("theirs"), "mine", clients)[0]
+    assert target.existing
+    assert dataclasses.asdict(target)["models"] == ()
+    assert account.calls(before) == []

@@ -1,0 +1,136 @@
+"""docs/iam.md against the calls that each command really makes: none missing, none too many."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from deploy_harness import QUICK, Account, fresh_clients, plan
+
+from configs.plan import Plan
+from deploy.clients import Clients
+from deploy.cloudwatch import Served, collect
+from deploy.endpoint import deployed
+from deploy.inventory import inventory
+from deploy.ledger import Ledger
+from deploy.preflight import preflight
+from deploy.resolve import targets
+from deploy.target import machine_owner
+from deploy.teardown import teardown
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "iam.md"
+SERVICES = {"service-quotas": "servicequotas"}
+FREE = {"sts:GetCallerIdentity"}
+UNSEEN = {"sagemaker:AddTags", "iam:PassRole", "sagemaker:InvokeEndpoint", "sagemaker:CallWithBearerToken"}
+"""Actions that no call seen here bears the name of: part of another call, or of the load."""
+
+
+def policies() -> dict[str, set[str]]:
+    """Allowed actions by heading."""
+    found: dict[str, set[str]] = {}
+    for heading, body in re.findall(
+        r"^#+ (.+?)\n(.*?)(?=^#|\Z)", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+    ):
+        for block in re.findall(r"```json\n(.*?)```", body, re.DOTALL):
+            for statement in json.loads(block)["Statement"]:
+                actions = statement["Action"]
+                found.setdefault(heading, set()).update([actions] if isinstance(actions, str) else actions)
+    return found
+
+
+POLICIES = policies()
+PLAN = POLICIES["`make plan`"]
+BENCH = (
+    PLAN
+    | POLICIES["`make bench INSTANCE=…`"]
+    | POLICIES["With `model.hub_token_secret`"]
+    | POLICIES["With `endpoint.scheduler_role`"]
+)
+
+
+def actions(calls: list[tuple[str, str]]) -> set[str]:
+    return {f"{SERVICES.get(service, service)}:{operation}" for service, operation in calls} - FREE
+
+
+def full_plan() -> Plan:
+    model = {"name": "J", "source": "jumpstart", "id": "meta-textgeneration-llama-2-7b", "version": "3.*"}
+    return plan(
+        model=model | {"accept_eula": True, "hub_token_secret": "hub-token"},
+        endpoint={
+            "instance_type": "ml.g5.xlarge",
+            "role": "local-sagemaker",
+            "scheduler_role": "local-scheduler",
+            "components": [{"name": "main", "accelerators": 1}],
+        },
+    )
+
+
+def test_plan_stays_within_its_policy(account: Account, ledger: Ledger) -> None:
+    before = len(account.calls())
+    preflight(full_plan(), fresh_clients, ledger)
+    assert actions(account.calls(before)) == PLAN
+
+
+@pytest.fixture(autouse=True)
+def hub_token(account: Account) -> None:
+    account.secrets({"hub-token": "a-token"})
+
+
+def test_bench_stays_within_its_policy(account: Account, ledger: Ledger, tmp_path: Path) -> None:
+    before = len(account.calls())
+    clients = fresh_clients()
+    chosen = full_plan()
+    preflight(chosen, lambda: clients, ledger)
+    target = targets(chosen, "iam", clients)[0]
+    account.faults([{"call": "CreateModel", "fault": "drop_connection", "when": "after"}])
+    with deployed(target, clients, ledger, pace=QUICK) as deployment:
+        served = Served(target.name, component=deployment.component)
+    collect(tmp_path, "e", served, clients, started_at=0.0, ended_at=60.0)
+    used = actions(account.calls(before))
+    assert used <= BENCH
+    assert BENCH - used == UNSEEN - {"sagemaker:CallWithBearerToken"}
+
+
+def test_an_endpoint_of_others_is_only_looked_at(
+    account: Account, clients: Clients, ledger: Ledger, tmp_path: Path
+) -> None:
+    theirs = targets(plan(name="theirs"), "others", clients)[0]
+    with deployed(theirs, clients, ledger, pace=QUICK):
+        before = len(account.calls())
+        mine = fresh_clients()
+        chosen = plan(endpoint={"name": theirs.name, "instance_type": "ml.g5.xlarge"})
+        preflight(chosen, lambda: mine, ledger)
+        with deployed(targets(chosen, "mine", mine)[0], mine, ledger) as deployment:
+            collect(tmp_path, "e", Served(deployment.endpoint_name), mine, started_at=0.0, ended_at=60.0)
+        used = actions(account.calls(before))
+    policy = POLICIES["`make bench ENDPOINT=name`"]
+    assert used <= policy
+    assert policy - used <= {"sagemaker:InvokeEndpoint", "pricing:GetProducts"}
+
+
+def test_endpoints_and_teardown_stay_within_their_policies(
+    account: Account, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench.commands.deploy import show_inventory  # noqa: PLC0415 - bench stands above deploy
+
+    clients = fresh_clients()
+    with deployed(targets(full_plan(), "iam", clients)[0], clients, ledger, pace=QUICK):
+        before = len(account.calls())
+        show_inventory(
+            inventory(fresh_clients(), Ledger(ledger.folder / "none"), "somebody@else"), fresh_clients()
+        )
+        assert actions(account.calls(before)) - {"pricing:GetProducts"} == POLICIES["`make endpoints`"] - {
+            "pricing:GetProducts"
+        }
+        before = len(account.calls())
+        mine = fresh_clients()
+        left = teardown(
+            inventory(mine, ledger, machine_owner()),
+            mine,
+            ledger,
+            others=lambda _owner, _found: False,
+            pace=QUICK,
+        )
+        assert left == []
+        assert actions(account.calls(before)) == POLICIES["`make teardown`"]
+    assert account.left() == []

@@ -1,0 +1,117 @@
+"""A planted token reaches the container, and nothing that anyone keeps or reads."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from deploy_harness import IMAGE, QUICK, Account, plan
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import UserError
+from deploy.clients import Clients
+from deploy.endpoint import deployed
+from deploy.ledger import Ledger
+from deploy.preflight import preflight
+from deploy.resolve import targets
+from deploy.secrets import REDACTED, HubToken, is_secret_name, redacted
+
+PLANTED = "plantedvalue-0123456789abcdefghij"
+MODEL = {"name": "Gated", "source": "image", "image": IMAGE}
+BY_ENV = plan(model=MODEL | {"hub_token_env": "BENCH_TEST_TOKEN"})
+BY_SECRET = plan(model=MODEL | {"hub_token_secret": "hub-token"})
+
+
+@pytest.fixture
+def planted(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
+    monkeypatch.setenv("BENCH_TEST_TOKEN", PLANTED)
+    account.secrets({"hub-token": PLANTED})
+    return account
+
+
+@pytest.mark.parametrize("chosen", [BY_ENV, BY_SECRET], ids=["environment", "secrets-manager"])
+def test_the_token_reaches_the_container_and_nothing_else(
+    chosen,
+    planted: Account,
+    clients: Clients,
+    ledger: Ledger,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    caplog.set_level(logging.INFO)
+    said: list[str] = []
+    found = preflight(chosen, lambda: clients, ledger)
+    target = targets(chosen, "secret-run", clients)[0]
+    with deployed(target, clients, ledger, lambda *words: said.append(str(words)), pace=QUICK) as deployment:
+        model = clients.sagemaker.describe_model(ModelName=target.name)
+        description = json.dumps(deployment.description)
+    assert model["PrimaryContainer"]["Environment"]["HF_TOKEN"] == PLANTED
+    assert REDACTED in description
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert "creating" in kept, "the ledger is not where this test looks"
+    out, err = capfd.readouterr()
+    for place in (description, kept, repr(target), repr(found), "".join(said), caplog.text, out, err):
+        assert PLANTED not in place
+
+
+@pytest.mark.parametrize("fault", ["access_denied", "resource_limit", "name_taken"])
+def test_a_failing_create_does_not_tell_the_token(
+    fault: str, planted: Account, clients: Clients, ledger: Ledger
+) -> None:
+    planted.faults([{"call": "CreateModel", "fault": fault, "nth": 0}])
+    target = targets(BY_ENV, "secret-run", clients)[0]
+    with pytest.raises(UserError) as caught, deployed(target, clients, ledger, pace=QUICK):
+        pass
+    assert PLANTED not in str(caught.value)
+
+
+def test_a_token_that_is_named_and_not_there_stops_before_anything_is_created(
+    account: Account, clients: Clients, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BENCH_TEST_TOKEN", raising=False)
+    for chosen, named in ((BY_ENV, "BENCH_TEST_TOKEN"), (BY_SECRET, "hub-token-that-is-not-there")):
+        model = chosen.model.model_copy(update={"hub_token_secret": chosen.model.hub_token_secret and named})
+        target = targets(chosen.model_copy(update={"model": model}), "none", clients)[0]
+        with pytest.raises(UserError, match=named), deployed(target, clients, ledger, pace=QUICK):
+            pass
+    assert account.left() == []
+    assert ledger.items() == []
+
+
+@pytest.mark.parametrize(
+    "name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "DB_PASSWORD", "API_KEY", "my.secret"]
+)
+def test_a_secret_in_the_plan_is_refused(name: str, account: Account, clients: Clients) -> None:
+    with pytest.raises(UserError, match="hub_token_env"):
+        targets(plan(model=MODEL | {"env": {name: "value"}}), "run", clients)
+
+
+@pytest.mark.parametrize("name", ["MAX_TOTAL_TOKENS", "MAX_BATCH_PREFILL_TOKENS", "SM_NUM_GPUS", "TOKENIZER"])
+def test_numbers_of_tokens_are_no_secrets(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+@given(
+    st.recursive(
+        st.text(max_size=5) | st.just(f"before {PLANTED} after") | st.integers() | st.none(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    )
+)
+def test_a_known_secret_is_found_wherever_it_is(value: object) -> None:
+    assert PLANTED not in json.dumps(redacted(value, [PLANTED]))
+
+
+def test_what_is_no_secret_stays() -> None:
+    value = {"a": [1, None, "text"], "HF_TOKEN": "x", "b": {"MAX_TOTAL_TOKENS": "4096"}}
+    assert redacted(value) == {
+        "a": [1, None, "text"],
+        "HF_TOKEN": REDACTED,
+        "b": {"MAX_TOTAL_TOKENS": "4096"},
+    }
+    assert redacted("token hf_abcdefghijklmnopqrst here") == f"token {REDACTED} here"
+
+
+def test_no_token_is_asked_for_when_none_is_named(clients: Clients) -> None:
+    assert HubToken().read(clients) is None
