@@ -150,6 +150,15 @@ class Local:
         sagemaker.delete_endpoint(EndpointName=name)
         poll(lambda: not sagemaker.list_endpoints(NameContains=name)["Endpoints"])
 
+    def load(self, name: str) -> dict[str, int]:
+        """Requests that run and that wait in the simulated container of an endpoint."""
+        port = self.containers(name)[0]["port"]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/load")
+        found: dict[str, int] = json.load(connection.getresponse())
+        connection.close()
+        return found
+
     def containers(self, name: str) -> list[dict[str, Any]]:
         """The containers of an endpoint: variant, pid, port, outstanding invocations."""
         state = self.get("/_local/state")["regions"]["us-east-1"]

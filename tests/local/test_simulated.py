@@ -152,7 +152,7 @@ def test_requests_wait_for_slots_and_are_refused_when_too_many_wait(local: Local
         next(opened)
     third = threading.Thread(target=list, args=(stream(local, endpoint, chat_body(5, stream=True)),))
     third.start()
-    poll(lambda: local.containers(endpoint)[0]["outstanding"] == 3)
+    poll(lambda: local.load(endpoint) == {"running": 2, "waiting": 1})
     answer = failure(local, endpoint, chat_body(5))
     assert (answer["Error"]["Code"], answer["OriginalStatusCode"]) == ("ModelError", 429)
     streams.pop().close()  # its slot goes to the one that waits

@@ -55,7 +55,7 @@ class _Job:
 
 
 class Container:
-    """Answers ``/ping`` and ``/invocations``."""
+    """Answers ``/ping``, ``/invocations`` and, for who wants to look inside, ``/load``."""
 
     def __init__(self, profile: Profile, family: Family) -> None:
         self._profile = profile
@@ -72,6 +72,9 @@ class Container:
         received_at = time.time()
         if (request.method, request.path) == ("GET", "/ping"):
             return Response(200 if time.monotonic() >= self._ready_at else 503, {})
+        if (request.method, request.path) == ("GET", "/load"):
+            running, waiting = self._engine.load
+            return json_response(200, {"running": running, "waiting": waiting})
         if (request.method, request.path) == ("POST", "/invocations"):
             return self._invoke(request, received_at)
         return json_response(404, {"error": f"no {request.method} {request.path}"})
@@ -129,6 +132,10 @@ class Container:
         watcher = Watcher(job.request.connection, lambda: job.generation.ready.put(_GONE))
         try:
             yield from self._tokens(job)
+        except (OSError, GeneratorExit):
+            if job.fault != "break":
+                job.answer.finish = "cancelled"
+            raise
         finally:
             watcher.stop()
             self._engine.cancel(job.generation)
@@ -148,7 +155,6 @@ class Container:
                 yield _GO_WRONG[job.fault](job)
                 return
             if job.generation.ready.get() == _GONE:
-                answer.finish = "cancelled"
                 raise cut(job.request.connection)
             token_id, text = token_text(answer.asked.prompt, number, self._profile.seed)
             answer.texts.append(text)
