@@ -211,8 +211,10 @@ class _Reading:
         self.bytes_in += len(data)
         try:
             parser.feed(data)
-        except HTTPParseError:
-            if not parser.surplus:
+        except HTTPParseError as error:
+            if data and not parser.surplus:
+                raise _Failed(Failure("protocol", f"no HTTP answer: {error}")) from None
+            if not data:
                 raise
         if parser.headers_complete and (body := parser.take_body()):
             if parser.status == 200:
@@ -318,8 +320,6 @@ def _broken(parser: _Parser, detail: str, *, reused: bool) -> Failure:
         return Failure("truncated", f"the connection broke inside the answer: {detail}")
     if parser.message_begun:
         return Failure("connection", f"the connection broke inside the headers: {detail}")
-    if parser.parser_failed():
-        return Failure("protocol", f"no HTTP answer: {detail}")
     if reused:
         return Failure("stale_connection", f"the kept connection was closed before any answer: {detail}")
     return Failure("connection", f"the connection broke before any answer: {detail}")

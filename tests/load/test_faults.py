@@ -1,0 +1,359 @@
+"""Every fault on a real socket: one row of the right class, and nothing hangs."""
+
+import json
+import socket
+import ssl
+import struct
+import zlib
+from pathlib import Path
+
+import gevent
+import pytest
+
+from bench.calibration.certificates import make_certificates
+from bench.calibration.truth import event_frame
+from configs.plan import Timeouts
+from locustfiles.invocation import Aborted, Outcome
+from locustfiles.transport import verifying_context
+from tests.load.support import (
+    END,
+    STREAM_HEAD,
+    Client,
+    Script,
+    ScriptedServer,
+    chunk,
+    response,
+    sends,
+    serving,
+    stream,
+    target,
+    tgi_events,
+)
+
+HANG_S = 20.0
+
+
+def invoke(*scripts: Script, times: int = 1, streamed: bool = True, **options: object) -> list[Outcome]:
+    with serving(*scripts) as server, gevent.Timeout(HANG_S):
+        client = Client(target(server.port, event_stream=streamed), **options)  # type: ignore[arg-type]
+        return [client.invoke(stream=streamed) for _ in range(times)]
+
+
+def failure(*scripts: Script, **options: object) -> tuple[str | None, int | None]:
+    request = invoke(*scripts, **options)[0].request  # type: ignore[arg-type]
+    assert request.outcome == "failed"
+    assert request.e2e_ms is None
+    assert request.error_detail
+    return request.error_class, request.http_status
+
+
+def test_a_good_answer_is_ok_with_the_servers_counts() -> None:
+    request = invoke(sends(*stream()))[0].request
+    assert (request.outcome, request.completion_tokens, request.prompt_tokens) == ("ok", 3, 4)
+    assert request.completion_tokens_source == "server"
+    assert request.finish_reason == "length"
+    assert request.ttft_ms is not None
+    assert request.e2e_ms is not None
+    assert 0 < request.ttft_ms <= request.e2e_ms
+
+
+def test_the_stamp_is_the_kernels_on_linux() -> None:
+    assert invoke(sends(*stream()))[0].request.arrival_clock == "kernel"
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+def test_any_split_of_the_bytes_gives_the_same_answer(size: int) -> None:
+    whole = b"".join(stream(["Grüße", " 世界", "🙂"]))
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    outcome = invoke(sends(*pieces))[0]
+    assert outcome.text == "Grüße 世界🙂"
+    assert outcome.request.completion_tokens == 3
+
+
+def test_64_tokens_in_one_part_are_one_chunk_and_no_rate_is_claimed() -> None:
+    part = event_frame(b"".join(tgi_events(["x"] * 64)))
+    request = invoke(sends(STREAM_HEAD + chunk(part) + END))[0].request
+    assert (request.completion_tokens, request.chunks, request.first_chunk_tokens) == (64, 1, 64)
+    assert request.tpot_ms is None
+
+
+def test_a_bad_checksum_is_a_protocol_fault() -> None:
+    frame = bytearray(event_frame(tgi_events(["a"])[0]))
+    frame[40] ^= 0xFF
+    assert failure(sends(STREAM_HEAD + chunk(bytes(frame)) + END))[0] == "protocol"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error_class"),
+    [
+        ([], "connection"),
+        ([STREAM_HEAD[:30]], "connection"),
+        ([STREAM_HEAD], "truncated"),
+        ([STREAM_HEAD, stream()[1], stream()[2][:60]], "truncated"),
+        (stream()[:-1], "truncated"),
+    ],
+    ids=["before headers", "mid-headers", "after headers", "mid-frame", "before the end"],
+)
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_cut_connection_is_named_by_how_far_it_came(
+    pieces: list[bytes], error_class: str, how: str
+) -> None:
+    assert failure(sends(*pieces, **{how: True}))[0] == error_class
+
+
+def test_a_stream_that_ends_in_order_but_without_its_end_mark_is_truncated() -> None:
+    assert failure(sends(*stream()[:2], END))[0] == "truncated"
+
+
+def test_a_stream_that_ends_inside_a_frame_is_truncated() -> None:
+    assert failure(sends(STREAM_HEAD, chunk(event_frame(tgi_events(["a"])[0])[:50]), END))[0] == "truncated"
+
+
+def test_no_first_byte_is_a_client_timeout() -> None:
+    limits = Timeouts(connect=1.0, first_byte=0.2, total=5.0)
+    outcome = invoke(sends(), timeouts=limits)[0]
+    assert outcome.request.error_class == "client_timeout"
+    assert "first byte" in str(outcome.request.error_detail)
+
+
+def test_a_stall_after_the_first_token_is_a_client_timeout() -> None:
+    limits = Timeouts(connect=1.0, first_byte=5.0, total=0.3)
+    outcome = invoke(sends(*stream()[:2]), timeouts=limits)[0]
+    assert outcome.request.error_class == "client_timeout"
+    assert outcome.request.ttft_ms is not None  # how far it came is kept
+    assert outcome.request.tpot_ms is None
+
+
+def test_a_connection_that_does_not_open_is_a_connection_fault() -> None:
+    # A full backlog: the kernel leaves further connection attempts unanswered.
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)  # noqa: FBT003
+            filler.connect_ex(("127.0.0.1", port))
+        with gevent.Timeout(HANG_S):
+            request = (
+                Client(target(port), timeouts=Timeouts(connect=0.3, first_byte=1.0, total=2.0))
+                .invoke()
+                .request
+            )
+        for filler in fillers:
+            filler.close()
+    assert request.error_class == "connection"
+    assert request.started_at > 0
+
+
+def test_a_refused_connection_is_a_connection_fault() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert Client(target(port)).invoke().request.error_class == "connection"
+
+
+THROTTLED = {"x-amzn-ErrorType": "ThrottlingException:http://internal.amazon.com/coral/"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "error_class"),
+    [
+        (400, b'{"message":null}', THROTTLED, "throttled"),
+        (400, b'{"message":"Endpoint e not found"}', {"x-amzn-ErrorType": "ValidationError"}, "validation"),
+        (403, b'{"message":"expired"}', {"x-amzn-ErrorType": "ExpiredTokenException"}, "auth"),
+        (403, b'{"message":"no"}', {}, "auth"),
+        (429, b'{"Message":"not ready"}', {"x-amzn-ErrorType": "ModelNotReadyException"}, "throttled"),
+        (429, b"", {}, "throttled"),
+        (500, b'{"Message":"oops"}', {"x-amzn-ErrorType": "InternalFailure"}, "service"),
+        (503, b'{"Message":"later"}', {"x-amzn-ErrorType": "ServiceUnavailable"}, "service"),
+        (530, b'{"Message":"x"}', {"x-amzn-ErrorType": "InternalDependencyException"}, "service"),
+        (502, b"<html>Bad gateway</html>", {"Content-Type": "text/html"}, "protocol"),
+        (200, b"<html>Please log in</html>", {"Content-Type": "text/html"}, "protocol"),
+        (302, b"", {"Location": "http://127.0.0.1:1/"}, "protocol"),
+    ],
+)
+def test_error_answers(status: int, body: bytes, headers: dict[str, str], error_class: str) -> None:
+    streamed = status != 200
+    assert failure(sends(response(status, body, headers)), streamed=streamed) == (error_class, status)
+
+
+@pytest.mark.parametrize(
+    ("original", "error_class"),
+    [(0, "model_timeout"), (429, "model_4xx"), (500, "model_5xx"), (503, "model_5xx")],
+)
+def test_model_errors_by_the_containers_own_status(original: int, error_class: str) -> None:
+    body = json.dumps({"Message": "…", "OriginalStatusCode": original, "OriginalMessage": "why"}).encode()
+    headers = {"x-amzn-ErrorType": "ModelError"}
+    assert failure(sends(response(424, body, headers))) == (error_class, 424)
+
+
+def exception_frame(name: str, payload: bytes) -> bytes:
+    """Built by hand: header block, prelude with its checksum, payload, checksum."""
+    headers = {":message-type": "exception", ":exception-type": name}
+    block = b"".join(
+        struct.pack(f">B{len(k)}sBH", len(k), k.encode(), 7, len(v)) + v.encode() for k, v in headers.items()
+    )
+    prelude = struct.pack(">II", 16 + len(block) + len(payload), len(block))
+    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + block + payload
+    return message + struct.pack(">I", zlib.crc32(message))
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "error_class"),
+    [
+        ("ModelStreamError", "StreamBroken", "in_stream"),
+        ("ModelStreamError", "ModelInvocationTimeExceeded", "model_timeout"),
+        ("InternalStreamFailure", "", "in_stream"),
+    ],
+)
+def test_an_exception_inside_the_stream(name: str, code: str, error_class: str) -> None:
+    payload = json.dumps({"Message": "broke", "ErrorCode": code}).encode()
+    pieces = [*stream()[:2], chunk(exception_frame(name, payload)), END]
+    assert failure(sends(*pieces)) == (error_class, 200)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"error": "CUDA out of memory", "code": 424},
+        {"token": {"id": -1, "text": "oom"}, "details": {"finish_reason": "error"}},
+        {"error": "overloaded", "error_type": "overloaded"},
+        {"error": {"message": "bad", "type": "x"}},
+        {"object": "error", "message": "bad", "code": 400},
+    ],
+)
+def test_an_error_inside_a_200_answer(line: dict[str, object]) -> None:
+    first = {"token": {"id": 1, "text": "a"}, "generated_text": None, "details": None}
+    data = json.dumps(first).encode() + b"\n" + json.dumps(line).encode() + b"\n"
+    assert failure(sends(STREAM_HEAD, chunk(event_frame(data)), END)) == ("in_band", 200)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_empty_answer_is_a_failure(*, streamed: bool) -> None:
+    pieces = [STREAM_HEAD, END] if streamed else [response(200, b"")]
+    assert failure(sends(*pieces), streamed=streamed) == ("empty", 200)
+
+
+def test_no_http_at_all_is_a_protocol_fault() -> None:
+    assert failure(sends(b"SSH-2.0-OpenSSH_9.2\r\n"))[0] == "protocol"
+
+
+def test_a_response_to_a_request_never_sent_spoils_no_other_row() -> None:
+    doubled = sends(b"".join(stream(["one"])) + b"".join(stream(["stale"])))
+    rows = invoke(doubled, sends(*stream(["two"])), times=3)
+    assert [row.request.outcome for row in rows] == ["ok", "failed", "ok"]
+    assert rows[1].request.error_class == "protocol"
+    assert [row.text for row in rows] == ["one", "", "two"]
+
+
+def test_a_kept_connection_closed_under_the_request_is_stale_and_not_the_servers_fault() -> None:
+    with serving(sends(*stream()), sends(close=True), sends(*stream())) as server:
+        client = Client(target(server.port))
+        rows = [client.invoke().request for _ in range(3)]
+    assert [row.error_class for row in rows] == [None, "stale_connection", None]
+    assert rows[0].connect_ms is not None
+    assert server.connections == 2
+
+
+def test_a_connection_closed_between_requests_is_opened_anew_without_a_failure() -> None:
+    with serving(sends(*stream(), close=True), sends(*stream())) as server:
+        client = Client(target(server.port))
+        first = client.invoke().request
+        with gevent.Timeout(HANG_S):
+            while client.connection.idle_state() == "quiet":
+                gevent.sleep(0.01)
+        second = client.invoke().request
+    assert (first.outcome, second.outcome) == ("ok", "ok")
+    assert second.connect_ms is not None
+
+
+def test_a_kept_connection_is_used_again() -> None:
+    with serving(sends(*stream())) as server:
+        client = Client(target(server.port))
+        rows = [client.invoke().request for _ in range(3)]
+    assert server.connections == 1
+    assert [row.connect_ms is None for row in rows] == [False, True, True]
+
+
+def test_interim_responses_are_not_the_answer() -> None:
+    pieces = [b"HTTP/1.1 100 Continue\r\n\r\n", *stream()]
+    assert invoke(sends(*pieces))[0].request.outcome == "ok"
+
+
+def test_an_aborted_request_is_censored_and_keeps_how_far_it_came() -> None:
+    with serving(sends(*stream()[:2])) as server, gevent.Timeout(HANG_S):
+        client = Client(target(server.port))
+        running = gevent.spawn(client.invoke)
+        while not client.lags:
+            gevent.sleep(0.01)
+        running.kill(Aborted, block=False)
+        request = running.get().request
+    assert request.outcome == "censored"
+    assert request.error_class is None
+    assert request.ttft_ms is not None
+    assert request.e2e_ms is None
+
+
+def tls_server(folder: Path, script: Script, **options: object) -> tuple[ScriptedServer, ssl.SSLContext]:
+    files = make_certificates(folder, **options)  # type: ignore[arg-type]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    return ScriptedServer(script, context=context), verifying_context(str(files.authority))
+
+
+def test_tls_with_a_valid_certificate(tmp_path: Path) -> None:
+    server, context = tls_server(tmp_path, sends(*stream()))
+    client = Client(target(server.port, scheme="https"), context=context)
+    with gevent.Timeout(HANG_S):
+        rows = [client.invoke().request for _ in range(3)]
+    server.close()
+    assert [row.outcome for row in rows] == ["ok"] * 3
+    assert rows[0].arrival_clock == "kernel"
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"valid_days": -1.0}, "expired"), ({"hosts": ("elsewhere.example",)}, "127.0.0.1")],
+    ids=["expired", "wrong host name"],
+)
+def test_a_bad_certificate_is_a_connection_fault(
+    tmp_path: Path, options: dict[str, object], words: str
+) -> None:
+    server, context = tls_server(tmp_path, sends(*stream()), **options)
+    with gevent.Timeout(HANG_S):
+        request = Client(target(server.port, scheme="https"), context=context).invoke().request
+    server.close()
+    assert request.error_class == "connection"
+    assert words in str(request.error_detail)
+    assert not server.requests
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
+    server, _ = tls_server(tmp_path, sends(*stream()))
+    other = tmp_path / "other"
+    other.mkdir()
+    context = verifying_context(str(make_certificates(other).authority))
+    with gevent.Timeout(HANG_S):
+        request = Client(target(server.port, scheme="https"), context=context).invoke().request
+    server.close()
+    assert request.error_class == "connection"
+    assert not server.requests
+
+
+def test_without_kernel_stamps_the_user_clock_is_used_and_every_row_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("locustfiles.timestamps.enable", lambda _sock: False)
+    request = invoke(sends(*stream()))[0].request
+    assert (request.outcome, request.arrival_clock) == ("ok", "user")
+
+
+def test_a_non_streamed_answer_ends_with_its_last_byte() -> None:
+    body = json.dumps(
+        [{"generated_text": "hi", "details": {"finish_reason": "length", "generated_tokens": 2}}]
+    )
+    raw = response(200, body.encode())
+    request = invoke(sends(raw[:-5], raw[-5:]), streamed=False)[0].request
+    assert (request.outcome, request.completion_tokens, request.ttft_ms) == ("ok", 2, None)
+    assert request.e2e_ms is not None
