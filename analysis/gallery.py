@@ -1,7 +1,7 @@
 """All pictures of a report, in the order of the page."""
 
 from analysis.answer import Choice
-from analysis.plots import curves, overtime, seed, spread
+from analysis.plots import curves, overtime, seed, service, spread
 from analysis.plots.drawing import Drawing, Palette
 from analysis.results import RunResult
 
@@ -22,5 +22,6 @@ def draw(result: RunResult, choices: list[Choice]) -> dict[str, Drawing]:
         overtime.timeline(result),
         overtime.error_classes(result),
         overtime.client_health(result),
+        service.where_time_goes(result),
     )
     return {drawing.name: drawing for drawing in drawn if drawing is not None}

@@ -14,6 +14,7 @@ from analysis.measure import measure_run
 from analysis.pages import write_pages
 from analysis.prose import answer_paragraph
 from analysis.results import RunResult
+from analysis.service import judge_counts
 from analysis.summary import summary
 from analysis.trust import judge_run
 from analysis.view import Extras
@@ -73,6 +74,7 @@ def load_result(folder: Path) -> RunResult:
         raise UserError(f"{folder} cannot be read ({error.strerror or error})") from None
     result = measure_run(tables)
     judge_run(result)
+    judge_counts(result)
     return result
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 INK, MUTED, GRID, ALERT, BAND = "#1b2430", "#5a6675", "#dde2e8", "#b3261e", "#e8edf3"
 _DARK = {INK: "#e6eaf0", MUTED: "#a3aebc", GRID: "#333d4a", ALERT: "#ff8a80", BAND: "#232c38"}
 # Okabe-Ito's hues, darkened to 3:1 against white; the partner has it against the dark page.
-_HUES = (
+_PAIRS = (
     ("#0b67a3", "#5db4ec"),
     ("#c2500b", "#f6a15b"),
     ("#007a5a", "#3fcf9f"),
@@ -34,7 +34,8 @@ _SHADES = (
     ("#a8244f", "#ff9ab8"),
     ("#7d1a22", "#ffb0a0"),
 )
-_PARTNERS = _DARK | dict(_HUES) | dict(_SHADES)
+HUES = tuple(light for light, _ in _PAIRS)
+_PARTNERS = _DARK | dict(_PAIRS) | dict(_SHADES)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 6.4
 _HEX = re.compile(r"#[0-9a-f]{6}")
@@ -68,7 +69,7 @@ class Palette:
 
     def hue(self, experiment: ExperimentResult) -> str:
         """The colour of an experiment."""
-        return _HUES[self.instances.index(experiment.name) % len(_HUES)][0]
+        return HUES[self.instances.index(experiment.name) % len(HUES)]
 
     def marker(self, experiment: ExperimentResult) -> str:
         """The marker of an experiment, so that colour is never the only cue."""

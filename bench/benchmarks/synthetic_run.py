@@ -29,7 +29,7 @@ EPOCH = 1_760_000_000.0
 
 @dataclass
 class Server:
-    """Latency of an instance: TTFT = base + per prompt token, TPOT = base + per concurrent request; noise relative."""
+    """Latency of an instance: TTFT and TPOT are a base and a part per token or user, times noise."""
 
     ttft_ms: float = 80.0
     prefill_ms_per_token: float = 0.15
@@ -187,7 +187,9 @@ def _step(
     return row, frame
 
 
-def _closed_loop(server: Server, level: int, begin: float, end: float, rng: np.random.Generator) -> pd.DataFrame:
+def _closed_loop(
+    server: Server, level: int, begin: float, end: float, rng: np.random.Generator
+) -> pd.DataFrame:
     """Each user's requests follow each other without a pause until ``end``."""
     typical = (
         server.ttft_ms
@@ -223,7 +225,9 @@ def _closed_loop(server: Server, level: int, begin: float, end: float, rng: np.r
             "prompt_tokens_source": "server",
             "completion_tokens": tokens[keep],
             "completion_tokens_source": "server",
-            "finish_reason": np.where(failed, "", np.where(tokens[keep] == server.completion_tokens[1], "length", "stop")),
+            "finish_reason": np.where(
+                failed, "", np.where(tokens[keep] == server.completion_tokens[1], "length", "stop")
+            ),
             "outcome": np.where(failed, "failed", "ok"),
             "error_class": np.where(failed, "model_5xx", ""),
             "http_status": np.where(failed, 424, 200),
@@ -247,6 +251,19 @@ def _gaps(step: str, frame: pd.DataFrame) -> list[GapBucket]:
 def _health(row: StepRow) -> list[WorkerReport]:
     begin, end = row.announced_at or 0.0, row.measure_ended_at or 0.0
     return [
-        WorkerReport("w1", "host", float(at), row.step, row.concurrency, row.concurrency, 8.0 + row.concurrency, 90.0, 0.2, 1.5, 0.05, 0.6)
+        WorkerReport(
+            "w1",
+            "host",
+            float(at),
+            row.step,
+            row.concurrency,
+            row.concurrency,
+            8.0 + row.concurrency,
+            90.0,
+            0.2,
+            1.5,
+            0.05,
+            0.6,
+        )
         for at in np.arange(begin, end, 3.0)
     ]

@@ -143,7 +143,8 @@ def test_a_real_locust_run_is_read(tmp_path: Path):
     """Locust itself is the oracle: a short real run against a port where nobody listens."""
     lines = ("from locust import HttpUser, task", "class U(HttpUser):", "    @task", "    def t(self):")
     (tmp_path / "file.py").write_text("\n".join([*lines, "        self.client.get('/x')"]))
-    command = [sys.executable, "-m", "locust", "-f", "file.py", "--headless", *["-u", "2", "-r", "2", "-t", "3s"]]
+    load = ["-u", "2", "-r", "2", "-t", "3s"]
+    command = [sys.executable, "-m", "locust", "-f", "file.py", "--headless", *load]
     options = ["--host", "http://127.0.0.1:9", "--csv", "real", "--csv-full-history", "--only-summary"]
     subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, timeout=60, check=False)
     result = load_locust(tmp_path / "real")

@@ -1,0 +1,68 @@
+"""How long a report takes, and how much memory, by the number of rows in requests.csv.
+
+    python -m bench.benchmarks.report_scale [200000 2000000]
+
+Each size is a synthetic run of five steps, reported in a process of its own; prints a Markdown table.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+
+SIZES = (50_000, 200_000, 500_000, 1_000_000, 2_000_000)
+_QUICK = Server(ttft_ms=20, queue_ms_per_user=0.05, tpot_ms=2, tpot_ms_per_user=0.002)
+_SLO = {"objectives": [{"metric": "ttft", "statistic": "p95", "limit_ms": 150.0}], "error_rate": 0.01}
+_LEVELS = (16, 32, 64, 128, 256)
+
+
+def main(sizes: list[int]) -> None:
+    """Measure every size and print the table."""
+    print("| rows | requests.csv, MB | read, s | whole report, s | peak memory, MB |")
+    print("|---:|---:|---:|---:|---:|")
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "run"
+            rows = make(folder, size)
+            megabytes = (folder / "requests.csv").stat().st_size / 1e6
+            command = [sys.executable, "-m", "bench.benchmarks.report_scale", "--one", str(folder)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            read, whole, memory = done.stdout.split()
+            print(f"| {rows:,} | {megabytes:.0f} | {read} | {whole} | {memory} |", flush=True)
+
+
+def make(folder: Path, rows: int) -> int:
+    """A run of about ``rows`` requests; returns how many it has."""
+    typical_s = 0.2
+    seconds = rows * typical_s / sum(_LEVELS)
+    deployed = Deployed(server=_QUICK, concurrency=_LEVELS, warm_up_s=0.1 * seconds, measure_s=0.85 * seconds)
+    write_run(folder, (deployed,), slo=_SLO)
+    with (folder / "requests.csv").open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1
+
+
+def one(folder: Path) -> None:
+    """Report on one folder; print seconds of reading, seconds of all, and peak memory in MB."""
+    began = time.perf_counter()
+    from analysis import make_report  # noqa: PLC0415 - imports are part of what is measured
+    from runfolder.manifest import load_manifest  # noqa: PLC0415
+    from runfolder.reading import read_run  # noqa: PLC0415
+
+    start = time.perf_counter()
+    read_run(folder, load_manifest(folder))
+    read = time.perf_counter() - start
+    make_report(folder)
+    whole = time.perf_counter() - began - read
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{read:.1f} {whole:.1f} {peak:.0f}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        one(Path(sys.argv[2]))
+    else:
+        main([int(size) for size in sys.argv[1:]] or list(SIZES))
