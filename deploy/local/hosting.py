@@ -5,8 +5,10 @@ when it is ready and ``POST /invocations``. It is tied to this process (`deploy.
 it.
 """
 
+import contextlib
 import http.client
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import gevent
 
 ROOT = Path(__file__).resolve().parents[2]
 PING_SECONDS = 2.0
+_PORTS = (20_000, 32_000)
 GRACE_SECONDS = 5.0
 _running: list["Container"] = []
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
@@ -109,7 +112,9 @@ def _ping(port: int) -> bool:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A free port below those of outgoing connections, one of which could take it meanwhile."""
+    while True:
+        port = random.randrange(*_PORTS)  # noqa: S311 - spread, not secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

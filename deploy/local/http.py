@@ -109,6 +109,9 @@ class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent ships no typ
 def _wsgi(app: App) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
     def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         handler = environ["local.handler"]
+        if int(environ.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+            start_response("413 Content Too Large", [("Connection", "close")])
+            return [b""]
         path, _, query = handler.path.partition("?")
         request = Request(
             handler.command,

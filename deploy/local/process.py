@@ -26,7 +26,7 @@ class LocalSageMaker:
 
     Args:
         options: further options of ``python -m deploy.local``, for example ``["--create-seconds", "0"]``.
-        log_path: file for its log; a temporary one if None.
+        log_path: file for its log; if None a temporary one, removed at the end when nothing was logged.
         region: region that ``environment`` names.
         detach: let it outlive this process, should this one be killed.
 
@@ -49,7 +49,8 @@ class LocalSageMaker:
             "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
         }
         self._process: subprocess.Popen[str] | None = None
-        self.log_path = log_path or Path(tempfile.mkstemp(prefix="local-sagemaker-", suffix=".log")[1])
+        self.log_path = log_path or _temporary_log()
+        self._log_is_ours = log_path is None
         self.url = ""
         self.pid = 0
 
@@ -120,6 +121,8 @@ class LocalSageMaker:
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
+        if self._log_is_ours and self.log_path.exists() and not self.log_path.stat().st_size:
+            self.log_path.unlink()
 
     def _first_line(self) -> str:
         if self._process is None or self._process.stdout is None:
@@ -131,3 +134,9 @@ class LocalSageMaker:
         said = self.log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         reason = said[-1] if said else f"it did not serve within {START_SECONDS:.0f} s"
         raise UserError(f"the local SageMaker did not start: {reason} (log: {self.log_path})")
+
+
+def _temporary_log() -> Path:
+    descriptor, name = tempfile.mkstemp(prefix="local-sagemaker-", suffix=".log")
+    os.close(descriptor)
+    return Path(name)

@@ -22,6 +22,7 @@ LMI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.38.0-lmi29.0
 OPENAI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/vllm:0.30.0"
 FAST = {
     "SIMULATED_BOOT_SECONDS": "0",
+    "SIMULATED_TOKENIZER": "words",
     "SIMULATED_PREFILL_MS": "1",
     "SIMULATED_DECODE_MS": "1",
     "SIMULATED_DECODE_MS_PER_STREAM": "0",

@@ -100,7 +100,9 @@ def test_answers_are_bimodal_where_the_profile_is() -> None:
 def test_streams_hold_every_token_once_in_every_schema(kind: Any, tokens: int, prompt: str) -> None:
     family = kind if kind in ("tgi", "lmi") else "openai"
     answer = Answer(
-        Asked(kind, family, prompt, stream=True, limit=None, include_usage=True), 3, finish="length"
+        Asked(kind, family, prompt, stream=True, limit=None, details=True, include_usage=True),
+        3,
+        finish="length",
     )
     data = opening(answer)
     for number in range(tokens):

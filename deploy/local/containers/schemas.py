@@ -123,7 +123,8 @@ def token_chunk(answer: Answer, token_id: int, text: str, *, last: bool) -> byte
         event |= {"index": len(answer.texts), "generated_text": None, "details": None}
     if last:
         event["generated_text"] = answer.text
-        event["details"] = _details(answer, streamed=True)
+        if answer.asked.details:
+            event["details"] = _details(answer, streamed=True)
     return _line(answer, event)
 
 

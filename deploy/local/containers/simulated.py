@@ -1,9 +1,9 @@
 """The simulated container: the hosting contract in front of `engine`, in the schema of the image's family.
 
 Environment: ``SIMULATED_PROFILE`` (a name under ``profiles/`` or a path), ``SIMULATED_<KEY>`` for single
-numbers of it, ``SIMULATED_FAMILY`` (tgi, lmi, openai), ``SIMULATED_TOKENIZER`` (a ``tokenizer.json`` that
-counts prompts), ``SIMULATED_LOG`` (a file that gets one JSON line of true times per request) and
-``SIMULATED_FAULT``.
+numbers of it, ``SIMULATED_FAMILY`` (tgi, lmi, openai), ``SIMULATED_LOG`` (a file that gets one JSON line of
+true times per request), ``SIMULATED_FAULT``, and ``SIMULATED_TOKENIZER``: a ``tokenizer.json`` that counts
+prompts, or ``words``. Without it, that of `deploy.local.model` counts where it is prepared, else words do.
 
 A fault is ``KIND`` or ``KIND:N``; a request may ask for one itself by the custom attribute
 ``simulate=KIND:N``: ``status:503`` answers that status, ``in_band:3`` fails inside HTTP 200 after 3 tokens,
@@ -35,6 +35,7 @@ from deploy.local.containers.profile import Profile, choose_profile  # noqa: E40
 from deploy.local.containers.schemas import FAMILIES, Answer, Family  # noqa: E402
 from deploy.local.containers.wording import answer_length, token_counter, token_text  # noqa: E402
 from deploy.local.http import Request, Response, Watcher, cut, json_response, make_server  # noqa: E402
+from deploy.local.model import CACHE, TOKENIZER  # noqa: E402
 from deploy.local.tether import tie_to_parent  # noqa: E402
 
 _GONE = -1  # put into a generation's queue when its client has left
@@ -62,8 +63,7 @@ class Container:
         self._family = family
         self._engine = Engine(profile)
         self._ready_at = time.monotonic() + profile.boot_seconds
-        tokenizer = os.environ.get("SIMULATED_TOKENIZER")
-        self._count = token_counter(Path(tokenizer) if tokenizer else None)
+        self._count = token_counter(_tokenizer())
         self._fault = os.environ.get("SIMULATED_FAULT", "")
         self._log = os.environ.get("SIMULATED_LOG")
 
@@ -210,6 +210,18 @@ def _read_fault(request: Request, standing: str) -> tuple[str, int]:
             standing = value
     kind, _, number = standing.partition(":")
     return kind, int(number) if number.isdigit() else 0
+
+
+def _tokenizer() -> Path | None:
+    named = os.environ.get("SIMULATED_TOKENIZER")
+    if named == "words":
+        return None
+    prepared = CACHE / TOKENIZER
+    if named:
+        if not Path(named).exists():
+            raise UserError(f"SIMULATED_TOKENIZER: there is no {named}")
+        return Path(named)
+    return prepared if prepared.exists() else None
 
 
 def _family(image: str) -> Family:
