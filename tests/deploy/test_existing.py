@@ -1,33 +1,51 @@
 """Bring your own: looked at if one may, used if one may only invoke, never changed, never deleted."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import pytest
-from deploy_harness import QUICK, Account, plan
+from deploy_harness import QUICK, Account, fresh_clients, plan
 
 from configs.errors import UserError
+from configs.plan import Plan
 from deploy.clients import Clients
 from deploy.endpoint import deployed
 from deploy.ledger import Ledger
+from deploy.local.process import LocalSageMaker
 from deploy.reader import ALLOWED, EndpointReader
 from deploy.resolve import targets
+from deploy.target import Target
 
 
-@pytest.fixture
-def theirs(clients: Clients, account: Account):
-    """An endpoint that somebody else keeps, with two components."""
+@pytest.fixture(scope="module")
+def account(server: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """The account for the whole module: nothing here may change what is in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("existing"))
+        for name, value in {**server.environment, "SAGEMAKER_ROLE": "local-sagemaker"}.items():
+            patch.setenv(name, value)
+        yield Account(server.url)
+
+
+@pytest.fixture(scope="module")
+def theirs(account: Account) -> Iterator[Target]:
+    """An endpoint that somebody else keeps, with two components; at the end it must still be there."""
+    clients = fresh_clients()
     parts = [{"name": "one", "accelerators": 1}, {"name": "two", "accelerators": 1}]
     made = plan(name="theirs", endpoint={"instance_type": "ml.g5.4xlarge", "components": parts})
     target = targets(made, "others", clients)[0]
     with deployed(target, clients, Ledger(), pace=QUICK):
         yield target
+        assert len(account.left()) == 5, "model, configuration, endpoint and two components"
 
 
-def mine(name: str, **endpoint: object):
+def mine(name: str, **endpoint: object) -> Plan:
     return plan(endpoint={"name": name, "instance_type": "ml.g5.xlarge", **endpoint})
 
 
-def test_it_is_described_and_survives(theirs, account: Account, clients: Clients, ledger: Ledger) -> None:
+def test_it_is_described_and_survives(
+    theirs: Target, account: Account, clients: Clients, ledger: Ledger
+) -> None:
     before = len(account.calls())
     chosen = mine(theirs.name, components=[{"name": theirs.components[0].name}])
     with deployed(targets(chosen, "mine", clients)[0], clients, ledger) as deployment:
@@ -40,14 +58,14 @@ def test_it_is_described_and_survives(theirs, account: Account, clients: Clients
     assert ledger.items() == []
 
 
-def test_it_survives_an_error_too(theirs, account: Account, clients: Clients, ledger: Ledger) -> None:
+def test_it_survives_an_error_too(theirs: Target, account: Account, clients: Clients, ledger: Ledger) -> None:
     chosen = mine(theirs.name, components=[{"name": theirs.components[0].name}])
     with pytest.raises(RuntimeError), deployed(targets(chosen, "mine", clients)[0], clients, ledger):
         raise RuntimeError("the load crashed")
     assert f"endpoints/{theirs.name}" in account.left()
 
 
-def test_the_reader_can_do_nothing_but_look(theirs, account: Account, clients: Clients) -> None:
+def test_the_reader_can_do_nothing_but_look(theirs: Target, account: Account, clients: Clients) -> None:
     reader = EndpointReader(clients)
     client = reader._client
     attempts = {
@@ -66,7 +84,7 @@ def test_the_reader_can_do_nothing_but_look(theirs, account: Account, clients: C
 
 
 def test_it_is_used_when_nothing_may_be_looked_at(
-    theirs, account: Account, clients: Clients, ledger: Ledger
+    theirs: Target, account: Account, clients: Clients, ledger: Ledger
 ) -> None:
     account.faults([{"call": "DescribeEndpoint", "fault": "access_denied", "nth": 0}])
     with deployed(targets(mine(theirs.name), "mine", clients)[0], clients, ledger) as deployment:
@@ -82,7 +100,9 @@ def test_a_missing_endpoint_is_one_sentence(clients: Clients, ledger: Ledger, ac
         pass
 
 
-def test_an_unknown_component_names_those_that_there_are(theirs, clients: Clients, ledger: Ledger) -> None:
+def test_an_unknown_component_names_those_that_there_are(
+    theirs: Target, clients: Clients, ledger: Ledger
+) -> None:
     chosen = mine(theirs.name, components=[{"name": "three"}])
     with (
         pytest.raises(UserError, match=theirs.components[1].name),
@@ -91,7 +111,7 @@ def test_an_unknown_component_names_those_that_there_are(theirs, clients: Client
         pass
 
 
-def test_several_components_need_a_choice(theirs, clients: Clients, ledger: Ledger) -> None:
+def test_several_components_need_a_choice(theirs: Target, clients: Clients, ledger: Ledger) -> None:
     with (
         pytest.raises(UserError, match="several inference components"),
         deployed(targets(mine(theirs.name), "mine", clients)[0], clients, ledger),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import UserError
+from configs.plan import Plan
 from deploy.clients import Clients
 from deploy.endpoint import deployed
 from deploy.ledger import Ledger
@@ -32,16 +33,11 @@ def planted(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 @pytest.mark.parametrize("chosen", [BY_ENV, BY_SECRET], ids=["environment", "secrets-manager"])
 def test_the_token_reaches_the_container_and_nothing_else(
-    chosen,
-    planted: Account,
-    clients: Clients,
-    ledger: Ledger,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    chosen: Plan, planted: Account, clients: Clients, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.INFO)
     said: list[str] = []
+    ledger = Ledger(tmp_path / "ledger")
     found = preflight(chosen, lambda: clients, ledger)
     target = targets(chosen, "secret-run", clients)[0]
     with deployed(target, clients, ledger, lambda *words: said.append(str(words)), pace=QUICK) as deployment:
@@ -51,8 +47,7 @@ def test_the_token_reaches_the_container_and_nothing_else(
     assert REDACTED in description
     kept = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert "creating" in kept, "the ledger is not where this test looks"
-    out, err = capfd.readouterr()
-    for place in (description, kept, repr(target), repr(found), "".join(said), caplog.text, out, err):
+    for place in (description, kept, repr(target), repr(found), "".join(said), caplog.text):
         assert PLANTED not in place
 
 

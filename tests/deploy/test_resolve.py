@@ -1,0 +1,184 @@
+"""From a plan to images, environments and data; what cannot be known is asked for in one sentence."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deploy_harness import IMAGE, Account, plan
+
+from configs.errors import UserError
+from configs.loading import load_plan
+from deploy.clients import Clients
+from deploy.images import LLAMA_CPP, families, family_of, image_uri
+from deploy.jumpstart import parse
+from deploy.resolve import container_for, targets
+
+AWS = "763104351884.dkr.ecr.us-east-1.amazonaws.com/"
+VLLM = AWS + "vllm:0.30.0-gpu-py312-cu130-ubuntu24.04-sagemaker"
+
+
+def test_a_full_uri_is_taken_as_it_is() -> None:
+    assert image_uri(IMAGE, "eu-west-1", "ml.g5.xlarge") == IMAGE
+
+
+def test_aws_s_own_name_is_completed_for_the_region() -> None:
+    expected = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/llama-cpp:server-sagemaker-cpu-v1.0.1"
+    assert image_uri(LLAMA_CPP, "eu-west-1", "ml.c6i.large") == expected
+
+
+@pytest.mark.parametrize(
+    ("hint", "family"), [("vllm", "vllm"), ("sglang", "sglang"), ("lmi", "lmi"), ("tgi", "tgi")]
+)
+def test_a_hint_is_the_sdks_newest_image(hint: str, family: str) -> None:
+    uri = image_uri(hint, "us-east-1", "ml.g5.xlarge")
+    assert uri.startswith(AWS)
+    assert family_of(uri) == family
+
+
+def test_a_hint_may_name_a_version() -> None:
+    assert ":0.29.0-" in image_uri("vllm:0.29.0", "us-east-1", "ml.g5.xlarge")
+
+
+@pytest.mark.parametrize(
+    ("image", "region", "instance", "word"),
+    [
+        ("vlm", "us-east-1", "ml.g5.xlarge", "vllm, sglang"),
+        ("vllm:9.9.9", "us-east-1", "ml.g5.xlarge", "vllm"),
+        ("vllm", "us-east-1", "ml.c6i.large", "ml.c6i.large"),
+        (LLAMA_CPP, "me-south-1", "ml.c6i.large", "full URI"),
+    ],
+)
+def test_an_image_that_cannot_be_found_is_one_sentence(
+    image: str, region: str, instance: str, word: str
+) -> None:
+    with pytest.raises(UserError, match=word) as caught:
+        image_uri(image, region, instance)
+    assert "\n" not in str(caught.value)
+
+
+def test_our_regions_are_those_of_the_sdks_table() -> None:
+    table = json.loads((files("sagemaker.core") / "image_uri_config" / "llama-cpp.json").read_text())
+    registries = table["versions"]["1.0.1"]["registries"]
+    for region, account in registries.items():
+        if account == "763104351884":
+            assert image_uri(LLAMA_CPP, region, "ml.c6i.large").startswith(account)
+        else:
+            with pytest.raises(UserError):
+                image_uri(LLAMA_CPP, region, "ml.c6i.large")
+
+
+def hugging_face(**more: Any) -> Any:
+    model = {"name": "M", "source": "huggingface", "id": "org/model-7b", "context_length": 8192, **more}
+    return plan(model=model).model
+
+
+@pytest.mark.parametrize("hint", [None, "vllm", "sglang", "lmi", "tgi"])
+def test_a_hub_id_is_told_to_each_container_in_its_own_words(hint: str | None, clients: Clients) -> None:
+    family = families()[hint or "vllm"]
+    environment = container_for(hugging_face(image=hint), "ml.g5.12xlarge", clients).environment
+    assert environment[family.model] == "org/model-7b"
+    assert environment[family.context] == "8192"
+    assert environment[family.gpus or ""] == "4"
+
+
+def test_the_plans_environment_wins(clients: Clients) -> None:
+    model = hugging_face(env={"SM_VLLM_TENSOR_PARALLEL_SIZE": 1})
+    assert container_for(model, "ml.g5.12xlarge", clients).environment["SM_VLLM_TENSOR_PARALLEL_SIZE"] == "1"
+
+
+def test_each_instance_type_is_a_target_and_each_own_model_a_model(clients: Clients) -> None:
+    own = {"name": "Other", "source": "image", "image": IMAGE}
+    parts = [{"name": "one"}, {"name": "two", "copies": 2}, {"name": "three", "model": own}]
+    made = plan(endpoint={"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"], "components": parts})
+    first, second = targets(made, "run", clients)
+    assert (first.instance_type, second.instance_type) == ("ml.g5.xlarge", "ml.g6.xlarge")
+    assert first.name != second.name
+    assert len(first.models) == 2
+    assert [part.model for part in first.components] == [first.name, first.name, first.models[1].name]
+    assert first.component == first.components[0].name
+
+
+def test_without_a_role_the_plan_is_told_where_to_put_it(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SAGEMAKER_ROLE")
+    with pytest.raises(UserError, match=r"endpoint\.role"):
+        targets(plan(), "run", clients)
+
+
+def jumpstart(**more: Any) -> Any:
+    model = {"name": "J", "source": "jumpstart", "id": "meta-textgeneration-llama-2-7b", **more}
+    return plan(model=model).model
+
+
+def test_a_jumpstart_model_is_looked_up_in_the_hub(clients: Clients) -> None:
+    found = container_for(jumpstart(version="3.*", accept_eula=True), "ml.g5.xlarge", clients)
+    assert "tgi" in found.image
+    assert (found.model_data or "").startswith("s3://jumpstart")
+    assert found.environment["SM_NUM_GPUS"] == "1"
+    assert found.accept_eula
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        ({}, "accept_eula"),
+        ({"accept_eula": True, "version": "9.*"}, "9"),
+        ({"id": "nothing-like-it"}, "nothing-like-it"),
+    ],
+)
+def test_a_jumpstart_model_that_cannot_be_had_is_one_sentence(
+    more: dict[str, Any], word: str, clients: Clients
+) -> None:
+    with pytest.raises(UserError, match=word) as caught:
+        container_for(jumpstart(**more), "ml.g5.xlarge", clients)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_hub_is_not_asked_for_what_the_plan_names(clients: Clients, account: Account) -> None:
+    before = len(account.calls())
+    model = jumpstart(image=IMAGE, model_data="s3://bucket/model.tar.gz")
+    assert container_for(model, "ml.g5.xlarge", clients).image == IMAGE
+    assert account.calls(before) == []
+
+
+def document(**more: Any) -> dict[str, Any]:
+    content = {
+        "HostingEcrUri": "general-image",
+        "HostingArtifactUri": "s3://bucket/general/",
+        "InferenceEnvironmentVariables": [{"Name": "A", "Default": 1}, {"Name": "NONE", "Default": None}],
+        **more,
+    }
+    return {
+        "HubContentArn": "arn:aws:sagemaker:us-east-1:aws:hub-content/x",
+        "HubContentDocument": json.dumps(content),
+    }
+
+
+def test_what_the_hub_says_of_an_instance_type_wins_over_its_family() -> None:
+    variants = {
+        "Aliases": {"gpu_image": "special-image"},
+        "Variants": {
+            "g5": {"Properties": {"ImageUri": "$gpu_image", "EnvironmentVariables": {"A": "2"}}},
+            "ml.g5.12xlarge": {"Properties": {"EnvironmentVariables": {"A": "4"}}},
+        },
+    }
+    answer = document(HostingInstanceTypeVariants=variants)
+    small, big = parse(answer, "ml.g5.xlarge"), parse(answer, "ml.g5.12xlarge")
+    assert (small.image, small.environment) == ("special-image", {"A": "2"})
+    assert (big.image, big.environment) == ("special-image", {"A": "4"})
+    assert parse(answer, "ml.p4d.24xlarge").environment == {"A": "1"}
+
+
+def test_a_document_that_cannot_be_read_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        parse({"HubContentName": "x", "HubContentDocument": "{"}, "ml.g5.xlarge")
+    with pytest.raises(UserError, match=r"model\.image"):
+        parse(document(HostingEcrUri=None), "ml.g5.xlarge")
+
+
+def test_the_shipped_plans_come_to_targets(clients: Clients) -> None:
+    for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yml")):
+        assert targets(load_plan(path), "run", clients)

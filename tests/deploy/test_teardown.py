@@ -1,0 +1,154 @@
+"""Teardown finds what is ours by ledger and by tag, asks before it takes another's, and can be repeated."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from deploy_harness import QUICK, Account, items, plan
+
+from deploy import requests, resources
+from deploy.clients import Clients
+from deploy.inventory import Found, elsewhere, inventory
+from deploy.ledger import Item, Ledger
+from deploy.removal import remove
+from deploy.resolve import targets
+from deploy.resources import KINDS
+from deploy.target import Target, machine_owner
+from deploy.teardown import teardown
+
+
+def leave(clients: Clients, run_id: str, owner: str | None = None) -> Target:
+    """Create a model and a configuration as a run does that died; they cost nothing and start nothing."""
+    target = targets(plan(), run_id, clients, owner=owner)[0]
+    resources.create(clients, KINDS["model"], requests.create_model(target, target.models[0], None))
+    resources.create(clients, KINDS["endpoint-config"], requests.create_endpoint_config(target))
+    return target
+
+
+class Answer:
+    """What the user says when asked about another's."""
+
+    def __init__(self, *, yes: bool) -> None:
+        self.yes = yes
+        self.asked: list[str] = []
+
+    def __call__(self, owner: str, _found: Sequence[Found]) -> bool:
+        self.asked.append(owner)
+        return self.yes
+
+
+def tear(clients: Clients, ledger: Ledger, answer: Answer) -> list[str]:
+    found = inventory(clients, ledger, machine_owner())
+    return [str(left) for left in teardown(found, clients, ledger, others=answer, pace=QUICK)]
+
+
+def test_what_this_machine_left_is_found_by_its_tags_alone(
+    clients: Clients, account: Account, ledger: Ledger
+) -> None:
+    leave(clients, "lost-ledger")
+    answer = Answer(yes=False)
+    assert tear(clients, ledger, answer) == []
+    assert (account.left(), answer.asked) == ([], [])
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_another_owner_is_asked_about(yes: bool, clients: Clients, account: Account, ledger: Ledger) -> None:  # noqa: FBT001 - a table's column
+    leave(clients, "theirs", owner="ann@elsewhere")
+    answer = Answer(yes=yes)
+    tear(clients, ledger, answer)
+    assert answer.asked == ["ann@elsewhere"]
+    assert (account.left() == []) is yes
+
+
+def test_what_bears_no_tag_of_ours_is_not_even_listed(
+    clients: Clients, account: Account, ledger: Ledger
+) -> None:
+    target = targets(plan(), "run", clients)[0]
+    bare = requests.create_model(target, target.models[0], None)
+    bare["Tags"] = [{"Key": "project", "Value": "another"}]
+    resources.create(clients, KINDS["model"], bare)
+    resources.create(clients, KINDS["model"], bare | {"ModelName": "production"})
+    assert inventory(clients, ledger, machine_owner()) == []
+    tear(clients, ledger, Answer(yes=True))
+    assert len(account.left()) == 2
+
+
+def test_the_ledger_and_the_tags_are_one_list(clients: Clients, account: Account, ledger: Ledger) -> None:
+    target = leave(clients, "known")
+    base = _item(clients, target, "model")
+    ledger.will_create(base)
+    ledger.mark(base, "created", "arn")
+    gone = _item(clients, target, "endpoint")
+    ledger.will_create(gone)
+    ledger.mark(gone, "created", "arn")
+    found = {one.item.kind: one for one in inventory(clients, ledger, machine_owner())}
+    assert {kind: one.known_by for kind, one in found.items()} == {
+        "model": "ledger and tag",
+        "endpoint-config": "tag",
+        "endpoint": "ledger",
+    }
+    assert tear(clients, ledger, Answer(yes=False)) == []
+    assert (account.left(), ledger.open_items()) == ([], [])
+
+
+def test_it_can_be_repeated(clients: Clients, account: Account, ledger: Ledger) -> None:
+    leave(clients, "twice")
+    for _ in range(2):
+        assert tear(clients, ledger, Answer(yes=False)) == []
+    assert account.left() == []
+
+
+def test_items_of_other_accounts_are_told_and_not_touched(
+    clients: Clients, account: Account, ledger: Ledger
+) -> None:
+    for item in items(2):
+        ledger.will_create(item)
+    assert len(elsewhere(clients, ledger)) == 2
+    assert inventory(clients, ledger, machine_owner()) == []
+    tear(clients, ledger, Answer(yes=True))
+    assert len(ledger.open_items()) == 2
+
+
+def test_a_namesake_of_an_unfinished_create_is_not_deleted(
+    clients: Clients, account: Account, ledger: Ledger
+) -> None:
+    target = leave(clients, "the other run")
+    item = dataclasses.replace(_item(clients, target, "model"), run_id="this run")
+    ledger.will_create(item)
+    assert remove([item], clients, ledger, pace=QUICK) == []
+    assert f"models/{target.name}" in account.left()
+    assert ledger.open_items() == []
+
+
+def test_what_an_endpoint_stands_on_stays_while_it_does(
+    clients: Clients, account: Account, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path)
+    target = leave(clients, "standing")
+    resources.create(clients, KINDS["endpoint"], requests.create_endpoint(target))
+    account.faults([{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}])
+    made = [
+        ledger.mark(_item(clients, target, kind), "created", "arn")
+        for kind in ("endpoint", "endpoint-config", "model")
+    ]
+    left = remove(made, clients, ledger, pace=QUICK)
+    assert [one.item.kind for one in left] == ["endpoint", "endpoint-config", "model"]
+    assert (
+        left[0].command == f"aws sagemaker delete-endpoint --endpoint-name {target.name} --region us-east-1"
+    )
+    assert len(account.left()) == 3
+
+
+def _item(clients: Clients, target: Target, kind: str) -> Item:
+    return Item(
+        kind=kind,  # type: ignore[arg-type]
+        name=target.name,
+        group=target.name,
+        run_id=target.run_id,
+        owner=target.owner,
+        region="us-east-1",
+        api=clients.api,
+        account=clients.identity.account,
+        created_at=1_700_000_000.0,
+    )
