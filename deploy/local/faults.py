@@ -1,6 +1,7 @@
 """Faults on demand: which call fails, how, and what was called so far."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,8 @@ FaultName = Literal[
     "stream_error",
     "internal_stream_failure",
 ]
+CALLS_KEPT = 20_000
+"""Calls that the log remembers."""
 OF_THE_ENDPOINT = ("insufficient_capacity", "stuck_creating", "failed")
 """Faults of CreateEndpoint that show later, in the endpoint's status."""
 OF_THE_STREAM = ("stream_error", "internal_stream_failure")
@@ -89,7 +92,7 @@ class Faults:
     """The faults that are set, and the log of all calls."""
 
     set: list[Fault] = field(default_factory=list)
-    calls: list[CallRecord] = field(default_factory=list)
+    calls: deque[CallRecord] = field(default_factory=lambda: deque(maxlen=CALLS_KEPT))
     _counts: dict[str, int] = field(default_factory=dict)
 
     def arm(self, faults: list[Fault]) -> None:

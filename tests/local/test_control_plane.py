@@ -7,6 +7,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from local_support import OPENAI, ROLE, TGI, Local, poll
+from test_runtime import chat_body, local_bearer, openai_route
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
 
@@ -261,6 +262,8 @@ def test_inference_components_share_an_endpoint(local: Local) -> None:
     answer = runtime.invoke_endpoint(EndpointName=shared, InferenceComponentName=component, Body=body)
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert refused(runtime.invoke_endpoint, EndpointName=shared, Body=body)[0] == "ValidationError"
+    path = f"/endpoints/{shared}/inference-components/{component}/openai/v1/chat/completions"
+    assert openai_route(local, path, local_bearer(local), chat_body(2))[0] == 200
     assert refused(sagemaker.delete_endpoint, EndpointName=shared)[0] == "ValidationException"
     listed = sagemaker.list_inference_components(EndpointNameEquals=shared)["InferenceComponents"]
     assert [c["InferenceComponentName"] for c in listed] == [component]

@@ -221,17 +221,19 @@ def openai_route(local: Local, path: str, token: str, body: bytes) -> tuple[int,
     return result
 
 
-def test_the_openai_route_answers_with_the_containers_own_bytes(
-    local: Local, openai: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def local_bearer(local: Local) -> str:
+    """A bearer token that the local SageMaker accepts."""
     environment = local.process.environment
-    monkeypatch.setattr("test_signing.KEY", environment["AWS_ACCESS_KEY_ID"])
+    return bearer(secret=environment["AWS_SECRET_ACCESS_KEY"], key=environment["AWS_ACCESS_KEY_ID"])
+
+
+def test_the_openai_route_answers_with_the_containers_own_bytes(local: Local, openai: str) -> None:
     path = f"/endpoints/{openai}/openai/v1/chat/completions"
-    token = bearer(secret=environment["AWS_SECRET_ACCESS_KEY"])
-    status, kind, data = openai_route(local, path, token, chat_body(3, stream=True))
+    status, kind, data = openai_route(local, path, local_bearer(local), chat_body(3, stream=True))
     assert (status, kind) == (200, "text/event-stream")
     assert data.endswith(b"data: [DONE]\n\n")
-    status, _, data = openai_route(local, path, bearer(secret="wrong"), chat_body(3))
+    wrong = bearer(secret="wrong", key=local.process.environment["AWS_ACCESS_KEY_ID"])
+    status, _, data = openai_route(local, path, wrong, chat_body(3))
     assert (status, b"signature" in data) == (403, True)
 
 

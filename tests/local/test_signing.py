@@ -105,7 +105,9 @@ def test_session_tokens_must_be_those_of_the_key_and_not_expired() -> None:
     assert expired.value.kind == "expired_token"
 
 
-def bearer(expires: int = 3600, action: str = "CallWithBearerToken", secret: str = SECRET) -> str:
+def bearer(
+    expires: int = 3600, action: str = "CallWithBearerToken", secret: str = SECRET, key: str = KEY
+) -> str:
     """A token as SageMaker's own generator makes it."""
     request = AWSRequest(
         "POST",
@@ -113,7 +115,7 @@ def bearer(expires: int = 3600, action: str = "CallWithBearerToken", secret: str
         headers={"host": "sagemaker.amazonaws.com"},
         params={"Action": action},
     )
-    SigV4QueryAuth(Credentials(KEY, secret), "sagemaker", "us-east-1", expires=expires).add_auth(request)
+    SigV4QueryAuth(Credentials(key, secret), "sagemaker", "us-east-1", expires=expires).add_auth(request)
     url = request.url.replace("https://", "") + "&Version=1"
     return "sagemaker-api-key-" + base64.b64encode(url.encode()).decode()
 
