@@ -9,6 +9,7 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.configprovider import ConstantProvider
 from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
@@ -16,6 +17,7 @@ from configs.errors import UserError
 from deploy.failures import NO_CREDENTIALS, told
 
 _ATTEMPTS = 6
+_METADATA_S = 0.5
 _PRICE_LIST_REGION = "us-east-1"
 
 
@@ -113,6 +115,10 @@ def _skew(date: str | None) -> float | None:
 
 def _session(region: str | None) -> Session:
     session = botocore.session.get_session()
+    if "AWS_METADATA_SERVICE_TIMEOUT" not in os.environ:
+        # An instance profile answers in milliseconds; where there is none, nobody should wait for it.
+        quick = ConstantProvider(value=_METADATA_S)
+        session.get_component("config_store").set_config_provider("metadata_service_timeout", quick)
     if region := region or os.environ.get("AWS_REGION"):
         session.set_config_variable("region", region)
     try:

@@ -1,0 +1,179 @@
+"""CloudWatch's rows: names, units and times as the service gave them; and what is missing is said."""
+
+import csv
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+from deploy_harness import QUICK, Account, plan
+
+from deploy import cloudwatch
+from deploy.clients import Clients
+from deploy.cloudwatch import METRICS, Served, collect, queries, variant_of
+from deploy.endpoint import deployed
+from deploy.ledger import Ledger
+from deploy.resolve import targets
+from runfolder.records import CLOUDWATCH_COLUMNS
+
+SERVED = Served("bench")
+WINDOW = {"started_at": 1_700_000_010.0, "ended_at": 1_700_000_100.0}
+
+
+def stubbed(clients: Clients, *answers: dict[str, Any]) -> Stubber:
+    stub = Stubber(clients.client("cloudwatch"))
+    for answer in answers:
+        stub.add_response("get_metric_data", answer)
+    stub.activate()
+    return stub
+
+
+def series(metric: str, statistic: str, values: list[float]) -> dict[str, Any]:
+    query = next(
+        query
+        for query in queries(SERVED)
+        if (query["MetricStat"]["Metric"]["MetricName"], query["MetricStat"]["Stat"]) == (metric, statistic)
+    )
+    times = [datetime.fromtimestamp(1_699_999_980 + 60 * index, UTC) for index in range(len(values))]
+    return {"Id": query["Id"], "Timestamps": times, "Values": values}
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "cloudwatch.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_points_are_kept_with_cloudwatch_s_own_unit(clients: Clients, tmp_path: Path) -> None:
+    answer = {
+        "MetricDataResults": [
+            series("ModelLatency", "p90", [1_250_000.0]),
+            series("Invocations", "Sum", [7.0, 5.0]),
+        ]
+    }
+    stubbed(clients, answer)
+    assert collect(tmp_path, "e", SERVED, clients, **WINDOW, expected_invocations=12) is None
+    found = rows(tmp_path)
+    assert tuple(found[0]) == CLOUDWATCH_COLUMNS
+    assert found[0] == {
+        "experiment": "e",
+        "metric": "ModelLatency",
+        "statistic": "p90",
+        "unit": "Microseconds",
+        "timestamp": "1699999980.0",
+        "value": "1250000.0",
+    }
+    assert [(row["metric"], row["value"]) for row in found[1:]] == [
+        ("Invocations", "7.0"),
+        ("Invocations", "5.0"),
+    ]
+
+
+def test_pages_are_followed_and_a_second_experiment_is_appended(clients: Clients, tmp_path: Path) -> None:
+    first = {"MetricDataResults": [series("Invocations", "Sum", [1.0])], "NextToken": "more"}
+    second = {"MetricDataResults": [series("Invocations", "Sum", [2.0])]}
+    stubbed(clients, first, second, second)
+    collect(tmp_path, "one", SERVED, clients, **WINDOW)
+    collect(tmp_path, "two", SERVED, clients, **WINDOW)
+    assert [(row["experiment"], row["value"]) for row in rows(tmp_path)] == [
+        ("one", "1.0"),
+        ("one", "2.0"),
+        ("two", "2.0"),
+    ]
+
+
+def test_late_metrics_are_asked_for_again(
+    clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(cloudwatch.time, "sleep", waits.append)
+    part = {"MetricDataResults": [series("Invocations", "Sum", [3.0])]}
+    whole = {"MetricDataResults": [series("Invocations", "Sum", [10.0])]}
+    stubbed(clients, part, whole)
+    assert collect(tmp_path, "e", SERVED, clients, **WINDOW, expected_invocations=10) is None
+    assert len(waits) == 1
+    assert [row["value"] for row in rows(tmp_path)] == ["10.0"]
+
+
+def test_what_is_still_missing_is_said(clients: Clients, tmp_path: Path) -> None:
+    stubbed(clients, {"MetricDataResults": [series("Invocations", "Sum", [3.0])]})
+    said = collect(tmp_path, "e", SERVED, clients, **WINDOW, expected_invocations=10, late_s=0.0)
+    assert said is not None
+    assert "3 of 10" in said
+
+
+def test_a_refusal_is_said_and_costs_nothing_else(clients: Clients, account: Account, tmp_path: Path) -> None:
+    account.faults([{"call": "GetMetricData", "fault": "access_denied", "nth": 0}])
+    said = collect(tmp_path, "e", SERVED, clients, **WINDOW)
+    assert said is not None
+    assert "could not be asked" in said
+    assert not (tmp_path / "cloudwatch.csv").exists()
+
+
+def test_the_query_s_minutes_are_whole_and_hold_the_run(clients: Clients, tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+    client = clients.client("cloudwatch")
+    client.meta.events.register("provide-client-params.*.*", lambda params, **_: asked.append(params))
+    collect(tmp_path, "e", SERVED, clients, **WINDOW)
+    start, end = asked[0]["StartTime"].timestamp(), asked[0]["EndTime"].timestamp()
+    assert (start % 60, end % 60) == (0, 0)
+    assert start <= WINDOW["started_at"] < WINDOW["ended_at"] <= end
+
+
+def test_a_component_has_its_own_invocations_and_its_endpoint_s_instances() -> None:
+    served = Served("bench", component="part")
+    names = [
+        [dimension["Name"] for dimension in query["MetricStat"]["Metric"]["Dimensions"]]
+        for query in queries(served)
+    ]
+    spaces = [query["MetricStat"]["Metric"]["Namespace"] for query in queries(served)]
+    assert {tuple(n) for n, s in zip(names, spaces, strict=True) if s == "AWS/SageMaker"} == {
+        ("InferenceComponentName",)
+    }
+    assert {tuple(n) for n, s in zip(names, spaces, strict=True) if s != "AWS/SageMaker"} == {
+        ("EndpointName", "VariantName")
+    }
+
+
+def test_every_latency_is_in_microseconds() -> None:
+    assert {metric.unit for metric in METRICS if metric.name.endswith("Latency")} == {"Microseconds"}
+
+
+def test_the_variant_is_the_described_one() -> None:
+    assert variant_of({"endpoint": {"ProductionVariants": [{"VariantName": "blue"}]}}) == "blue"
+    assert variant_of({"not_described": "…"}) == "AllTraffic"
+
+
+def test_invocations_are_counted_by_the_service_itself(
+    account: Account, clients: Clients, ledger: Ledger, tmp_path: Path
+) -> None:
+    target = targets(plan(), "metrics", clients)[0]
+    started_at = time.time()
+    with deployed(target, clients, ledger, pace=QUICK):
+        runtime = clients.client("sagemaker-runtime")
+        for _ in range(3):
+            runtime.invoke_endpoint(
+                EndpointName=target.name,
+                ContentType="application/json",
+                Body=b'{"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}',
+            )
+    said = collect(
+        tmp_path,
+        "e",
+        Served(target.name),
+        clients,
+        started_at=started_at,
+        ended_at=time.time(),
+        expected_invocations=3,
+    )
+    assert said is None
+    found = rows(tmp_path)
+    assert sum(float(row["value"]) for row in found if row["metric"] == "Invocations") == 3
+    latencies = [
+        float(row["value"])
+        for row in found
+        if (row["metric"], row["statistic"]) == ("ModelLatency", "Average")
+    ]
+    assert all(latency > 1_000 for latency in latencies), "microseconds, not milliseconds"
+    assert latencies

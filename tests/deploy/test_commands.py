@@ -1,0 +1,162 @@
+"""The commands as a user runs them: plan, endpoints, teardown; and what they say without credentials."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from deploy_harness import IMAGE, QUICK, Account, plan
+
+from deploy.clients import Clients
+from deploy.endpoint import deployed
+from deploy.ledger import Ledger
+from deploy.resolve import targets
+
+ROOT = Path(__file__).parents[2]
+PLAN = f"""
+name: commanded
+model: {{name: Llama-7b, source: image, image: "{IMAGE}", context_length: 4096}}
+endpoint: {{instance_type: ml.g5.xlarge}}
+workload: {{payload: prompts.jsonl, parameters: {{max_tokens: 50}}}}
+load: {{concurrency: [1, 2], warm_up: 5s, measure: 60s}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "plan.yml").write_text(PLAN)
+    (tmp_path / "prompts.jsonl").write_text('{"payload_id": "1", "prompt": "Hello", "prompt_tokens": 2}\n')
+    return tmp_path
+
+
+def bench(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in ``folder`` with the environment that there is, and more."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def silent_metadata_service() -> Iterator[str]:
+    """A metadata service that takes connections and never answers: the slowest way to have no credentials."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    held: list[socket.socket] = []
+
+    def hold() -> None:
+        while True:
+            try:
+                held.append(listener.accept()[0])
+            except OSError:
+                return
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.parametrize("command", ["run", "endpoints", "teardown"])
+def test_without_credentials_one_sentence_has_both_ways_on(
+    command: str, folder: Path, silent_metadata_service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    arguments = ["--plan", "plan.yml"] if command == "run" else []
+    done = bench(
+        command,
+        *arguments,
+        folder=folder,
+        HOME=str(folder),
+        AWS_REGION="us-east-1",
+        AWS_EC2_METADATA_SERVICE_ENDPOINT=silent_metadata_service,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "aws configure" in done.stderr
+    assert "make rehearse" in done.stderr
+    assert not (folder / "results").exists()
+
+
+def test_a_plan_that_fits_is_ready(account: Account, folder: Path) -> None:
+    done = bench("plan", "--plan", "plan.yml", folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (
+        "credentials",
+        "execution role",
+        "quota ml.g5.xlarge",
+        "price ml.g5.xlarge",
+        "context",
+        "budget",
+        "cost:",
+    ):
+        assert line in done.stdout
+    assert "stop" not in done.stdout
+    assert account.left() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "stopped"),
+    [
+        ("budget: {max_spend_usd: 0.01}\n", "budget"),
+        ("endpoint: {instance_type: ml.g5.xlarge, instance_count: 500}\n", "quota ml.g5.xlarge"),
+        ("endpoint: {instance_type: ml.g5.xlarge, role: nobody}\n", "execution role"),
+        ("endpoint: {name: nowhere}\n", "endpoint"),
+    ],
+    ids=["budget", "quota", "role", "endpoint"],
+)
+def test_a_plan_that_cannot_work_is_stopped(
+    change: str, stopped: str, account: Account, folder: Path
+) -> None:
+    text = "\n".join(
+        line for line in PLAN.splitlines() if not line.startswith(change.split(":", maxsplit=1)[0])
+    )
+    (folder / "plan.yml").write_text(text + "\n" + change)
+    done = bench("plan", "--plan", "plan.yml", folder=folder)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"not ready: {stopped}" in done.stdout
+
+
+def test_endpoints_lists_and_teardown_deletes(account: Account, clients: Clients, folder: Path) -> None:
+    nothing = bench("endpoints", folder=folder)
+    assert (nothing.returncode, "nothing of ours" in nothing.stdout) == (0, True)
+    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(), pace=QUICK) as deployment:
+        listed = bench("endpoints", folder=folder)
+        assert deployment.endpoint_name[:20] in listed.stdout
+        assert "InService" in listed.stdout
+        assert "$" in listed.stdout
+        done = bench("teardown", folder=folder)
+        assert (done.returncode, account.left()) == (0, [])
+    assert bench("teardown", folder=folder).returncode == 0
+
+
+def test_teardown_asks_and_takes_silence_for_no(account: Account, clients: Clients, folder: Path) -> None:
+    theirs = targets(plan(), "commanded", clients, owner="ann@elsewhere")[0]
+    with deployed(theirs, clients, Ledger(folder / "elsewhere"), pace=QUICK):
+        done = bench("teardown", folder=folder)
+        assert "ann@elsewhere" in done.stdout
+        assert f"endpoints/{theirs.name}" in account.left()
+
+
+def test_what_teardown_cannot_delete_is_the_exit_code(
+    account: Account, clients: Clients, folder: Path
+) -> None:
+    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(), pace=QUICK) as deployment:
+        account.faults([{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}])
+        done = bench("teardown", folder=folder)
+        account.faults([])
+    assert done.returncode == 2
+    assert f"aws sagemaker delete-endpoint --endpoint-name {deployment.endpoint_name}" in done.stderr
