@@ -56,7 +56,7 @@ def make_app(world: World) -> Callable[[Request], Response]:
             return write_error(service, refusal(service, refused))
         except ApiError as error:
             return write_error(service, error)
-        except OSError:
+        except ConnectionError:
             raise  # the connection is gone or was cut on purpose: nobody is left to answer
         except Exception:  # noqa: BLE001 - the edge of the process: AWS answers 500, the log has the trace
             _log.exception("%s %s", request.method, request.path)

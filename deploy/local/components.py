@@ -1,16 +1,12 @@
 """Inference components: a model's copies on a shared endpoint, each copy a container."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
-import gevent
-
-from deploy.local import hosting
 from deploy.local.account import Served, find, listing
 from deploy.local.context import Context
 from deploy.local.errors import validation
-from deploy.local.lifecycle import DEFAULT_STARTUP_SECONDS, start_container, stop_all, take_down
+from deploy.local.lifecycle import DEFAULT_STARTUP_SECONDS, Group, bring_up, primary_container, take_down
 
 Members = dict[str, Any]
 
@@ -31,11 +27,10 @@ def create(context: Context, members: Members) -> Members:
         raise validation(f'Could not find production variant "{variant}" on endpoint "{endpoint.arn}".')
     if variants[variant].get("ModelName"):
         raise validation(f'Production variant "{variant}" has a model of its own: it takes no components.')
-    copies = members.get("RuntimeConfig", {}).get("CopyCount", 1)
     component = Served(name, arn, members)
     region.components[name] = component
     region.tag(arn, members.get("Tags", []))
-    gevent.spawn(_bring_up, context, component, variants[variant], copies)
+    bring_up(context, component, [_group(context, members, variants[variant])])
     return {"InferenceComponentArn": arn}
 
 
@@ -110,33 +105,19 @@ def _component(context: Context, name: str) -> Served:
     return find(context.region.components, name, "inference component", arn)
 
 
-def _bring_up(context: Context, component: Served, variant: Members, copies: int) -> None:
-    started = time.monotonic()
-    reason = _start(context, component, variant, copies)
-    gevent.sleep(max(0.0, context.settings.create_seconds - (time.monotonic() - started)))
-    if reason is None:
-        component.become("InService")
-    else:
-        stop_all(component)
-        component.become("Failed", reason)
-
-
-def _start(context: Context, component: Served, variant: Members, copies: int) -> str | None:
-    specification = component.spec.get("Specification", {})
-    startup = specification.get("StartupParameters", {})
-    name = specification.get("ModelName")
-    if name:
-        model = context.region.models.get(name)
-        if model is None:
+def _group(context: Context, members: Members, variant: Members) -> Group | str:
+    specification = members.get("Specification", {})
+    container = specification.get("Container", {})
+    if name := specification.get("ModelName"):
+        if name not in context.region.models:
             return f"The model {name} does not exist."
-        spec = model.spec
-    else:
-        container = specification.get("Container", {})
-        spec = {"PrimaryContainer": {**container, "Image": container.get("Image", "")}}
-    limit = startup.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_STARTUP_SECONDS)
-    group = [start_container(spec, variant["InstanceType"]) for _ in range(copies)]
-    component.containers[variant["VariantName"]] = group
-    seconds = min(limit, context.settings.startup_limit)
-    jobs = [gevent.spawn(hosting.await_healthy, container, seconds) for container in group]
-    gevent.joinall(jobs)
-    return None if all(job.value for job in jobs) else "The container did not pass the ping health check."
+        container = primary_container(context.region.models[name].spec)
+    startup = specification.get("StartupParameters", {})
+    return Group(
+        variant["VariantName"],
+        container.get("Image", ""),
+        container.get("Environment", {}),
+        variant.get("InstanceType", ""),
+        members.get("RuntimeConfig", {}).get("CopyCount", 1),
+        startup.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_STARTUP_SECONDS),
+    )

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,11 +49,12 @@ def module_for(image: str) -> str:
     return f"deploy.local.containers.{name}"
 
 
-def start(image: str, instance_type: str, environment: dict[str, str]) -> Container:
+def start(image: str, instance_type: str, environment: Mapping[str, str]) -> Container:
     """Start the container that stands in for ``image``; it is not yet healthy."""
     port = _free_port()
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    env |= environment | {
+    env |= {
+        **environment,
         "SAGEMAKER_BIND_TO_PORT": str(port),
         "LOCAL_SAGEMAKER_PARENT": str(os.getpid()),
     }

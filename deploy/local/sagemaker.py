@@ -6,7 +6,7 @@ from typing import Any
 from deploy.local.account import Endpoint, Resource, find, listing
 from deploy.local.context import Context
 from deploy.local.errors import ApiError, validation
-from deploy.local.lifecycle import bring_up, take_down
+from deploy.local.lifecycle import bring_up, take_down, variant_group
 
 Members = dict[str, Any]
 _SETTLED = ("InService", "Failed")
@@ -99,7 +99,8 @@ def create_endpoint(context: Context, members: Members) -> Members:
     endpoint = Endpoint(name, arn, members, config=config.spec)
     region.endpoints[name] = endpoint
     region.tag(arn, members.get("Tags", []))
-    bring_up(context, endpoint)
+    variants = [v for v in config.spec["ProductionVariants"] if v.get("ModelName")]
+    bring_up(context, endpoint, [variant_group(region, variant) for variant in variants])
     return {"EndpointArn": arn}
 
 

@@ -183,8 +183,23 @@ def test_lists_come_in_pages_filtered_and_sorted(local: Local) -> None:
     assert "NextToken" not in rest
     newest = sagemaker.list_models(NameContains="page-", SortBy="CreationTime", SortOrder="Descending")
     assert [m["ModelName"] for m in newest["Models"]] == names[::-1]
+    assert sagemaker.list_models(CreationTimeBefore=1, NameContains="page-")["Models"] == []
     for name in names:
         sagemaker.delete_model(ModelName=name)
+
+
+def test_configs_and_endpoints_are_listed_too(local: Local, openai: str) -> None:
+    sagemaker = local.client("sagemaker")
+    configs = sagemaker.list_endpoint_configs(NameContains=openai)["EndpointConfigs"]
+    assert openai in [config["EndpointConfigName"] for config in configs]
+    [endpoint] = [
+        e
+        for e in sagemaker.list_endpoints(StatusEquals="InService")["Endpoints"]
+        if e["EndpointName"] == openai
+    ]
+    assert endpoint["EndpointArn"] == f"{ARN}endpoint/{openai}"
+    assert sagemaker.list_endpoints(StatusEquals="RollingBack")["Endpoints"] == []
+    assert refused(sagemaker.list_endpoints, NextToken="!")[0] == "ValidationException"
 
 
 def test_tags_stay_with_their_resource_and_go_with_it(local: Local) -> None:
