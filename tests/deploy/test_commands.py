@@ -88,7 +88,7 @@ def test_without_credentials_one_sentence_has_both_ways_on(
     assert done.stderr.count("\n") == 1
     assert "aws configure" in done.stderr
     assert "make rehearse" in done.stderr
-    assert not (folder / "results").exists()
+    assert list((folder / "results").glob("*")) == []
 
 
 def test_a_plan_that_fits_is_ready(account: Account, folder: Path) -> None:
@@ -121,10 +121,9 @@ def test_a_plan_that_fits_is_ready(account: Account, folder: Path) -> None:
 def test_a_plan_that_cannot_work_is_stopped(
     change: str, stopped: str, account: Account, folder: Path
 ) -> None:
-    text = "\n".join(
-        line for line in PLAN.splitlines() if not line.startswith(change.split(":", maxsplit=1)[0])
-    )
-    (folder / "plan.yml").write_text(text + "\n" + change)
+    section = change.partition(":")[0]
+    kept = [line for line in PLAN.splitlines() if not line.startswith(section)]
+    (folder / "plan.yml").write_text("\n".join([*kept, change]))
     done = bench("plan", "--plan", "plan.yml", folder=folder)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"not ready: {stopped}" in done.stdout
