@@ -16,18 +16,12 @@ _STRING = 7
 
 def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
     """One frame with string headers."""
-    packed = b"".join(_header(name, value) for name, value in headers.items())
-    prelude = struct.pack(">II", 16 + len(packed) + len(payload), len(packed))
-    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + packed + payload
-    return message + struct.pack(">I", zlib.crc32(message))
+    return _frame(b"".join(_header(name, value) for name, value in headers.items()), payload)
 
 
 def payload_part(payload: bytes) -> bytes:
     """A ``PayloadPart`` event that carries a container's bytes."""
-    return frame(
-        {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"},
-        payload,
-    )
+    return _frame(_PART_HEADERS, payload)
 
 
 def exception(kind: str, **members: str) -> bytes:
@@ -38,11 +32,25 @@ def exception(kind: str, **members: str) -> bytes:
     )
 
 
+def _frame(packed: bytes, payload: bytes) -> bytes:
+    prelude = struct.pack(">II", 16 + len(packed) + len(payload), len(packed))
+    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + packed + payload
+    return message + struct.pack(">I", zlib.crc32(message))
+
+
 def _header(name: str, value: str) -> bytes:
     raw_name, raw_value = name.encode(), value.encode()
     return (
         struct.pack(">B", len(raw_name)) + raw_name + struct.pack(">BH", _STRING, len(raw_value)) + raw_value
     )
+
+
+_PART = {
+    ":event-type": "PayloadPart",
+    ":content-type": "application/octet-stream",
+    ":message-type": "event",
+}
+_PART_HEADERS = b"".join(_header(name, value) for name, value in _PART.items())
 
 
 class Splitter:

@@ -34,13 +34,17 @@ class Utilisation:
     def watch(self, regions: Mapping[str, Region]) -> None:
         """Sample for ever; run it in a greenlet of its own."""
         while True:
-            alive = set()
-            for region in list(regions.values()):
-                for name, variant, pid in _containers(region):
-                    alive.add(pid)
-                    self._sample(region.name, name, variant, pid)
-            self._processes = {pid: p for pid, p in self._processes.items() if pid in alive}
+            self.sample(regions)
             gevent.sleep(SECONDS)
+
+    def sample(self, regions: Mapping[str, Region]) -> None:
+        """Sample every container once; the first look at one only sets its starting point."""
+        alive = set()
+        for region in list(regions.values()):
+            for name, variant, pid in _containers(region):
+                alive.add(pid)
+                self._sample(region.name, name, variant, pid)
+        self._processes = {pid: p for pid, p in self._processes.items() if pid in alive}
 
     def samples(self, region: str, metric: str, dimensions: Mapping[str, str]) -> list[tuple[float, float]]:
         """Times and values of CPUUtilization or MemoryUtilization for an endpoint's variant."""
@@ -57,7 +61,7 @@ class Utilisation:
             process = self._processes.get(pid)
             if process is None:
                 self._processes[pid] = process = psutil.Process(pid)
-                process.cpu_percent()  # the first reading only sets the starting point
+                process.cpu_percent()
                 return
             row = _Row(
                 time.time(), region, endpoint, variant, process.cpu_percent(), process.memory_percent()

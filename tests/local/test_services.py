@@ -1,8 +1,9 @@
 """The AWS services beside SageMaker, through unmodified boto3."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
@@ -11,7 +12,13 @@ from hypothesis import strategies as st
 from local_support import OPENAI, Local, poll
 from test_runtime import chat_body, stream
 
+from deploy.local import hosting
+from deploy.local.account import Endpoint, Region
+from deploy.local.context import Context, World
+from deploy.local.invocations import Invocation
+from deploy.local.services import metrics
 from deploy.local.services.metrics import statistic
+from deploy.local.utilisation import Utilisation
 
 SCHEDULER_ROLE = "arn:aws:iam::123456789012:role/local-scheduler"
 
@@ -171,6 +178,45 @@ def test_statistics(values: list[float]) -> None:
     assert statistic("p100", values) == statistic("Maximum", values) == max(values)
     assert statistic("p0", values) == statistic("Minimum", values) == min(values)
     assert min(values) <= statistic("p90", values) <= max(values)
+
+
+def test_concurrency_is_sampled_every_ten_seconds() -> None:
+    world = World()
+    region = world.region("us-east-1")
+    for arrived, finished in ((1000.0, 1025.0), (1005.0, 1010.0), (1011.0, None)):
+        invocation = Invocation(arrived, "e", "v", finished=finished)
+        world.invocations.add(region.name, invocation)
+    wanted = query("e", "ConcurrentRequestsPerModel", "Maximum")
+    wanted["MetricStat"]["Metric"]["Dimensions"].pop()
+    members = {
+        "MetricDataQueries": [{**wanted, "MetricStat": {**wanted["MetricStat"], "Period": 10}}],
+        "StartTime": datetime.fromtimestamp(990, UTC),
+        "EndTime": datetime.fromtimestamp(1031, UTC),
+        "ScanBy": "TimestampAscending",
+    }
+    [result] = metrics.get_metric_data(Context(world, region), members)["MetricDataResults"]
+    # Seconds 1000 and 1010 have one each (the one that ends at 1010 no longer counts), 1020 two, 1030 one.
+    assert result["Values"] == [1.0, 1.0, 2.0, 1.0]
+    assert [t.timestamp() for t in result["Timestamps"]] == [1000.0, 1010.0, 1020.0, 1030.0]
+
+
+def test_cpu_and_memory_of_a_containers_process() -> None:
+    class Mine:
+        pid = os.getpid()
+
+    region = Region("us-east-1")
+    container = hosting.Container(cast("Any", Mine()), 0, "")
+    region.endpoints["e"] = Endpoint("e", "arn", {}, containers={"v": [container]})
+    utilisation = Utilisation()
+    for _ in range(2):
+        utilisation.sample({"us-east-1": region})
+        sum(range(1_000_000))
+    wanted = {"EndpointName": "e", "VariantName": "v"}
+    [(_, cpu)] = utilisation.samples("us-east-1", "CPUUtilization", wanted)
+    [(_, memory)] = utilisation.samples("us-east-1", "MemoryUtilization", wanted)
+    assert cpu > 0
+    assert 0 < memory < 100
+    assert utilisation.samples("us-east-1", "CPUUtilization", {"EndpointName": "other"}) == []
 
 
 def test_jumpstart_models_are_described_as_the_hub_does(local: Local) -> None:
