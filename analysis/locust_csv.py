@@ -19,14 +19,16 @@ from configs.errors import UserError
 from runfolder.manifest import PriceQuote
 from runfolder.records import REQUEST_COLUMNS, WORKER_COLUMNS
 
-_STATS = ("Name", "Request Count", "Failure Count", "Average Response Time")
-_HISTORY = ("Timestamp", "User Count", "Name", "Total Request Count", "Total Failure Count")
+_STATS = ("Type", "Name", "Request Count", "Failure Count", "Average Response Time")
+_HISTORY = ("Timestamp", "User Count", "Type", "Name", "Total Request Count", "Total Failure Count")
 _PERCENTILES = {50: "50%", 90: "90%", 95: "95%", 99: "99%"}
-_CONCURRENCY = re.compile(r"/c(\d+)(?:#\d+)?$")
+_STREAMED = ("TTFT", "TPOT")
+_LEVEL = re.compile(r"/c(\d+)(?:#\d+)?$")
+_OURS = re.compile(r"^(.+)/([^/]+)/c(\d+)(?:#\d+)?$")
 LIMITS = (
     "Read from Locust's CSV files alone: percentiles come from rounded buckets (up to 4.8 % off) and include "
-    "failed requests and warm-up; TTFT, TPOT, tokens and intervals cannot be known; requests in flight at "
-    "the end are missing."
+    "failed requests and warm-up; tokens and intervals cannot be known, nor TTFT and TPOT unless the users "
+    "kept them; requests in flight at the end are missing."
 )
 
 
@@ -46,24 +48,21 @@ def load_locust(prefix: Path, usd_per_hour: float | None = None) -> RunResult:
         problems.append("There is no usable _stats_history.csv: throughput is unknown.")
     if failures is None:
         problems.append("There is no usable _failures.csv: errors have no classes.")
-    rows = stats[stats["Name"].notna() & (stats["Name"] != "Aggregated") & (stats["Request Count"] > 0)]
-    experiment = ExperimentResult(
-        name=prefix.name, model="the model", instance_type="unknown", instance="unknown", instance_count=1,
-        payload="unknown", payload_file="unknown", state="complete",
-        price=PriceQuote(usd_per_hour=usd_per_hour, source="given on the command line"),
-        steps=[
-            _step(row, (prefix.name, i), _own_history(str(row["Name"]), history, len(rows)), failures)
-            for i, row in enumerate(_records(rows))
-        ],
-        cost=run_cost(None, 1, created=None, in_service=None, load=(None, None), deleted=None),
-    )  # fmt: skip
-    if any(step.per_minute is None for step in experiment.steps) and history is not None:
+    stats = stats[stats["Name"].notna() & (stats["Name"] != "Aggregated") & (stats["Request Count"] > 0)]
+    rows, streams = _requests(stats), stats[stats["Type"].isin(_STREAMED)]
+    steps = [
+        _step(row, (prefix.name, i), _own_history(row, history, len(rows)), failures)
+        for i, row in enumerate(_records(rows))
+    ]
+    _streams(steps, _records(streams))
+    experiments = _experiments(steps, prefix.name, usd_per_hour)
+    if any(step.per_minute is None for step in steps) and history is not None:
         problems.append("Run Locust with --csv-full-history to know the throughput of each name.")
     times = [] if history is None else [float(history["Timestamp"].min()), float(history["Timestamp"].max())]
     return RunResult(
         run_id=prefix.name, plan={"name": prefix.name}, notices=[LIMITS], rehearsal=False, state="complete",
         started_at=times[0] if times else None, ended_at=times[1] if times else None,
-        experiments=[experiment], problems=problems[1:], objectives=[], error_rate_limit=0.0,
+        experiments=experiments, problems=problems[1:], objectives=[], error_rate_limit=0.0,
         rows=pd.DataFrame(columns=list(REQUEST_COLUMNS)), workers=pd.DataFrame(columns=list(WORKER_COLUMNS)),
         cloudwatch=pd.DataFrame(), source="locust",
     )  # fmt: skip
@@ -107,13 +106,12 @@ def _step(
 ) -> StepResult:
     name = str(row["Name"])
     count, failed = int(_float(row, "Request Count") or 0), int(_float(row, "Failure Count") or 0)
-    match = _CONCURRENCY.search(name)
-    users = None if own is None or not len(own) else int(own["User Count"].max())
+    match = _LEVEL.search(name)
     step = StepResult(
         id=name,
         experiment=place[0],
         ordinal=place[1],
-        concurrency=int(match[1]) if match else users,
+        concurrency=int(match[1]) if match else None,
         state="complete",
         window_ok=count - failed,
         window_failed=failed,
@@ -122,23 +120,66 @@ def _step(
         error_rate=failed / count if count else None,
         error_classes=_classes(name, failures),
     )
-    mean = _float(row, "Average Response Time")
-    if mean is not None and count:
-        percentiles = {p: v for p, column in _PERCENTILES.items() if (v := _float(row, column)) is not None}
-        low, high = _float(row, "Min Response Time"), _float(row, "Max Response Time")
-        step.latency["e2e"] = Distribution(
-            count, mean, None, low or 0.0, high or 0.0, percentiles, {}, bucketed=True
-        )
+    if (described := _distribution(row)) is not None:
+        step.latency["e2e"] = described
     _throughput(step, own)
     step.verdict.add("warn", "Locust's figures alone: whole-step averages with warm-up, bucketed percentiles")
     return step
 
 
-def _own_history(name: str, history: pd.DataFrame | None, names: int) -> pd.DataFrame | None:
+def _experiments(steps: list[StepResult], run: str, usd_per_hour: float | None) -> list[ExperimentResult]:
+    """Our names say instance and payload; all others belong to one experiment named after the run."""
+    price = (
+        PriceQuote(usd_per_hour=usd_per_hour, source="given on the command line")
+        if usd_per_hour
+        else PriceQuote()
+    )
+    found: dict[str, ExperimentResult] = {}
+    for step in steps:
+        match = _OURS.match(step.id)
+        instance, payload = (match[1], match[2]) if match else (run, "unknown")
+        step.experiment = f"{instance}/{payload}" if match else run
+        experiment = found.setdefault(
+            step.experiment,
+            ExperimentResult(
+                name=step.experiment, model=run, instance_type=instance, instance=instance, instance_count=1,
+                payload=payload, payload_file=payload, price=price, steps=[], state="complete",
+                cost=run_cost(None, 1, created=None, in_service=None, load=(None, None), deleted=None),
+            ),
+        )  # fmt: skip
+        experiment.steps.append(step)
+    return list(found.values())
+
+
+def _requests(stats: pd.DataFrame) -> pd.DataFrame:
+    """Only rows of requests: our own users also keep TTFT and TPOT as entries of those types."""
+    return stats[~stats["Type"].isin(_STREAMED)]
+
+
+def _streams(steps: list[StepResult], rows: list[dict[str, object]]) -> None:
+    """TTFT and TPOT where the users kept them."""
+    by_name = {step.id: step for step in steps}
+    for row in rows:
+        step, described = by_name.get(str(row["Name"])), _distribution(row)
+        if step is not None and described is not None:
+            step.latency[str(row["Type"]).lower()] = described
+
+
+def _distribution(row: dict[str, object]) -> Distribution | None:
+    """Locust's figures of one row, rounded as they are; None without a mean."""
+    mean, count = _float(row, "Average Response Time"), int(_float(row, "Request Count") or 0)
+    if mean is None or not count:
+        return None
+    percentiles = {p: v for p, column in _PERCENTILES.items() if (v := _float(row, column)) is not None}
+    low, high = _float(row, "Min Response Time"), _float(row, "Max Response Time")
+    return Distribution(count, mean, None, low or 0.0, high or 0.0, percentiles, {}, bucketed=True)
+
+
+def _own_history(row: dict[str, object], history: pd.DataFrame | None, names: int) -> pd.DataFrame | None:
     """The history of one name; the aggregate stands for it when it is the only one."""
     if history is None:
         return None
-    own = history[history["Name"] == name]
+    own = history[(history["Name"] == row["Name"]) & (history["Type"] == row.get("Type"))]
     if not len(own) and names == 1:
         own = history[history["Name"] == "Aggregated"]
     return own.sort_values("Timestamp")
@@ -148,7 +189,12 @@ def _throughput(step: StepResult, own: pd.DataFrame | None) -> None:
     """Ok requests per minute while the name's count grew and its users were all there."""
     if own is None or len(own) < 2:
         return
-    full = own[own["User Count"] == own["User Count"].max()]
+    active = np.flatnonzero(np.diff(own["Total Request Count"].to_numpy(dtype=float)) > 0)
+    if not len(active):
+        return
+    span = own.iloc[active[0] : active[-1] + 2]
+    full = span[span["User Count"] == span["User Count"].mode().iloc[0]]
+    step.concurrency = step.concurrency or int(full["User Count"].iloc[0])
     done = (full["Total Request Count"] - full["Total Failure Count"]).to_numpy(dtype=float)
     at = full["Timestamp"].to_numpy(dtype=float)
     grew = np.flatnonzero(np.diff(done) > 0)
@@ -192,7 +238,8 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
 
     Counts must be equal. Means may differ by 1 %: Locust's covers failed and cut-off requests too.
     """
-    found = stats[stats["Name"] == step.id]
+    found = _requests(stats)
+    found = found[found["Name"] == step.id]
     if not len(found):
         return None
     row = _records(found)[0]

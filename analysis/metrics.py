@@ -57,7 +57,7 @@ def ttft_ms(rows: pd.DataFrame) -> Floats:
 
     Formula: first non-empty content or reasoning token − start; connection set-up is not part of it.
     Unit: milliseconds, one value per ok streamed request.
-    Source: as AIPerf; vLLM's TTFT starts at the same point; GenAI-Bench's includes DNS, TCP and TLS.
+    Source: as AIPerf; vLLM's is the same for content tokens; genai-bench's includes DNS, TCP and TLS.
     """
     return measured(numbers(rows, "ttft_ms"))
 

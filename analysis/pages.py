@@ -102,6 +102,7 @@ def _environment(*, html: bool) -> jinja2.Environment:
         "label": views.experiment_label,
         "describe": views.describe,
         "intervals": views.intervals,
+        "latency_columns": views.latency_columns,
         "identity": id,
         "css_string": _css_string,
         "code": _code_spans,

@@ -69,11 +69,11 @@ def _recommendation(result: RunResult, choice: Choice, best: Candidate) -> str:
         facts.append(f"mean E2E {milliseconds(step.latency['e2e'].mean)}")
     within = f"that meets {slo}" if slo else "measured (no SLO was set)"
     if not choice.priced:
-        return f"Run {place(best)}: the highest throughput {within}, with {joined(facts)}; no price is known"
+        return f"Use {place(best)}: the highest throughput {within}, with {joined(facts)}; no price is known"
     interval = step.usd_per_request_interval
     sure = f", 95 % interval {dollars(interval.low)} to {dollars(interval.high)}" if interval else ""
     return (
-        f"Run {place(best)}: it is the cheapest choice {within}, "
+        f"Use {place(best)}: it is the cheapest choice {within}, "
         f"at {dollars(step.usd_per_request)} per request "
         f"({price_words(best.experiment)}{sure}), with {joined(facts)}"
     )

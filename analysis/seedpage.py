@@ -41,7 +41,7 @@ def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[st
         ABSENT if e2e is None else number(e2e.mean / 1000),
         number(step.per_minute),
         ABSENT if experiment.usd_per_hour is None else f"{experiment.usd_per_hour:g}{assumed}",
-        ABSENT if step.usd_per_request is None else f"{step.usd_per_request:.6f}{assumed}",
+        ABSENT if step.usd_per_request is None else f"{_price(step.usd_per_request)}{assumed}",
     )
     return list(zip(INFORMATION, values, strict=True))
 
@@ -91,10 +91,20 @@ def recommendations(result: RunResult, choices: list[Choice]) -> list[Recommenda
 
 def _budget(result: RunResult) -> str:
     limits = [
-        f"{o['metric'].upper()} {o['statistic']} of `{limit_text(o['limit_ms']).replace(' s', ' seconds')}`"
-        for o in result.objectives
+        f"{o['metric'].upper()} {o['statistic']} of `{_spelt(o['limit_ms'])}`" for o in result.objectives
     ]
     return "a latency budget of " + " and ".join(limits)
+
+
+def _spelt(limit_ms: float) -> str:
+    """``20 seconds``, as the seed spells a limit."""
+    text = limit_text(limit_ms)
+    return "1 second" if text == "1 s" else text.replace(" s", " seconds")
+
+
+def _price(usd: float) -> str:
+    """Six decimals as in the seed, or as many as three significant digits take."""
+    return f"{usd:.6f}" if usd >= 1e-4 else number(usd)
 
 
 def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) -> str:

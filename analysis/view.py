@@ -239,6 +239,16 @@ def describe(step: StepResult) -> list[tuple[str, str]]:
     ]
 
 
+def latency_columns(experiment: ExperimentResult) -> list[tuple[str, str]]:
+    """The percentiles that at least one step can show; p50 always."""
+    names = [(metric, f"p{p}") for metric in _WHAT_IF for p in PERCENTILES]
+    return [
+        (m, s)
+        for m, s in names
+        if s == "p50" or any(step.shown(m, s) is not None for step in experiment.steps)
+    ]
+
+
 def intervals(step: StepResult) -> str:
     """The 95 % intervals of what is shown."""
     found = []

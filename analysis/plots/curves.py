@@ -6,31 +6,26 @@ from typing import Any
 from analysis.objectives import limit_text
 from analysis.plots.drawing import ALERT, MUTED, Drawing, Palette, canvas, decorate, finish, label_of, panels
 from analysis.results import RunResult, StepResult
-from analysis.sampling import samples_needed
 
 _AXES = {"ttft": "TTFT", "tpot": "TPOT", "e2e": "E2E latency"}
 Figure = Callable[[StepResult], float | None]
 
 
-def reading(step: StepResult, metric: str) -> tuple[float, str] | None:
-    """The highest percentile that a step can carry of p95 and p50, in milliseconds, with its name."""
-    found = step.latency.get(metric)
-    if found is None or found.n < samples_needed(50):
-        return None
-    name = "p95" if found.n >= samples_needed(95) else "p50"
-    value = found.statistic(name)
-    return None if value is None else (value, name)
-
-
-def _statistic(result: RunResult, metric: str) -> str:
-    """p95 when every step that has a median carries it, else p50: one statistic for a whole picture."""
-    names = {r[1] for s in result.steps if (r := reading(s, metric)) is not None}
-    return "p95" if names == {"p95"} else "p50"
+def statistic_of(result: RunResult, metric: str) -> str:
+    """One statistic for a whole picture: the SLO's own, else p95, p90 or p50 if every step carries it."""
+    wanted = [str(o["statistic"]) for o in result.objectives if o["metric"] == metric]
+    steps = [s for s in result.steps if s.shown(metric, "p50") is not None]
+    for name in (*wanted, "p95", "p90"):
+        if all(s.shown(metric, name) is not None for s in steps):
+            return name
+    return "p50"
 
 
 def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
     """Throughput against TTFT and E2E latency, with the SLO's limits."""
-    metrics = [m for m in ("ttft", "e2e") if any(reading(s, m) for s in result.steps if s.per_minute)]
+    metrics = [
+        m for m in ("ttft", "e2e") if any(s.shown(m, "p50") is not None for s in result.steps if s.per_minute)
+    ]
     if not metrics:
         return None
     with panels(len(metrics), 4.0, share_y=False) as (figure, grid):
@@ -51,7 +46,9 @@ def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
 
 def cost_latency(result: RunResult, palette: Palette) -> Drawing | None:
     """Dollars per million output tokens against E2E latency."""
-    if not any(s.usd_per_million_output is not None and reading(s, "e2e") for s in result.steps):
+    if not any(
+        s.usd_per_million_output is not None and s.shown("e2e", "p50") is not None for s in result.steps
+    ):
         return None
     with canvas(3.8) as (figure, axes):
         _curve(axes, result, palette, "e2e", lambda step: step.usd_per_million_output)
@@ -70,7 +67,7 @@ def cost_latency(result: RunResult, palette: Palette) -> Drawing | None:
 
 
 def _curve(axes: Any, result: RunResult, palette: Palette, metric: str, x_of: Figure) -> None:
-    statistic = _statistic(result, metric)
+    statistic = statistic_of(result, metric)
     highest = 0.0
     for experiment in result.experiments:
         points = []

@@ -39,7 +39,7 @@ def test_the_cheapest_step_within_the_slo_wins_and_not_the_cheapest_of_all(tmp_p
     assert choice.runner_up.step.concurrency == 2
     assert choice.gap == pytest.approx(choice.runner_up.order - choice.best.order)
     assert choice.sure
-    assert "Run ml.g5.xlarge at concurrency 4" in text
+    assert "Use ml.g5.xlarge at concurrency 4" in text
     assert "% of 1,000 bootstrap resamples it stays the best choice." in text
 
 
@@ -106,8 +106,8 @@ def test_one_answer_per_payload(tmp_path: Path):
     short, long = Deployed(measure_s=120), Deployed(payload="en_500-1000", measure_s=120)
     _, choices, text = answered(tmp_path, short, long, slo=slo(1000))
     assert [c.payload for c in choices] == ["en_1-500", "en_500-1000"]
-    assert "For payload en_1-500: Run" in text
-    assert "For payload en_500-1000: Run" in text
+    assert "For payload en_1-500: Use" in text
+    assert "For payload en_500-1000: Use" in text
 
 
 def test_an_instance_without_a_price_is_left_out_and_named(tmp_path: Path):

@@ -48,7 +48,7 @@ def test_measured_figures_are_those_of_the_server_that_was_simulated(report: Rep
 
 
 def test_the_first_paragraph_answers_in_words(report: Report, run_folder: Path):
-    assert "Run ml.g6.xlarge at concurrency" in report.answer
+    assert "Use ml.g6.xlarge at concurrency" in report.answer
     assert "it is the cheapest choice that meets TTFT p95 ≤ 250 ms and E2E p95 ≤ 6 s" in report.answer
     assert "The runner-up is" in report.answer
     for name in ("report.md", "report.html"):
@@ -134,7 +134,7 @@ def test_an_interrupted_run_reports_what_was_measured(run_folder: Path, tmp_path
     manifest.save(folder)
     made = make_report(folder)
     assert "The run was interrupted; the answer covers what was measured." in made.answer
-    assert "Run ml.g6.xlarge" in made.answer
+    assert "Use ml.g6.xlarge" in made.answer
     last = made.summary["experiments"][1]["steps"][-1]
     assert last["trust"]["level"] == "void"
     assert last["requests_per_minute"] is None

@@ -1,0 +1,143 @@
+"""The page in a real browser: it answers, it fits, it asks for nothing, it can be read by everybody."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from analysis import Report, make_report
+from bench.benchmarks.synthetic_run import Deployed, write_run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+AXE = os.environ.get("AXE_CORE")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(params=[("light", 400), ("light", 1400), ("dark", 400), ("dark", 1400)], ids=str)
+def page(
+    request: pytest.FixtureRequest, browser: Browser, report: Report, run_folder: Path
+) -> Iterator[Page]:
+    scheme, width = request.param
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    opened = context.new_page()
+    opened.asked = []  # type: ignore[attr-defined] # what the page asked for, for the tests
+    opened.on("request", lambda r: opened.asked.append(r.url))  # type: ignore[attr-defined]
+    opened.on("pageerror", lambda e: pytest.fail(f"script error: {e}"))
+    opened.goto((run_folder / "report.html").as_uri())
+    yield opened
+    context.close()
+
+
+def test_nothing_is_fetched_and_nothing_runs_over_the_edge(page: Page):
+    assert [url for url in page.asked if not url.startswith(("file:", "data:"))] == []  # type: ignore[attr-defined]
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
+    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+
+
+def test_everybody_can_use_it(page: Page):
+    missing = page.evaluate(
+        """() => {
+          const named = (e) => e.labels?.length || e.getAttribute("aria-label");
+          const levels = [...document.querySelectorAll("h1,h2,h3,h4")].map((h) => +h.tagName[1]);
+          return {
+            alt: [...document.images].filter((i) => !i.alt).length,
+            unnamed: [...document.querySelectorAll("input,select")].filter((e) => !named(e)).length,
+            headings: levels.some((level, i) => i && level > levels[i - 1] + 1),
+            scope: [...document.querySelectorAll("th")].filter((t) => !t.scope).length,
+            language: document.documentElement.lang,
+            main: document.querySelectorAll("main").length,
+            ids: [...document.querySelectorAll("[id]")].filter((e) => document.getElementById(e.id) !== e).length,
+          };
+        }"""
+    )
+    assert missing == {
+        "alt": 0, "unnamed": 0, "headings": False, "scope": 0, "language": "en", "main": 1, "ids": 0,
+    }  # fmt: skip
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the answer"
+
+
+def test_text_has_contrast_in_both_modes(page: Page):
+    """WCAG AA, 4.5 : 1, for every colour of text on the page's own backgrounds."""
+    worst = page.evaluate(
+        """() => {
+          const light = (c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+          const parse = (s) => s.match(/[\\d.]+/g).map(Number);
+          const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
+          const behind = (e) => {
+            for (; e; e = e.parentElement) {
+              const c = parse(getComputedStyle(e).backgroundColor);
+              if (c.length < 4 || c[3] > 0) return c;
+            }
+            return [255, 255, 255];
+          };
+          let worst = 21;
+          const text = "p,td,th,dt,dd,li,a,h1,h2,h3,figcaption,caption,summary,label";
+          for (const e of document.querySelectorAll(text)) {
+            const [a, b] = [luminance(parse(getComputedStyle(e).color)), luminance(behind(e))];
+            worst = Math.min(worst, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05));
+          }
+          return worst;
+        }"""
+    )
+    assert worst >= 4.5
+
+
+@pytest.mark.skipif(AXE is None, reason="set AXE_CORE to axe.min.js (npm install axe-core)")
+def test_axe_finds_nothing(page: Page):
+    page.evaluate(Path(AXE or "").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    assert [(v["id"], v["nodes"][0]["html"][:100]) for v in found["violations"]] == []
+
+
+def test_moving_the_slo_answers_anew(browser: Browser, report: Report, run_folder: Path):
+    opened = browser.new_page()
+    opened.goto((run_folder / "report.html").as_uri())
+    answer = opened.locator("#what-if-answer")
+    assert answer.inner_text().startswith("ml.g6.xlarge at concurrency")
+    opened.get_by_label("Limit of TTFT in milliseconds").fill("1")
+    assert "no measured step meets these limits" in answer.inner_text()
+    opened.get_by_label("Limit of TTFT in milliseconds").fill("100000")
+    opened.get_by_label("Limit of E2E in milliseconds").fill("")
+    steps = [s | {"at": e["instance_label"]} for e in report.summary["experiments"] for s in e["steps"]]
+    cheapest = min(steps, key=lambda s: s["usd_per_request"])
+    assert answer.inner_text().startswith(f"{cheapest['at']} at concurrency {cheapest['concurrency']}")
+    opened.get_by_label("Statistic of TTFT").select_option("p99")
+    assert "lack the samples" in answer.inner_text()
+    opened.close()
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext: apt-get install poppler-utils")
+def test_every_printed_page_of_a_rehearsal_says_so(browser: Browser, tmp_path: Path):
+    write_run(tmp_path, (Deployed(measure_s=30, concurrency=(1,)),), rehearsal=True)
+    make_report(tmp_path)
+    opened = browser.new_page()
+    opened.goto((tmp_path / "report.html").as_uri())
+    opened.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+    opened.close()
+    command = ["pdftotext", "-layout", tmp_path / "page.pdf", "-"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    pages = text.strip("\f").split("\f")
+    assert len(pages) > 2
+    assert [i for i, one in enumerate(pages) if "Rehearsal: a simulated endpoint" not in one] == []
