@@ -30,7 +30,8 @@ class Backend:
     label: str | None = None
     """What the report calls the instance where its type alone would mislead; ``{}`` stands for the type."""
     assumed_price: bool = False
-    local: bool = False
+    worker_keys: str = ""
+    """What a worker elsewhere must have in front of its command: a local SageMaker's throw-away keys."""
 
     def instance_label(self, instance_type: str) -> str | None:
         """The instance as the report should call it; None for its plain type."""
@@ -56,10 +57,10 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
         if rehearse:
             shown = plan if full_windows else _short(plan)
             yield Backend(
-                _without_hub(shown), notices=(REHEARSAL_NOTICE,), label="{} (rehearsal)", local=True
+                _without_hub(shown), (REHEARSAL_NOTICE,), label="{} (rehearsal)", worker_keys=_keys(local)
             )
         else:
-            yield Backend(plan, label="this machine (as {})", assumed_price=True, local=True)
+            yield Backend(plan, label="this machine (as {})", assumed_price=True, worker_keys=_keys(local))
 
 
 @contextmanager
@@ -74,6 +75,11 @@ def _environment(local: LocalSageMaker) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _keys(local: LocalSageMaker) -> str:
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    return "".join(f"{name}={local.environment[name]} " for name in names)
 
 
 def _short(plan: Plan) -> Plan:

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from analysis import Report, make_report
 from bench import provenance
 from bench.backend import Backend, backend_for
 from bench.checks import check_plan
-from bench.load import LoadOptions, play_load
+from bench.load import INTERRUPTED, LoadOptions, play_load
 from bench.screen import deploy_reporter, say
 from configs.errors import UserError
 from configs.experiment import Experiment, experiment_name, plan_steps, wire_schema
@@ -27,7 +28,6 @@ from deploy.target import Target
 from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
 from runfolder.manifest import ExperimentEntry, Manifest
 
-INTERRUPTED = 130
 _MEANING = {
     3: "some steps are not whole; the report says which, and why",
     4: "the endpoint refused the requests",
@@ -57,15 +57,19 @@ def play(plan: Plan, options: RunOptions) -> int:
     """
     payloads = check_plan(plan, options.results)
     options.load.check()
-    with (
-        orderly_exit(),
-        backend_for(plan, rehearse=options.rehearse, full_windows=options.full_windows) as backend,
-    ):
-        clients = Clients.from_environment(backend.plan.endpoint.region)
-        folder = new_run_folder(options.results, plan.name)
-        run = _Run(backend, options, clients, folder, payloads)
-        run.play()
+    try:
+        with orderly_exit(), _backend(plan, options) as backend:
+            clients = Clients.from_environment(backend.plan.endpoint.region)
+            run = _Run(backend, options, clients, new_run_folder(options.results, plan.name), payloads)
+            run.play()
+    except Interrupted as stop:
+        say(f"interrupted by {stop} before anything was created")
+        return stop.exit_code
     return run.code
+
+
+def _backend(plan: Plan, options: RunOptions) -> AbstractContextManager[Backend]:
+    return backend_for(plan, rehearse=options.rehearse, full_windows=options.full_windows)
 
 
 class _Run:
@@ -107,6 +111,10 @@ class _Run:
             shutil.copyfile(self.options.plan_file, self.folder / self.options.plan_file.name)
         self.manifest.save(self.folder)
         say(f"run {self.folder.name}: {len(self.manifest.experiments)} experiment(s), {self._steps()} steps")
+        if self.options.load.mode == "master":
+            say(
+                f"on {self.options.load.expect_workers} hosts: {self.backend.worker_keys}make worker MASTER=…"
+            )
         try:
             for target in self.targets:
                 self._play_target(target)

@@ -16,6 +16,7 @@ from configs.errors import UserError
 from locustfiles.launch import locust_command, locust_environment
 from runfolder.layout import LOCUST_LOG, STATUS
 
+INTERRUPTED = 130
 _POLL_S = 0.25
 _ORDERLY_S = 20.0
 _KILL_S = 5.0
@@ -95,13 +96,16 @@ def play_load(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    swept = False
     try:
         with LoadScreen() as screen:
-            _watch(child, status_file, screen, options, spent_too_much)
+            swept = _watch(child, status_file, screen, options, spent_too_much)
     finally:
         end_child(child)
         status_file.unlink(missing_ok=True)
-    if child.returncode not in (0, 130):
+    if swept and child.returncode == INTERRUPTED:
+        return 0  # the web page was all that still ran
+    if child.returncode not in (0, INTERRUPTED):
         _tell_end_of(folder / LOCUST_LOG)
     return child.returncode
 
@@ -112,21 +116,20 @@ def _watch(
     screen: LoadScreen,
     options: LoadOptions,
     spent_too_much: Callable[[], bool],
-) -> None:
-    asked = False
+) -> bool:
+    """Show the status until the child has ended or is to be ended; True when its sweep is over."""
     done_at: float | None = None
-    while child.poll() is None:
+    while child.poll() is None and not spent_too_much():
         status = _read_status(status_file)
         screen.update(status)
         if status.get("phase") == "done":
             done_at = done_at or time.monotonic()
-        # Locust's web UI would stay for ever, and the endpoint with it.
-        over = options.mode == "ui" and done_at is not None and time.monotonic() - done_at > _LINGER_S
-        if not asked and (over or spent_too_much()):
-            asked = True
-            child.send_signal(signal.SIGINT)
+        # Locust's web page would stay for ever, and the endpoint with it.
+        if options.mode == "ui" and done_at is not None and time.monotonic() - done_at > _LINGER_S:
+            break
         time.sleep(_POLL_S)
     screen.update(_read_status(status_file))
+    return done_at is not None
 
 
 def _tell_end_of(log: Path) -> None:
@@ -139,15 +142,14 @@ def _tell_end_of(log: Path) -> None:
 
 def end_child(child: "subprocess.Popen[bytes]") -> None:
     """End a child in order; kill its whole group when it does not end. Safe to call on one that has ended."""
-    if child.poll() is None:
-        child.send_signal(signal.SIGINT)
-        try:
+    try:
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
             child.wait(_ORDERLY_S)
-        except BaseException:
-            # A second Ctrl-C, or time is up: no more asking.
-            _kill_group(child)
-            raise
-    _kill_group(child)
+    except subprocess.TimeoutExpired:
+        say(f"the load generator did not end within {_ORDERLY_S:.0f} s and is killed")
+    finally:
+        _kill_group(child)
 
 
 def _kill_group(child: "subprocess.Popen[bytes]") -> None:

@@ -107,7 +107,6 @@ def master(*, workers: int, port: int, bind: str, **choice: Unpack[PlanChoice]) 
     plan, path = chosen_plan(choice)
     if choice["processes"]:
         raise UserError("PROCESSES is a worker's: give it to `make worker`, the master makes no load")
-    say(f"waiting for {workers} workers: run `make worker MASTER=<this host>` on each (port {port})")
     load = LoadOptions("master", expect_workers=workers, master_port=port, master_host=bind)
     return play(plan, RunOptions(choice["results"], load, path))
 
