@@ -4,8 +4,7 @@ import csv
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from locustfiles import gaps
 from locustfiles.failures import STOPS_RUN, Failure
@@ -64,11 +63,10 @@ class StepTally:
         tokens = sum(row.completion_tokens or 0 for _, row in ended)
         return len(ended) * 60 / span, tokens / span
 
-    def medians(self) -> tuple[float | None, float | None]:
-        """TTFT and E2E p50 of the recent answers, in milliseconds."""
-        ttft = [row.ttft_ms for _, row in self.recent if row.ttft_ms is not None]
-        e2e = [row.e2e_ms for _, row in self.recent if row.e2e_ms is not None]
-        return (median(ttft) if ttft else None, median(e2e) if e2e else None)
+    def quantile(self, metric: Literal["ttft_ms", "tpot_ms", "e2e_ms"], share: float) -> float | None:
+        """Nearest-rank quantile of a latency over the recent answers, in milliseconds."""
+        values = sorted(value for _, row in self.recent if (value := getattr(row, metric)) is not None)
+        return values[min(len(values) - 1, int(len(values) * share))] if values else None
 
 
 class Collector:

@@ -6,6 +6,7 @@ from locust.runners import LocalRunner, MasterRunner
 import csv
 import logging
 import signal
+import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -18,9 +19,10 @@ from locustfiles import messages
 from locustfiles.bodies import read_payload
 from locustfiles.collector import Collector
 from locustfiles.messages import Ending, Report
-from locustfiles.steps import StepSequence
+from locustfiles.steps import INTERRUPTED, REFUSED, StepSequence
 from locustfiles.target import resolve_target
 from locustfiles.user import REQUEST_TYPE
+from locustfiles.webui import add_tab
 
 logger = logging.getLogger(__name__)
 
@@ -60,20 +62,39 @@ class Lead:
             runner.register_message(kind, listener)
 
     def start(self) -> None:
-        """Keep the status fresh and end in order on SIGINT and SIGTERM."""
+        """Keep the status fresh, show it in the web page, and end in order on SIGINT and SIGTERM."""
         gevent.spawn(self._keep_status)
+        if self._environment.web_ui is not None:
+            add_tab(self._environment.web_ui, self.sequence.table)
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, self.interrupt)
 
     def interrupt(self) -> None:
         """Ask the run to end; a second time without waiting for anybody."""
         self.sequence.interrupts += 1
+        if not self.sequence.begun:  # Locust still waits for workers and would not ask the shape
+            self.sequence.abandon()
+            self._runner.quit()
+            sys.exit(INTERRUPTED)
+        if self.sequence.interrupts == 1 and self._environment.web_ui is not None:
+            gevent.spawn(self._leave_web_page)
+
+    def _leave_web_page(self) -> None:
+        """With a web page Locust goes on after the run; whoever interrupts it wants it gone."""
+        while self.sequence.status.phase not in ("start", "done"):
+            gevent.sleep(0.05)
+        self._environment.process_exit_code = self.sequence.exit_code or INTERRUPTED
+        self._runner.quit()
+        web_ui: Any = self._environment.web_ui
+        web_ui.stop()
 
     def tick(self) -> tuple[int, float] | None:
         """What Locust's shape asks about once a second; blocks while nothing is to change."""
         change = next(self.ticks, None)
         if change is None:
             self._environment.process_exit_code = self.sequence.exit_code
+            if self.sequence.exit_code == REFUSED:
+                sys.stderr.write(f"{self.sequence.status.message}\n")
         return change
 
     def _keep_status(self) -> None:

@@ -2,9 +2,15 @@
 
 import json
 import os
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from configs.plan import Load
+from locustfiles.collector import StepTally
+from runfolder.records import StepRow
 
 STATUS = "status.json"
 
@@ -40,3 +46,53 @@ class Status:
         fresh = folder / f".{STATUS}.{os.getpid()}.tmp"
         fresh.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
         fresh.replace(folder / STATUS)
+
+
+def eta_s(status: Status, load: Load) -> float:
+    """Seconds to the end at the latest, tails and early ends apart."""
+    whole = load.warm_up + load.measure
+    left = (status.steps_total - status.ordinal) * whole
+    match status.phase:
+        case "ramp":
+            return left + whole
+        case "warm_up":
+            return left + max(0.0, whole - status.phase_elapsed_s)
+        case "measure":
+            return left + max(0.0, load.measure - status.phase_elapsed_s)
+        case "done":
+            return 0.0
+        case _:
+            return left
+
+
+def step_table(
+    rows: Sequence[StepRow], tallies: Mapping[str, StepTally], phase: Phase
+) -> list[dict[str, Any]]:
+    """One row per step that has begun, for the web page (`webui.COLUMNS`)."""
+    table = []
+    for row in rows:
+        if row.announced_at is None:
+            continue
+        tally = tallies[row.step]
+        end = row.tail_ended_at or time.time()
+        per_minute, tokens_per_s = tally.rates(end, min(15.0, end - row.announced_at))
+        figures = {
+            "ttft_p50_ms": tally.quantile("ttft_ms", 0.5),
+            "ttft_p95_ms": tally.quantile("ttft_ms", 0.95),
+            "tpot_p50_ms": tally.quantile("tpot_ms", 0.5),
+            "e2e_p50_ms": tally.quantile("e2e_ms", 0.5),
+            "e2e_p95_ms": tally.quantile("e2e_ms", 0.95),
+            "requests_per_minute": per_minute,
+            "completion_tokens_per_s": tokens_per_s,
+        }
+        table.append(
+            {
+                "step": row.step,
+                "state": phase if row.state == "running" else row.state,
+                "ok": tally.ok,
+                "failed": tally.failed,
+                "censored": tally.censored,
+                **{key: None if value is None else round(value, 1) for key, value in figures.items()},
+            }
+        )
+    return table

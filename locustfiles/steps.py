@@ -7,7 +7,7 @@ to change the number of users, and waits for everything else itself.
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import gevent
 
@@ -15,7 +15,7 @@ from configs.experiment import Experiment, Step
 from locustfiles.collector import Collector, read_rows
 from locustfiles.failures import remedy
 from locustfiles.messages import Ending
-from locustfiles.status import Phase, Status
+from locustfiles.status import Phase, Status, eta_s, step_table
 from runfolder import layout
 from runfolder.appending import replace_rows
 from runfolder.records import STEP_COLUMNS, StepRow
@@ -99,6 +99,7 @@ class StepSequence:
         self.interrupts = 0
         """How often the run was asked to end; the second time it no longer waits for workers."""
         self.exit_code = COMPLETE
+        self.begun = False
         self._save()
 
     @property
@@ -108,6 +109,7 @@ class StepSequence:
     def play(self) -> Iterator[tuple[int, float]]:
         """Yield ``(users, spawn rate)`` until all is over; ends orderly however it ends."""
         ending: Ending = "abort"
+        self.begun = True
         try:
             self._gather()
             for step, row in zip(self._experiment.steps, self._rows, strict=True):
@@ -120,6 +122,12 @@ class StepSequence:
             raise
         finally:
             self._finish(ending)
+
+    def abandon(self) -> None:
+        """The run ends before it has begun."""
+        self.exit_code, self.status.message = INTERRUPTED, "interrupted"
+        self._collector.close()
+        self._enter("done")
 
     def _gather(self) -> None:
         """Wait until every worker has its assignment."""
@@ -299,26 +307,11 @@ class StepSequence:
             now = time.time()
             span = min(15.0, now - (self._rows[status.ordinal - 1].announced_at or now))
             status.requests_per_minute, status.completion_tokens_per_s = tally.rates(now, span)
-            status.ttft_p50_ms, status.e2e_p50_ms = tally.medians()
-        status.eta_s = self._eta_s()
+            status.ttft_p50_ms = tally.quantile("ttft_ms", 0.5)
+            status.e2e_p50_ms = tally.quantile("e2e_ms", 0.5)
+        status.eta_s = eta_s(status, self._load)
         status.save(self._experiment.run_folder)
 
-    def _eta_s(self) -> float | None:
-        """Seconds to the end at the latest, tails and early ends apart."""
-        status = self.status
-        whole = self._load.warm_up + self._load.measure
-        left = (status.steps_total - status.ordinal) * whole
-        elapsed = status.phase_elapsed_s
-        match status.phase:
-            case "start":
-                return left
-            case "ramp":
-                return left + whole
-            case "warm_up":
-                return left + max(0.0, whole - elapsed)
-            case "measure":
-                return left + max(0.0, self._load.measure - elapsed)
-            case "tail" | "drain":
-                return left
-            case "done":
-                return 0.0
+    def table(self) -> list[dict[str, Any]]:
+        """One row per step that has begun, for the web page."""
+        return step_table(self._rows, self._collector.steps, self.status.phase)

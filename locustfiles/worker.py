@@ -4,6 +4,8 @@ from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
 import logging
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -58,6 +60,9 @@ class Worker:
 
     def start(self) -> None:
         """Say hello until the master gives an assignment, then report."""
+        if isinstance(self._runner, WorkerRunner):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                gevent.signal_handler(number, self._leave)
         gevent.spawn(self._health.run)
         gevent.spawn(self._say_hello)
         gevent.spawn(self._report_for_ever)
@@ -181,9 +186,21 @@ class Worker:
         """No new requests; those in flight end by themselves or at once; then the last words."""
         self.stopping.set()
         if msg.data["ending"] == "abort":
-            for greenlet in self.recorder.greenlets():
-                greenlet.kill(Aborted, block=False)
+            self._abort()
         gevent.spawn(self._say_last_words, msg.data["timeout"])
+
+    def _leave(self) -> None:
+        """This worker alone was told to end: the master loses it, but not what it knows."""
+        if self._silent:
+            sys.exit(0)
+        self.stopping.set()
+        self._abort()
+        self._say_last_words(_FINAL_WAIT_S)
+        self._runner.quit()
+
+    def _abort(self) -> None:
+        for greenlet in self.recorder.greenlets():
+            greenlet.kill(Aborted, block=False)
 
     def _say_last_words(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout

@@ -1,5 +1,6 @@
 """Every container's format, cut anywhere, gives the same counts, text and times."""
 
+import itertools
 import json
 from typing import Any
 
@@ -21,7 +22,9 @@ def tgi(words: list[str]) -> bytes:
 
 
 def lmi(words: list[str]) -> bytes:
-    events: list[dict[str, Any]] = [{"token": {"id": n, "text": w, "log_prob": -1}} for n, w in enumerate(words)]
+    events: list[dict[str, Any]] = [
+        {"token": {"id": n, "text": w, "log_prob": -1}} for n, w in enumerate(words)
+    ]
     events[-1] |= {
         "generated_text": "".join(words),
         "details": {"finish_reason": "length", "generated_tokens": len(words), "inputs": None},
@@ -68,7 +71,7 @@ WORDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=6), 
 def read(data: bytes, cuts: list[int], *, stream: bool = True) -> Answer:
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     reader = AnswerReader(stream=stream)
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         reader.feed(data[start:end], at=float(end))
     return reader.finish(float(len(data)))
 
@@ -99,7 +102,7 @@ def test_a_stream_cut_short_is_never_whole(form: Any) -> None:
     lines = data.splitlines(keepends=True)
     for count in range(1, len(lines)):
         head = b"".join(lines[:count])
-        if b"finish_reason\": \"" in head or b"finish_reason\": \"stop" in head:
+        if b'finish_reason": "' in head or b'finish_reason": "stop' in head:
             break
         with pytest.raises(AnswerError):
             read(head, [])
@@ -151,7 +154,10 @@ def test_a_role_and_an_empty_delta_are_no_token() -> None:
     [
         [{"generated_text": "hi", "details": {"finish_reason": "length", "generated_tokens": 2}}],
         {"generated_text": "hi", "details": {"finish_reason": "length", "generated_tokens": 2}},
-        {"choices": [{"message": {"content": "hi"}, "finish_reason": "length"}], "usage": {"completion_tokens": 2}},
+        {
+            "choices": [{"message": {"content": "hi"}, "finish_reason": "length"}],
+            "usage": {"completion_tokens": 2},
+        },
         {"choices": [{"text": "hi", "finish_reason": "length"}], "usage": {"completion_tokens": 2}},
     ],
 )

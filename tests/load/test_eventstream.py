@@ -1,5 +1,7 @@
 """The event-stream decoder: any split, checksums, and botocore as a second reader."""
 
+import itertools
+
 import pytest
 from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
@@ -17,7 +19,7 @@ def test_any_split_gives_the_same_frames(payloads: list[bytes], cuts: list[int])
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     decoder = EventStreamDecoder()
     frames = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         frames += decoder.feed(data[start:end])
     assert [payload for _, payload in frames] == payloads
     assert decoder.pending == 0

@@ -7,7 +7,7 @@ from unittest.mock import patch
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locustfiles.signing import Keys, RequestSigner
@@ -34,7 +34,7 @@ HEADERS = st.dictionaries(
 MOMENTS = st.integers(min_value=1_700_000_000, max_value=2_000_000_000)
 
 
-def by_botocore(
+def by_botocore(  # noqa: PLR0917 - as the signer is called
     url: str, headers: dict[str, str], body: bytes, keys: Keys, region: str, moment: int
 ) -> dict[str, str]:
     request = AWSRequest(method="POST", url=url, data=body, headers=headers)
@@ -46,6 +46,7 @@ def by_botocore(
     return {name: request.headers[name] for name in added if name in request.headers}
 
 
+@settings(max_examples=400)
 @given(
     name=NAMES,
     path=st.sampled_from(["/invocations", "/invocations-response-stream", "/a b/ü~*", ""]),
@@ -56,7 +57,7 @@ def by_botocore(
     region=REGIONS,
     moment=MOMENTS,
 )
-def test_equal_to_botocores_signer(
+def test_equal_to_botocores_signer(  # noqa: PLR0917 - generated arguments
     name: str,
     path: str,
     host: str,

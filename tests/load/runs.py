@@ -1,0 +1,135 @@
+"""Real Locust runs against the truth server or a scripted one."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.calibration.probe import client_environment
+from configs.experiment import Experiment, Step
+from configs.plan import Load, Timeouts
+from locustfiles.launch import locust_command
+
+DEADLINE_S = 60.0
+
+
+def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_S) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def experiment(folder: Path, concurrency: Sequence[int] = (2,), **changes: Any) -> Experiment:
+    payload = folder / "payload.jsonl"
+    rows = [{"payload_id": f"p{n}", "prompt": f"Tell me of sea {n}.", "prompt_tokens": 6} for n in range(5)]
+    payload.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    load = {"warm_up": 0.3, "measure": 1.5, "timeouts": Timeouts(connect=2, first_byte=10, total=20)}
+    load |= changes.pop("load", {})
+    values: dict[str, Any] = {
+        "name": "x",
+        "run_id": "run",
+        "run_folder": folder,
+        "endpoint_name": "truth",
+        "region": "us-east-1",
+        "payload": payload,
+        "stream": True,
+        "request_schema": "tgi",
+        "route": "invocations",
+        "parameters": {"max_new_tokens": 8},
+        "unique_prefix": True,
+        "samples": True,
+        "steps": [Step(id=f"x/c{n}", concurrency=n) for n in concurrency],
+        "load": Load(concurrency=tuple(concurrency), **load),
+    }
+    return Experiment(**{**values, **changes})
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@dataclass
+class Run:
+    """One load, with every process that it needs."""
+
+    folder: Path
+    url: str
+    experiment: Experiment
+    environment: dict[str, str] = field(default_factory=dict)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.environment = {**client_environment(self.url, None), **self.environment}
+        self.file = self.folder / "experiment.json"
+        self.file.write_text(self.experiment.model_dump_json(), encoding="utf-8")
+
+    def start(self, **options: Any) -> subprocess.Popen[bytes]:
+        is_worker = options.get("mode") == "worker"
+        command = locust_command(
+            None if is_worker else self.file, None if is_worker else self.folder / "locust", **options
+        )
+        name = f"{options.get('mode', 'headless')}{len(self.processes)}.log"
+        with (self.folder / name).open("wb") as log:
+            process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self.processes.append(process)
+        return process
+
+    def play(self, **options: Any) -> int:
+        return self.start(**options).wait(DEADLINE_S)
+
+    def end(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def status(self) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads((self.folder / "status.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return content
+
+    def requests(self) -> list[dict[str, str]]:
+        return rows_of(self.folder / "requests.csv")
+
+    def steps(self) -> list[dict[str, str]]:
+        return rows_of(self.folder / "steps.csv")
+
+    def locust(self) -> dict[tuple[str, str], dict[str, str]]:
+        return {(row["Type"], row["Name"]): row for row in rows_of(self.folder / "locust_stats.csv")}
+
+    def log(self) -> str:
+        return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+    def check_books(self) -> None:
+        """Rows, the workers' books and Locust's own counts say the same, and no row is there twice."""
+        rows = self.requests()
+        assert len({row["request_id"] for row in rows}) == len(rows)
+        by_step = Counter((row["step"], row["outcome"]) for row in rows)
+        for step in self.steps():
+            if step["state"] == "planned":
+                continue
+            name = step["step"]
+            ok, failed, censored = (by_step[name, kind] for kind in ("ok", "failed", "censored"))
+            assert [int(step[key]) for key in ("ok", "failed", "censored")] == [ok, failed, censored]
+            assert int(step["started"]) == ok + failed + censored
+            entry = self.locust()["POST", name]
+            assert int(entry["Request Count"]) == ok + failed + censored
+            assert int(entry["Failure Count"]) == failed + censored
+        assert int(self.locust()["", "Aggregated"]["Request Count"]) == len(rows)
