@@ -7,7 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,7 +19,10 @@ from deploy.ledger import Item, Ledger
 from deploy.local.process import LocalSageMaker
 from deploy.pace import Pace
 
-QUICK = Pace(first_poll=0.03, last_poll=0.2, growth=1.6, visible=0.8, settle=0.3, in_service=4.0, removal=3.0)
+QUICK = Pace(first_poll=0.03, last_poll=0.2, growth=1.6, visible=10, settle=0.5, in_service=60, removal=60)
+"""Looks often; its limits are for what must succeed, however busy the machine is."""
+IMPATIENT = replace(QUICK, visible=0.8, in_service=3, removal=2)
+"""For what can never succeed."""
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:latest"
 KIND_IN_STATE = {
     "model": "models",
@@ -174,5 +177,8 @@ def here() -> Account:
 def fresh_clients(attempts: int = 2) -> Clients:
     """New clients, so that no rate limiter remembers an earlier case; the service models are loaded once."""
     if _here.session is None:
-        _here.session = Clients.from_environment("us-east-1").session
+        first = Clients.from_environment("us-east-1")
+        _here.session = first.session
+        for service in ("sagemaker", "sts", "scheduler"):
+            first.client(service)
     return Clients(_here.session, "us-east-1", attempts)

@@ -12,7 +12,6 @@ from deploy_harness import QUICK, fresh_clients, here
 from deploy_matrix import matrix_plan
 
 from configs.errors import UserError
-from deploy.clients import Clients
 from deploy.endpoint import deployed
 from deploy.inventory import inventory
 from deploy.ledger import Ledger
@@ -88,6 +87,7 @@ class Breakpoints:
 def play(case: Interruption) -> Ending:
     """Play one run in a child process, signal it where it stops, and clean up as a user would."""
     folder = Path(tempfile.mkdtemp(prefix="ledger-"))
+    fresh_clients()  # the child inherits the service models that this loads
     said_out, said_in = os.pipe()
     heard_out, heard_in = os.pipe()
     pid = os.fork()
@@ -133,9 +133,8 @@ def _child(case: Interruption, folder: Path, said: int, heard: int) -> None:
 
 
 def _run(breakpoints: Breakpoints, folder: Path, run_id: str) -> int:
-    session = Clients.from_environment("us-east-1").session
-    breakpoints.attach(session)
-    clients = Clients(session, "us-east-1", attempts=2)
+    clients = fresh_clients()
+    breakpoints.attach(clients.session)
     target = targets(matrix_plan(), run_id, clients)[0]
     with deployed(target, clients, Ledger(folder), pace=QUICK):
         breakpoints.at(RUNNING)

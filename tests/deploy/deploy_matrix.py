@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy_harness import KIND_IN_STATE, QUICK, fresh_clients, here, in_parallel, plan, renew_server
+from deploy_harness import (
+    IMPATIENT,
+    KIND_IN_STATE,
+    QUICK,
+    fresh_clients,
+    here,
+    in_parallel,
+    plan,
+    renew_server,
+)
 
 from configs.errors import UserError
 from configs.plan import Plan
@@ -58,6 +67,11 @@ class Case:
         name, _, answer = self.fault.partition(" ")
         rule = {"call": self.call, "fault": name, "nth": 0 if self.always else 1}
         return rule | ({"when": "after"} if answer else {})
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether waiting is in vain."""
+        return self.always or self.fault == "stuck_creating"
 
     @property
     def times(self) -> str:
@@ -126,7 +140,7 @@ def play(case: Case) -> Outcome:
     served, error, leftovers = False, None, ()
     account.faults([case.rule])
     try:
-        with deployed(target, clients, ledger, pace=QUICK):
+        with deployed(target, clients, ledger, pace=IMPATIENT if case.hopeless else QUICK):
             served = True
     except LeftBehindError as left:
         error, leftovers = str(left), left.leftovers

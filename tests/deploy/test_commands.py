@@ -6,11 +6,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 from deploy_harness import IMAGE, QUICK, Account, plan
 
+from bench.cli import cli
+from configs.errors import UserError
 from deploy.clients import Clients
 from deploy.endpoint import deployed
 from deploy.ledger import Ledger
@@ -33,17 +38,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def bench(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in ``folder`` with the environment that there is, and more."""
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@dataclass
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    error: str
+
+
+def bench(*arguments: str) -> Done:
+    """Run a command in this process, where and as whom the test has put it."""
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(cli, arguments, standalone_mode=False)
+    if result.exception is None:
+        return Done(result.return_value or 0, result.stdout, "")
+    if isinstance(result.exception, UserError):
+        return Done(2, result.stdout, str(result.exception))
+    if isinstance(result.exception, click.Abort):
+        return Done(130, result.stdout, "")
+    raise result.exception
 
 
 @pytest.fixture
@@ -76,13 +89,20 @@ def test_without_credentials_one_sentence_has_both_ways_on(
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     arguments = ["--plan", "plan.yml"] if command == "run" else []
-    done = bench(
-        command,
-        *arguments,
-        folder=folder,
-        HOME=str(folder),
-        AWS_REGION="us-east-1",
-        AWS_EC2_METADATA_SERVICE_ENDPOINT=silent_metadata_service,
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(folder),
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": silent_metadata_service,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", command, *arguments],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -92,8 +112,8 @@ def test_without_credentials_one_sentence_has_both_ways_on(
 
 
 def test_a_plan_that_fits_is_ready(account: Account, folder: Path) -> None:
-    done = bench("plan", "--plan", "plan.yml", folder=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = bench("plan", "--plan", "plan.yml")
+    assert done.returncode == 0, done.stdout
     for line in (
         "credentials",
         "execution role",
@@ -124,28 +144,28 @@ def test_a_plan_that_cannot_work_is_stopped(
     section = change.partition(":")[0]
     kept = [line for line in PLAN.splitlines() if not line.startswith(section)]
     (folder / "plan.yml").write_text("\n".join([*kept, change]))
-    done = bench("plan", "--plan", "plan.yml", folder=folder)
-    assert done.returncode == 2, done.stdout + done.stderr
+    done = bench("plan", "--plan", "plan.yml")
+    assert done.returncode == 2, done.stdout
     assert f"not ready: {stopped}" in done.stdout
 
 
 def test_endpoints_lists_and_teardown_deletes(account: Account, clients: Clients, folder: Path) -> None:
-    nothing = bench("endpoints", folder=folder)
+    nothing = bench("endpoints")
     assert (nothing.returncode, "nothing of ours" in nothing.stdout) == (0, True)
     with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(), pace=QUICK) as deployment:
-        listed = bench("endpoints", folder=folder)
+        listed = bench("endpoints")
         assert deployment.endpoint_name[:20] in listed.stdout
         assert "InService" in listed.stdout
         assert "$" in listed.stdout
-        done = bench("teardown", folder=folder)
+        done = bench("teardown")
         assert (done.returncode, account.left()) == (0, [])
-    assert bench("teardown", folder=folder).returncode == 0
+    assert bench("teardown").returncode == 0
 
 
 def test_teardown_asks_and_takes_silence_for_no(account: Account, clients: Clients, folder: Path) -> None:
     theirs = targets(plan(), "commanded", clients, owner="ann@elsewhere")[0]
     with deployed(theirs, clients, Ledger(folder / "elsewhere"), pace=QUICK):
-        done = bench("teardown", folder=folder)
+        done = bench("teardown")
         assert "ann@elsewhere" in done.stdout
         assert f"endpoints/{theirs.name}" in account.left()
 
@@ -155,7 +175,7 @@ def test_what_teardown_cannot_delete_is_the_exit_code(
 ) -> None:
     with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(), pace=QUICK) as deployment:
         account.faults([{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}])
-        done = bench("teardown", folder=folder)
+        done = bench("teardown")
         account.faults([])
     assert done.returncode == 2
-    assert f"aws sagemaker delete-endpoint --endpoint-name {deployment.endpoint_name}" in done.stderr
+    assert f"aws sagemaker delete-endpoint --endpoint-name {deployment.endpoint_name}" in done.error

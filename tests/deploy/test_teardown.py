@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from deploy_harness import QUICK, Account, items, plan
+from deploy_harness import IMPATIENT, QUICK, Account, items, plan
 
 from deploy import requests, resources
 from deploy.clients import Clients
@@ -132,7 +132,7 @@ def test_what_an_endpoint_stands_on_stays_while_it_does(
         ledger.mark(_item(clients, target, kind), "created", "arn")
         for kind in ("endpoint", "endpoint-config", "model")
     ]
-    left = remove(made, clients, ledger, pace=QUICK)
+    left = remove(made, clients, ledger, pace=IMPATIENT)
     assert [one.item.kind for one in left] == ["endpoint", "endpoint-config", "model"]
     assert (
         left[0].command == f"aws sagemaker delete-endpoint --endpoint-name {target.name} --region us-east-1"
