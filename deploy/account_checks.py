@@ -150,12 +150,18 @@ def price(instance_type: str, found: PriceQuote) -> Check:
         return Check(
             name, "warning", found.source, "the run goes on without cost; price.usd_per_hour sets one"
         )
-    assumed = "assumed: " if found.assumption else ""
+    assumed = "an assumption: " if found.assumption else ""
     dated = f", {found.as_of}" if found.as_of else ""
-    finding = f"{assumed}${found.usd_per_hour:g} per instance-hour ({found.source}{dated})"
+    finding = f"{assumed}{dollars(found.usd_per_hour)} per instance-hour ({found.source}{dated})"
     if "shipped table" in found.source:
         return Check(name, "warning", finding, "check it, and set price.usd_per_hour")
     return Check(name, "ok", finding)
+
+
+def dollars(usd: float) -> str:
+    """An hourly price with its cents and no digit less than it has: ``$1.4084``, ``$0.10``."""
+    text = f"{usd:.4f}"
+    return f"${text[:-2]}{text[-2:].rstrip('0')}"
 
 
 def names_free(target: Target, clients: Clients) -> Check:

@@ -113,6 +113,9 @@ def _assumptions(plan: Plan, boots: Mapping[str, float | None] | None) -> tuple[
     said = [f"an answer of {length} takes {answer_seconds(plan):.1f} s"]
     if plan.endpoint.name:
         return (*said, "the endpoint is there already: only the time of the load is counted")
-    if not any((boots or {}).values()):
+    known = [boot for boot in (boots or {}).values() if boot is not None]
+    if known:
+        said.append(f"{max(known):.0f} s to InService")
+    else:
         said.append(f"{BOOT_S / 60:.1f} min to InService (5 to 8 are usual for LLMs)")
     return (*said, f"{TEARDOWN_S:.0f} s to delete")

@@ -49,6 +49,7 @@ def preflight(
     results: Path = Path("results"),
     run_id: str = "preflight",
     assumption: bool = False,
+    boot_s: float | None = None,
 ) -> Preflight:
     """Check a plan against the account and this machine. Creates nothing and changes nothing.
 
@@ -60,6 +61,7 @@ def preflight(
         results: where the run folder will be.
         run_id: of the run to be.
         assumption: the plan's price is a figure that nobody charges.
+        boot_s: seconds to InService where the ledger knows none; None for what is usual on AWS.
     """
     found: list[Check] = []
     clients = _attempt("credentials", lambda: _connected(connect), found)
@@ -80,7 +82,7 @@ def preflight(
         for target in resolved:
             found += _target(plan, target, clients)
     found += [account_checks.price(kind, quotes[kind]) for kind in quotes]
-    boots = {kind: _usual(clients, ledger, kind) for kind in plan.endpoint.instance_type}
+    boots = {kind: _usual(clients, ledger, kind) or boot_s for kind in plan.endpoint.instance_type}
     foreseen = estimate(plan, quotes, boots)
     found += checks.plan_checks(plan, payloads, machine_facts(results), foreseen)
     return Preflight(tuple(_once(found)), resolved, quotes, foreseen)

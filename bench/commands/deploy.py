@@ -8,6 +8,7 @@ from typing import Unpack
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.backend import backend_for
@@ -29,6 +30,7 @@ from payloads.files import check_payload, payload_path
 
 _COLOUR = {"ok": "green", "warning": "yellow", "stop": "red"}
 _STOPPED = 2
+_LOCAL_BOOT_S = 5.0
 
 
 @click.command("plan")
@@ -45,6 +47,7 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
             payloads=payloads,
             results=choice["results"],
             assumption=backend.assumed_price,
+            boot_s=_LOCAL_BOOT_S if backend.label else None,
         )
     _show(plan, path, found)
     return _STOPPED if found.stops else 0
@@ -107,8 +110,9 @@ def payload_facts(path: Path) -> PayloadFacts:
 def _show(plan: Plan, path: Path, found: Preflight) -> None:
     console = Console()
     table = Table(title=f"{plan.name} ({path})", title_justify="left", show_edge=False, pad_edge=False)
-    for column in ("check", "", "finding", "remedy"):
-        table.add_column(column, overflow="fold")
+    table.add_column("check", no_wrap=True)
+    table.add_column("")
+    table.add_column("finding, and what to do about it")
     for check in found.checks:
         table.add_row(*_row(check))
     console.print(table)
@@ -119,9 +123,10 @@ def _show(plan: Plan, path: Path, found: Preflight) -> None:
         console.print(f"\nnot ready: {', '.join(check.name for check in found.stops)}", style="red")
 
 
-def _row(check: Check) -> tuple[str, str, str, str]:
+def _row(check: Check) -> tuple[str, str, str]:
     colour = _COLOUR[check.level]
-    return check.name, f"[{colour}]{check.level}[/{colour}]", check.finding, check.remedy
+    remedy = f"\n→ {escape(check.remedy)}" if check.remedy else ""
+    return check.name, f"[{colour}]{check.level}[/{colour}]", escape(check.finding) + remedy
 
 
 def _course(plan: Plan, course: Estimate) -> list[str]:
