@@ -65,7 +65,8 @@ _INTRODUCTION = """# Metrics
 Made from the docstrings of `analysis/` by `python -m analysis.definitions`; a test holds the two together.
 
 Latency is of answered requests that **started** inside the measure window; throughput is what **happened**
-inside it. What was not measured is absent, never zero. All clocks start when the request is handed to the socket.
+inside it. What was not measured is absent, never zero.
+All clocks start when the request is handed to the socket.
 """
 
 

@@ -67,7 +67,8 @@ def test_everybody_can_use_it(page: Page):
             scope: [...document.querySelectorAll("th")].filter((t) => !t.scope).length,
             language: document.documentElement.lang,
             main: document.querySelectorAll("main").length,
-            ids: [...document.querySelectorAll("[id]")].filter((e) => document.getElementById(e.id) !== e).length,
+            ids: [...document.querySelectorAll("[id]")]
+              .filter((e) => document.getElementById(e.id) !== e).length,
           };
         }"""
     )
