@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from local_support import LMI, OPENAI, OPTIONS, TGI, Local
 
 from deploy.local.process import LocalSageMaker
+
+from .local_support import LMI, OPENAI, OPTIONS, TGI, Local
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from local_support import OPENAI, ROLE, TGI, Local, poll
-from test_runtime import chat_body, local_bearer, openai_route
+
+from .local_support import OPENAI, ROLE, TGI, Local, poll
+from .test_runtime import chat_body, local_bearer, openai_route
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
 

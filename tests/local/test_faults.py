@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
-from local_support import OPENAI, ROLE, Local
-from test_runtime import chat_body, drain, sse, stream
+
+from .local_support import OPENAI, ROLE, Local
+from .test_runtime import chat_body, drain, sse, stream
 
 CONTROL = [
     ("throttle", "ThrottlingException", 400),

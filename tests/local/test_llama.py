@@ -10,14 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from local_support import Local
-from test_runtime import chat_body, failure, sse, stream
 from tokenizers import Tokenizer
 
 from configs.errors import UserError
 from deploy.local import model
 from deploy.local.containers.llama_options import find_model, parameters
 from deploy.local.process import ROOT
+
+from .local_support import Local
+from .test_runtime import chat_body, failure, sse, stream
 
 LLAMA = "763104351884.dkr.ecr.us-east-1.amazonaws.com/llama-cpp:server-sagemaker-cpu-v1.0.1"
 QUESTION = {
@@ -94,7 +95,7 @@ print("IDS" + json.dumps(out))
 
 
 @pytest.mark.e2e
-def test_the_tokenizers_ids_are_those_of_llama_cpp() -> None:
+def test_the_tokenizers_ids_are_those_of_llama_cpp(tmp_path: Path) -> None:
     texts = [*list(pydoc_data.topics.topics.values())[:25], ODD]
     done = subprocess.run(
         [sys.executable, "-c", TOKENIZE],
@@ -106,7 +107,7 @@ def test_the_tokenizers_ids_are_those_of_llama_cpp() -> None:
         check=True,
     )
     theirs = json.loads(done.stdout.rpartition("IDS")[2])
-    tokenizer = Tokenizer.from_file(str(model.ensure_tokenizer()))
+    tokenizer = Tokenizer.from_file(str(model.ensure_tokenizer(tmp_path)))
     assert [tokenizer.encode(text).ids for text in texts] == theirs
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import boto3
 import pytest
-from local_support import FAST, OPENAI, OPTIONS, TGI, Local, poll
-from test_runtime import sse, stream, tgi_body
 
 from configs.errors import UserError
 from deploy.local.process import ROOT, LocalSageMaker
+
+from .local_support import FAST, OPENAI, OPTIONS, TGI, Local, poll
+from .test_runtime import sse, stream, tgi_body
 
 HOLDER = """
 import sys, time

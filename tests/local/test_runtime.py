@@ -13,10 +13,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, EventStreamError
-from local_support import OPENAI, TGI, Local, poll
-from test_signing import bearer
 
 from deploy.local import signing
+
+from .local_support import OPENAI, TGI, Local, poll
+from .test_signing import bearer
 
 
 def tgi_body(tokens: int, **more: Any) -> bytes:

@@ -9,8 +9,6 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
-from local_support import OPENAI, Local, poll
-from test_runtime import chat_body, stream
 
 from deploy.local import hosting
 from deploy.local.account import Endpoint, Region
@@ -19,6 +17,9 @@ from deploy.local.invocations import Invocation
 from deploy.local.services import metrics
 from deploy.local.services.metrics import statistic
 from deploy.local.utilisation import Utilisation
+
+from .local_support import OPENAI, Local, poll
+from .test_runtime import chat_body, stream
 
 SCHEDULER_ROLE = "arn:aws:iam::123456789012:role/local-scheduler"
 

@@ -13,10 +13,11 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
-from local_support import Local
 
 from deploy.local.http import Request
 from deploy.local.signing import Credential, RefusedError, verify, verify_bearer
+
+from .local_support import Local
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 KEYS = {KEY: Credential(SECRET), "ASIATEMPORARY": Credential(SECRET, "token+/==")}

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from local_support import OPENAI, TGI, Local, poll
-from test_runtime import chat_body, failure, sse, stream, tgi_body
 
 from configs.errors import UserError
 from deploy.local.containers.profile import Mode, Profile, choose_profile
@@ -24,6 +22,9 @@ from deploy.local.containers.schemas import (
 )
 from deploy.local.containers.wording import answer_length, token_counter, token_text
 from deploy.local.model import ensure_tokenizer
+
+from .local_support import OPENAI, TGI, Local, poll
+from .test_runtime import chat_body, failure, sse, stream, tgi_body
 
 # Prompt tokens, completion tokens and seconds of the 15 requests of FMBench's run of 22 March 2024 (MIT-0).
 RUN = (
@@ -95,10 +96,14 @@ def test_answers_are_bimodal_where_the_profile_is() -> None:
     assert all(length < 24 for length in lengths if length != 100)
 
 
-@pytest.mark.parametrize("kind", ["tgi", "lmi", "chat", "completion"])
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [("tgi", "tgi"), ("lmi", "lmi"), ("chat", "lmi"), ("chat", "openai"), ("completion", "openai")],
+)
 @given(tokens=st.integers(1, 20), prompt=st.text(min_size=1, max_size=20))
-def test_streams_hold_every_token_once_in_every_schema(kind: Any, tokens: int, prompt: str) -> None:
-    family = kind if kind in ("tgi", "lmi") else "openai"
+def test_streams_hold_every_token_once_in_every_schema(
+    kind: Any, family: Any, tokens: int, prompt: str
+) -> None:
     answer = Answer(
         Asked(kind, family, prompt, stream=True, limit=None, details=True, include_usage=True),
         3,
