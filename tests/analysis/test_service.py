@@ -1,0 +1,72 @@
+"""CloudWatch beside the client: units, windows, counts."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from analysis.plots.service import where_time_goes
+from analysis.report import load_result
+from analysis.results import RunResult
+from analysis.service import service_views
+from runfolder.appending import RowAppender
+from runfolder.layout import CLOUDWATCH
+from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint
+
+EXPERIMENT = "ml.g5.xlarge/en_1-500"
+
+
+def with_points(run_folder: Path, tmp_path: Path, *points: tuple[str, str, float, float]) -> RunResult:
+    """The run with CloudWatch points: metric, statistic, seconds into the first window, value."""
+    folder = shutil.copytree(run_folder, tmp_path / "run", ignore=shutil.ignore_patterns("*.png", "report*"))
+    window = load_result(folder).steps[0].window
+    assert window is not None
+    appender: RowAppender[CloudWatchPoint] = RowAppender(folder / CLOUDWATCH, CLOUDWATCH_COLUMNS)
+    appender.append(
+        CloudWatchPoint(EXPERIMENT, metric, statistic, "Microseconds", window.start + at, value)
+        for metric, statistic, at, value in points
+    )
+    appender.close()
+    return load_result(folder)
+
+
+def test_microseconds_become_milliseconds_of_whole_periods_inside_the_window(
+    run_folder: Path, tmp_path: Path
+):
+    result = with_points(
+        run_folder,
+        tmp_path,
+        ("ModelLatency", "Average", -30, 9e9),  # begins before the window
+        ("ModelLatency", "Average", 0, 1_500_000),
+        ("ModelLatency", "Average", 30, 1_600_000),
+        ("ModelLatency", "Average", 100, 9e9),  # ends after the window of 120 s
+        ("ModelLatency", "p90", 30, 9e9),
+        ("OverheadLatency", "Average", 0, 20_000),
+        ("OverheadLatency", "Average", 30, 20_000),
+    )
+    (view,) = service_views(result)
+    assert view.model_ms == pytest.approx(1550)
+    assert view.overhead_ms == pytest.approx(20)
+    assert view.first_chunk_ms is None
+    assert view.rest_ms == pytest.approx(view.client_ms - 1570)
+    drawn = where_time_goes(result)
+    assert drawn is not None
+    assert drawn.name == "where_time_goes"
+
+
+def test_a_count_that_differs_from_cloudwatchs_reaches_the_verdict(run_folder: Path, tmp_path: Path):
+    result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, 10.0))
+    mine, other = result.experiments
+    assert all("CloudWatch counted 10" in "; ".join(s.verdict.reasons) for s in mine.steps)
+    assert not any("CloudWatch" in "; ".join(s.verdict.reasons) for s in other.steps)
+
+
+def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path):
+    rows = sum(s.step_ok + s.step_failed for s in load_result(run_folder).experiments[0].steps)
+    result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, float(rows)))
+    assert not any("CloudWatch" in "; ".join(s.verdict.reasons) for s in result.steps)
+
+
+def test_without_points_there_is_no_picture(run_folder: Path):
+    assert service_views(load_result(run_folder)) == []
+    assert where_time_goes(load_result(run_folder)) is None
