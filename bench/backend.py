@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from configs.plan import Plan
 from deploy.local.process import LocalSageMaker
 
-REHEARSAL_NOTICE = (
-    "Rehearsal: a simulated container on this machine answered. No figure here is a measurement of AWS."
-)
+SHORTENED_NOTICE = "The plan's windows were shortened to rehearse its course; FULL=1 keeps them."
 _SHORT_MEASURE_S = 20.0
 _SHORT_WARM_UP_S = 5.0
 _SHORT_REQUESTS = 40
@@ -56,9 +54,8 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
     with LocalSageMaker(region=plan.endpoint.region or "us-east-1") as local, _environment(local):
         if rehearse:
             shown = plan if full_windows else _short(plan)
-            yield Backend(
-                _without_hub(shown), (REHEARSAL_NOTICE,), label="{} (rehearsal)", worker_keys=_keys(local)
-            )
+            notices = () if shown == plan else (SHORTENED_NOTICE,)
+            yield Backend(_without_hub(shown), notices, label="{} (rehearsal)", worker_keys=_keys(local))
         else:
             yield Backend(plan, label="this machine (as {})", assumed_price=True, worker_keys=_keys(local))
 

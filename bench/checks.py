@@ -1,6 +1,7 @@
 """Mistakes found before anything is started. Each raises UserError with the thing and the remedy."""
 
 import difflib
+import json
 import os
 import resource
 from functools import cache
@@ -10,6 +11,7 @@ import botocore.session
 
 from configs.errors import UserError
 from configs.plan import Plan
+from deploy.checks import PayloadFacts
 from payloads.files import check_payload, payload_path
 
 _FILES_PER_USER = 2
@@ -59,7 +61,7 @@ def check_file_limit(users: int) -> None:
 
 
 def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
-    """Everything about a plan that can be wrong on this machine.
+    """Everything about a plan that can be wrong on this machine; the account is `deploy.preflight`'s.
 
     Returns:
         The file of each payload that the plan names.
@@ -73,3 +75,21 @@ def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
     check_results(results)
     check_file_limit(max(plan.load.concurrency))
     return payloads
+
+
+def payload_facts(path: Path) -> PayloadFacts:
+    """Read what a payload file comes to.
+
+    Raises:
+        UserError: it is not a payload file.
+    """
+    prompts = check_payload(path)
+    with path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    tokens = [row["prompt_tokens"] for row in rows if isinstance(row.get("prompt_tokens"), int)]
+    return PayloadFacts(
+        name=path.stem.removeprefix("payload_"),
+        prompts=prompts,
+        max_bytes=max(len(row["prompt"].encode()) for row in rows),
+        max_prompt_tokens=max(tokens, default=None),
+    )

@@ -12,17 +12,18 @@ import click
 from analysis import Report, make_report
 from bench import provenance
 from bench.backend import Backend, backend_for
-from bench.checks import check_plan
+from bench.checks import check_plan, payload_facts
 from bench.load import INTERRUPTED, LoadOptions, play_load
 from bench.screen import deploy_reporter, say
+from bench.server_view import collect_server_view
 from configs.errors import UserError
 from configs.experiment import Experiment, experiment_name, plan_steps, wire_schema
 from configs.plan import Plan
 from deploy.clients import Clients
 from deploy.endpoint import Deployment, deployed
 from deploy.ledger import Ledger
-from deploy.price import SpendGuard, quote
-from deploy.resolve import targets
+from deploy.preflight import preflight
+from deploy.price import SpendGuard
 from deploy.signals import Interrupted, orderly_exit
 from deploy.target import Target
 from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
@@ -61,6 +62,7 @@ def play(plan: Plan, options: RunOptions) -> int:
         with orderly_exit(), _backend(plan, options) as backend:
             clients = Clients.from_environment(backend.plan.endpoint.region)
             run = _Run(backend, options, clients, new_run_folder(options.results, plan.name), payloads)
+            run.refuse_what_stops()
             run.play()
     except Interrupted as stop:
         say(f"interrupted by {stop} before anything was created")
@@ -85,7 +87,15 @@ class _Run:
         self.folder = folder
         self.payloads = payloads
         self.ledger = Ledger()
-        self.targets = targets(self.plan, folder.name, clients)
+        self.preflight = preflight(
+            self.plan,
+            lambda: clients,
+            self.ledger,
+            payloads=[payload_facts(path) for path in payloads.values()],
+            results=options.results,
+            run_id=folder.name,
+            assumption=backend.assumed_price,
+        )
         self.spent_usd = 0.0
         self.code = 0
         self.manifest = Manifest(
@@ -94,7 +104,7 @@ class _Run:
             plan_file=options.plan_file.name if options.plan_file else None,
             notices=list(backend.notices),
             rehearsal=options.rehearse,
-            experiments=[entry for target in self.targets for entry in self._entries(target)],
+            experiments=[entry for target in self.preflight.targets for entry in self._entries(target)],
             started_at=time.time(),
             versions=provenance.versions(),
             host=provenance.host(),
@@ -103,6 +113,19 @@ class _Run:
         )
         for index, entry in enumerate(self.manifest.experiments):
             entry.locust_prefix = locust_prefix(index, len(self.manifest.experiments))
+
+    def refuse_what_stops(self) -> None:
+        """Tell the warnings, and refuse to start when a check says stop.
+
+        Raises:
+            UserError: the first stop, with its remedy; nothing was created.
+        """
+        for check in self.preflight.checks:
+            if check.level == "warning":
+                say(f"warning: {check.name}: {check.finding}; {check.remedy}")
+        if stops := self.preflight.stops:
+            more = f" (and {len(stops) - 1} more: `make plan` shows all)" if len(stops) > 1 else ""
+            raise UserError(f"{stops[0].name}: {stops[0].finding}; {stops[0].remedy}{more}")
 
     def play(self) -> None:
         """Play every target; the manifest says how it ended, the report what was measured."""
@@ -116,8 +139,9 @@ class _Run:
                 f"on {self.options.load.expect_workers} hosts: {self.backend.worker_keys}make worker MASTER=…"
             )
         try:
-            for target in self.targets:
+            for target in self.preflight.targets:
                 self._play_target(target)
+            collect_server_view(self.folder, self.manifest, self.clients)
             self._close("complete" if self.code == 0 else "failed")
         except Interrupted as stop:
             self.code = stop.exit_code
@@ -133,13 +157,7 @@ class _Run:
         return sum(len(entry.steps) for entry in self.manifest.experiments)
 
     def _entries(self, target: Target) -> Iterator[ExperimentEntry]:
-        price = quote(
-            target.instance_type,
-            self.clients.region,
-            self.plan.price,
-            self.clients,
-            assumption=self.backend.assumed_price,
-        )
+        price = self.preflight.quotes[target.instance_type]
         for payload in self.plan.workload.payload:
             name = experiment_name(target.instance_type, payload)
             yield ExperimentEntry(
@@ -190,6 +208,7 @@ class _Run:
         )
 
     def _play_experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> None:
+        entry.endpoint_name, entry.component = deployment.endpoint_name, deployment.component
         entry.endpoint = deployment.description
         entry.create_started_at = deployment.create_started_at
         entry.in_service_at = deployment.in_service_at

@@ -58,6 +58,14 @@ def row_from_strings(kind: type[Row], values: dict[str, str]) -> Row:
     return kind(**{f.name: _parse(str(f.type), values.get(f.name, "")) for f in fields(kind)})
 
 
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """Rows of a small CSV file; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row_from_strings(kind, values) for values in csv.DictReader(file)]
+
+
 def _parse(annotation: str, text: str) -> object:
     if text == "":
         return None

@@ -40,6 +40,8 @@ class ExperimentEntry(Part):
     payload_file: str
     steps: list[str] = []
     locust_prefix: str = "locust"
+    endpoint_name: str | None = None
+    component: str | None = None
     endpoint: dict[str, Any] = {}
     price: PriceQuote = PriceQuote()
     create_started_at: float | None = None
@@ -47,6 +49,8 @@ class ExperimentEntry(Part):
     load_started_at: float | None = None
     load_ended_at: float | None = None
     deleted_at: float | None = None
+    cloudwatch: str | None = None
+    """Why CloudWatch's view is missing or incomplete; None where it is whole or was not asked for."""
     state: RunState = "running"
     error: str | None = None
 

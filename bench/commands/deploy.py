@@ -1,6 +1,5 @@
 """Commands about endpoints: what a plan would do and cost, what of ours is there, and its removal."""
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.backend import backend_for
+from bench.checks import payload_facts
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
 from configs.plan import Plan, Price
-from deploy.checks import Check, PayloadFacts
+from deploy.checks import Check
 from deploy.clients import Clients
 from deploy.estimate import Estimate
 from deploy.inventory import Found, elsewhere, inventory
@@ -26,7 +26,7 @@ from deploy.resources import KINDS, describe
 from deploy.signals import orderly_exit
 from deploy.target import machine_owner
 from deploy.teardown import teardown
-from payloads.files import check_payload, payload_path
+from payloads.files import payload_path
 
 _COLOUR = {"ok": "green", "warning": "yellow", "stop": "red"}
 _STOPPED = 2
@@ -87,24 +87,6 @@ def teardown_command(region: str | None, *, everyone: bool) -> int:
     if left:
         raise LeftBehindError(left)
     return 0
-
-
-def payload_facts(path: Path) -> PayloadFacts:
-    """Read what a payload file comes to.
-
-    Raises:
-        UserError: it is not a payload file.
-    """
-    prompts = check_payload(path)
-    with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    tokens = [row["prompt_tokens"] for row in rows if isinstance(row.get("prompt_tokens"), int)]
-    return PayloadFacts(
-        name=path.stem.removeprefix("payload_"),
-        prompts=prompts,
-        max_bytes=max(len(row["prompt"].encode()) for row in rows),
-        max_prompt_tokens=max(tokens, default=None),
-    )
 
 
 def _show(plan: Plan, path: Path, found: Preflight) -> None:
