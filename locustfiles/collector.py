@@ -1,17 +1,16 @@
 """The master's side of the records: rows from all workers into the run folder, as they come."""
 
-import csv
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from locustfiles import gaps
 from locustfiles.failures import STOPS_RUN, Failure
 from locustfiles.messages import Report
 from locustfiles.recorder import Counts
 from runfolder import layout
-from runfolder.appending import RowAppender, append_jsonl, replace_rows, row_from_strings
+from runfolder.appending import RowAppender, append_jsonl, read_rows, replace_rows
 from runfolder.records import (
     GAP_COLUMNS,
     REQUEST_COLUMNS,
@@ -190,11 +189,3 @@ class Collector:
         self.save_gaps()
         self._requests.close()
         self._reports.close()
-
-
-def read_rows(path: Path, kind: type[Any]) -> list[Any]:
-    """Rows of a small CSV file of the run folder; none where there is no file."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row_from_strings(kind, values) for values in csv.DictReader(file)]

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import gevent
 
 from configs.experiment import Experiment, Step
-from locustfiles.collector import Collector, read_rows
+from locustfiles.collector import Collector
 from locustfiles.failures import remedy
 from locustfiles.messages import Ending
 from locustfiles.status import Phase, Status, eta_s, step_table
 from runfolder import layout
-from runfolder.appending import replace_rows
+from runfolder.appending import read_rows, replace_rows
 from runfolder.records import STEP_COLUMNS, StepRow
 
 logger = logging.getLogger(__name__)
