@@ -65,7 +65,7 @@ class Model(Strict):
 
 
 class Component(Strict):
-    """An inference component: a model's copies on a shared endpoint; the plan's own model unless it names one."""
+    """An inference component: copies of a model, the plan's own unless it names one, on a shared endpoint."""
 
     name: Name
     model: Model | None = None
