@@ -65,6 +65,7 @@ def plan_checks(
         context(plan, facts),
         file_descriptors(plan, machine),
         disk(machine, foreseen),
+        lifetime(plan, foreseen),
         budget(plan, foreseen),
     ]
 
@@ -158,6 +159,18 @@ def budget(plan: Plan, foreseen: Estimate) -> Check:
         remedy = "shorten the windows, drop steps, or raise budget.max_spend_usd"
         return Check("budget", "stop", f"up to ${cost:.2f}, more than the ${limit:.2f} allowed", remedy)
     return Check("budget", "ok", f"up to ${cost:.2f} of ${limit:.2f} allowed")
+
+
+def lifetime(plan: Plan, foreseen: Estimate) -> Check:
+    """The longest course of one endpoint against its expiry, at which a schedule of ours deletes it."""
+    if plan.endpoint.name:
+        return Check("lifetime", "ok", "the endpoint is not ours: it is not given an expiry")
+    longest, allowed = foreseen.longest_s / len(plan.endpoint.instance_type), plan.endpoint.max_lifetime
+    finding = f"{longest / 60:.0f} min at the longest, the endpoint expires after {allowed / 60:.0f} min"
+    if longest > allowed:
+        level: Level = "stop" if plan.endpoint.scheduler_role else "warning"
+        return Check("lifetime", level, finding, "raise endpoint.max_lifetime, or shorten the windows")
+    return Check("lifetime", "ok", finding)
 
 
 def target_checks(plan: Plan, target: Target) -> list[Check]:

@@ -1,13 +1,15 @@
 """What of ours is in the account: by this machine's ledger, and by the tags that it all bears."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from deploy import resources
 from deploy.clients import Clients
-from deploy.failures import told
+from deploy.failures import meaning, told
 from deploy.ledger import Item, Ledger
 from deploy.resources import KINDS, Kind, KindName
 from deploy.target import PROJECT, TAG_EXPIRES, TAG_OWNER, TAG_PROJECT, TAG_RUN, group_of
@@ -46,7 +48,8 @@ def inventory(clients: Clients, ledger: Ledger, owner: str) -> list[Found]:
     """
     known = {item.key: item for item in ledger.open_items() if item_is_here(item, clients)}
     with told(f"listing what is ours in {clients.region}"):
-        tagged = {found.item.key: found for found in _tagged(clients, owner)}
+        by_tag = list(_tagged(clients, owner))
+        tagged = {found.item.key: found for found in (*by_tag, *_schedules(by_tag, clients))}
     everything = [
         Found(
             item=item,
@@ -85,6 +88,20 @@ def _tagged(clients: Clients, owner: str) -> Iterator[Found]:
                     item = _item(kind, group, tags, summary, clients)
                     status = summary.get(kind.status) if kind.status else "exists"
                     yield Found(item, mine=tags.get(TAG_OWNER) == owner, known_by="tag", status=status)
+
+
+def _schedules(tagged: Sequence[Found], clients: Clients) -> Iterator[Found]:
+    """A schedule bears no tag; it bears the name of the endpoint that it is to delete."""
+    for found in {one.item.group: one for one in tagged}.values():
+        try:
+            seen = resources.describe(clients, KINDS["schedule"], found.item.group)
+        except ClientError as error:
+            if meaning(error) != "denied":
+                raise
+            return  # not allowed to look: it removes itself after its time
+        if seen is not None and found.item.run_id in seen.get("Description", ""):
+            item = replace(found.item, kind="schedule", name=found.item.group, arn=seen["Arn"])
+            yield replace(found, item=item, status=seen.get("State"))
 
 
 def _item(kind: Kind, group: str, tags: dict[str, str], summary: dict[str, Any], clients: Clients) -> Item:

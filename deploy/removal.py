@@ -138,6 +138,6 @@ def _is_old(item: Item) -> bool:
 def ownership(item: Item, kind: Kind, seen: dict[str, Any], clients: Clients) -> Ownership:
     """Whether what bears the item's name was made by the item's run. Raises what botocore raises."""
     if item.kind == "schedule":
-        return "ours" if item.run_id in seen.get("Description", "") else "foreign"
+        return "ours" if tag_value(item.run_id) in seen.get("Description", "") else "foreign"
     found = resources.tags(clients, seen[kind.arn])
     return "ours" if found.get(TAG_RUN) == tag_value(item.run_id) else "foreign"

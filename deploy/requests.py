@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy.target import ComponentSpec, ModelSpec, Target
+from deploy.target import ComponentSpec, ModelSpec, Target, tag_value
 
 VARIANT = "AllTraffic"
 Request = dict[str, Any]
@@ -100,7 +100,7 @@ def create_schedule(target: Target, partition: str) -> Request:
         "ScheduleExpressionTimezone": "UTC",
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "ActionAfterCompletion": "DELETE",
-        "Description": f"Deletes the endpoint of benchmark run {target.run_id}, should nobody else do it",
+        "Description": f"Deletes the endpoint of benchmark run {tag_value(target.run_id)}, should nobody else do it",
         "Target": {
             "Arn": f"arn:{partition}:scheduler:::aws-sdk:sagemaker:deleteEndpoint",
             "RoleArn": target.scheduler_role_arn,

@@ -78,6 +78,20 @@ def test_a_budget_that_nothing_can_guard_is_a_warning() -> None:
     assert checks.budget(chosen, estimate(chosen, {})).level == "warning"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "level"),
+    [
+        ({"max_lifetime": "2h"}, "ok"),
+        ({"max_lifetime": "10s"}, "warning"),
+        ({"max_lifetime": "10s", "scheduler_role": "Scheduler"}, "stop"),
+        ({"max_lifetime": "10s", "name": "theirs"}, "ok"),
+    ],
+)
+def test_a_schedule_must_not_end_the_run(endpoint: dict[str, Any], level: str) -> None:
+    chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", **endpoint})
+    assert checks.lifetime(chosen, estimate(chosen, QUOTES)).level == level
+
+
 def test_an_image_of_another_region_stops() -> None:
     uri = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/vllm:0.30.0-gpu-py312-cu130"
     assert checks.image(uri, TARGET).level == "stop"

@@ -18,9 +18,10 @@ from deploy.target import Target, machine_owner
 from deploy.teardown import teardown
 
 
-def leave(clients: Clients, run_id: str, owner: str | None = None) -> Target:
+def leave(clients: Clients, run_id: str, owner: str | None = None, **endpoint: str) -> Target:
     """Create a model and a configuration as a run does that died; they cost nothing and start nothing."""
-    target = targets(plan(), run_id, clients, owner=owner)[0]
+    chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", **endpoint})
+    target = targets(chosen, run_id, clients, owner=owner)[0]
     resources.create(clients, KINDS["model"], requests.create_model(target, target.models[0], None))
     resources.create(clients, KINDS["endpoint-config"], requests.create_endpoint_config(target))
     return target
@@ -90,6 +91,16 @@ def test_the_ledger_and_the_tags_are_one_list(clients: Clients, account: Account
     }
     assert tear(clients, ledger, Answer(yes=False)) == []
     assert (account.left(), ledger.open_items()) == ([], [])
+
+
+def test_the_schedule_of_a_lost_run_is_found_by_its_endpoint_s_name(
+    clients: Clients, account: Account, ledger: Ledger
+) -> None:
+    target = leave(clients, "scheduled", scheduler_role="local-scheduler")
+    resources.create(clients, KINDS["schedule"], requests.create_schedule(target, "aws"))
+    assert len(account.left()) == 3
+    assert tear(clients, ledger, Answer(yes=False)) == []
+    assert account.left() == []
 
 
 def test_it_can_be_repeated(clients: Clients, account: Account, ledger: Ledger) -> None:
