@@ -88,9 +88,7 @@ def _operate(world: World, service: str, request: Request) -> Response:
         record.status, record.error = error.status, error.code
         raise
     record.status = response.status
-    if fault is not None and fault.fault == "drop_connection":
-        raise cut(request.connection)
-    return response
+    return _unless_dropped(fault, request, response)
 
 
 def _run(world: World, scope: Scope, call: Call, fault: Fault | None, request: Request) -> dict[str, Any]:
@@ -122,7 +120,7 @@ def _invoke(world: World, wanted: runtime.Route, request: Request) -> Response:
         record.status, record.error = error.status, error.code
         raise
     record.status = response.status
-    return response
+    return _unless_dropped(fault, request, response)
 
 
 def _apply(fault: Fault, service: str, arn: str, request: Request) -> None:
@@ -133,6 +131,15 @@ def _apply(fault: Fault, service: str, arn: str, request: Request) -> None:
         raise cut(request.connection)
     if error := immediate_error(fault, service, arn):
         raise error
+
+
+def _unless_dropped(fault: Fault | None, request: Request, response: Response) -> Response:
+    """The answer, or a cut connection in its place: the call was carried out, but nobody hears of it."""
+    if fault is None or fault.fault != "drop_connection":
+        return response
+    if not isinstance(response.body, bytes):
+        response.body.close()
+    raise cut(request.connection)
 
 
 def _arn(scope: Scope, call: Call) -> str:

@@ -18,6 +18,24 @@ FAILURES = (OSError, http.client.HTTPException)
 """What reading from a container can raise."""
 
 
+def chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The body of an answer, each piece as soon as it is there.
+
+    Raises:
+        OSError, http.client.HTTPException: it ended too early (which ``read1`` does not tell of an answer
+            with a Content-Length).
+    """
+    left = answer.length
+    while left is None or left > 0:
+        chunk = answer.read1(CHUNK if left is None else min(CHUNK, left))
+        if not chunk:
+            break
+        yield chunk
+        left = None if left is None else left - len(chunk)
+    if left:
+        raise http.client.IncompleteRead(b"", left)
+
+
 class BrokenError(Exception):
     """The container did not answer, or not to the end. ``timed_out``: because SageMaker waits no longer."""
 
@@ -88,7 +106,7 @@ class Exchange:
         if self._answer is None:
             raise RuntimeError("nothing was asked yet")
         try:
-            while chunk := self._answer.read1(CHUNK):
+            for chunk in chunks(self._answer):
                 self.record.saw_chunk()
                 yield chunk
         except FAILURES as error:

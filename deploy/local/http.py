@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent import monkey, pywsgi
@@ -35,22 +35,32 @@ class Request:
     connection: socket.socket = field(repr=False)
 
 
+class Stream(Protocol):
+    """Pieces of a body as they come. ``close`` is called at the end, however it ends."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The pieces."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the stream holds."""
+
+
 @dataclass
 class Response:
     """Status, headers and either the whole body or the pieces of a stream."""
 
     status: int
     headers: dict[str, str]
-    body: bytes | Iterator[bytes] = b""
+    body: bytes | Stream = b""
 
 
 App = Callable[[Request], Response]
 
 
-def json_response(status: int, content: object, **headers: str) -> Response:
-    """A JSON answer; underscores in header names stand for dashes."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(status, {"Content-Type": "application/json", **named}, json.dumps(content).encode())
+def json_response(status: int, content: object) -> Response:
+    """A JSON answer."""
+    return Response(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
 
 
 def cut(connection: socket.socket) -> ConnectionResetError:

@@ -116,7 +116,7 @@ def _converse(context: Context, wanted: Route, target: _Target, exchange: Exchan
     pieces = exchange.pieces()
     if wanted.operation == "InvokeEndpointWithResponseStream":
         pieces = _framed(context, exchange, pieces)
-    return Response(200, headers, _closing(exchange, pieces))
+    return Response(200, headers, _Stream(exchange, pieces))
 
 
 def _choose(context: Context, wanted: Route, request: Request) -> _Target:
@@ -238,13 +238,24 @@ def _stream_fault(fault: Fault) -> bytes:
     return eventstream.exception("InternalStreamFailure", Message=fault.message or "Internal failure.")
 
 
-def _closing(exchange: Exchange, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    try:
-        yield from pieces
-    except BrokenError:  # only the OpenAI-compatible route has no frame to say so
-        exchange.record.broken = True
-        raise cut(exchange.request.connection) from None
-    finally:
-        exchange.record.model_answered()
-        exchange.record.finish(200)
-        exchange.close()
+class _Stream:
+    """A streamed answer that closes its exchange at its end, and also when it is closed before it began."""
+
+    def __init__(self, exchange: Exchange, pieces: Iterator[bytes]) -> None:
+        self._exchange = exchange
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._pieces
+        except BrokenError:  # only the OpenAI-compatible route has no frame to say so
+            self._exchange.record.broken = True
+            raise cut(self._exchange.request.connection) from None
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the container; the server calls this however the answer ends."""
+        self._exchange.record.model_answered()
+        self._exchange.record.finish(200)
+        self._exchange.close()

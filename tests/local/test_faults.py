@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
 
-from .local_support import OPENAI, ROLE, Local
+from .local_support import OPENAI, ROLE, Local, poll
 from .test_runtime import chat_body, drain, sse, stream
 
 CONTROL = [
@@ -80,6 +80,20 @@ def test_an_endpoint_that_is_stuck_stays_creating_until_it_is_released(local: Lo
     local.post("/_local/release", {"endpoint": name})
     assert local.settled(name)["EndpointStatus"] == "Failed"
     local.delete(name)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("operation", ["InvokeEndpoint", "InvokeEndpointWithResponseStream"])
+def test_a_dropped_invocation_leaves_nothing_under_way(
+    local: Local, faults: Any, openai: str, when: str, operation: str
+) -> None:
+    faults({"call": operation, "fault": "drop_connection", "when": when})
+    runtime = local.client("sagemaker-runtime")
+    whole, streamed = runtime.invoke_endpoint, runtime.invoke_endpoint_with_response_stream
+    call = whole if operation == "InvokeEndpoint" else streamed
+    with pytest.raises((ConnectionClosedError, HTTPClientError)):
+        call(EndpointName=openai, Body=chat_body(3, stream=call is streamed))
+    poll(lambda: local.containers(openai)[0]["outstanding"] == 0)
 
 
 def test_a_throttled_invocation_says_so_only_in_its_header(local: Local, faults: Any, openai: str) -> None:

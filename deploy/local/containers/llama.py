@@ -18,7 +18,7 @@ import os  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Iterator, Mapping  # noqa: E402
+from collections.abc import Generator, Mapping  # noqa: E402
 from typing import Any  # noqa: E402
 from urllib.parse import urlsplit  # noqa: E402
 
@@ -26,10 +26,9 @@ import gevent  # noqa: E402
 
 from configs.errors import UserError  # noqa: E402
 from deploy.local.containers.llama_options import find_model, parameters  # noqa: E402
+from deploy.local.exchange import chunks  # noqa: E402
 from deploy.local.http import Request, Response, Watcher, cut, json_response, make_server  # noqa: E402
 from deploy.local.tether import tie_to_parent  # noqa: E402
-
-_CHUNK = 65_536
 
 
 class Front:
@@ -72,10 +71,9 @@ def _relay(
     upstream: http.client.HTTPConnection,
     answer: http.client.HTTPResponse,
     watcher: Watcher,
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     try:
-        while chunk := answer.read1(_CHUNK):
-            yield chunk
+        yield from chunks(answer)
     except (OSError, http.client.HTTPException):
         raise cut(request.connection) from None
     finally:

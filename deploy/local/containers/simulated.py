@@ -22,7 +22,7 @@ import signal  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 import uuid  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
+from collections.abc import Generator, Iterator  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -127,7 +127,7 @@ class Container:
             pass  # an answer that is not streamed waits for its last token
         return Response(200, {"Content-Type": content_type}, schemas.whole(job.answer))
 
-    def _stream(self, job: _Job) -> Iterator[bytes]:
+    def _stream(self, job: _Job) -> Generator[bytes, None, None]:
         """Yield each token's bytes when the engine has it; log what truly happened, whatever happened."""
         watcher = Watcher(job.request.connection, lambda: job.generation.ready.put(_GONE))
         try:
