@@ -100,7 +100,7 @@ def create_schedule(target: Target, partition: str) -> Request:
         "ScheduleExpressionTimezone": "UTC",
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "ActionAfterCompletion": "DELETE",
-        "Description": f"Deletes the endpoint of benchmark run {tag_value(target.run_id)}, should nobody else do it",
+        "Description": f"Deletes the endpoint of run {tag_value(target.run_id)}, should nobody else do it",
         "Target": {
             "Arn": f"arn:{partition}:scheduler:::aws-sdk:sagemaker:deleteEndpoint",
             "RoleArn": target.scheduler_role_arn,
