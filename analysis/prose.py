@@ -27,16 +27,18 @@ def choice_sentences(result: RunResult, choice: Choice, *, several: bool) -> str
     """The answer for one payload."""
     start = f"For payload {choice.payload}: " if several else ""
     if choice.best is None:
-        return start + _nothing_passes(result, choice)
+        said = _nothing_passes(result, choice)
+        return f"{start}{said[0].lower()}{said[1:]}" if several else said
     best = choice.best
-    text = [f"{start}{_recommendation(result, choice, best)}."]
+    said = f"{_recommendation(result, choice, best)}."
+    text = [f"{start}{said[0].lower()}{said[1:]}" if several else said]
     if choice.runner_up is not None and choice.gap is not None and choice.gap_share is not None:
         gap = f"{percent(choice.gap_share)} ({dollars(10_000 * choice.gap)} per 10,000 requests) dearer"
         if not choice.priced:
             gap = f"{percent(1 - best.order / choice.runner_up.order)} fewer requests per instance"
         text.append(f"The runner-up is {place(choice.runner_up)}, {gap}.")
     if choice.stays is not None:
-        text.append(_how_sure(choice))
+        text.append(_how_sure(choice, result.error_rate_limit))
     text += _open_sentences(choice)
     if choice.unpriced:
         text.append(f"No price is known for {joined(choice.unpriced)}, so it is not compared.")
@@ -84,7 +86,7 @@ def _measured(finding: Finding) -> str:
     return f"{objective['metric'].upper()} {objective['statistic']} {milliseconds(finding.value_ms)}"
 
 
-def _how_sure(choice: Choice) -> str:
+def _how_sure(choice: Choice, error_limit: float) -> str:
     share = f"In {percent(choice.stays)} of 1,000 bootstrap resamples it stays the best choice"
     if choice.sure or choice.rival is None:
         return f"{share}."
@@ -98,6 +100,8 @@ def _how_sure(choice: Choice) -> str:
             if close
             else ""
         )
+        if not close:
+            by = f" ({percent(rival.step.error_rate)} errors, {percent(error_limit)} allowed)"
         why = f"{place(rival)} misses the SLO{by} by no more than noise"
     if choice.settle is None or choice.settle[1] is None:
         return f"{share}: {why}."

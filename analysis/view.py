@@ -47,9 +47,7 @@ def view_of(
             for c in choices
             if c.best is not None
         },
-        "tiles": [
-            tile for c in choices if c.best is not None for tile in tiles(c.best, several=len(choices) > 1)
-        ],
+        "tiles": [tiles(c.best, several=len(choices) > 1) for c in choices if c.best is not None],
         "sentences": [seedpage.summary_sentence(result, c) for c in choices],
         "recommendations": seedpage.recommendations(result, choices),
         "cost_rows": seedpage.cost_rows(result),
@@ -77,8 +75,11 @@ def row_class(step: StepResult, candidate: Candidate | None, choices: list[Choic
 
 def marks(result: RunResult) -> list[str]:
     """What must stand on every page."""
-    first = ["Rehearsal: a simulated endpoint, no figure here is AWS's."] if result.rehearsal else []
-    return first + [notice for notice in result.notices if notice not in first]
+    said = any("rehearsal" in notice.lower() for notice in result.notices)
+    first = (
+        ["Rehearsal: a simulated endpoint, no figure here is AWS's."] if result.rehearsal and not said else []
+    )
+    return first + result.notices
 
 
 def tiles(best: Candidate, *, several: bool) -> list[tuple[str, str, str]]:

@@ -125,9 +125,13 @@ def panels(
 def finish(figure: "Figure", result: RunResult, *, name: str, title: str, alt: str, caption: str) -> Drawing:
     """Render a figure twice; the run's notices are written on the picture itself."""
     notice = notice_of(result)
-    figure.suptitle(title, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK)
-    if notice:
-        figure.supxlabel(notice, fontsize=8.5, color=ALERT, fontweight="bold")
+    heading = figure.suptitle(
+        f"{title}\n" if notice else title, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK
+    )
+    if notice:  # on the heading's own second line, which the layout has kept free
+        figure.draw_without_rendering()
+        low = figure.transFigure.inverted().transform(heading.get_window_extent())[0][1]
+        figure.text(0.012, low, notice, va="bottom", fontsize=8.5, color=ALERT, fontweight="bold")
     png, svg = io.BytesIO(), io.StringIO()
     figure.savefig(png, format="png", dpi=150, facecolor="white", metadata={"Software": None})
     figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -110,7 +110,7 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
                     label=label_of(experiment, result),
                 )
         limit = 100 * result.error_rate_limit
-        slo = f"SLO: at most {number(limit)} %"
+        slo = f"SLO: at most {limit:g} %"
         axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
         top = max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0)
         axes.set_ylim(-0.03 * top, top)

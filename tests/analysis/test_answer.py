@@ -106,8 +106,8 @@ def test_one_answer_per_payload(tmp_path: Path):
     short, long = Deployed(measure_s=120), Deployed(payload="en_500-1000", measure_s=120)
     _, choices, text = answered(tmp_path, short, long, slo=slo(1000))
     assert [c.payload for c in choices] == ["en_1-500", "en_500-1000"]
-    assert "For payload en_1-500: Use" in text
-    assert "For payload en_500-1000: Use" in text
+    assert "For payload en_1-500: use" in text
+    assert "For payload en_500-1000: use" in text
 
 
 def test_an_instance_without_a_price_is_left_out_and_named(tmp_path: Path):
