@@ -139,8 +139,9 @@ def _nothing_passes(result: RunResult, choice: Choice) -> str:
     if undecided:
         waits = [f.more_minutes for c in undecided for f in c.findings if f.more_minutes is not None]
         where = joined([place(c) for c in undecided])
+        have = "has" if len(undecided) == 1 else "have"
         return (
-            f"No step can be called passing yet: {where} has too few samples to judge {slo}; "
+            f"No step can be called passing yet: {where} {have} too few samples to judge {slo}; "
             f"about {minutes(max(waits, default=None))} per step would settle it."
         )
     errors = [c for c in usable if (c.step.error_rate or 0) > result.error_rate_limit]

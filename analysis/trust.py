@@ -4,6 +4,7 @@ A void step is shown, greyed, and cannot enter a recommendation.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,23 @@ CENSORED_VOID = 0.05
 
 def judge_run(result: RunResult) -> None:
     """Give every step its verdict."""
+    honest = honest_concurrency(result.calibration)
     for step in result.steps:
         judge_step(step)
+        per_worker = (step.concurrency or 0) / (step.health.workers or 1)
+        if honest is not None and per_worker > honest:
+            step.verdict.add(
+                "warn",
+                f"{number(per_worker)} streams per worker are more than the {honest} up to which this "
+                "machine's clock was found honest",
+            )
+
+
+def honest_concurrency(calibration: dict[str, Any] | None) -> int | None:
+    """The most streams per worker measured truly, over any protocol; None when not calibrated."""
+    known = (calibration or {}).get("honest_concurrency")
+    values = [int(v) for v in known.values() if isinstance(v, int)] if isinstance(known, dict) else []
+    return max(values, default=None)
 
 
 def judge_step(step: StepResult) -> None:

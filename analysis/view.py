@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from analysis import seedpage
@@ -16,7 +15,7 @@ from analysis.objectives import objective_label
 from analysis.plots.drawing import Drawing
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.sampling import PERCENTILES
-from analysis.words import ABSENT, dollars, hourly, milliseconds, number, percent
+from analysis.words import ABSENT, dollars, hourly, joined, milliseconds, number, percent
 
 _WHAT_IF = ("ttft", "tpot", "e2e")
 
@@ -62,6 +61,7 @@ def view_of(
         "reconciled": extras.reconciled,
         "what_if": what_if(result, choices),
         "prices": price_rows(result),
+        "calibration": calibration_sentence(result),
         "plan_text": json.dumps(result.plan, indent=2, ensure_ascii=False, default=str),
     }
 
@@ -212,9 +212,17 @@ def price_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
     return list(rows.values())
 
 
-def config_link(result: RunResult) -> str | None:
-    """The plan's file name, for the page's link."""
-    return Path(result.plan_file).name if result.plan_file else None
+def calibration_sentence(result: RunResult) -> str | None:
+    """How many streams this load generator measures truly; None when the machine was not calibrated."""
+    known = (result.calibration or {}).get("honest_concurrency")
+    if not isinstance(known, dict):
+        return None
+    found = [f"up to {most} streams per worker over {name}" for name, most in known.items() if most]
+    if not found:
+        return "Calibrated against a server of known truth, this machine's clock kept its limits at no level."
+    return (
+        f"Calibrated against a server of known truth, this load generator's clock is honest {joined(found)}."
+    )
 
 
 def describe(step: StepResult) -> list[tuple[str, str]]:

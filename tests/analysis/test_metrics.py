@@ -57,10 +57,10 @@ def test_throughput_counts_completions_inside_the_window_whenever_they_started()
 def test_tokens_are_attributed_by_the_time_they_arrived():
     rows = records(
         streamed(98, 1000, 3000, 21),  # first at 99, last at 101: half of 20 inside, the first token before
-        streamed(109, 500, 1500, 11),  # first at 109.5, last at 110.5: 1 + half of 10
+        streamed(109, 500, 1500, 15, first=5),  # 5 at 109.5, last at 110.5: 5 + half of 10
         streamed(105, 100, 100, 1),  # one token at 105.1
     )
-    assert metrics.completion_tokens_in(rows, WINDOW) == pytest.approx(10 + 1 + 5 + 1)
+    assert metrics.completion_tokens_in(rows, WINDOW) == pytest.approx(10 + 5 + 5 + 1)
 
 
 def test_tokens_of_an_unstreamed_answer_arrive_at_its_end():

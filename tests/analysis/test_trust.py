@@ -1,11 +1,14 @@
 """The trust gate: each check bites when it must and is silent when it need not be."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from analysis.metrics import Window
+from analysis.report import load_result
 from analysis.results import Distribution, Health, StepResult
-from analysis.trust import judge_step
+from analysis.trust import judge_run, judge_step
 
 RNG = np.random.default_rng(3)
 
@@ -102,3 +105,11 @@ def test_each_check_bites(changes: dict[str, object], level: str, reason: str):
 )
 def test_what_is_within_bounds_raises_no_alarm(changes: dict[str, object]):
     assert verdict(**changes)[0] == "pass"
+
+
+def test_more_streams_than_the_calibration_allows_warn(run_folder: Path):
+    result = load_result(run_folder)
+    result.calibration = {"honest_concurrency": {"HTTP": 6, "TLS": None}}
+    judge_run(result)
+    warned = {s.concurrency for s in result.steps if "found honest" in "; ".join(s.verdict.reasons)}
+    assert warned == {8}
