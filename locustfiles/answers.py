@@ -10,7 +10,7 @@ from typing import Any
 
 Mode = str  # "", "sse", "jsonl" or "whole"
 
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
@@ -88,7 +88,7 @@ class AnswerReader:
             AnswerError: as ``feed``; or the answer is empty or ends without its end mark.
         """
         if self._mode == "whole":
-            self._whole(self._json(bytes(self._buffer)), at)
+            self._whole(self._json(bytes(self._buffer).strip()), at)
         elif self._buffer.strip():
             self._line(bytes(self._buffer), at)
         answer = self.answer
@@ -128,25 +128,25 @@ class AnswerReader:
         content = self._json(line)
         if not isinstance(content, dict):
             raise AnswerError("protocol", f"a line of the stream is no JSON object: {line[:60]!r}")
-        if "token" in content or "choices" in content or "error" in content:
-            self._event(content, at)
+        token = content.get("token")
+        if token is not None and "error" not in content:
+            self._token_event(content, token, at)
+        elif "choices" in content:
+            _check_error(content)
+            self._openai_event(content, at)
         else:
             self._whole(content, at)
 
     def _json(self, data: bytes | bytearray) -> Any:
         try:
-            return _decode(data.decode())
+            text = data.decode()
+            content, end = _decode(text)
+            if end == len(text) or not text[end:].strip():
+                return content
         except (UnicodeDecodeError, json.JSONDecodeError):
-            kind = "truncated" if data[:1] in (b"{", b"[") else "protocol"
-            raise AnswerError(kind, f"no whole JSON: {data[-60:]!r}") from None
-
-    def _event(self, content: dict[str, Any], at: float) -> None:
-        _check_error(content)
-        token = content.get("token")
-        if token is not None:
-            self._token_event(content, token, at)
-        else:
-            self._openai_event(content, at)
+            pass
+        kind = "truncated" if data[:1] in (b"{", b"[") else "protocol"
+        raise AnswerError(kind, f"no whole JSON: {data[-60:]!r}")
 
     def _token_event(self, content: dict[str, Any], token: dict[str, Any], at: float) -> None:
         details = content.get("details")

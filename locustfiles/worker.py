@@ -3,6 +3,7 @@
 from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
+import gc
 import logging
 import signal
 import sys
@@ -86,6 +87,9 @@ class Worker:
             answer["error"] = str(error)
         else:
             self._assignment = assignment
+            # What is there now stays: the collector need not walk through all of Locust amid a measurement.
+            gc.collect()
+            gc.freeze()
         self._send(messages.READY, answer)
 
     def _prepare(self, assignment: Assignment) -> None:
