@@ -121,7 +121,7 @@ def test_what_is_missing_is_named_at_creation(local: Local) -> None:
 
 
 def test_an_endpoint_cannot_be_deleted_while_creating(local: Local, settings: Any) -> None:
-    settings(create_seconds=2.0)
+    settings(create_seconds=1.0)
     name = local.create(OPENAI, {})
     code, message = refused(local.client("sagemaker").delete_endpoint, EndpointName=name)
     assert (code, message) == (

@@ -153,7 +153,7 @@ def test_endpoints_that_are_not_there_or_not_in_service(local: Local, settings: 
         "Message": "Endpoint nobody of account 123456789012 not found.",
     }
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 400
-    settings(create_seconds=2.0)
+    settings(create_seconds=1.0)
     name = local.create(OPENAI, {})
     assert failure(local, name)["Error"]["Code"] == "ValidationError"
     local.settled(name)

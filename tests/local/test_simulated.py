@@ -65,6 +65,8 @@ def test_profiles_are_chosen_by_instance_and_image_and_overridden_by_environment
     assert choose_profile("ml.g5.xlarge", OPENAI, {"HF_MODEL_ID": "meta-llama/Llama-2-7b-hf"}).slots == 32
     assert choose_profile("x", "y", {"SIMULATED_SLOTS": "3"}) == generic.model_copy(update={"slots": 3})
     assert choose_profile("x", "y", {"SIMULATED_PROFILE": "llama2-7b-ml.g5.xlarge"}).kv_tokens == 16_000
+    lengths = choose_profile("x", "y", {"SIMULATED_ANSWERS": "[{share: 1, low: 5, high: 5}]"}).answers
+    assert lengths == (Mode(share=1, low=5, high=5),)
     with pytest.raises(UserError, match="SIMULATED_SLOTS"):
         choose_profile("x", "y", {"SIMULATED_SLOTS": "many"})
     with pytest.raises(UserError, match=r"none\.yml cannot be read"):

@@ -30,6 +30,8 @@ from deploy.local.exchange import chunks  # noqa: E402
 from deploy.local.http import Request, Response, Watcher, cut, json_response, make_server  # noqa: E402
 from deploy.local.tether import tie_to_parent  # noqa: E402
 
+_MOST_THREADS = 8  # a model this small gains nothing from more
+
 
 class Front:
     """SageMaker's routes in front of llama.cpp's."""
@@ -112,6 +114,7 @@ def main() -> int:
     parser.add_argument("--instance-type", default="")
     parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = min(cores, _MOST_THREADS)
     llama = start_server(parameters(os.environ, find_model(os.environ), cores))
     port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
     server = make_server(Front(llama.listening_address), "127.0.0.1", port)

@@ -54,7 +54,7 @@ class Profile(BaseModel):
 
 
 def choose_profile(instance_type: str, image: str, environment: Mapping[str, str] = os.environ) -> Profile:
-    """The profile of a container, its single numbers overridden by ``SIMULATED_<KEY>``.
+    """The profile of a container, its single values overridden by ``SIMULATED_<KEY>`` (YAML).
 
     Raises:
         UserError: SIMULATED_PROFILE names none, or a number is not one.
@@ -62,7 +62,7 @@ def choose_profile(instance_type: str, image: str, environment: Mapping[str, str
     named = environment.get(f"{_PREFIX}PROFILE")
     base = _load(_path(named)) if named else _matching(f"{instance_type} {image} {_model(environment)}")
     overrides = {
-        name: environment[_PREFIX + name.upper()]
+        name: _value(_PREFIX + name.upper(), environment)
         for name in Profile.model_fields
         if _PREFIX + name.upper() in environment
     }
@@ -71,6 +71,13 @@ def choose_profile(instance_type: str, image: str, environment: Mapping[str, str
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UserError(f"{_PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from None
+
+
+def _value(name: str, environment: Mapping[str, str]) -> object:
+    try:
+        return yaml.safe_load(environment[name])
+    except yaml.YAMLError:
+        raise UserError(f"{name}={environment[name]} is not YAML") from None
 
 
 def _model(environment: Mapping[str, str]) -> str:
