@@ -74,4 +74,4 @@ def _certainly_nothing(error: Exception) -> bool:
     """Whether the call that raised this made nothing. After a retried call an earlier attempt may have."""
     if meaning(error) in TRANSIENT or not isinstance(error, ClientError):
         return False
-    return not error.response.get("ResponseMetadata", {}).get("RetryAttempts") or meaning(error) == "taken"
+    return not error.response.get("ResponseMetadata", {}).get("RetryAttempts")

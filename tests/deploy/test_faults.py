@@ -1,7 +1,15 @@
 """Every control-plane call × every fault: served and clean, or one sentence that names what is left."""
 
 import pytest
+from deploy_harness import IMPATIENT, Account, plan
 from deploy_matrix import PASSING, Case, Outcome, cases, outcomes
+
+from configs.errors import UserError
+from deploy.clients import Clients
+from deploy.endpoint import deployed
+from deploy.ledger import Ledger
+from deploy.removal import LeftBehindError
+from deploy.resolve import targets
 
 pytestmark = pytest.mark.e2e
 
@@ -35,3 +43,30 @@ def test_a_passing_fault_is_not_even_noticed(case: Case, played: dict[Case, Outc
 @pytest.mark.parametrize("case", [c for c in CASES if c.always and c.call.startswith("Delete")], ids=str)
 def test_what_cannot_be_deleted_is_left_and_named(case: Case, played: dict[Case, Outcome]) -> None:
     assert played[case].left != ()
+
+
+@pytest.mark.parametrize("call", ["CreateModel", "CreateEndpointConfig"])
+def test_what_may_be_ours_and_cannot_be_checked_is_named(
+    call: str, account: Account, clients: Clients, ledger: Ledger
+) -> None:
+    lost_answer = {"call": call, "fault": "drop_connection", "when": "after"}
+    account.faults([lost_answer, {"call": "ListTags", "fault": "access_denied", "nth": 0}])
+    target = targets(plan(), "unsure", clients)[0]
+    with pytest.raises(LeftBehindError) as caught, deployed(target, clients, ledger, pace=IMPATIENT):
+        pass
+    assert len(account.left()) == len(caught.value.leftovers) == 1
+    assert len(ledger.open_items()) == 1
+    account.faults([])
+
+
+def test_what_was_there_before_is_never_touched(account: Account, clients: Clients, ledger: Ledger) -> None:
+    target = targets(plan(), "namesake", clients)[0]
+    clients.sagemaker.create_model(
+        ModelName=target.name,
+        PrimaryContainer={"Image": target.models[0].container.image},
+        ExecutionRoleArn=target.role_arn,
+    )
+    with pytest.raises(UserError, match="nothing that exists was changed"), deployed(target, clients, ledger):
+        pass
+    assert account.left() == [f"models/{target.name}"]
+    assert ledger.open_items() == []
