@@ -120,15 +120,15 @@ def test_what_is_missing_is_named_at_creation(local: Local) -> None:
     assert message.startswith("Could not assume role arn:aws:iam::123456789012:role/nobody.")
 
 
-def test_an_endpoint_cannot_be_deleted_while_creating(local: Local, settings: Any) -> None:
-    settings(create_seconds=1.0)
+def test_an_endpoint_cannot_be_deleted_while_creating(local: Local, faults: Any) -> None:
+    faults({"call": "CreateEndpoint", "fault": "stuck_creating"})
     name = local.create(OPENAI, {})
     code, message = refused(local.client("sagemaker").delete_endpoint, EndpointName=name)
     assert (code, message) == (
         "ValidationException",
         f'Cannot update in-progress endpoint "{ARN}endpoint/{name}".',
     )
-    local.settled(name)
+    local.post("/_local/release", {"endpoint": name})
     local.delete(name)
 
 
