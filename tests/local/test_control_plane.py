@@ -19,7 +19,8 @@ def refused(call: Any, **members: Any) -> tuple[str, str]:
     return error.value.response["Error"]["Code"], error.value.response["Error"]["Message"]
 
 
-def test_an_endpoint_is_created_described_and_deleted(local: Local) -> None:
+def test_an_endpoint_is_created_described_and_deleted(local: Local, settings: Any) -> None:
+    settings(delete_seconds=1.5)
     sagemaker = local.client("sagemaker")
     name = local.create(OPENAI, {})
     first = sagemaker.describe_endpoint(EndpointName=name)

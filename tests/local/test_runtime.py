@@ -241,7 +241,7 @@ def test_the_openai_route_answers_with_the_containers_own_bytes(local: Local, op
 def test_several_instances_share_the_load(local: Local) -> None:
     endpoint = local.endpoint(TGI, {"SIMULATED_DECODE_MS": "20"}, InitialInstanceCount=2)
     connections = [
-        raw_invocation(local, endpoint, tgi_body(500, stream=True), streamed=True) for _ in range(4)
+        raw_invocation(local, endpoint, tgi_body(2000, stream=True), streamed=True) for _ in range(4)
     ]
     poll(lambda: [c["outstanding"] for c in local.containers(endpoint)] == [2, 2])
     for connection in connections:

@@ -154,8 +154,8 @@ def test_tokens_are_counted_by_a_tokenizer_when_there_is_one() -> None:
 
 def test_requests_wait_for_slots_and_are_refused_when_too_many_wait(local: Local, tmp_path: Path) -> None:
     log = tmp_path / "truth.jsonl"
-    limits = {"SIMULATED_SLOTS": "2", "SIMULATED_QUEUE_LIMIT": "1", "SIMULATED_LOG": str(log)}
-    endpoint = local.endpoint(OPENAI, limits)
+    limits = {"SIMULATED_SLOTS": "2", "SIMULATED_QUEUE_LIMIT": "1", "SIMULATED_DECODE_MS": "20"}
+    endpoint = local.endpoint(OPENAI, {**limits, "SIMULATED_LOG": str(log)})
     streams = [stream(local, endpoint, chat_body(5000, stream=True)) for _ in range(2)]
     for opened in streams:
         next(opened)
