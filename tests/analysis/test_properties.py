@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from records import records, streamed
 
 from analysis import metrics
 from analysis.metrics import Window
 from analysis.results import Distribution
 from analysis.sampling import percentile, samples_needed, share_interval
+from tests.analysis.records import records, streamed
 
 WINDOW = Window(1000.0, 1060.0)
 quick = settings(max_examples=40, deadline=None)

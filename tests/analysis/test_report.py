@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import SLO
 
 from analysis import Report, make_report
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from configs.errors import UserError
 from runfolder.manifest import load_manifest
+from tests.analysis.runs import SLO
 
 SEED_PLOTS = ("business_summary", "error_rates", "tokens_vs_latency", "concurrency_vs_inference_latency")
 

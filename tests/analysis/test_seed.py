@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from seed_data import REQUESTS, write_fmbench_folder
 
 from analysis.fmbench import fmbench_level
 from analysis.fmbench_folder import load_fmbench
@@ -12,6 +11,7 @@ from analysis.report import write_report
 from analysis.results import RunResult
 from analysis.sampling import percentile
 from configs.errors import UserError
+from tests.analysis.seed_data import REQUESTS, write_fmbench_folder
 
 LATENCY = np.array([latency for latency, _, _ in REQUESTS])
 

@@ -1,0 +1,1 @@
+"""Tests of the analysis; the helpers beside them are `records`, `seed_data` and `runs`."""
