@@ -30,22 +30,23 @@ worker: setup ## A load generator for a master: MASTER=host
 	@$(BENCH) worker $(if $(MASTER),--master '$(MASTER)') $(if $(PORT),--port '$(PORT)') $(if $(PROCESSES),--processes '$(PROCESSES)')
 
 ##@ Report
-report: setup ## Make a report again: RUN=results/latest, or LOCUST=prefix of any Locust CSVs, or FMBENCH=folder
-	@$(BENCH) report $(if $(LOCUST),--locust '$(LOCUST)',$(if $(FMBENCH),--fmbench '$(FMBENCH)','$(or $(RUN),results/latest)')) $(if $(OUT),--out '$(OUT)')
+report: setup ## Make a report again: RUN=results/latest, or LOCUST=prefix of any Locust CSVs, or FMBENCH=folder; DEMAND= PRICE= OUT=
+	@$(BENCH) report $(if $(LOCUST),--locust '$(LOCUST)',$(if $(FMBENCH),--fmbench '$(FMBENCH)','$(or $(RUN),results/latest)')) \
+	  $(if $(DEMAND),--demand '$(DEMAND)') $(if $(PRICE),--price '$(PRICE)') $(if $(OUT),--out '$(OUT)')
 compare: setup ## Is B slower or dearer than A beyond noise? A=run B=run (exit code 1: regression)
-	@$(BENCH) compare '$(A)' '$(B)'
+	@$(BENCH) compare $(if $(and $(A),$(B)),'$(A)' '$(B)',--help)
 
 ##@ AWS account
 plan: setup ## Preflight, duration and cost, before anything is created: INSTANCE= PLAN=
 	@$(BENCH) plan $(RUN_OPTIONS)
 endpoints: setup ## What we own in the account, with age and cost so far
 	@$(BENCH) endpoints
-teardown: setup ## Delete what we own, by ledger and by tag
-	@$(BENCH) teardown
+teardown: setup ## Delete what we own, by ledger and by tag: ALL=1 without asking
+	@$(BENCH) teardown $(if $(ALL),--all)
 
 ##@ This machine
-calibrate: setup ## How true this machine's load generator is, against a server of known truth
-	@$(BENCH) calibrate
+calibrate: setup ## How true this machine's load generator is, against a server of known truth: QUICK=1
+	@$(BENCH) calibrate $(if $(QUICK),--quick)
 setup: $(READY) $(DATA) ## Install into .venv, prepare the model and the prompts (done once)
 
 ##@ Development
