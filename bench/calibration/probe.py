@@ -90,7 +90,19 @@ def client_environment(url: str, certificates: Certificates | None) -> dict[str,
 def play_levels(
     levels: Sequence[int], folder: Path, *, tls: bool, seconds: float, profile: Profile
 ) -> list[Level]:
-    """One Locust process, one step per level, each measured for ``seconds``.
+    """One Locust process, one step per level, each measured for ``seconds``, every answer streamed.
+
+    Raises:
+        UserError: the load generator or the server did not start.
+    """
+    truth = run_levels(levels, folder, tls=tls, seconds=seconds, profile=profile, stream=True)
+    return read_levels(folder, truth, levels, tls=tls)
+
+
+def run_levels(
+    levels: Sequence[int], folder: Path, *, tls: bool, seconds: float, profile: Profile, stream: bool
+) -> Path:
+    """Play the levels; leaves a run folder in ``folder`` and returns the server's log.
 
     Raises:
         UserError: the load generator or the server did not start.
@@ -104,7 +116,7 @@ def play_levels(
         endpoint_name="truth",
         region=REGION,
         payload=_payload(folder),
-        stream=True,
+        stream=stream,
         request_schema="tgi",
         route="invocations",
         parameters={"max_new_tokens": profile.tokens},
@@ -112,15 +124,15 @@ def play_levels(
         samples=False,
         steps=tuple(Step(id=f"c{n}", concurrency=n) for n in levels),
         load=Load(
-            concurrency=tuple(levels), warm_up=1.2 * answer_s, measure=max(seconds, answer_s), spawn_rate=200
+            concurrency=tuple(levels),
+            warm_up=max(1.0, 1.2 * answer_s),
+            measure=max(seconds, answer_s),
+            spawn_rate=200,
         ),
     )
-    file = folder / "experiment.json"
+    file, log_file = folder / "experiment.json", folder / "locust.log"
     file.write_text(experiment.model_dump_json(), encoding="utf-8")
-    with (
-        truth_server(folder, profile, certificates) as (url, truth),
-        (folder / "locust.log").open("w") as log,
-    ):
+    with truth_server(folder, profile, certificates) as (url, truth), log_file.open("w") as log:
         code = subprocess.run(
             locust_command(file, folder / "locust"),
             env=client_environment(url, certificates),
@@ -129,8 +141,8 @@ def play_levels(
             check=False,
         ).returncode
     if code not in (0, 3):
-        raise UserError(f"the calibration's load ended with code {code}: see {folder / 'locust.log'}")
-    return read_levels(folder, truth, levels, tls=tls)
+        raise UserError(f"the calibration's load ended with code {code}: see {log_file}")
+    return truth
 
 
 def _payload(folder: Path) -> Path:
