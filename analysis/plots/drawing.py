@@ -128,8 +128,9 @@ def finish(figure: "Figure", result: RunResult, *, name: str, title: str, alt: s
     heading = figure.suptitle(
         f"{title}\n" if notice else title, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK
     )
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)  # laid out once; both files are drawn from that
     if notice:  # on the heading's own second line, which the layout has kept free
-        figure.draw_without_rendering()
         low = figure.transFigure.inverted().transform(heading.get_window_extent())[0][1]
         figure.text(0.012, low, notice, va="bottom", fontsize=8.5, color=ALERT, fontweight="bold")
     png, svg = io.BytesIO(), io.StringIO()

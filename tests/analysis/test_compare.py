@@ -32,6 +32,16 @@ def test_a_repetition_raises_no_alarm(runs: dict[str, Path]):
     assert "No regression beyond noise" in found.verdict
 
 
+def test_short_noisy_repetitions_raise_no_alarm_either(tmp_path: Path):
+    noisy = Deployed(measure_s=40, warm_up_s=5, server=Server(noise=0.3))
+    for seed in range(6):
+        write_run(tmp_path / str(seed), (noisy,), seed=seed)
+    first, *others = [load_result(tmp_path / str(seed)) for seed in range(6)]
+    found = [compare(first, other) for other in others]
+    assert sum(len(one.lines) for one in found) > 80
+    assert [line for one in found for line in one.regressed] == []
+
+
 def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path]):
     found = compare(load_result(runs["a"]), load_result(runs["slow"]))
     worse = {line.metric for line in found.regressed}

@@ -77,17 +77,17 @@ def test_a_missing_column_is_told_and_never_counted_as_zero(folder: Path, column
         return [row[:at] + row[at + 1 :] for row in cells]
 
     rows(folder, drop)
-    made = make_report(folder)
-    assert any(f"has no column {column}" in warning for warning in made.warnings)
-    step = made.summary["experiments"][0]["steps"][0]
+    result = load_result(folder)
+    assert any(f"has no column {column}" in problem for problem in result.problems)
+    step = result.steps[0]
     if column == "ttft_ms":
-        assert step["ttft_ms"]["p50"] is None
-        assert step["e2e_ms"]["p50"] > 0
+        assert "ttft" not in step.latency
+        assert (step.shown("e2e", "p50") or 0) > 0
     elif column == "prompt_tokens":
-        assert step["prompt_tokens_per_s"] is None
+        assert step.prompt_tokens_per_s is None
     else:
-        assert step["requests_ok"] == 0
-        assert step["trust"]["level"] == "void"
+        assert step.window_ok == 0
+        assert step.verdict.level == "void"
 
 
 def test_negative_infinite_and_impossible_times_count_as_unmeasured(folder: Path):
@@ -144,11 +144,10 @@ def test_many_rows_of_one_step_and_none_of_another(folder: Path):
         return [row for row in cells if row[names.index("step")].endswith("/c1")]
 
     rows(folder, only_first)
-    made = make_report(folder)
-    first, second = made.summary["experiments"][0]["steps"]
-    assert first["trust"]["level"] != "void"
-    assert second["trust"]["level"] == "void"
-    assert second["requests_per_minute"] in {0, None}
+    first, second = load_result(folder).steps
+    assert first.verdict.level != "void"
+    assert second.verdict.level == "void"
+    assert second.per_minute in {0, None}
 
 
 def test_rows_of_a_step_that_nobody_knows_enter_no_figure(folder: Path):
