@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.fmbench import Burst, fmbench_level, impossible_rate
+from analysis.fmbench_bursts import load_bursts
 from analysis.measure import measure_run
 from analysis.results import RunResult
 from analysis.trust import judge_run
@@ -52,12 +53,19 @@ def load_fmbench(folder: Path, usd_per_hour: float | None = None) -> RunResult:
     bursts = _read_json(folder, "per_chunk", problems)
     table = _read_metrics(folder, problems)
     if not requests:
-        raise UserError(
-            f"{folder} holds no per_inference/*.json, and without single requests nothing can be measured; "
-            "name the folder that holds FMBench's per_inference and per_chunk"
-        )
+        return _from_bursts(folder, usd_per_hour)
     levels = _levels(requests, bursts, problems)
     return _result(folder, levels, table, usd_per_hour, problems)
+
+
+def _from_bursts(folder: Path, usd_per_hour: float | None) -> RunResult:
+    path = next(iter(sorted(folder.rglob("all_metrics.csv"))), None)
+    if path is None:
+        raise UserError(f"{folder} holds no per_inference/*.json and no all_metrics.csv of FMBench's")
+    result = load_bursts(path, usd_per_hour)
+    judge_run(result)
+    _judge_fmbench(result, result.fmbench)
+    return result
 
 
 def _read_json(folder: Path, kind: str, problems: list[str]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from analysis.report import write_report
 from analysis.results import RunResult
 from analysis.sampling import percentile
 from configs.errors import UserError
-from tests.analysis.seed_data import REQUESTS, write_fmbench_folder
+from tests.analysis.seed_data import BURSTS, NAME, PAYLOAD, REQUESTS, write_fmbench_folder
 
 LATENCY = np.array([latency for latency, _, _ in REQUESTS])
 
@@ -113,6 +113,23 @@ def test_bursts_of_two_take_as_long_as_their_slowest(tmp_path: Path):
     assert step.window is not None
     assert step.window.seconds == pytest.approx(longest, abs=1e-3)
     assert step.per_minute == pytest.approx(60 * 15 / longest, rel=1e-4)
+
+
+def test_bursts_alone_give_true_rates_and_no_percentile(tmp_path: Path):
+    header = "experiment_name,payload_file,instance_type,concurrency,errors,successes,latency_mean,"
+    header += "all_prompts_token_count,prompt_token_throughput,all_completions_token_count"
+    lines = [header]
+    for (latency, prompt, completion), (_, _, rate) in zip(REQUESTS, BURSTS, strict=True):
+        lines.append(f"{NAME},{PAYLOAD},ml.g5.xlarge,1,[],1,{latency},{prompt},{rate},{completion}")
+    lines.append(f"{NAME},{PAYLOAD},ml.g5.xlarge,1,['boom'],0,,1500,1500,")  # a failed burst of one second
+    (tmp_path / "all_metrics.csv").write_text("\n".join(lines) + "\n")
+    result = load_fmbench(tmp_path, 1.4084)
+    (step,) = result.steps
+    assert (step.window_ok, step.window_failed) == (15, 1)
+    assert step.per_minute == pytest.approx(60 * 15 / (35.526 + 1), rel=1e-3)
+    assert step.latency["e2e"].mean == pytest.approx(2354.93, abs=0.01)
+    assert step.shown("e2e", "p50") is None
+    assert "percentiles cannot be known" in write_report(result, tmp_path / "out").files[0].read_text()
 
 
 @pytest.mark.parametrize("missing", ["nowhere", "."])
