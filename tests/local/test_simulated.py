@@ -169,7 +169,8 @@ def test_requests_wait_for_slots_and_are_refused_when_too_many_wait(local: Local
     assert not third.is_alive()
     streams.pop().close()
     rows = poll(lambda: len(found := read_log(log)) == 3 and found)
-    [waited] = [row for row in rows if row["completion_tokens"] == 5]
+    [waited] = [row for row in rows if row["finish"] == "length"]
+    assert waited["completion_tokens"] == 5
     assert waited["admitted_at"] > min(row["last_sent_at"] for row in rows)
     assert sorted(row["finish"] for row in rows) == ["cancelled", "cancelled", "length"]
     local.delete(endpoint)
