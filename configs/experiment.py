@@ -40,6 +40,8 @@ class Experiment(BaseModel):
     parameters: dict[str, Any]
     unique_prefix: bool
     samples: bool
+    tokenizer: Path | None = None
+    """A ``tokenizer.json`` that counts the tokens of answers whose server gives no count."""
     steps: tuple[Step, ...]
     load: Load
     slo: Slo = Slo()

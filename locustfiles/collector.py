@@ -22,6 +22,8 @@ from runfolder.records import (
 
 _RECENT = 500
 _MAX_CREDIBLE_STEP_MS = 50.0
+_MAX_CPU_PERCENT = 90.0
+_MAX_LAG_MS = 50.0
 
 
 @dataclass(slots=True)
@@ -88,6 +90,7 @@ class Collector:
         self.clock_steps: list[str] = []
         """Where a clock was set while it measured."""
         self._gaps: dict[str, Counter[int]] = defaultdict(Counter)
+        self._healths: deque[WorkerReport] = deque(maxlen=10_000)
 
     def take(self, report: Report) -> None:
         """Write what a report carries."""
@@ -140,6 +143,23 @@ class Collector:
             **health,
         )
         self._reports.append([row])
+        self._healths.append(row)
+
+    def client_limits(self, window: tuple[float, float]) -> tuple[list[str], list[str]]:
+        """Whether a load generator was the bottleneck of a window: what spoils it, and what only blurs it."""
+        spoils, blurs = [], []
+        seen: dict[str, list[WorkerReport]] = defaultdict(list)
+        for row in self._healths:
+            if window[0] <= row.reported_at <= window[1]:
+                seen[row.worker].append(row)
+        for worker, reports in seen.items():
+            cpu = sum(row.cpu_percent for row in reports) / len(reports)
+            if cpu > _MAX_CPU_PERCENT:
+                spoils.append(f"client-limited: {worker} used {cpu:.0f} % of its core")
+            lags = sorted(lag for row in reports if (lag := row.clock_lag_p99_ms) is not None)
+            if lags and lags[len(lags) // 2] > _MAX_LAG_MS:
+                blurs.append(f"{worker} read answers up to {lags[len(lags) // 2]:.0f} ms late (p99)")
+        return spoils, blurs
 
     def settled(self, moment: float) -> bool:
         """Whether no worker still has a request in flight that started before ``moment``."""

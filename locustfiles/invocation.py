@@ -19,7 +19,7 @@ from locustfiles.transport import ConnectFailed, Connection
 from runfolder.records import Request
 
 if TYPE_CHECKING:
-    from runfolder.records import ErrorClass
+    from runfolder.records import ErrorClass, TokenSource
 
 _ERROR_BODY = 65_536
 
@@ -286,20 +286,27 @@ def fill_measures(request: Request, answer: Answer, *, stream: bool) -> None:
     request.e2e_ms = since(answer.last_at)
     request.finish_reason = answer.finish_reason
     request.reasoning_tokens = answer.reasoning_tokens
-    if answer.completion_tokens is not None:
-        request.completion_tokens, request.completion_tokens_source = answer.completion_tokens, "server"
-    elif stream:
-        request.completion_tokens, request.completion_tokens_source = answer.pieces, "estimate"
     if answer.prompt_tokens is not None:
         request.prompt_tokens, request.prompt_tokens_source = answer.prompt_tokens, "server"
-    if not stream or answer.first_at is None:
+    if stream and answer.first_at is not None:
+        request.ttft_ms = since(answer.first_at)
+        request.ttfo_ms = since(answer.first_output_at)
+        request.chunks = answer.chunks
+        request.first_chunk_tokens = answer.first_chunk_tokens or answer.first_chunk_pieces
+    if answer.completion_tokens is not None:
+        set_completion_tokens(request, answer.completion_tokens, "server")
+    elif request.chunks:  # a stream's pieces are about tokens
+        set_completion_tokens(request, answer.pieces, "estimate")
+
+
+def set_completion_tokens(request: Request, count: int, source: "TokenSource") -> None:
+    """Enter the count of the answer's tokens, and TPOT, which follows from it."""
+    request.completion_tokens, request.completion_tokens_source = count, source
+    request.tpot_ms = None
+    if request.ttft_ms is None or request.e2e_ms is None or (request.chunks or 0) < 2:
         return
-    request.ttft_ms = since(answer.first_at)
-    request.ttfo_ms = since(answer.first_output_at)
-    request.chunks = answer.chunks
-    request.first_chunk_tokens = answer.first_chunk_tokens or answer.first_chunk_pieces
-    later_tokens = (request.completion_tokens or 0) - request.first_chunk_tokens
-    if later_tokens > 0 and answer.chunks > 1 and request.e2e_ms is not None and request.ttft_ms is not None:
+    later_tokens = count - (request.first_chunk_tokens or 0)
+    if later_tokens > 0:
         request.tpot_ms = (request.e2e_ms - request.ttft_ms) / later_tokens
 
 

@@ -6,10 +6,12 @@ a second; at the end ``finish`` → last ``report``, Locust's own last statistic
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.errors import UserError
 from configs.experiment import Experiment, WireSchema
 from configs.plan import Route, Timeouts
 from locustfiles.bodies import PayloadRow
@@ -45,10 +47,16 @@ class Assignment(BaseModel):
     unique_prefix: bool
     samples: bool
     timeouts: Timeouts
+    tokenizer: str | None
+    """Content of a ``tokenizer.json``."""
 
 
 def make_assignment(experiment: Experiment, target: Target, rows: list[PayloadRow]) -> Assignment:
-    """What the workers are told about ``experiment``."""
+    """What the workers are told about ``experiment``.
+
+    Raises:
+        UserError: its tokenizer cannot be read.
+    """
     return Assignment(
         run_id=experiment.run_id,
         seed=experiment.load.seed,
@@ -61,7 +69,17 @@ def make_assignment(experiment: Experiment, target: Target, rows: list[PayloadRo
         unique_prefix=experiment.unique_prefix,
         samples=experiment.samples,
         timeouts=experiment.load.timeouts,
+        tokenizer=_read_tokenizer(experiment.tokenizer),
     )
+
+
+def _read_tokenizer(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: the tokenizer cannot be read ({error})") from None
 
 
 @dataclass(slots=True)

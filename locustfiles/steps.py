@@ -92,6 +92,8 @@ class StepSequence:
         ]
         self._others = [row for row in read_rows(self._path, StepRow) if row.experiment != experiment.name]
         self._reasons: dict[str, list[str]] = {row.step: [] for row in self._rows}
+        self._remarks: dict[str, list[str]] = {}
+        """What is worth saying of a step and does not degrade it."""
         self.status = Status(experiment.name, steps_total=len(self._rows))
         self._phase_started = time.monotonic()
         self._roster: dict[str, str] = {}
@@ -161,6 +163,11 @@ class StepSequence:
             self._note(row, "not every measured request has ended")
         row.tail_ended_at = time.time()
         row.state = "complete"
+        spoils, blurs = self._collector.client_limits((row.measure_started_at or 0.0, window_end))
+        for reason in [*spoils, *self._collector.clock_steps]:
+            self._note(row, reason)
+        self._collector.clock_steps.clear()
+        self._remarks[row.step] = blurs
         self._collector.save_gaps()
         self._save()
 
@@ -287,7 +294,8 @@ class StepSequence:
 
     def _save(self) -> None:
         for row in self._rows:
-            row.reasons = "; ".join(self._reasons[row.step]) or None
+            said = [*self._reasons[row.step], *self._remarks.get(row.step, ())]
+            row.reasons = "; ".join(said) or None
         replace_rows(self._path, STEP_COLUMNS, [*self._others, *self._rows])
 
     def _enter(self, phase: Phase, seconds: float | None = None) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from tokenizers import Tokenizer
 
 from configs.errors import UserError
 from locustfiles import messages
@@ -109,6 +110,7 @@ class Worker:
             parameters=assignment.parameters,
             unique_prefix=assignment.unique_prefix,
         )
+        self._tokenizer = Tokenizer.from_str(assignment.tokenizer) if assignment.tokenizer else None
         self.url = f"{self._target.scheme}://{self._target.host_header}{self._target.path}"
         self.recorder.keep_samples = assignment.samples
         self._signer = RequestSigner(
@@ -132,6 +134,12 @@ class Worker:
             self._target, self._authorize, connection, assignment.timeouts, self._health.on_read
         )
         return self._bodies.bodies(seed), invoker
+
+    def count_tokens(self, text: str) -> int | None:
+        """Tokens of an answer by the experiment's tokenizer; None without one."""
+        if self._tokenizer is None:
+            return None
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _authorize(self, body_sha256: str, now: float) -> list[tuple[str, str]]:
         if self._target.bearer:

@@ -141,7 +141,8 @@ def run_levels(
             check=False,
         ).returncode
     if code not in (0, 3):
-        raise UserError(f"the calibration's load ended with code {code}: see {log_file}")
+        last_words = log_file.read_text(encoding="utf-8").strip().splitlines()[-1:]
+        raise UserError(f"the calibration's load ended with code {code}: {' '.join(last_words)}")
     return truth
 
 
