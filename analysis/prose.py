@@ -33,7 +33,9 @@ def choice_sentences(result: RunResult, choice: Choice, *, several: bool) -> str
     said = f"{_recommendation(result, choice, best)}."
     text = [f"{start}{said[0].lower()}{said[1:]}" if several else said]
     if choice.runner_up is not None and choice.gap is not None and choice.gap_share is not None:
-        gap = f"{percent(choice.gap_share)} ({dollars(10_000 * choice.gap)} per 10,000 requests) dearer"
+        assumed = " at an assumed price" if result.assumed_price else ""
+        each = f"{dollars(10_000 * choice.gap)} per 10,000 requests{assumed}"
+        gap = f"{percent(choice.gap_share)} ({each}) dearer"
         if not choice.priced:
             gap = f"{percent(1 - best.order / choice.runner_up.order)} fewer requests per instance"
         text.append(f"The runner-up is {place(choice.runner_up)}, {gap}.")
