@@ -1,0 +1,350 @@
+"""The parts that need no socket: bodies, buckets, books, URLs, credentials, and the counts of an answer."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.credentials import Credentials, RefreshableCredentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import UserError
+from locustfiles import failures, gaps
+from locustfiles.answers import Answer
+from locustfiles.bodies import BodyFactory, PayloadRow, read_payload
+from locustfiles.collector import Collector
+from locustfiles.credentials import CredentialKeeper, bearer_token
+from locustfiles.gaps import GapCounter, bucket, bucket_of
+from locustfiles.invocation import fill_measures, set_completion_tokens
+from locustfiles.messages import Report
+from locustfiles.recorder import Counts
+from locustfiles.signing import Keys
+from locustfiles.target import ca_bundle, resolve_target, runtime_url
+from runfolder.records import REQUEST_COLUMNS, Request
+from tests.load.runs import experiment, rows_of
+
+ROWS = [PayloadRow(f"p{n}", f"prompt {n}", n) for n in range(4)]
+
+
+def factory(**changes: Any) -> BodyFactory:
+    options = {
+        "schema": "tgi",
+        "route": "invocations",
+        "stream": True,
+        "parameters": {},
+        "unique_prefix": True,
+    }
+    return BodyFactory(ROWS, **{**options, **changes})  # type: ignore[arg-type]
+
+
+def taken(bodies: BodyFactory, seed: str, count: int) -> list[Any]:
+    stream = bodies.bodies(seed)
+    return [next(stream) for _ in range(count)]
+
+
+def test_every_prompt_begins_with_a_nonce_of_its_own_and_the_same_seed_gives_the_same_bodies() -> None:
+    first, again = taken(factory(), "a", 40), taken(factory(), "a", 40)
+    assert [body.data for body in first] == [body.data for body in again]
+    prompts = [json.loads(body.data)["inputs"] for body in first + taken(factory(), "b", 40)]
+    assert len({prompt[:10] for prompt in prompts}) == 80
+    assert all(prompt[11:] == f"prompt {prompt[-1]}" for prompt in prompts)
+
+
+def test_without_a_unique_prefix_the_prompt_is_sent_as_it_is() -> None:
+    bodies = taken(factory(unique_prefix=False), "a", 4)
+    assert {json.loads(body.data)["inputs"] for body in bodies} == {row.prompt for row in ROWS}
+
+
+def test_every_row_comes_once_before_any_comes_twice() -> None:
+    ids = [body.payload_id for body in taken(factory(), "a", 12)]
+    assert all(len(set(ids[at : at + 4])) == 4 for at in (0, 4, 8))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_request_schemas_ask_for_the_counts_that_they_can_give(*, stream: bool) -> None:
+    tgi = json.loads(taken(factory(stream=stream), "a", 1)[0].data)
+    assert tgi["parameters"]["details"] is True
+    assert tgi["stream"] is stream
+    chat = json.loads(taken(factory(schema="openai", stream=stream, route="openai"), "a", 1)[0].data)
+    assert chat["messages"][0]["role"] == "user"
+    assert chat["model"] == ""
+    assert ("stream_options" in chat) is stream
+
+
+@pytest.mark.parametrize("line", ["{", '{"prompt": "x"}', "[]"])
+def test_a_broken_payload_is_a_users_mistake_that_names_the_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "payload.jsonl"
+    path.write_text('{"payload_id": "a", "prompt": "b"}\n' + line + "\n")
+    with pytest.raises(UserError, match="line 2"):
+        read_payload(path)
+
+
+@given(st.floats(0.0, 1e6))
+def test_a_gap_lies_inside_its_bucket_and_buckets_are_at_most_one_percent_wide(gap: float) -> None:
+    row = bucket("s", bucket_of(gap), 1)
+    assert row.low_ms * (1 - 1e-9) <= gap < row.high_ms * (1 + 1e-9)
+    if row.low_ms:
+        assert row.high_ms / row.low_ms <= 1.01 + 1e-9
+
+
+def test_gaps_of_requests_outside_the_window_do_not_count() -> None:
+    counter = GapCounter()
+    counter.add("s", 9.0, [1.0])
+    counter.add("s", 10.0, [2.0, 2.0])
+    assert counter.take() == []
+    counter.close_window("s", (10.0, 20.0))
+    counter.add("s", 19.9, [2.0])
+    counter.add("s", 20.0, [3.0])
+    assert sum(count for _, _, count in counter.take()) == 3
+
+
+def request(number: int, *, step: str = "s", started_at: float = 100.0, **values: Any) -> Request:
+    return Request(f"w0-{number}", step, "w0", "p1", started_at, **values)
+
+
+def report(rows: list[Request], counts: tuple[int, int, int, int], **values: Any) -> Report:
+    defaults: dict[str, Any] = {
+        "worker": "w0",
+        "client_id": "client",
+        "host": "h",
+        "sent_at": 110.0,
+        "step": "s",
+        "users": 1,
+        "in_flight": 0,
+        "oldest_start": None,
+        "rows": [[getattr(row, column) for column in REQUEST_COLUMNS] for row in rows],
+        "gaps": [],
+        "samples": [],
+        "counts": {"s": counts},
+        "health": None,
+    }
+    return Report(**{**defaults, **values})
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Collector:
+    return Collector(tmp_path, frozenset({"s"}))
+
+
+def test_rows_that_did_not_arrive_and_requests_without_an_end_are_named(collector: Collector) -> None:
+    collector.take(report([request(1, e2e_ms=5.0)], (4, 2, 0, 1)))
+    assert collector.missing("s") == ["w0: 1 requests without an end", "w0: 2 rows did not arrive"]
+    assert collector.counts("s") == Counts(4, 2, 0, 1)
+
+
+def test_times_of_a_worker_whose_clock_is_ahead_are_put_right(collector: Collector, tmp_path: Path) -> None:
+    collector.offsets["client"] = 30.0
+    collector.take(report([request(1, started_at=130.0)], (1, 1, 0, 0), oldest_start=140.0, sent_at=145.0))
+    assert float(rows_of(tmp_path / "requests.csv")[0]["started_at"]) == 100.0
+    assert not collector.settled(111.0)
+    assert collector.settled(110.0)
+
+
+def test_a_lost_worker_is_not_waited_for(collector: Collector) -> None:
+    collector.take(report([], (1, 0, 0, 0), oldest_start=90.0, in_flight=1))
+    assert not collector.settled(100.0)
+    collector.lost.add("client")
+    assert collector.settled(100.0)
+    assert collector.in_flight == 0
+
+
+def test_a_client_that_was_the_bottleneck_is_named(collector: Collector) -> None:
+    health = {
+        "cpu_percent": 97.0,
+        "memory_mb": 90.0,
+        "lag_p50_ms": 1.0,
+        "lag_p99_ms": 90.0,
+        "clock_lag_p50_ms": 1.0,
+        "clock_lag_p99_ms": 80.0,
+        "clock_step_ms": 0.0,
+    }
+    collector.take(report([], (0, 0, 0, 0), health=health))
+    spoils, blurs = collector.client_limits((100.0, 120.0))
+    assert "97 %" in spoils[0]
+    assert "80 ms" in blurs[0]
+    assert collector.client_limits((0.0, 50.0)) == ([], [])
+
+
+def test_a_clock_that_was_set_is_noticed(collector: Collector) -> None:
+    health = {
+        "cpu_percent": 1.0,
+        "memory_mb": 90.0,
+        "lag_p50_ms": None,
+        "lag_p99_ms": None,
+        "clock_lag_p50_ms": None,
+        "clock_lag_p99_ms": None,
+        "clock_step_ms": -4000.0,
+    }
+    collector.take(report([], (0, 0, 0, 0), health=health))
+    assert "-4000 ms" in collector.clock_steps[0]
+
+
+def answer(**values: Any) -> Answer:
+    return Answer(first_at=101.0, first_output_at=101.0, last_at=103.0, chunks=5, pieces=5, **values)
+
+
+def test_tpot_by_hand() -> None:
+    row = request(1)
+    fill_measures(row, answer(completion_tokens=11, first_chunk_pieces=1), stream=True)
+    assert (row.ttft_ms, row.e2e_ms, row.tpot_ms) == (1000.0, 3000.0, 200.0)  # 2000 ms / (11 - 1)
+
+
+def test_tpot_leaves_out_the_tokens_of_the_first_chunk() -> None:
+    row = request(1)
+    fill_measures(row, answer(completion_tokens=11, first_chunk_pieces=3), stream=True)
+    assert row.tpot_ms == 250.0  # 2000 ms / (11 - 3)
+
+
+def test_tpot_of_one_token_is_unknown_and_never_zero() -> None:
+    row = request(1)
+    fill_measures(row, answer(completion_tokens=1, first_chunk_pieces=1), stream=True)
+    assert row.tpot_ms is None
+
+
+def test_counts_bear_their_source() -> None:
+    row = request(1)
+    fill_measures(row, answer(first_chunk_pieces=1), stream=True)
+    assert (row.completion_tokens, row.completion_tokens_source) == (5, "estimate")
+    set_completion_tokens(row, 9, "tokenizer")
+    assert (row.completion_tokens, row.completion_tokens_source, row.tpot_ms) == (9, "tokenizer", 250.0)
+
+
+def clean_environment(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    for name in (
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME",
+        "AWS_USE_FIPS_ENDPOINT",
+        "AWS_PROFILE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("region", "environment", "url"),
+    [
+        ("eu-west-3", {}, "https://runtime.sagemaker.eu-west-3.amazonaws.com"),
+        ("cn-north-1", {}, "https://runtime.sagemaker.cn-north-1.amazonaws.com.cn"),
+        (
+            "us-east-1",
+            {"AWS_USE_FIPS_ENDPOINT": "true"},
+            "https://runtime-fips.sagemaker.us-east-1.amazonaws.com",
+        ),
+        ("us-east-1", {"AWS_ENDPOINT_URL": "http://127.0.0.1:81"}, "http://127.0.0.1:81"),
+        (
+            "us-east-1",
+            {
+                "AWS_ENDPOINT_URL": "http://a",
+                "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "http://127.0.0.1:82/base",
+            },
+            "http://127.0.0.1:82/base",
+        ),
+    ],
+)
+def test_the_url_is_botocores(
+    monkeypatch: pytest.MonkeyPatch, region: str, environment: dict[str, str], url: str
+) -> None:
+    clean_environment(monkeypatch, **environment)
+    assert runtime_url(region) == url
+
+
+def test_routes_and_headers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clean_environment(monkeypatch, AWS_ENDPOINT_URL="http://127.0.0.1:81")
+    streamed = resolve_target(experiment(tmp_path))
+    assert streamed.path == "/endpoints/truth/invocations-response-stream"
+    assert streamed.host_header == "127.0.0.1:81"
+    component = resolve_target(experiment(tmp_path, component="ic", stream=False))
+    assert component.path == "/endpoints/truth/invocations"
+    assert component.headers["X-Amzn-SageMaker-Inference-Component"] == "ic"
+    chat = resolve_target(experiment(tmp_path, component="ic", route="openai"))
+    assert chat.path == "/endpoints/truth/inference-components/ic/openai/v1/chat/completions"
+    assert (chat.bearer, chat.event_stream) == (True, False)
+
+
+def test_the_ca_bundle_is_botocores(monkeypatch: pytest.MonkeyPatch) -> None:
+    clean_environment(monkeypatch, AWS_CA_BUNDLE="/a.pem", REQUESTS_CA_BUNDLE="/b.pem")
+    assert ca_bundle() == "/a.pem"
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    assert ca_bundle() == "/b.pem"
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    assert ca_bundle().endswith(".pem")
+
+
+def test_no_credentials_is_a_users_mistake() -> None:
+    with pytest.raises(UserError, match="no AWS credentials"):
+        CredentialKeeper(lambda: None)
+
+
+def test_credentials_are_renewed_before_they_expire() -> None:
+    generation = 0
+
+    def refresh() -> dict[str, str]:
+        nonlocal generation
+        generation += 1
+        expiry = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 120))
+        return {
+            "access_key": f"AKIA{generation}",
+            "secret_key": "s",
+            "token": f"t{generation}",
+            "expiry_time": expiry,
+        }
+
+    keeper = CredentialKeeper(lambda: RefreshableCredentials.create_from_metadata(refresh(), refresh, "test"))
+    held = keeper.keys
+    keeper.renew()
+    assert keeper.keys != held
+    assert keeper.keys.token == f"t{generation}"
+
+
+def test_a_failed_renewal_keeps_the_keys() -> None:
+    keeper = CredentialKeeper(lambda: Credentials("AKIA", "s"))
+
+    def broken() -> Any:
+        raise RuntimeError("no network")
+
+    keeper._credentials.get_frozen_credentials = broken  # type: ignore[method-assign]
+    keeper.renew()
+    assert keeper.keys.access_key == "AKIA"
+
+
+def test_the_bearer_token_is_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sagemaker.core.token_generator import token_generator  # noqa: PLC0415 - slow, and only here
+
+    keys = Keys("AKIAX", "secret", "token")
+    theirs = token_generator.SageMakerTokenGenerator().get_token(
+        Credentials(keys.access_key, keys.secret_key, keys.token), "eu-west-1"
+    )
+    ours = bearer_token(keys, "eu-west-1")
+    assert math.isclose(len(ours), len(theirs), abs_tol=0)
+    if ours != theirs:  # signed across the turn of a second
+        theirs = token_generator.SageMakerTokenGenerator().get_token(
+            Credentials(keys.access_key, keys.secret_key, keys.token), "eu-west-1"
+        )
+        assert bearer_token(keys, "eu-west-1") == theirs
+
+
+@pytest.mark.parametrize(
+    ("error_class", "detail", "words"),
+    [
+        ("auth", "ExpiredTokenException: The security token included in the request is expired", "renew"),
+        ("auth", "InvalidSignatureException: Signature expired: 20260101T000000Z is now earlier", "clock"),
+        ("auth", "AccessDeniedException: not authorized", "sagemaker:InvokeEndpoint"),
+        ("auth", "InvalidSignatureException: does not match", "credentials"),
+        ("validation", "ValidationError: Endpoint e of account not found", "InService"),
+    ],
+)
+def test_every_stop_names_its_remedy(error_class: Any, detail: str, words: str) -> None:
+    assert words in failures.remedy(failures.Failure(error_class, detail), "us-east-1", "e")
+
+
+def test_gap_rows_of_other_experiments_are_kept(tmp_path: Path) -> None:
+    for step in ("s", "t"):
+        one = Collector(tmp_path, frozenset({step}))
+        one.take(report([], (0, 0, 0, 0), gaps=[(step, gaps.bucket_of(50.0), 7)]))
+        one.close()
+    assert [(row["step"], row["count"]) for row in rows_of(tmp_path / "gaps.csv")] == [("s", "7"), ("t", "7")]
