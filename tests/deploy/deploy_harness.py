@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -162,7 +163,8 @@ def renew_server() -> None:
     """Give this process a local SageMaker with an empty account, reached as any account is."""
     if _here.server is not None:
         _here.server.stop()
-    _here.server = LocalSageMaker(["--create-seconds", "0.1", "--delete-seconds", "0.05"])
+    quick = ["--create-seconds", "0.1", "--delete-seconds", "0.05"]
+    _here.server = LocalSageMaker(quick, log_path=Path(os.devnull))
     _here.server.__enter__()
     os.environ.update(_here.server.environment, SAGEMAKER_ROLE="local-sagemaker")
     _here.session = None

@@ -86,13 +86,32 @@ class Breakpoints:
 
 def play(case: Interruption) -> Ending:
     """Play one run in a child process, signal it where it stops, and clean up as a user would."""
-    folder = Path(tempfile.mkdtemp(prefix="ledger-"))
     fresh_clients()  # the child inherits the service models that this loads
+    account = here()
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder))
+        reached, status = _signalled(case, ledger)
+        left = tuple(account.left())
+        for _ in range(2):  # the second finds nothing to do and does nothing
+            clients = fresh_clients()
+            found = inventory(clients, ledger, machine_owner())
+            teardown(found, clients, ledger, others=lambda _owner, _found: False, pace=QUICK)
+        return Ending(
+            reached=reached,
+            status=status,
+            left=left,
+            left_after_teardown=tuple(account.left()),
+            open_in_ledger=len(ledger.open_items()),
+        )
+
+
+def _signalled(case: Interruption, ledger: Ledger) -> tuple[int, int]:
+    """How many of its stops the child came to, and how it ended."""
     said_out, said_in = os.pipe()
     heard_out, heard_in = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _child(case, folder, said_in, heard_out)
+        _child(case, ledger, said_in, heard_out)
     os.close(said_in)
     os.close(heard_out)
     reached = 0
@@ -104,26 +123,14 @@ def play(case: Interruption) -> Ending:
     _, status = os.waitpid(pid, 0)
     os.close(said_out)
     os.close(heard_in)
-    account, ledger = here(), Ledger(folder)
-    left = tuple(account.left())
-    for _ in range(2):  # the second finds nothing to do and does nothing
-        clients = fresh_clients()
-        found = inventory(clients, ledger, machine_owner())
-        teardown(found, clients, ledger, others=lambda _owner, _found: False, pace=QUICK)
-    return Ending(
-        reached=reached,
-        status=os.waitstatus_to_exitcode(status),
-        left=left,
-        left_after_teardown=tuple(account.left()),
-        open_in_ledger=len(ledger.open_items()),
-    )
+    return reached, os.waitstatus_to_exitcode(status)
 
 
-def _child(case: Interruption, folder: Path, said: int, heard: int) -> None:
+def _child(case: Interruption, ledger: Ledger, said: int, heard: int) -> None:
     code = 70
     try:
         with orderly_exit():
-            code = _run(Breakpoints(case.stops, said, heard), folder, str(case))
+            code = _run(Breakpoints(case.stops, said, heard), ledger, str(case))
     except Interrupted as stop:
         code = stop.exit_code
     except UserError:
@@ -132,10 +139,10 @@ def _child(case: Interruption, folder: Path, said: int, heard: int) -> None:
         os._exit(code)
 
 
-def _run(breakpoints: Breakpoints, folder: Path, run_id: str) -> int:
+def _run(breakpoints: Breakpoints, ledger: Ledger, run_id: str) -> int:
     clients = fresh_clients()
     breakpoints.attach(clients.session)
     target = targets(matrix_plan(), run_id, clients)[0]
-    with deployed(target, clients, Ledger(folder), pace=QUICK):
+    with deployed(target, clients, ledger, pace=QUICK):
         breakpoints.at(RUNNING)
     return 0

@@ -134,18 +134,19 @@ def matrix_plan() -> Plan:
 def play(case: Case) -> Outcome:
     """Deploy and delete once, with the fault set; then look what is left."""
     account = here()
-    ledger = Ledger(Path(tempfile.mkdtemp(prefix="ledger-")))
     clients = fresh_clients()
     target = targets(matrix_plan(), f"run {case}", clients)[0]
     served, error, leftovers = False, None, ()
     account.faults([case.rule])
-    try:
-        with deployed(target, clients, ledger, pace=IMPATIENT if case.hopeless else QUICK):
-            served = True
-    except LeftBehindError as left:
-        error, leftovers = str(left), left.leftovers
-    except UserError as failure:
-        error = str(failure)
+    pace = IMPATIENT if case.hopeless else QUICK
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with deployed(target, clients, Ledger(Path(folder)), pace=pace):
+                served = True
+        except LeftBehindError as left:
+            error, leftovers = str(left), left.leftovers
+        except UserError as failure:
+            error = str(failure)
     account.faults([])
     outcome = Outcome(
         served=served,

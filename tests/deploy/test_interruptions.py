@@ -15,13 +15,8 @@ CREATES = (
     "CreateEndpoint",
     "CreateInferenceComponent",
 )
-DESCRIBES = (
-    "DescribeEndpoint",
-    "DescribeInferenceComponent",
-    "DescribeEndpointConfig",
-    "DescribeModel",
-    "GetSchedule",
-)
+AWAITED = ("DescribeEndpoint", "DescribeInferenceComponent")
+DESCRIBED = ("DescribeEndpointConfig", "DescribeModel", "GetSchedule")
 DELETES = (
     "DeleteInferenceComponent",
     "DeleteEndpoint",
@@ -32,7 +27,8 @@ DELETES = (
 STOPS = (
     Stop("GetCallerIdentity"),
     *(Stop(call) for call in CREATES),
-    *(Stop(call, nth) for call in DESCRIBES for nth in (1, 2)),
+    *(Stop(call, nth) for call in AWAITED for nth in (1, 2)),
+    *(Stop(call) for call in DESCRIBED),
     Stop(RUNNING),
     *(Stop(call) for call in DELETES),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from deploy_harness import QUICK, Account, items, plan
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import UserError
@@ -28,6 +28,7 @@ def test_an_item_is_open_until_it_is_seen_gone(ledger: Ledger) -> None:
     assert ledger.open_items() == []
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(("created", "in_service", "deleted", "refused"))))
 )
@@ -49,6 +50,7 @@ def test_only_the_last_word_on_each_item_counts(words: list[tuple[int, State]]) 
         }
 
 
+@settings(max_examples=50, deadline=None)
 @given(cut=st.integers(1, 120))
 def test_a_torn_last_line_costs_only_itself(cut: int) -> None:
     first, second, third = items(3)
