@@ -1,0 +1,16 @@
+"""What importing deploy must not bring along: patched sockets, and the SDK's 1,400 modules."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import deploy
+
+FORBIDDEN = ("gevent", "locust", "sagemaker.core")
+MODULES = sorted(f"deploy.{path.stem}" for path in Path(deploy.__path__[0]).glob("[a-z]*.py"))
+
+
+def test_deploy_is_light_and_leaves_sockets_alone() -> None:
+    code = f"import sys, {', '.join(MODULES)}; print([name for name in {FORBIDDEN} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
