@@ -1,6 +1,11 @@
 import socket
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow; what is tested here is right or wrong.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture

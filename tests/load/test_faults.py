@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -114,6 +115,16 @@ def test_no_first_byte_is_a_client_timeout() -> None:
     outcome = invoke(sends(), timeouts=limits)[0]
     assert outcome.request.error_class == "client_timeout"
     assert "first byte" in str(outcome.request.error_detail)
+
+
+def test_a_long_answer_may_take_longer_than_the_limit_of_the_first_byte() -> None:
+    def slow(sock: socket.socket) -> None:
+        for piece in stream():
+            sock.sendall(piece)
+            time.sleep(0.1)
+
+    limits = Timeouts(connect=1.0, first_byte=0.25, total=10.0)
+    assert invoke(slow, timeouts=limits)[0].request.outcome == "ok"
 
 
 def test_a_stall_after_the_first_token_is_a_client_timeout() -> None:
