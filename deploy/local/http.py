@@ -8,6 +8,7 @@ import errno
 import json
 import select
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -100,6 +101,8 @@ class Watcher:
 
 
 class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent ships no types
+    ignored_socket_errors = (*pywsgi.WSGIHandler.ignored_socket_errors, ssl.SSL_ERROR_EOF)  # who left, left
+
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
