@@ -48,7 +48,7 @@ def make_report(folder: Path, *, out: Path | None = None, demand: str | None = N
     """
     planned = read_demand(demand) if demand is not None else None
     result = load_result(folder)
-    return write_report(result, out or folder, Extras(planned, _reconcile(result, folder)))
+    return write_report(result, out or folder, Extras(planned, reconcile_run(result, folder)))
 
 
 def load_result(folder: Path) -> RunResult:
@@ -87,7 +87,6 @@ def write_report(result: RunResult, out: Path, extras: Extras | None = None) -> 
     choices = choose(result)
     answer = answer_paragraph(result, choices)
     data = summary(result, choices, answer)
-    drawings = draw(result, choices)
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = write_pages(
@@ -96,7 +95,7 @@ def write_report(result: RunResult, out: Path, extras: Extras | None = None) -> 
             choices=choices,
             answer=answer,
             data=data,
-            drawings=drawings,
+            drawings=draw(result, choices),
             extras=extras or Extras(),
         )
     except OSError as error:
@@ -104,7 +103,7 @@ def write_report(result: RunResult, out: Path, extras: Extras | None = None) -> 
     return Report(answer, data, files, warnings_of(result, choices))
 
 
-def _reconcile(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:
+def reconcile_run(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:
     """Our rows beside Locust's own CSV, step by step; a disagreement enters the step's verdict."""
     by_step = {str(name): rows for name, rows in result.rows.groupby("step", observed=True)}
     found = []

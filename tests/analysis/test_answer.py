@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from analysis import make_report
 from analysis.answer import Choice, choose
 from analysis.objectives import judge
 from analysis.prose import answer_paragraph
@@ -119,10 +118,11 @@ def test_an_instance_without_a_price_is_left_out_and_named(tmp_path: Path):
 
 
 def test_a_void_step_cannot_be_recommended(tmp_path: Path):
-    write_run(tmp_path, (Deployed(measure_s=120, concurrency=(1, 4)),), slo=slo(5000))
+    write_run(tmp_path, (Deployed(measure_s=240, concurrency=(1, 4)),), slo=slo(5000))
     steps = (tmp_path / "steps.csv").read_text().splitlines()
     steps[-1] = steps[-1].replace(",complete,", ",interrupted,")
     (tmp_path / "steps.csv").write_text("\n".join(steps) + "\n")
-    made = make_report(tmp_path)
-    assert "at concurrency 1" in made.answer
-    assert made.summary["choices"][0]["runner_up"] is None
+    (choice,) = choose(load_result(tmp_path))
+    assert choice.best is not None
+    assert choice.best.step.concurrency == 1
+    assert choice.runner_up is None

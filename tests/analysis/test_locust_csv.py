@@ -10,7 +10,7 @@ import pytest
 
 from analysis import make_report
 from analysis.locust_csv import load_locust
-from analysis.report import write_report
+from analysis.report import load_result, reconcile_run, write_report
 from bench.benchmarks.synthetic_run import Deployed, write_run
 from configs.errors import UserError
 
@@ -132,11 +132,11 @@ def test_a_disagreement_reaches_the_verdict(reconciled: Path, column: str, facto
         (row,) = csv.DictReader(file)
     row[column] = str(int(float(row[column]) * factor))
     write(path, STATS, row)
-    made = make_report(reconciled)
-    trust = made.summary["experiments"][0]["steps"][0]["trust"]
-    assert trust["level"] == "warn"
-    assert "Locust's CSV says" in trust["reasons"][-1]
-    assert "| **no** |" in (reconciled / "report.md").read_text()
+    result = load_result(reconciled)
+    (one,) = reconcile_run(result, reconciled)
+    assert not one.agrees
+    assert result.steps[0].verdict.level == "warn"
+    assert "Locust's CSV says" in result.steps[0].verdict.reasons[-1]
 
 
 def test_a_real_locust_run_is_read(tmp_path: Path):

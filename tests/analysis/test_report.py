@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from analysis import Report, make_report
+from analysis.answer import choose
+from analysis.gallery import draw
+from analysis.report import load_result
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from configs.errors import UserError
 from runfolder.manifest import load_manifest
@@ -91,19 +94,20 @@ def test_a_rehearsal_says_so_everywhere(tmp_path: Path):
     html = (tmp_path / "report.html").read_text()
     assert "Rehearsal" in made.answer
     assert "<title>Rehearsal" in html
-    assert "@top-center" in html
     assert "Rehearsal:" in html.split("@top-center")[1][:80], "printed pages carry it in their margin"
     assert "Simulated GPU: no AWS figure." in html
     assert "Rehearsal" in (tmp_path / "report.md").read_text()[:200]
 
 
 def test_the_mark_of_a_rehearsal_changes_every_picture(tmp_path: Path):
-    make_folder(tmp_path / "real")
-    make_folder(tmp_path / "rehearsed", rehearsal=True)
-    pictures = sorted((tmp_path / "real").glob("*.png"))
-    assert len(pictures) >= 10
-    for picture in pictures:
-        assert picture.read_bytes() != (tmp_path / "rehearsed" / picture.name).read_bytes(), picture.name
+    write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),), slo=SLO)
+    result = load_result(tmp_path)
+    plain = draw(result, choose(result))
+    result.rehearsal = True
+    marked = draw(result, choose(result))
+    assert len(plain) >= 10
+    assert [name for name, drawing in plain.items() if drawing.png == marked[name].png] == []
+    assert [name for name, drawing in plain.items() if drawing.svg == marked[name].svg] == []
 
 
 def test_an_assumed_price_is_called_that_beside_every_dollar(tmp_path: Path):
