@@ -39,10 +39,10 @@ compare: setup ## Is B slower or dearer than A beyond noise? A=run B=run (exit c
 ##@ AWS account
 plan: setup ## Preflight, duration and cost, before anything is created: INSTANCE= PLAN=
 	@$(BENCH) plan $(RUN_OPTIONS)
-endpoints: setup ## What we own in the account, with age and cost so far
-	@$(BENCH) endpoints
-teardown: setup ## Delete what we own, by ledger and by tag: ALL=1 without asking
-	@$(BENCH) teardown $(if $(ALL),--all)
+endpoints: setup ## What we own in the account, with age and cost so far: REGION=
+	@$(BENCH) endpoints $(if $(REGION),--region '$(REGION)')
+teardown: setup ## Delete what we own, by ledger and by tag: REGION=, ALL=1 without asking
+	@$(BENCH) teardown $(if $(REGION),--region '$(REGION)') $(if $(ALL),--all)
 
 ##@ This machine
 calibrate: setup ## How true this machine's load generator is, against a server of known truth: QUICK=1

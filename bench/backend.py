@@ -5,6 +5,7 @@ settings, so no other room knows the difference.
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ _SHORT_MEASURE_S = 20.0
 _SHORT_WARM_UP_S = 5.0
 _SHORT_REQUESTS = 40
 _LOCAL_ROLE = "local-sagemaker"
+_LOCAL_BOOT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Backend:
     label: str | None = None
     """What the report calls the instance where its type alone would mislead; ``{}`` stands for the type."""
     assumed_price: bool = False
+    boot_s: float | None = None
+    """Seconds to InService to foresee; None for what is usual on AWS."""
     worker_keys: str = ""
     """What a worker elsewhere must have in front of its command: a local SageMaker's throw-away keys."""
 
@@ -55,15 +59,32 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
         if rehearse:
             shown = plan if full_windows else _short(plan)
             notices = () if shown == plan else (SHORTENED_NOTICE,)
-            yield Backend(_without_hub(shown), notices, label="{} (rehearsal)", worker_keys=_keys(local))
+            yield Backend(
+                shown,
+                notices,
+                label="{} (rehearsal)",
+                boot_s=_LOCAL_BOOT_S,
+                worker_keys=_keys(local),
+            )
         else:
-            yield Backend(plan, label="this machine (as {})", assumed_price=True, worker_keys=_keys(local))
+            yield Backend(
+                plan,
+                label="this machine (as {})",
+                assumed_price=True,
+                boot_s=_LOCAL_BOOT_S,
+                worker_keys=_keys(local),
+            )
 
 
 @contextmanager
 def _environment(local: LocalSageMaker) -> Iterator[None]:
-    """Send every AWS call of this process and its children to ``local``, and none anywhere else."""
+    """Send every AWS call of this process and its children to ``local``, and none anywhere else.
+
+    What is created there dies with it, so the ledger of the account has no business with it.
+    """
     before = dict(os.environ)
+    scratch = tempfile.TemporaryDirectory(prefix="local-ledger-")
+    os.environ.setdefault("BENCH_LEDGER", scratch.name)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(local.environment, SAGEMAKER_ROLE=_LOCAL_ROLE)
@@ -72,6 +93,7 @@ def _environment(local: LocalSageMaker) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+        scratch.cleanup()
 
 
 def _keys(local: LocalSageMaker) -> str:
@@ -89,11 +111,3 @@ def _short(plan: Plan) -> Plan:
         }
     )
     return plan.model_copy(update={"load": load})
-
-
-def _without_hub(plan: Plan) -> Plan:
-    """A JumpStart model's data come from a hub that is not here; the simulated container needs none."""
-    if plan.model.source != "jumpstart" or plan.model.model_data:
-        return plan
-    model = plan.model.model_copy(update={"model_data": "s3://rehearsal/no-model-data.tar.gz"})
-    return plan.model_copy(update={"model": model})

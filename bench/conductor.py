@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from analysis import Report, make_report
+from analysis import make_report
 from bench import provenance
 from bench.backend import Backend, backend_for
 from bench.checks import check_plan, payload_facts
@@ -95,6 +95,7 @@ class _Run:
             results=options.results,
             run_id=folder.name,
             assumption=backend.assumed_price,
+            boot_s=backend.boot_s,
         )
         self.spent_usd = 0.0
         self.code = 0
@@ -274,5 +275,5 @@ class _Run:
         self.manifest.save(self.folder)
 
     def _report(self) -> None:
-        report: Report = make_report(self.folder)
+        report = make_report(self.folder)
         click.echo(f"\n{report.answer}\n\nreport: {self.folder / 'report.html'}")

@@ -30,7 +30,6 @@ from payloads.files import payload_path
 
 _COLOUR = {"ok": "green", "warning": "yellow", "stop": "red"}
 _STOPPED = 2
-_LOCAL_BOOT_S = 5.0
 
 
 @click.command("plan")
@@ -47,7 +46,7 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
             payloads=payloads,
             results=choice["results"],
             assumption=backend.assumed_price,
-            boot_s=_LOCAL_BOOT_S if backend.label else None,
+            boot_s=backend.boot_s,
         )
     _show(plan, path, found)
     return _STOPPED if found.stops else 0
