@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
 import yaml
 
@@ -114,3 +115,14 @@ def eventually(condition: Callable[[], object], seconds: float) -> bool:
             return True
         time.sleep(0.05)
     return bool(condition())
+
+
+def requests_of(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "requests.csv")
+
+
+def locust_counts(folder: Path) -> dict[str, int]:
+    """Locust's own count per step; its token entries have another type."""
+    stats = pd.read_csv(folder / "locust_stats.csv")
+    ours = stats[stats["Type"].isin(["POST"])]
+    return dict(zip(ours["Name"], ours["Request Count"], strict=True))
