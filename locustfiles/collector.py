@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import gevent
+
 from locustfiles import gaps
 from locustfiles.failures import STOPS_RUN, Failure
 from locustfiles.messages import Report
@@ -21,6 +23,7 @@ from runfolder.records import (
 )
 
 _RECENT = 500
+_LOT = 20
 _MAX_CREDIBLE_STEP_MS = 50.0
 _MAX_CPU_PERCENT = 90.0
 _MAX_LAG_MS = 50.0
@@ -96,22 +99,26 @@ class Collector:
         """Write what a report carries."""
         offset = self.offsets.get(report.client_id, 0.0)
         worker = self.workers.setdefault(report.client_id, WorkerState(report.worker))
-        worker.host, worker.in_flight = report.host, report.in_flight
-        worker.reported_at = report.sent_at - offset
-        worker.oldest_start = None if report.oldest_start is None else report.oldest_start - offset
-        worker.counts = {step: Counts(*counts) for step, counts in report.counts.items()}
-        rows = [Request(*row) for row in report.rows]
-        for row in rows:
-            row.started_at -= offset
-            worker.rows[row.step] += 1
-            self._tally(row, worker.reported_at)
-        self._requests.append(rows)
+        sent_at = report.sent_at - offset
+        # In small lots: in a local run the load generator must not wait for a file.
+        for start in range(0, len(report.rows), _LOT):
+            rows = [Request(*row) for row in report.rows[start : start + _LOT]]
+            for row in rows:
+                row.started_at -= offset
+                worker.rows[row.step] += 1
+                self._tally(row, sent_at)
+            self._requests.append(rows)
+            gevent.sleep(0)
         for step, index, count in report.gaps:
             self._gaps[step][index] += count
         if report.samples:
             append_jsonl(self._folder / layout.SAMPLES, report.samples)
         if report.health is not None:
-            self._health(report, worker.reported_at)
+            self._health(report, sent_at)
+        # Last of all: who reads these may rely on the rows being there.
+        worker.host, worker.in_flight, worker.reported_at = report.host, report.in_flight, sent_at
+        worker.oldest_start = None if report.oldest_start is None else report.oldest_start - offset
+        worker.counts = {step: Counts(*counts) for step, counts in report.counts.items()}
 
     def _tally(self, row: Request, now: float) -> None:
         tally = self.steps[row.step]

@@ -35,7 +35,7 @@ class HealthProbe:
         self._clock_lags: list[float] = []
         self._clock_offset = time.time() - time.monotonic()
         self.on_read = self._clock_lags.append
-        """Takes, for a read, how many seconds after its arrival it was read."""
+        """Takes how many seconds after its arrival something was read."""
 
     def run(self) -> None:
         """Sample for ever; to be spawned."""

@@ -96,7 +96,7 @@ class Invoker:
         authorize: gives the headers that prove who asks, from the body's SHA-256 and the time.
         connection: this user's own.
         timeouts: seconds to connect, to the first byte, and in all.
-        on_lag: told, for every read with content, how many seconds after its arrival it was read.
+        on_lag: told, at the first token and at the end, how many seconds after its arrival it was read.
     """
 
     def __init__(
@@ -182,8 +182,9 @@ class Invoker:
             def take(data: bytes) -> bool:
                 if not reading.bytes_in:
                     first_byte.close()
+                waiting = not reading.seen_content
                 done = reading.take(data)
-                if reading.seen_content:
+                if done or (waiting and reading.seen_content):
                     on_lag(time.time() - connection.stamp)
                 return done
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from gevent.lock import Semaphore
 from tokenizers import Tokenizer
 
 from configs.errors import UserError
@@ -51,6 +52,7 @@ class Worker:
         self._user_number = 0
         self._reports = 0
         self._silent = False
+        self._reporting = Semaphore()
         self.recorder = Recorder(self.name, keep_samples=False)
         for kind, listener in (
             (messages.ASSIGNMENT, self._on_assignment),
@@ -169,7 +171,11 @@ class Worker:
             gevent.sleep(REPORT_S)
 
     def report(self) -> None:
-        """Send what has happened since the last report."""
+        """Send what has happened since the last report; one report at a time, in order."""
+        with self._reporting:
+            self._send_report()
+
+    def _send_report(self) -> None:
         self._reports += 1
         health = self._health.snapshot() if self._reports % _HEALTH_EVERY == 0 else None
         recorder = self.recorder

@@ -11,6 +11,8 @@ from bench.calibration.calibrate import LEVELS, QUICK_LEVELS, RESULT
 from bench.calibration.calibrate import calibrate as measure
 from configs.errors import UserError
 
+_WIDTH = 130
+
 COLUMNS = {
     "streams": "streams",
     "in_flight": "in flight",
@@ -20,7 +22,7 @@ COLUMNS = {
     "ttft_error_p99_ms": "TTFT p99",
     "tpot_error_p99_ms": "TPOT p99",
     "e2e_error_p99_ms": "E2E p99",
-    "user_clock_ttft_error_p99_ms": "TTFT p99 by user clock",
+    "user_clock_ttft_error_p99_ms": "by user clock",
     "cpu_us_per_token": "CPU µs/token",
 }
 
@@ -36,6 +38,8 @@ COLUMNS = {
 def calibrate(*, levels: str | None, quick: bool, tls: bool | None, seconds: float, keep: Path) -> None:
     """Measure this machine's load generator against a server of known truth."""
     console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
     chosen = _levels(levels) if levels else QUICK_LEVELS if quick else LEVELS
     result = measure(
         chosen,
