@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+# Test files at a time: most tests wait for processes of their own.
+JOBS   ?= 3
 VENV   := .venv
 BIN    := $(VENV)/bin
 BENCH  := $(BIN)/python -m bench
@@ -51,7 +53,7 @@ setup: $(READY) $(DATA) ## Install into .venv, prepare the model and the prompts
 
 ##@ Development
 test: setup $(DEV) ## Every test, the run with the real model among them
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 check: setup $(DEV) ## Lint, types, the rules of the house
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 lock: ## Resolve the requirements anew into the lock files

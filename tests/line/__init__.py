@@ -1,0 +1,1 @@
+"""The command line from deploy to report, as a user has it."""
