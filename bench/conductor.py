@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
+from rich.console import Console
 
 from analysis import make_report
 from bench import provenance
 from bench.backend import Backend, backend_for
 from bench.checks import check_plan, payload_facts
 from bench.load import INTERRUPTED, LoadOptions, play_load
-from bench.screen import deploy_reporter, say
+from bench.screen import deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
 from configs.errors import UserError
 from configs.experiment import Experiment, experiment_name, plan_steps, wire_schema
@@ -276,4 +276,7 @@ class _Run:
 
     def _report(self) -> None:
         report = make_report(self.folder)
-        click.echo(f"\n{report.answer}\n\nreport: {self.folder / 'report.html'}")
+        answers = Console(highlight=False, soft_wrap=True)
+        for experiment in report.summary["experiments"]:
+            answers.print("", summary_table(experiment), sep="\n")
+        answers.print(f"\n{report.answer}\n\nreport: {self.folder / 'report.html'}", markup=False)

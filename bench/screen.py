@@ -1,6 +1,5 @@
 """What a person sees while a run goes on: a live table on a terminal, plain lines elsewhere."""
 
-import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 Status = dict[str, Any]
+
+_DELETING_S = 5.0
+"""A deletion under way is news only when it takes longer than this."""
 
 console = Console(stderr=True, highlight=False)
 
@@ -108,16 +110,40 @@ def deploy_reporter(label: str) -> Callable[[str, float, float | None, float | N
     last: list[str] = []
 
     def report(status: str, elapsed_s: float, usual_s: float | None, cost_usd: float | None) -> None:
-        if last == [status] and not (console.is_terminal and int(elapsed_s) % 30 == 0):
+        soon_over = status.endswith("deleting") and elapsed_s < _DELETING_S
+        if soon_over or (last == [status] and not (console.is_terminal and int(elapsed_s) % 30 == 0)):
             return
         last[:] = [status]
         usual = f", usually {usual_s / 60:.0f} min" if usual_s else ""
-        cost = f", ${cost_usd:.3f} so far" if cost_usd else ""
+        cost = f", ${cost_usd:.3f} so far" if cost_usd and cost_usd >= 0.0005 else ""
         say(f"{label}: {status} after {elapsed_s:.0f} s{usual}{cost}")
 
     return report
 
 
-def is_interactive() -> bool:
-    """Whether a person can answer a question here."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+_SUMMARY: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+    ("users", lambda step: f"{step['concurrency']}"),
+    ("trust", lambda step: str(step["trust"]["level"])),
+    ("ok", lambda step: f"{step['requests_ok']}"),
+    ("failed", lambda step: f"{step['requests_failed']}"),
+    ("req/min", lambda step: _number(step["requests_per_minute"], ".1f")),
+    ("tokens/s", lambda step: _number(step["completion_tokens_per_s"], ".1f")),
+    ("TTFT p50", lambda step: f"{_number(step['ttft_ms']['p50'], ',.0f')} ms"),
+    ("TPOT p50", lambda step: f"{_number(step['tpot_ms']['p50'], ',.1f')} ms"),
+    ("E2E p50", lambda step: f"{_number(step['e2e_ms']['p50'], ',.0f')} ms"),
+    ("$/10,000 requests", lambda step: _number(_times(step["usd_per_request"], 10_000), ",.3f")),
+)  # fmt: skip
+
+
+def summary_table(experiment: dict[str, Any]) -> Table:
+    """The measured steps of an experiment of ``summary.json``, a row each."""
+    table = Table(title=experiment["name"], title_justify="left", box=None, pad_edge=False)
+    for name, _ in _SUMMARY:
+        table.add_column(name, justify="left" if name == "trust" else "right", no_wrap=True)
+    for step in experiment["steps"]:
+        table.add_row(*(cell(step) for _, cell in _SUMMARY))
+    return table
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor

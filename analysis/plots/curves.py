@@ -31,6 +31,7 @@ def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
     with panels(len(metrics), 4.0, share_y=False) as (figure, grid):
         for axes, metric in zip(grid, metrics, strict=True):
             _curve(axes, result, palette, metric, lambda step: step.per_minute)
+            axes.margins(x=0.06)
             axes.set_xlim(left=0)
             axes.set_xlabel("requests per minute")
         _legend(figure, grid[0], result)
@@ -52,6 +53,7 @@ def cost_latency(result: RunResult, palette: Palette) -> Drawing | None:
         return None
     with canvas(3.8) as (figure, axes):
         _curve(axes, result, palette, "e2e", lambda step: step.usd_per_million_output)
+        axes.margins(x=0.06)
         axes.set_xlim(left=0)
         assumed = " (assumed price)" if result.assumed_price else ""
         axes.set_xlabel(f"US dollars per million output tokens{assumed}")
