@@ -41,6 +41,7 @@ class Bench:
 
     folder: Path
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    program: tuple[str, ...] = ("-m", "bench")
 
     @property
     def results(self) -> Path:
@@ -58,7 +59,7 @@ class Bench:
     def start(self, *arguments: str | Path, **environment: str) -> "subprocess.Popen[str]":
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "LOCUST_", "BENCH_"))}
         return subprocess.Popen(
-            [sys.executable, "-m", "bench", *map(str, arguments)],
+            [sys.executable, *self.program, *map(str, arguments)],
             cwd=ROOT,
             env=clean | {MARK: self.mark, "BENCH_LEDGER": str(self.ledger)} | environment,
             stdout=subprocess.PIPE,
