@@ -184,7 +184,10 @@ class Invoker:
                     first_byte.close()
                 waiting = not reading.seen_content
                 done = reading.take(data)
-                if done or (waiting and reading.seen_content):
+                first = waiting and reading.seen_content
+                if first and not done:
+                    connection.first_token_seen()
+                if first or done:
                     on_lag(time.time() - connection.stamp)
                 return done
 

@@ -22,6 +22,7 @@ from locustfiles import timestamps
 
 _READ = 1
 _WRITE = 2
+_FIRST, _IN_TURN = 2, 0  # libev's highest and its usual priority
 _TLS_RECORD = 16_384
 _LARGE_READ = 65_536
 
@@ -50,6 +51,7 @@ class Connection:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._stamped = False
+        self._on_readable: Callable[[], None] = self.close  # until there is something to receive
         self.stamp = 0.0
         """Epoch seconds at which the last bytes read had arrived."""
         self.by_kernel = False
@@ -185,11 +187,25 @@ class Connection:
             except Exception as error:  # noqa: BLE001 - handed to the greenlet that waits
                 waiter.throw(error)
 
-        self._readable.start(on_readable)
+        self._on_readable = on_readable
+        self._watch(_FIRST)
         try:
             waiter.get()
         finally:
             self._readable.stop()
+
+    def first_token_seen(self) -> None:
+        """From now on this connection waits its turn.
+
+        Until then it is read before those that are already streaming: they lose nothing by waiting, while a
+        first token that waits until the second one has arrived loses its stamp to it.
+        """
+        self._readable.stop()
+        self._watch(_IN_TURN)
+
+    def _watch(self, priority: int) -> None:
+        self._readable.priority = priority
+        self._readable.start(self._on_readable)
 
     def _read_now(self) -> bytes | None:
         """Bytes that are there, decrypted; None when they make no plaintext yet."""
