@@ -143,7 +143,9 @@ class _Run:
             for target in self.preflight.targets:
                 self._play_target(target)
             collect_server_view(self.folder, self.manifest, self.clients)
-            self._close("complete" if self.code == 0 else "failed")
+            ending = {0: "complete", INTERRUPTED: "interrupted"}.get(self.code, "failed")
+            errors = dict.fromkeys(entry.error for entry in self.manifest.experiments if entry.error)
+            self._close(ending, "; ".join(errors) or None)
         except Interrupted as stop:
             self.code = stop.exit_code
             say(f"interrupted by {stop}: what was measured is kept")
