@@ -52,6 +52,7 @@ def calibrate(
     *,
     tls: Sequence[bool] = (False, True),
     seconds: float = 8.0,
+    tokens: int = PROFILE.tokens,
     keep: Path = RESULT,
     progress: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
@@ -61,18 +62,20 @@ def calibrate(
         levels: concurrencies.
         tls: whether to go over TLS; both by default.
         seconds: length of a level's window.
+        tokens: length of an answer.
         keep: where the result goes; reports from this machine quote it.
         progress: told what is going on.
 
     Raises:
         UserError: the load generator or the server did not start.
     """
+    profile = Profile(PROFILE.ttft, PROFILE.gap, tokens)
     measured: list[Level] = []
     for encrypted in tls:
         name = "TLS" if encrypted else "HTTP"
         progress(f"{name}: {', '.join(map(str, levels))} streams, about {len(levels) * (seconds + 7):.0f} s")
         with tempfile.TemporaryDirectory(prefix="calibration-") as folder:
-            measured += play_levels(levels, Path(folder), tls=encrypted, seconds=seconds, profile=PROFILE)
+            measured += play_levels(levels, Path(folder), tls=encrypted, seconds=seconds, profile=profile)
     result = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
@@ -80,7 +83,7 @@ def calibrate(
         "python": platform.python_version(),
         "kernel": platform.release(),
         "versions": {name: version(name) for name in ("locust", "gevent", "geventhttpclient")},
-        "truth": {"ttft_ms": PROFILE.ttft * 1000, "gap_ms": PROFILE.gap * 1000, "tokens": PROFILE.tokens},
+        "truth": {"ttft_ms": profile.ttft * 1000, "gap_ms": profile.gap * 1000, "tokens": tokens},
         "limits": {
             "ttft_p50_ms": TTFT_P50_MS,
             "ttft_p99_ms": TTFT_P99_MS,

@@ -34,8 +34,11 @@ COLUMNS = {
 @click.option(
     "--seconds", type=click.FloatRange(2), default=8.0, show_default=True, help="Window of a level."
 )
+@click.option("--tokens", type=click.IntRange(2), default=40, show_default=True, help="Length of an answer.")
 @click.option("--keep", type=click.Path(path_type=Path), default=RESULT, show_default=True)
-def calibrate(*, levels: str | None, quick: bool, tls: bool | None, seconds: float, keep: Path) -> None:
+def calibrate(
+    *, levels: str | None, quick: bool, tls: bool | None, seconds: float, tokens: int, keep: Path
+) -> None:
     """Measure this machine's load generator against a server of known truth."""
     console = Console()
     if not console.is_terminal:
@@ -45,6 +48,7 @@ def calibrate(*, levels: str | None, quick: bool, tls: bool | None, seconds: flo
         chosen,
         tls=(False, True) if tls is None else (tls,),
         seconds=seconds,
+        tokens=tokens,
         keep=keep,
         progress=console.print,
     )
