@@ -127,11 +127,11 @@ _SUMMARY: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("ok", lambda step: f"{step['requests_ok']}"),
     ("failed", lambda step: f"{step['requests_failed']}"),
     ("req/min", lambda step: _number(step["requests_per_minute"], ".1f")),
-    ("tokens/s", lambda step: _number(step["completion_tokens_per_s"], ".1f")),
+    ("tok/s", lambda step: _number(step["completion_tokens_per_s"], ".1f")),
     ("TTFT p50", lambda step: f"{_number(step['ttft_ms']['p50'], ',.0f')} ms"),
     ("TPOT p50", lambda step: f"{_number(step['tpot_ms']['p50'], ',.1f')} ms"),
     ("E2E p50", lambda step: f"{_number(step['e2e_ms']['p50'], ',.0f')} ms"),
-    ("$/10,000 requests", lambda step: _number(_times(step["usd_per_request"], 10_000), ",.3f")),
+    ("$/10k", lambda step: _number(_times(step["usd_per_request"], 10_000), ",.3f")),
 )  # fmt: skip
 
 
