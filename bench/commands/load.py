@@ -32,7 +32,7 @@ COLUMNS = {
 @click.option("--quick", is_flag=True, help="Three levels only, one minute.")
 @click.option("--tls/--http", "tls", default=None, help="Only over TLS, or only without.")
 @click.option(
-    "--seconds", type=click.FloatRange(2), default=8.0, show_default=True, help="Window of a level."
+    "--seconds", type=click.FloatRange(4), default=8.0, show_default=True, help="Window of a level."
 )
 @click.option("--tokens", type=click.IntRange(2), default=40, show_default=True, help="Length of an answer.")
 @click.option("--keep", type=click.Path(path_type=Path), default=RESULT, show_default=True)
