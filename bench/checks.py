@@ -72,6 +72,10 @@ def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
     payloads = {payload: payload_path(payload) for payload in plan.workload.payload}
     for path in payloads.values():
         check_payload(path)
+    if plan.model.tokenizer and not Path(plan.model.tokenizer).is_file():
+        raise UserError(
+            f"model.tokenizer: no file {plan.model.tokenizer!r}; give the path of a tokenizer.json"
+        )
     check_results(results)
     check_file_limit(max(plan.load.concurrency))
     return payloads

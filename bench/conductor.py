@@ -259,6 +259,7 @@ class _Run:
             component=deployment.component,
             region=target.region,
             payload=self.payloads[entry.payload],
+            tokenizer=Path(self.plan.model.tokenizer).resolve() if self.plan.model.tokenizer else None,
             stream=workload.stream,
             request_schema=wire_schema(self.plan),
             route=workload.route,

@@ -49,6 +49,8 @@ class Model(Strict):
     hub_token_env: str | None = None
     hub_token_secret: str | None = None
     context_length: Annotated[int, Field(gt=0)] | None = None
+    tokenizer: str | None = None
+    """A ``tokenizer.json`` of this model, for answers whose server gives no count."""
 
     @field_validator("env", mode="before")
     @classmethod

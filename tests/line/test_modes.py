@@ -1,4 +1,4 @@
-"""The other two ways in: Locust's web page, and load from elsewhere. Same records, same report."""
+"""The other ways in: Locust's web page, load from elsewhere, the OpenAI route. Same records and report."""
 
 import json
 import socket
@@ -43,6 +43,22 @@ def test_workers_elsewhere_make_the_same_records(bench: Bench) -> None:
     assert rows["worker"].nunique() == 2
     assert locust_counts(bench.latest()) == rows.groupby("step").size().to_dict()
     assert bench.summary()["experiments"][0]["steps"][0]["requests_ok"] > 0
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_the_openai_route_is_a_protocol_like_the_others(bench: Bench, *, stream: bool) -> None:
+    workload = SIMULATED["workload"] | {"route": "openai", "stream": stream}
+    plan = SIMULATED | {
+        "workload": workload,
+        "load": {"concurrency": [2], "warm_up": "500ms", "measure": "3s"},
+    }
+    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert done.returncode == 0, done.stderr
+    rows = requests_of(bench.latest())
+    assert set(rows["outcome"]) == {"ok"}
+    assert set(rows["completion_tokens_source"]) == {"server"}
+    assert rows["ttft_ms"].notna().all() == stream
+    assert locust_counts(bench.latest()) == rows.groupby("step").size().to_dict()
 
 
 def test_the_web_page_is_there_while_the_sweep_runs(bench: Bench) -> None:
