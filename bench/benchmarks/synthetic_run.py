@@ -100,59 +100,64 @@ def write_run(
             gaps += _gaps(row.step, frame)
             health += _health(row)
         steps += own
-        entries.append(
-            ExperimentEntry(
-                name=one.name,
-                model="Llama2-7b",
-                instance_type=one.instance_type,
-                instance_label=one.instance_label,
-                payload=one.payload,
-                payload_file=f"payload_{one.payload}.jsonl",
-                steps=[row.step for row in own],
-                locust_prefix=layout.locust_prefix(index, len(deployed)),
-                price=PriceQuote(
-                    usd_per_hour=one.usd_per_hour,
-                    source="a test",
-                    as_of="2025-10-09",
-                    assumption=one.assumption,
-                ),
-                create_started_at=created,
-                in_service_at=in_service,
-                load_started_at=in_service,
-                load_ended_at=clock,
-                deleted_at=clock + 30,
-                state="complete",
-            )
-        )
+        entry = _entry(one, [row.step for row in own], layout.locust_prefix(index, len(deployed)))
+        entry.create_started_at, entry.in_service_at, entry.load_started_at = created, in_service, in_service
+        entry.load_ended_at, entry.deleted_at = clock, clock + 30
+        entries.append(entry)
         clock += 60
+    _write_tables(folder, frames, steps, gaps, health)
+    manifest = Manifest(
+        run_id=folder.name,
+        plan={
+            "name": "synthetic",
+            "slo": slo or {"objectives": [], "error_rate": 0.0},
+            "load": {"concurrency": list(deployed[0].concurrency), "measure": deployed[0].measure_s},
+        },
+        plan_file="configs/synthetic.yml",
+        notices=list(notices),
+        rehearsal=rehearsal,
+        experiments=entries,
+        started_at=EPOCH,
+        ended_at=clock,
+        versions={"python": "3.11"},
+        host={"cpus": 2},
+        seed=seed,
+    )
+    manifest.state = state  # type: ignore[assignment]  # a test's text; validated on assignment
+    manifest.save(folder)
+    return manifest
+
+
+def _write_tables(
+    folder: Path,
+    frames: list[pd.DataFrame],
+    steps: list[StepRow],
+    gaps: list[GapBucket],
+    health: list[WorkerReport],
+) -> None:
     requests = pd.concat(frames, ignore_index=True)
     requests = requests.reindex(columns=list(REQUEST_COLUMNS))
     requests.to_csv(folder / layout.REQUESTS, index=False, float_format="%.6f")
     replace_rows(folder / layout.STEPS, STEP_COLUMNS, steps)
     replace_rows(folder / layout.GAPS, GAP_COLUMNS, gaps)
     replace_rows(folder / layout.WORKERS, WORKER_COLUMNS, health)
-    manifest = Manifest.model_validate(
-        {
-            "run_id": folder.name,
-            "plan": {
-                "name": "synthetic",
-                "slo": slo or {"objectives": [], "error_rate": 0.0},
-                "load": {"concurrency": list(deployed[0].concurrency), "measure": deployed[0].measure_s},
-            },
-            "plan_file": "configs/synthetic.yml",
-            "notices": list(notices),
-            "rehearsal": rehearsal,
-            "experiments": entries,
-            "started_at": EPOCH,
-            "ended_at": clock,
-            "state": state,
-            "versions": {"python": "3.11"},
-            "host": {"cpus": 2},
-            "seed": seed,
-        }
+
+
+def _entry(one: Deployed, steps: list[str], prefix: str) -> ExperimentEntry:
+    return ExperimentEntry(
+        name=one.name,
+        model="Llama2-7b",
+        instance_type=one.instance_type,
+        instance_label=one.instance_label,
+        payload=one.payload,
+        payload_file=f"payload_{one.payload}.jsonl",
+        steps=steps,
+        locust_prefix=prefix,
+        price=PriceQuote(
+            usd_per_hour=one.usd_per_hour, source="a test", as_of="2025-10-09", assumption=one.assumption
+        ),
+        state="complete",
     )
-    manifest.save(folder)
-    return manifest
 
 
 def _step(
