@@ -11,6 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from bench.calibration.certificates import make_certificates
 from configs.errors import UserError
 from deploy.local.process import ROOT, LocalSageMaker
 
@@ -147,26 +148,13 @@ def test_its_environment_is_all_that_boto3_needs(monkeypatch: pytest.MonkeyPatch
         assert session.client("sts").get_caller_identity()["Account"] == "123456789012"
 
 
-_REQUEST = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-_NAMES = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for localhost, made by openssl."""
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        ["openssl", *_REQUEST, *_NAMES, "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key
-
-
 def test_it_serves_tls(tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path)
-    with LocalSageMaker([*OPTIONS, "--tls-cert", str(cert), "--tls-key", str(key)]) as process:
+    made = make_certificates(tmp_path)
+    with LocalSageMaker(
+        [*OPTIONS, "--tls-cert", str(made.certificate), "--tls-key", str(made.key)]
+    ) as process:
         assert process.url.startswith("https://")
-        local = Local(process, cert)
+        local = Local(process, made.authority)
         endpoint = local.endpoint(TGI)
         assert len(sse(b"".join(stream(local, endpoint, tgi_body(20, stream=True))))) == 20
         parts = stream(local, endpoint, tgi_body(2000, stream=True))
