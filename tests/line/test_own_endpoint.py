@@ -1,0 +1,52 @@
+"""An endpoint of the user's own is benched as what it is, and left as it was."""
+
+import json
+
+import boto3
+import pytest
+
+from deploy.local.process import LocalSageMaker
+from tests.line.harness import SIMULATED, Bench, requests_of
+
+pytestmark = pytest.mark.e2e
+
+PLAN = SIMULATED | {
+    "model": {"name": "Mine", "source": "image", "image": "simulated-vllm:1"},
+    "load": {"concurrency": [2], "warm_up": "200ms", "measure": "2s"},
+}
+
+
+def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
+    with LocalSageMaker(["--create-seconds", "0"]) as local:
+        keys = {
+            "aws_access_key_id": local.environment["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": local.environment["AWS_SECRET_ACCESS_KEY"],
+        }
+        client = boto3.client("sagemaker", region_name="us-east-1", endpoint_url=local.url, **keys)
+        role = "arn:aws:iam::123456789012:role/local-sagemaker"
+        image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated-vllm:1"
+        client.create_model(ModelName="mine", PrimaryContainer={"Image": image}, ExecutionRoleArn=role)
+        variant = {
+            "VariantName": "v",
+            "ModelName": "mine",
+            "InstanceType": "ml.g5.xlarge",
+            "InitialInstanceCount": 1,
+        }
+        client.create_endpoint_config(EndpointConfigName="mine", ProductionVariants=[variant])
+        client.create_endpoint(EndpointName="mine", EndpointConfigName="mine")
+        client.get_waiter("endpoint_in_service").wait(EndpointName="mine", WaiterConfig={"Delay": 1})
+
+        plan = bench.plan(PLAN)
+        done = bench.run(
+            "run", "--plan", plan, "--endpoint", "mine", "--results", bench.results, **local.environment
+        )
+
+        assert done.returncode == 0, done.stderr
+        assert client.describe_endpoint(EndpointName="mine")["EndpointStatus"] == "InService"
+        assert client.describe_model(ModelName="mine")["ModelName"] == "mine"
+    assert set(requests_of(bench.latest())["outcome"]) == {"ok"}
+    entry = json.loads((bench.latest() / "manifest.json").read_text())["experiments"][0]
+    assert entry["endpoint_name"] == "mine"
+    assert entry["create_started_at"] is None
+    assert entry["deleted_at"] is None
+    assert not list(bench.ledger.glob("*"))
