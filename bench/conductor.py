@@ -24,6 +24,7 @@ from deploy.endpoint import Deployment, deployed
 from deploy.ledger import Ledger
 from deploy.preflight import preflight
 from deploy.price import SpendGuard
+from deploy.resolve import as_it_stands
 from deploy.signals import Interrupted, orderly_exit
 from deploy.target import Target
 from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
@@ -80,7 +81,7 @@ class _Run:
     def __init__(
         self, backend: Backend, options: RunOptions, clients: Clients, folder: Path, payloads: dict[str, Path]
     ) -> None:
-        self.plan = backend.plan
+        self.plan, unseen = as_it_stands(backend.plan, clients)
         self.backend = backend
         self.options = options
         self.clients = clients
@@ -103,7 +104,7 @@ class _Run:
             run_id=folder.name,
             plan=self.plan.model_dump(mode="json", by_alias=True),
             plan_file=options.plan_file.name if options.plan_file else None,
-            notices=list(backend.notices),
+            notices=[*backend.notices, *([unseen] if unseen else [])],
             rehearsal=options.rehearse,
             experiments=[entry for target in self.preflight.targets for entry in self._entries(target)],
             started_at=time.time(),

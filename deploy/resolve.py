@@ -2,12 +2,14 @@
 
 import os
 import time
+from typing import Any
 
 from configs.errors import UserError
 from configs.plan import Model, Plan
 from deploy.clients import Clients
 from deploy.images import LLAMA_CPP, families, family_of, gpu_count, image_uri
 from deploy.jumpstart import hub_model
+from deploy.reader import EndpointReader
 from deploy.secrets import HubToken, is_secret_name
 from deploy.target import Container, Target, build_target, existing_target, machine_owner
 
@@ -41,6 +43,32 @@ def targets(
         )
         for instance_type in endpoint.instance_type
     )
+
+
+def as_it_stands(plan: Plan, clients: Clients) -> tuple[Plan, str | None]:
+    """A plan for an endpoint that exists, with the instances which that endpoint really has.
+
+    Returns:
+        The plan, and what a reader must be told where the endpoint's instances could not be seen.
+
+    Raises:
+        UserError: there is no such endpoint, or it is not in service.
+    """
+    name = plan.endpoint.name
+    if name is None:
+        return plan, None
+    seen = EndpointReader(clients).describe(name)
+    variant: dict[str, Any] = next(iter(seen.get("endpoint_config", {}).get("ProductionVariants", [])), {})
+    running: dict[str, Any] = next(iter(seen.get("endpoint", {}).get("ProductionVariants", [])), {})
+    if "InstanceType" not in variant:
+        kind = plan.endpoint.instance_type[0]
+        return (
+            plan,
+            f"The instances of endpoint {name} could not be seen: {kind} and its price are the plan's word.",
+        )
+    count = running.get("CurrentInstanceCount") or variant.get("InitialInstanceCount") or 1
+    update = {"instance_type": (str(variant["InstanceType"]),), "instance_count": int(count)}
+    return plan.model_copy(update={"endpoint": plan.endpoint.model_copy(update=update)}), None
 
 
 def role_arn(role: str | None, clients: Clients) -> str:

@@ -29,8 +29,8 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
         variant = {
             "VariantName": "v",
             "ModelName": "mine",
-            "InstanceType": "ml.g5.xlarge",
-            "InitialInstanceCount": 1,
+            "InstanceType": "ml.g5.12xlarge",
+            "InitialInstanceCount": 2,
         }
         client.create_endpoint_config(EndpointConfigName="mine", ProductionVariants=[variant])
         client.create_endpoint(EndpointName="mine", EndpointConfigName="mine")
@@ -47,6 +47,7 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
     assert set(requests_of(bench.latest())["outcome"]) == {"ok"}
     entry = json.loads((bench.latest() / "manifest.json").read_text())["experiments"][0]
     assert entry["endpoint_name"] == "mine"
+    assert (entry["instance_type"], entry["instance_count"]) == ("ml.g5.12xlarge", 2), "not the plan's word"
     assert entry["create_started_at"] is None
     assert entry["deleted_at"] is None
     assert not list(bench.ledger.glob("*"))
