@@ -24,7 +24,6 @@ from deploy.endpoint import Deployment, deployed
 from deploy.ledger import Ledger
 from deploy.preflight import preflight
 from deploy.price import SpendGuard
-from deploy.resolve import as_it_stands
 from deploy.signals import Interrupted, orderly_exit
 from deploy.target import Target
 from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
@@ -81,7 +80,6 @@ class _Run:
     def __init__(
         self, backend: Backend, options: RunOptions, clients: Clients, folder: Path, payloads: dict[str, Path]
     ) -> None:
-        self.plan, unseen = as_it_stands(backend.plan, clients)
         self.backend = backend
         self.options = options
         self.clients = clients
@@ -89,7 +87,7 @@ class _Run:
         self.payloads = payloads
         self.ledger = Ledger()
         self.preflight = preflight(
-            self.plan,
+            backend.plan,
             lambda: clients,
             self.ledger,
             payloads=[payload_facts(path) for path in payloads.values()],
@@ -98,13 +96,14 @@ class _Run:
             assumption=backend.assumed_price,
             boot_s=backend.boot_s,
         )
+        self.plan = self.preflight.plan
         self.spent_usd = 0.0
         self.code = 0
         self.manifest = Manifest(
             run_id=folder.name,
             plan=self.plan.model_dump(mode="json", by_alias=True),
             plan_file=options.plan_file.name if options.plan_file else None,
-            notices=[*backend.notices, *([unseen] if unseen else [])],
+            notices=[*backend.notices, *([self.preflight.notice] if self.preflight.notice else [])],
             rehearsal=options.rehearse,
             experiments=[entry for target in self.preflight.targets for entry in self._entries(target)],
             started_at=time.time(),

@@ -11,6 +11,7 @@ from deploy import resources
 from deploy.checks import CLOCK_LIMIT_S, Check, Level
 from deploy.clients import Clients
 from deploy.failures import meaning, message
+from deploy.images import ecr_image
 from deploy.resources import KINDS, KindName
 from deploy.target import Target
 from runfolder.manifest import PriceQuote
@@ -141,6 +142,31 @@ def _instances_of(endpoint_name: str, clients: Clients) -> Counter[str]:
         if kind := variant.get("InstanceType"):
             used[kind] += counts.get(variant["VariantName"]) or variant.get("InitialInstanceCount", 1)
     return used
+
+
+def image_there(uri: str, clients: Clients) -> Check | None:
+    """Whether Amazon ECR has the image, asked as SageMaker will; None where it is no image of ECR."""
+    found = ecr_image(uri)
+    if found is None:
+        return None
+    wanted = {"imageDigest": found.digest} if found.digest else {"imageTag": found.tag or "latest"}
+    place = f"repository {found.repository} of account {found.registry} in {found.region}"
+    remedy = "correct model.image; `aws ecr list-images` shows what is there"
+    try:
+        answer = clients.client("ecr", found.region).batch_get_image(
+            registryId=found.registry, repositoryName=found.repository, imageIds=[wanted]
+        )
+    except (ClientError, BotoCoreError) as error:
+        if meaning(error) == "missing":
+            return Check("image in ECR", "stop", f"there is no {place}", remedy)
+        said = f"could not be asked ({message(error)})"
+        return Check("image in ECR", "warning", said, "allow ecr:BatchGetImage on it (docs/iam.md)")
+    named = found.digest or found.tag
+    if not answer.get("images"):
+        reason = next((failure.get("failureReason") for failure in answer.get("failures", [])), None)
+        said = f"{named} is not in {place}" + (f" ({reason})" if reason else "")
+        return Check("image in ECR", "stop", said, remedy)
+    return Check("image in ECR", "ok", f"{named} is in {place}")
 
 
 def price(instance_type: str, found: PriceQuote) -> Check:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from configs.plan import Plan
 from deploy.estimate import Estimate, answer_seconds, answer_tokens
-from deploy.images import LLAMA_CPP, family_of
+from deploy.images import LLAMA_CPP, ecr_image, family_of
 from deploy.target import Target
 
 Level = Literal["ok", "warning", "stop"]
@@ -180,12 +180,19 @@ def target_checks(plan: Plan, target: Target) -> list[Check]:
 
 
 def image(uri: str, target: Target) -> Check:
-    """Whether the image's registry lies in the endpoint's region, and its CUDA's driver on the host."""
+    """Whether SageMaker can pull such an image into the endpoint's region, and its CUDA's driver there."""
     name = uri.rsplit("/", 1)[-1]
-    where = re.search(r"\.dkr\.ecr[^.]*\.([a-z0-9-]+)\.", uri)
-    if where and where[1] != target.region:
+    found = ecr_image(uri)
+    if found is None:
+        remedy = "push it to a repository of yours in Amazon ECR, the only place that SageMaker pulls from"
+        return Check("image", "stop", f"{uri} is not in Amazon ECR", remedy)
+    if not (found.tag or found.digest):
+        return Check("image", "stop", f"{uri} names no tag", "add one: SageMaker takes none for granted")
+    if found.region != target.region:
         remedy = f"use the image of {target.region}: SageMaker pulls from its own region only"
-        return Check("image", "stop", f"{name} lies in {where[1]}, the endpoint in {target.region}", remedy)
+        return Check(
+            "image", "stop", f"{name} lies in {found.region}, the endpoint in {target.region}", remedy
+        )
     if re.search(r"cuda-v\d", name) and target.inference_ami is None:
         remedy = "a container that does not start needs endpoint.inference_ami"
         return Check(

@@ -24,6 +24,10 @@ _AWS_ACCOUNT_REGIONS = frozenset(
     for number in numbers
 )  # fmt: skip
 """Where AWS's images lie in this account; in the other regions each has its own."""
+_ECR = re.compile(
+    r"(?P<registry>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
+    r"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
 _HINT = re.compile(r"^(?P<family>[a-z-]+)(?::(?P<version>\d[\w.]*))?$")
 
 
@@ -35,6 +39,24 @@ class Family:
     model: str
     context: str
     gpus: str | None = None
+
+
+@dataclass(frozen=True)
+class EcrImage:
+    """An image in Amazon ECR, the only place from which SageMaker pulls without a VPC of one's own."""
+
+    registry: str
+    """The account that holds it."""
+    region: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+
+def ecr_image(uri: str) -> EcrImage | None:
+    """The parts of an image's URI; None where it is not one of Amazon ECR."""
+    found = _ECR.fullmatch(uri)
+    return EcrImage(**found.groupdict()) if found else None
 
 
 @cache

@@ -17,8 +17,7 @@ from deploy.clients import Clients
 from deploy.estimate import Estimate, estimate
 from deploy.ledger import Ledger
 from deploy.price import quote
-from deploy.reader import EndpointReader
-from deploy.resolve import targets
+from deploy.resolve import as_it_stands, targets
 from deploy.target import Target
 from runfolder.manifest import PriceQuote
 
@@ -29,6 +28,10 @@ T = TypeVar("T")
 class Preflight:
     """The checks, in the order of a run, and the foreseen course."""
 
+    plan: Plan
+    """As it stands: an endpoint that exists has the instances that it has, whatever the plan says."""
+    notice: str | None
+    """What a reader of the report must be told of that endpoint."""
     checks: tuple[Check, ...]
     targets: tuple[Target, ...]
     quotes: Mapping[str, PriceQuote]
@@ -66,12 +69,18 @@ def preflight(
     found: list[Check] = []
     clients = _attempt("credentials", lambda: _connected(connect), found)
     resolved: tuple[Target, ...] = ()
+    notice: str | None = None
     if clients:
         found += [
             account_checks.account(clients),
             Check("region", "ok", clients.region),
             account_checks.clock(clients),
         ]
+        if plan.endpoint.name and (
+            standing := _attempt("endpoint", lambda: as_it_stands(plan, clients), found)
+        ):
+            plan, notice = standing
+            found.append(_existing(plan, notice))
         resolved = _attempt("plan", lambda: targets(plan, run_id, clients), found) or ()
     region = clients.region if clients else plan.endpoint.region or "us-east-1"
     quotes = {
@@ -85,7 +94,7 @@ def preflight(
     boots = {kind: _usual(clients, ledger, kind) or boot_s for kind in plan.endpoint.instance_type}
     foreseen = estimate(plan, quotes, boots)
     found += checks.plan_checks(plan, payloads, machine_facts(results), foreseen)
-    return Preflight(tuple(_once(found)), resolved, quotes, foreseen)
+    return Preflight(plan, notice, tuple(_once(found)), resolved, quotes, foreseen)
 
 
 def machine_facts(results: Path) -> MachineFacts:
@@ -110,23 +119,33 @@ def _connected(connect: Callable[[], Clients]) -> Clients:
 
 def _target(plan: Plan, target: Target, clients: Clients) -> list[Check]:
     if target.existing:
-        return [_existing(target, clients)]
+        return []
     return [
         account_checks.role(target.role_arn or "", clients),
         account_checks.quota(target, clients),
         *checks.target_checks(plan, target),
+        *_images(target, clients),
         account_checks.names_free(target, clients),
     ]
 
 
-def _existing(target: Target, clients: Clients) -> Check:
-    try:
-        description = EndpointReader(clients).describe(target.name)
-    except UserError as error:
-        return Check("endpoint", "stop", str(error))
-    if "endpoint" not in description:
-        return Check("endpoint", "warning", description["not_described"], "it can be benched all the same")
-    return Check("endpoint", "ok", f"{target.name} is in service; it is never changed or deleted")
+def _images(target: Target, clients: Clients) -> list[Check]:
+    """Which of the target's images are where it says: only those that SageMaker would ask for at all."""
+    sound = [
+        m.container.image for m in target.models if checks.image(m.container.image, target).level != "stop"
+    ]
+    found = (account_checks.image_there(uri, clients) for uri in sound)
+    return [check for check in found if check]
+
+
+def _existing(plan: Plan, notice: str | None) -> Check:
+    """What could be seen of an endpoint that is not ours; ``plan`` has its instances already."""
+    if notice:
+        return Check("endpoint", "warning", notice, "it can be benched all the same")
+    endpoint = plan.endpoint
+    instances = f"{endpoint.instance_count} × {endpoint.instance_type[0]}"
+    said = f"{endpoint.name} is in service on {instances}; it is never changed or deleted"
+    return Check("endpoint", "ok", said)
 
 
 def _attempt(name: str, what: Callable[[], T], found: list[Check]) -> T | None:

@@ -46,10 +46,10 @@ def targets(
 
 
 def as_it_stands(plan: Plan, clients: Clients) -> tuple[Plan, str | None]:
-    """A plan for an endpoint that exists, with the instances which that endpoint really has.
+    """A plan for an endpoint that exists, with the instances which its (first) variant has.
 
     Returns:
-        The plan, and what a reader must be told where the endpoint's instances could not be seen.
+        The plan, and what a reader must be told where the endpoint is not one such group of instances.
 
     Raises:
         UserError: there is no such endpoint, or it is not in service.
@@ -58,7 +58,8 @@ def as_it_stands(plan: Plan, clients: Clients) -> tuple[Plan, str | None]:
     if name is None:
         return plan, None
     seen = EndpointReader(clients).describe(name)
-    variant: dict[str, Any] = next(iter(seen.get("endpoint_config", {}).get("ProductionVariants", [])), {})
+    variants: list[dict[str, Any]] = seen.get("endpoint_config", {}).get("ProductionVariants", [])
+    variant = next(iter(variants), {})
     running: dict[str, Any] = next(iter(seen.get("endpoint", {}).get("ProductionVariants", [])), {})
     if "InstanceType" not in variant:
         kind = plan.endpoint.instance_type[0]
@@ -68,7 +69,14 @@ def as_it_stands(plan: Plan, clients: Clients) -> tuple[Plan, str | None]:
         )
     count = running.get("CurrentInstanceCount") or variant.get("InitialInstanceCount") or 1
     update = {"instance_type": (str(variant["InstanceType"]),), "instance_count": int(count)}
-    return plan.model_copy(update={"endpoint": plan.endpoint.model_copy(update=update)}), None
+    standing = plan.model_copy(update={"endpoint": plan.endpoint.model_copy(update=update)})
+    if len(variants) > 1:
+        others = ", ".join(str(other.get("InstanceType")) for other in variants[1:])
+        return standing, (
+            f"Endpoint {name} splits its traffic over {len(variants)} variants: figures are of all of them, "
+            f"the price is of the first one's {variant['InstanceType']} alone (the others: {others})."
+        )
+    return standing, None
 
 
 def role_arn(role: str | None, clients: Clients) -> str:

@@ -13,7 +13,7 @@ from deploy.local.errors import ApiError
 from deploy.local.faults import OF_THE_ENDPOINT, Fault, immediate_error
 from deploy.local.http import Request, Response, cut
 from deploy.local.protocols import SERVICES, Call, read_call, refusal, write_error, write_result
-from deploy.local.services import identity, metrics, pricing, quotas, scheduler, secrets
+from deploy.local.services import identity, metrics, pricing, quotas, registry, scheduler, secrets
 from deploy.local.shapes import check_input, operation_model
 from deploy.local.signing import RefusedError, Scope, claimed_service, utc_now, verify, verify_bearer
 
@@ -27,6 +27,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "cloudwatch": metrics.OPERATIONS,
     "scheduler": scheduler.OPERATIONS,
     "secretsmanager": secrets.OPERATIONS,
+    "ecr": registry.OPERATIONS,
 }
 """All that is served here: service and operation in botocore's names."""
 _NAME_MEMBERS = (

@@ -1,6 +1,8 @@
 """What an operation gets beside its members: the region it acts on, and the settings of this machine."""
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,6 +18,7 @@ from deploy.local.utilisation import Utilisation
 DEFAULT_QUOTA = 4
 _LARGE = ("ml.p3.", "ml.p4", "ml.p5", "ml.p6", "ml.trn")
 """Families for which a fresh account has no quota."""
+_OF_ECR = re.compile(r"\d{12}\.dkr\.ecr[^/]*\.amazonaws\.com(\.cn)?/")
 
 
 @dataclass
@@ -56,6 +59,8 @@ class World:
     quotas: dict[str, int] = field(default_factory=dict)
     """Instances for endpoint usage, by type, where they differ from the default."""
     secrets: dict[str, str] = field(default_factory=dict)
+    images: dict[str, bool] = field(default_factory=dict)
+    """URI → whether a registry has it, where a test says so."""
 
     def region(self, name: str) -> Region:
         """The region, opened on first use."""
@@ -64,6 +69,10 @@ class World:
     def quota(self, instance_type: str) -> int:
         """Instances of a type that the account may have for endpoints."""
         return self.quotas.get(instance_type, 0 if instance_type.startswith(_LARGE) else DEFAULT_QUOTA)
+
+    def has_image(self, uri: str) -> bool:
+        """Whether the registry that an image's URI names has it."""
+        return self.images.get(uri, True)
 
 
 @dataclass
@@ -88,6 +97,18 @@ class Context:
                 f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
                 f"'{principal}' to assume the role."
             )
+
+    def check_images(self, containers: Iterable[dict[str, Any]]) -> None:
+        """Refuse an image that SageMaker would not pull: not of ECR, without a tag, or not there."""
+        for uri in (container["Image"] for container in containers if "Image" in container):
+            if not _OF_ECR.match(uri):
+                raise validation(
+                    f'Using non-ECR image "{uri}" without Vpc repository access mode is not supported.'
+                )
+            if not re.search(r"[:@]", uri.rsplit("/", 1)[-1]):
+                raise validation(f'ECR image "{uri}" is invalid.')
+            if not self.world.has_image(uri):
+                raise validation(f"Requested image {uri} not found.")
 
     def check_quota(self, variants: list[dict[str, Any]]) -> None:
         """Refuse more instances than the account's quota allows, in AWS's words."""

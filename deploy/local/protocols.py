@@ -28,6 +28,7 @@ SERVICES = {
     "monitoring": "cloudwatch",
     "scheduler": "scheduler",
     "secretsmanager": "secretsmanager",
+    "ecr": "ecr",
 }
 _REFUSALS: dict[Refusal, tuple[str, str]] = {  # kind → (json and rest-json, query)
     "missing": ("MissingAuthenticationTokenException", "MissingAuthenticationToken"),

@@ -21,6 +21,7 @@ def create_model(context: Context, members: Members) -> Members:
     if not members.get("ExecutionRoleArn"):
         raise validation("ExecutionRoleArn is required.")
     context.check_role(members["ExecutionRoleArn"])
+    context.check_images([*members.get("Containers", []), members.get("PrimaryContainer") or {}])
     _create(region.models, Resource(name, arn, members), "model", arn)
     region.tag(arn, members.get("Tags", []))
     return {"ModelArn": arn}

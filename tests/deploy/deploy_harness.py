@@ -62,6 +62,9 @@ class Account:
     def secrets(self, secrets: dict[str, str]) -> None:
         self._post("secrets", secrets)
 
+    def images(self, images: dict[str, bool]) -> None:
+        self._post("images", images)
+
     def state(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/_local/state") as answer:  # noqa: S310 - loopback
             content: dict[str, Any] = json.load(answer)

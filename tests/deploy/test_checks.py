@@ -108,6 +108,31 @@ def test_an_image_that_hides_its_cuda_is_a_warning_until_the_host_is_chosen() ->
 
 
 @pytest.mark.parametrize(
+    ("uri", "word"),
+    [
+        ("public.ecr.aws/somebody/vllm:1", "not in Amazon ECR"),
+        ("vllm/vllm-openai:v0.11.0", "not in Amazon ECR"),
+        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/mine", "no tag"),
+    ],
+)
+def test_an_image_that_sagemaker_does_not_pull_stops(uri: str, word: str) -> None:
+    check = checks.image(uri, TARGET)
+    assert (check.level, word in check.finding) == ("stop", True)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/mine:1",
+        "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine@sha256:" + 64 * "0",
+        "123456789012.dkr.ecr-fips.us-east-1.amazonaws.com/mine:1",
+    ],
+)
+def test_images_by_tag_by_digest_and_from_any_ecr_are_sound(uri: str) -> None:
+    assert checks.image(uri, TARGET).level == "ok"
+
+
+@pytest.mark.parametrize(
     ("name", "gigabytes"),
     [
         ("Llama2-7b", 14),

@@ -149,6 +149,37 @@ def test_a_plan_that_cannot_work_is_stopped(
     assert f"not ready: {stopped}" in done.stdout
 
 
+def test_an_image_that_is_not_in_its_registry_is_found_before_anything_is_created(
+    account: Account, folder: Path
+) -> None:
+    account.images({IMAGE: False})
+    done = bench("plan", "--plan", "plan.yml")
+    account.images({IMAGE: True})
+    assert done.returncode == 2, done.stdout
+    assert "not ready: image in ECR" in done.stdout
+    assert "latest is not in repository simulated" in done.stdout
+
+
+def test_a_registry_that_may_not_be_asked_is_a_warning(account: Account, folder: Path) -> None:
+    account.faults([{"call": "BatchGetImage", "fault": "access_denied", "nth": 0}])
+    done = bench("plan", "--plan", "plan.yml")
+    account.faults([])
+    assert done.returncode == 0, done.stdout
+    assert "ecr:BatchGetImage" in done.stdout
+
+
+def test_an_endpoint_that_exists_is_priced_as_what_it_is(
+    account: Account, clients: Clients, folder: Path
+) -> None:
+    theirs = plan(name="theirs", endpoint={"instance_type": "ml.g5.12xlarge", "instance_count": 2})
+    with deployed(targets(theirs, "commanded", clients)[0], clients, Ledger(), pace=QUICK) as deployment:
+        done = bench("plan", "--plan", "plan.yml", "--endpoint", deployment.endpoint_name)
+    assert done.returncode == 0, done.stdout
+    assert "in service on 2 × ml.g5.12xlarge" in " ".join(done.stdout.split())
+    assert "price ml.g5.12xlarge" in done.stdout
+    assert "price ml.g5.xlarge" not in done.stdout
+
+
 def test_endpoints_lists_and_teardown_deletes(account: Account, clients: Clients, folder: Path) -> None:
     nothing = bench("endpoints")
     assert (nothing.returncode, "nothing of ours" in nothing.stdout) == (0, True)

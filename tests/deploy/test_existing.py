@@ -13,7 +13,7 @@ from deploy.endpoint import deployed
 from deploy.ledger import Ledger
 from deploy.local.process import LocalSageMaker
 from deploy.reader import ALLOWED, EndpointReader
-from deploy.resolve import targets
+from deploy.resolve import as_it_stands, targets
 from deploy.target import Target
 
 
@@ -128,3 +128,33 @@ def test_it_needs_neither_role_nor_image(
     assert target.existing
     assert dataclasses.asdict(target)["models"] == ()
     assert account.calls(before) == []
+
+
+def test_several_variants_are_told_because_one_price_is_not_theirs(
+    clients: Clients, account: Account
+) -> None:
+    kinds = ("ml.g5.2xlarge", "ml.g6.2xlarge")
+    made = targets(plan(name="split"), "others", clients)[0]
+    with deployed(made, clients, Ledger(), pace=QUICK):
+        own = clients.sagemaker
+        own.create_endpoint_config(
+            EndpointConfigName="split",
+            ProductionVariants=[
+                {
+                    "VariantName": kind.replace(".", "-"),
+                    "ModelName": made.models[0].name,
+                    "InstanceType": kind,
+                    "InitialInstanceCount": 1,
+                }
+                for kind in kinds
+            ],
+        )
+        own.create_endpoint(EndpointName="split", EndpointConfigName="split")
+        own.get_waiter("endpoint_in_service").wait(EndpointName="split", WaiterConfig={"Delay": 1})
+        standing, notice = as_it_stands(mine("split"), clients)
+        own.delete_endpoint(EndpointName="split")
+        own.delete_endpoint_config(EndpointConfigName="split")
+    assert standing.endpoint.instance_type == (kinds[0],)
+    assert notice is not None
+    assert "2 variants" in notice
+    assert kinds[1] in notice
