@@ -81,6 +81,8 @@ class Exchange:
         try:
             self._upstream.connect()
             self._socket = self._upstream.sock
+            if self._client_gone or self._timed_out:  # while it connected, when there was nothing to hang up
+                self._hang_up()
             self._upstream.request("POST", "/invocations", self.request.body, dict(headers))
             self._answer = self._upstream.getresponse()
         except FAILURES as error:

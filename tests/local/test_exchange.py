@@ -2,10 +2,14 @@
 
 import http.client
 import socket
+import threading
 
 import pytest
 
-from deploy.local.exchange import chunks
+from deploy.local.exchange import Exchange, chunks
+from deploy.local.hosting import Container
+from deploy.local.http import Request
+from deploy.local.invocations import Invocation
 
 
 def answer(raw: bytes) -> http.client.HTTPResponse:
@@ -46,3 +50,26 @@ def test_nothing_is_an_answer_too() -> None:
 def test_an_answer_that_ends_too_early_is_told_from_a_whole_one(raw: bytes) -> None:
     with pytest.raises(http.client.HTTPException):
         list(chunks(answer(raw)))
+
+
+def test_a_client_that_leaves_while_the_container_is_connected_is_noticed() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer_whatever_comes() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    container = Container(None, listener.getsockname()[1], "image")  # type: ignore[arg-type]  # never stopped
+    client, connection = socket.socketpair()
+    request = Request("POST", "/", "", {}, b"{}", connection)
+    exchange = Exchange(request, container, Invocation(0.0, "e", "v", None, streamed=False), 60.0, 60.0)
+    thread = threading.Thread(target=answer_whatever_comes)
+    thread.start()
+    client.close()
+    exchange._on_client_gone()
+    with listener, connection, pytest.raises(ConnectionResetError):
+        exchange.ask({})
+    exchange.close()
+    thread.join()
+    assert container.outstanding == 0
