@@ -25,6 +25,8 @@ QUICK = Pace(first_poll=0.03, last_poll=0.2, growth=1.6, visible=10, settle=0.5,
 IMPATIENT = replace(QUICK, visible=0.8, in_service=3, removal=2)
 """For what can never succeed."""
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:latest"
+LIGHT = {"SIMULATED_TOKENIZER": "words"}
+"""A container that nobody asks anything need not read a tokenizer, which is half of its start."""
 KIND_IN_STATE = {
     "model": "models",
     "endpoint-config": "endpoint_configs",
@@ -39,7 +41,7 @@ def plan(**changes: Any) -> Plan:
     """A small plan; ``changes`` replace whole sections."""
     sections: dict[str, Any] = {
         "name": "matrix",
-        "model": {"name": "Simulated", "source": "image", "image": IMAGE},
+        "model": {"name": "Simulated", "source": "image", "image": IMAGE, "env": LIGHT},
         "endpoint": {"instance_type": "ml.g5.xlarge"},
         "workload": {"payload": "en_50-100", "parameters": {"max_tokens": 16}},
         "load": {"concurrency": [1, 2], "warm_up": 1, "measure": 10},

@@ -21,7 +21,6 @@ from deploy.target import machine_owner
 from deploy.teardown import teardown
 
 RUNNING = "the run itself"
-NOT_REACHED = "not reached"
 
 
 @dataclass(frozen=True)
