@@ -278,7 +278,14 @@ class _Run:
         self.manifest.save(self.folder)
 
     def _report(self) -> None:
-        report = make_report(self.folder)
+        try:
+            report = make_report(self.folder)
+        except BaseException as error:
+            kept = f"what was measured is kept: `make report RUN={self.folder}` makes the report from it"
+            if isinstance(error, UserError):
+                raise UserError(f"{error}; {kept}") from None
+            say(kept)
+            raise
         answers = Console(highlight=False, soft_wrap=True)
         for experiment in report.summary["experiments"]:
             answers.print("", summary_table(experiment), sep="\n")

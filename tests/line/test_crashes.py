@@ -1,0 +1,97 @@
+"""What crashes costs neither the account nor the rows: the endpoint goes, what was measured stays."""
+
+import json
+import os
+import signal
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.line.harness import SIMULATED, Bench, eventually, requests_of
+from tests.line.test_signals import phase_is
+
+pytestmark = pytest.mark.e2e
+
+PLAN: dict[str, Any] = SIMULATED | {"load": {"concurrency": [2], "warm_up": "500ms", "measure": "2s"}}
+CRASH_OF_THE_REPORT = (
+    "import bench.conductor as c; c.make_report = lambda _: 1 / 0; from bench.cli import main; main()"
+)
+CRASH_OF_THE_CONDUCTOR = """
+from bench.cli import main
+from bench.load import LoadScreen
+shown = LoadScreen.update
+def update(self, status):
+    shown(self, status)
+    if status.get("phase") == "measure":
+        raise ZeroDivisionError
+LoadScreen.update = update
+main()
+"""
+
+
+def nothing_is_left(bench: Bench) -> None:
+    assert any(bench.ledger.glob("*.jsonl")), "nothing was created at all"
+    assert bench.left_open() == []
+    assert eventually(lambda: bench.processes() == [], 15), bench.processes()
+
+
+def manifest_of(bench: Bench) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((bench.latest() / "manifest.json").read_text())
+    return content
+
+
+def test_a_load_generator_that_is_killed(bench: Bench) -> None:
+    plan = PLAN | {"load": PLAN["load"] | {"measure": "60s"}}
+    process = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)
+    [locust] = [
+        child
+        for child in psutil.Process(process.pid).children()
+        if any("locustfile" in part for part in child.cmdline())
+    ]
+    os.kill(locust.pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode not in (0, 2), err
+    assert "Traceback" not in err
+    nothing_is_left(bench)
+    assert manifest_of(bench)["state"] == "failed"
+    assert len(requests_of(bench.latest())) > 0
+    assert "load generator ended with code -9" in (bench.latest() / "report.md").read_text()
+
+
+def test_a_crash_while_the_load_is_watched(bench: Bench) -> None:
+    crashing = Bench(bench.folder, bench.mark, ("-c", CRASH_OF_THE_CONDUCTOR))
+    done = crashing.run("run", "--plan", bench.plan(PLAN), "--results", bench.results)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr, "a bug of ours is not hidden"
+    nothing_is_left(bench)
+    assert manifest_of(bench)["state"] == "failed"
+    assert (bench.latest() / "report.html").exists()
+
+
+def test_a_crash_of_the_report(bench: Bench) -> None:
+    crashing = Bench(bench.folder, bench.mark, ("-c", CRASH_OF_THE_REPORT))
+    done = crashing.run("run", "--plan", bench.plan(PLAN), "--results", bench.results)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert "make report RUN=" in done.stdout + done.stderr
+    nothing_is_left(bench)
+    assert len(requests_of(bench.latest())) > 0
+    again = bench.run("report", bench.latest())
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence(bench: Bench) -> None:
+    process = bench.start("run", "--plan", bench.plan(PLAN), "--results", bench.results)
+    assert eventually(lambda: phase_is(bench, "warm_up", "measure") or process.poll() is not None, 60)
+    in_the_way = bench.latest() / "report.html"
+    in_the_way.mkdir()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "Traceback" not in err
+    assert f"make report RUN={bench.results}" in err
+    nothing_is_left(bench)
+    in_the_way.rmdir()
+    again = bench.run("report", bench.latest())
+    assert again.returncode == 0, again.stderr
