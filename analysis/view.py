@@ -109,8 +109,8 @@ def tiles(best: Candidate, *, several: bool) -> list[tuple[str, str, str]]:
     return found
 
 
-def utilisation_rows(result: RunResult, choices: list[Choice]) -> list[tuple[str, list[str]]]:
-    """Dollars per request and per million tokens of each experiment's best step, at stated utilisations."""
+def utilisation_rows(result: RunResult, choices: list[Choice]) -> list[tuple[str, list[list[str]]]]:
+    """Of each experiment's best step, a row per utilisation: dollars per request and per million tokens."""
     rows = []
     for choice in choices:
         for experiment in result.experiments:
@@ -118,19 +118,21 @@ def utilisation_rows(result: RunResult, choices: list[Choice]) -> list[tuple[str
             best = min(own, key=lambda c: c.order, default=None)
             if best is None or experiment.usd_per_hour is None:
                 continue
-            cells = []
-            for share in UTILISATIONS:
-                price = usd_per_request(
-                    experiment.usd_per_hour, experiment.instance_count, best.step.per_minute, share
-                )
-                cells.append(dollars(None if price is None else price * 10_000))
-            output, prompt = best.step.completion_tokens_per_s, best.step.prompt_tokens_per_s
-            both = output + prompt if output is not None and prompt is not None else None
-            for rate in (output, both):
-                price = usd_per_million_tokens(experiment.usd_per_hour, experiment.instance_count, rate)
-                cells.append(dollars(price))
-            rows.append((f"{experiment.name}, concurrency {best.step.concurrency}", cells))
+            name = f"{experiment.name}, concurrency {best.step.concurrency}"
+            rows.append((name, [_prices(best, share) for share in UTILISATIONS]))
     return rows
+
+
+def _prices(best: Candidate, utilisation: float) -> list[str]:
+    usd, instances = best.experiment.usd_per_hour, best.experiment.instance_count
+    output, prompt = best.step.completion_tokens_per_s, best.step.prompt_tokens_per_s
+    both = output + prompt if output is not None and prompt is not None else None
+    request = usd_per_request(usd, instances, best.step.per_minute, utilisation)
+    tokens = (usd_per_million_tokens(usd, instances, rate, utilisation) for rate in (output, both))
+    return [
+        f"{utilisation:.0%}".replace("%", " %"),
+        *(dollars(price) for price in (None if request is None else request * 10_000, *tokens)),
+    ]
 
 
 def fleet_tables(choices: list[Choice], demand: Demand | None) -> list[tuple[str, list[Fleet]]]:

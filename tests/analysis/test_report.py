@@ -75,6 +75,22 @@ def test_the_seeds_page_is_all_there(report: Report, run_folder: Path):
     assert [name for name in SEED_PLOTS if f"({name}.png)" not in page] == []
 
 
+def test_every_price_is_given_at_every_utilisation(report: Report, run_folder: Path):
+    page = (run_folder / "report.md").read_text()
+    shares = [line.strip("| ").split(" | ") for line in page.splitlines() if re.search(r"\| \d+ % \|", line)]
+    full, *lower = shares[:3]
+    assert [row[-4] for row in shares[:3]] == ["100 %", "60 %", "30 %"]
+
+    def usd(cell: str) -> float:
+        return float(cell.removeprefix("$").replace(",", ""))
+
+    for row, share in zip(lower, (0.6, 0.3), strict=True):
+        for cell, at_full_load in zip(row[-3:], full[-3:], strict=True):
+            assert usd(cell) == pytest.approx(usd(at_full_load) / share, rel=0.01)
+    html = (run_folder / "report.html").read_text()
+    assert all(f'<td class="n">{cell}</td>' in html for row in shares for cell in row[-3:])
+
+
 def test_the_html_is_one_file_without_any_request(report: Report, run_folder: Path):
     html = (run_folder / "report.html").read_text()
     sources = re.findall(r'(?:src|href)="([^"]{0,60})', html)
