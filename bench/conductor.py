@@ -1,5 +1,6 @@
 """Play a plan from deploy to report. What was created is deleted and what was measured is kept, always."""
 
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -23,8 +24,9 @@ from deploy.clients import Clients
 from deploy.endpoint import Deployment, deployed
 from deploy.ledger import Ledger
 from deploy.preflight import preflight
-from deploy.price import SpendGuard
+from deploy.removal import LeftBehindError
 from deploy.signals import Interrupted, orderly_exit
+from deploy.spending import SpendGuard
 from deploy.target import Target
 from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
 from runfolder.manifest import ExperimentEntry, Manifest
@@ -85,6 +87,8 @@ class _Run:
         self.clients = clients
         self.folder = folder
         self.payloads = payloads
+        # Two runs of one plan may start in the same second, on two hosts or into two results folders.
+        self.run_id = f"{folder.name}-{secrets.token_hex(2)}"
         self.ledger = Ledger()
         self.preflight = preflight(
             backend.plan,
@@ -92,15 +96,15 @@ class _Run:
             self.ledger,
             payloads=[payload_facts(path) for path in payloads.values()],
             results=options.results,
-            run_id=folder.name,
+            run_id=self.run_id,
             assumption=backend.assumed_price,
             boot_s=backend.boot_s,
         )
         self.plan = self.preflight.plan
-        self.spent_usd = 0.0
+        self.guard = SpendGuard(self.ledger, self.run_id, self.plan.budget.max_spend_usd)
         self.code = 0
         self.manifest = Manifest(
-            run_id=folder.name,
+            run_id=self.run_id,
             plan=self.plan.model_dump(mode="json", by_alias=True),
             plan_file=options.plan_file.name if options.plan_file else None,
             notices=[*backend.notices, *([self.preflight.notice] if self.preflight.notice else [])],
@@ -141,7 +145,10 @@ class _Run:
             )
         try:
             for target in self.preflight.targets:
-                self._play_target(target)
+                if reason := self.guard.reason():
+                    self._skip(target, f"not started: {reason}")
+                else:
+                    self._play_target(target)
             collect_server_view(self.folder, self.manifest, self.clients)
             ending = {0: "complete", INTERRUPTED: "interrupted"}.get(self.code, "failed")
             errors = dict.fromkeys(entry.error for entry in self.manifest.experiments if entry.error)
@@ -150,6 +157,12 @@ class _Run:
             self.code = stop.exit_code
             say(f"interrupted by {stop}: what was measured is kept")
             self._close("interrupted", f"interrupted by {stop}")
+        except LeftBehindError as left:
+            stopped = left.after if isinstance(left.after, Interrupted) else None
+            self.code = stopped.exit_code if stopped else self.code or 1
+            self._close("interrupted" if stopped else "failed", str(left))
+            if not isinstance(left.after, UserError | Interrupted | None):
+                raise  # a crash of ours is not hidden behind what it left
         except BaseException as error:
             self._close("failed", f"{type(error).__name__}: {error}")
             raise
@@ -178,10 +191,16 @@ class _Run:
     def _play_target(self, target: Target) -> None:
         """Deploy one instance type and load it with every payload. Its failure does not cost the others."""
         entries = [e for e in self.manifest.experiments if e.instance_type == target.instance_type]
-        deployment: Deployment | None = None
         reporter = deploy_reporter(target.name)
         try:
-            with deployed(target, self.clients, self.ledger, reporter, quote=entries[0].price) as deployment:
+            with deployed(
+                target,
+                self.clients,
+                self.ledger,
+                reporter,
+                quote=entries[0].price,
+                stop=self.guard.reason,
+            ) as deployment:
                 for entry in entries:
                     self._play_experiment(entry, target, deployment)
         except UserError as error:
@@ -190,25 +209,25 @@ class _Run:
             for entry in entries:
                 entry.error = entry.error or str(error)
                 entry.state = "failed" if entry.state == "running" else entry.state
+            if isinstance(error, LeftBehindError) and error.ends_the_run:
+                raise
         finally:
-            for entry in entries:
-                entry.deleted_at = deployment.deleted_at if deployment else None
-            self._remember_spending(entries, deployment)
+            self._remember_bill(target, entries)
             self.manifest.save(self.folder)
 
-    def _remember_spending(self, entries: list[ExperimentEntry], deployment: Deployment | None) -> None:
-        if deployment and deployment.create_started_at:
-            self.spent_usd = self._guard(entries[0], deployment).spent_usd() or self.spent_usd
+    def _remember_bill(self, target: Target, entries: list[ExperimentEntry]) -> None:
+        """When billing began and ended, by the ledger: an endpoint that never came into service costs too."""
+        for item in self.ledger.items(self.run_id):
+            if item.kind == "endpoint" and item.name == target.name and item.state != "refused":
+                for entry in entries:
+                    entry.create_started_at, entry.deleted_at = item.created_at, item.closed_at
 
-    def _guard(self, entry: ExperimentEntry, deployment: Deployment) -> SpendGuard:
-        started_at = deployment.create_started_at
-        return SpendGuard(
-            entry.price,
-            started_at if started_at is not None else time.time(),
-            self.plan.budget.max_spend_usd if started_at is not None else None,
-            instances=entry.instance_count,
-            spent_usd=self.spent_usd,
-        )
+    def _skip(self, target: Target, reason: str) -> None:
+        say(f"{target.instance_type}: {reason}")
+        for entry in self.manifest.experiments:
+            if entry.instance_type == target.instance_type:
+                entry.error, entry.state = reason, "failed"
+        self.code = self.code or 1
 
     def _play_experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> None:
         entry.endpoint_name, entry.component = deployment.endpoint_name, deployment.component
@@ -222,38 +241,38 @@ class _Run:
         experiment_file.write_text(
             experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
         )
-        guard = self._guard(entry, deployment)
         try:
             code = play_load(
                 experiment_file,
                 self.folder / entry.locust_prefix,
                 self.options.load,
-                spent_too_much=guard.exceeded,
+                spent_too_much=self.guard.exceeded,
             )
         except BaseException:
             entry.state = "interrupted"
             raise
         finally:
             entry.load_ended_at = time.time()
-        self._judge(entry, code, guard)
+        self._judge(entry, code)
 
-    def _judge(self, entry: ExperimentEntry, code: int, guard: SpendGuard) -> None:
+    def _judge(self, entry: ExperimentEntry, code: int) -> None:
         entry.state = "complete" if code == 0 else "interrupted" if code == INTERRUPTED else "failed"
-        if guard.exceeded():
-            entry.error = f"stopped: budget.max_spend_usd of ${self.plan.budget.max_spend_usd:.2f} is reached"
+        spent = self.guard.reason()
+        if spent:
+            entry.error = f"stopped: {spent}"
         elif code != 0:
             entry.error = _MEANING.get(code, f"the load generator ended with code {code}; see its log")
         if entry.error:
             say(f"{entry.name}: {entry.error}")
         self.code = self.code or code
-        if guard.exceeded() or code == INTERRUPTED:
+        if spent or code == INTERRUPTED:
             raise UserError(entry.error or "the load was stopped")
 
     def _experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> Experiment:
         workload = self.plan.workload
         return Experiment(
             name=entry.name,
-            run_id=self.folder.name,
+            run_id=self.run_id,
             run_folder=self.folder.resolve(),
             endpoint_name=deployment.endpoint_name,
             component=deployment.component,

@@ -38,6 +38,7 @@ class Clients:
     def __init__(self, session: Session, region: str, attempts: int = _ATTEMPTS) -> None:
         self.session = session
         self.region = region
+        self._attempts = attempts
         self._config = Config(
             # Adaptive retries do no harm here: nothing on the control plane is timed.
             retries={"mode": "adaptive", "total_max_attempts": attempts},
@@ -63,6 +64,13 @@ class Clients:
         if not found:
             raise UserError("no AWS region: set endpoint.region in the plan, or AWS_REGION")
         return cls(session, str(found), attempts)
+
+    def renewed(self) -> "Clients":
+        """The same with credentials read anew: somebody may have renewed them while a run went on."""
+        try:
+            return Clients(_session(self.region), self.region, self._attempts)
+        except UserError:
+            return self
 
     def client(self, service: str, region: str | None = None) -> Any:
         """A cached client of ``service`` with retries and bounded time-outs."""

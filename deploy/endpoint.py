@@ -1,8 +1,9 @@
 """An endpoint as a context: created or found, awaited, described, and deleted whatever happens."""
 
+import contextlib
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,7 @@ def deployed(
     *,
     quote: PriceQuote | None = None,
     pace: Pace = AWS_PACE,
+    stop: Callable[[], str | None] = lambda: None,
 ) -> Iterator[Deployment]:
     """Create ``target``, wait until it is in service, yield it, and delete it whatever happens.
 
@@ -64,6 +66,7 @@ def deployed(
         progress: told of every look while waiting.
         quote: price of an instance-hour, for the cost so far.
         pace: how often to look and how long to wait.
+        stop: asked while waiting for it to come into service: why to give up, or None.
 
     Raises:
         UserError: it cannot be created, failed, or does not come into service in time.
@@ -74,12 +77,13 @@ def deployed(
         return
     deployment = Deployment(target.name, target.region, target.component)
     launch = _Launch(
-        target=target,
+        target=target.starting_at(time.time()),
         clients=clients,
         ledger=ledger,
-        progress=progress,
+        progress=_harmless(progress),
         quote=quote or PriceQuote(),
         pace=pace,
+        stop=stop,
         deployment=deployment,
     )
     failed: BaseException | None = None
@@ -93,7 +97,17 @@ def deployed(
             raise
         finally:
             if left := launch.take_down():
-                raise LeftBehindError(left, after=str(failed) if isinstance(failed, UserError) else None)
+                raise LeftBehindError(left, after=failed)
+
+
+def _harmless(progress: Progress) -> Progress:
+    """A progress that never fails: a terminal that is gone must not decide what is deleted."""
+
+    def told(status: str, elapsed: float, usual: float | None, cost: float | None) -> None:
+        with contextlib.suppress(Exception, SystemExit):
+            progress(status, elapsed, usual, cost)
+
+    return told
 
 
 def _found(target: Target, reader: EndpointReader) -> Deployment:
@@ -122,12 +136,22 @@ class _Launch:
     progress: Progress
     quote: PriceQuote
     pace: Pace
+    stop: Callable[[], str | None]
     deployment: Deployment
 
     def bring_up(self) -> None:
+        models = self.target.models
+        tokens = {model.name: model.container.hub_token.read(self.clients) for model in models}
+        known = [token for token in tokens.values() if token]
+        try:
+            self._create(tokens)
+        except UserError as error:  # AWS repeats what it refuses, a token in an environment too
+            raise UserError(redacted(str(error), known)) from None
+        self.deployment.description = self._describe(known)
+
+    def _create(self, tokens: Mapping[str, str | None]) -> None:
         target = self.target
         creator = Creator(self.clients, self.ledger, self.pace)
-        tokens = {model.name: model.container.hub_token.read(self.clients) for model in target.models}
         for model in target.models:
             request = requests.create_model(target, model, tokens[model.name])
             creator.create(self._item("model", model.name), request)
@@ -145,7 +169,6 @@ class _Launch:
             wait.until_in_service(creator.create(self._item("inference-component", component.name), request))
         self.deployment.in_service_at = time.time()
         self.ledger.mark(endpoint, "in_service")
-        self.deployment.description = self._describe([token for token in tokens.values() if token])
 
     def take_down(self) -> list[Leftover]:
         started = time.monotonic()
@@ -189,6 +212,7 @@ class _Launch:
             progress=self.progress,
             pace=self.pace,
             limit=allowed if self.pace.in_service is None else self.pace.in_service,
+            stop=self.stop,
             usual=statistics.median(known) if known else None,
         )
 

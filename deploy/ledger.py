@@ -1,8 +1,10 @@
 """What we created and have not yet seen gone: append-only JSON lines, written before each create call.
 
-A crash, a SIGKILL or a power cut between two lines leaves the first: `teardown` starts from it.
+A crash, a SIGKILL or a power cut between two lines leaves the first: `teardown` starts from it. The process
+that writes it also remembers what it wrote: should the file go meanwhile, it still deletes what is its own.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -46,6 +48,8 @@ class Item:
     """Of one instance; only on an endpoint."""
     arn: str | None = None
     state: State = "creating"
+    closed_at: float | None = None
+    """Epoch seconds at which it was known to be gone, or never to have been."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -59,9 +63,12 @@ class Item:
         )
 
     def cost_usd(self, until: float) -> float | None:
-        """Dollars from the create call to ``until``; None when the price is not known."""
+        """Dollars from the create call to ``until`` or to its end; None when the price is not known."""
+        if self.state == "refused":
+            return 0.0
         if self.usd_per_hour is None:
             return None
+        until = until if self.closed_at is None else min(until, self.closed_at)
         return max(0.0, until - self.created_at) / 3600 * self.usd_per_hour * self.instance_count
 
 
@@ -70,6 +77,9 @@ class Ledger:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or Path(os.environ.get(_ENVIRONMENT) or _DEFAULT)
+        self._written: dict[tuple[str, str, str, str], Item] = {}
+        self.unreadable: list[str] = []
+        """Whole lines that are none of ours; whoever lists items should mention them."""
 
     def will_create(self, item: Item) -> None:
         """Record, durably, that ``item`` is about to be created.
@@ -78,23 +88,28 @@ class Ledger:
             UserError: the ledger cannot be written; nothing may be created then.
         """
         self._append(item.run_id, asdict(item) | {"at": item.created_at})
+        self._written[item.key] = item
 
     def mark(self, item: Item, state: State, arn: str | None = None) -> Item:
         """Record what became of ``item``; returns it as it now stands."""
-        known = replace(item, state=state, arn=arn or item.arn)
-        self._append(item.run_id, asdict(known) | {"at": time.time()})
+        at = time.time()
+        closed_at = (item.closed_at or at) if state in _CLOSED else None
+        known = replace(item, state=state, arn=arn or item.arn, closed_at=closed_at)
+        self._written[item.key] = known
+        # A disk that is full must not stop a deletion: a line that is missing costs the next teardown a look.
+        with contextlib.suppress(UserError):
+            self._append(item.run_id, asdict(known) | {"at": at})
         return known
 
     def items(self, run_id: str | None = None) -> list[Item]:
-        """Everything ever created, by one run or by all, as it stands, oldest first.
-
-        Raises:
-            UserError: a line is whole and still not one of ours.
-        """
+        """Everything ever created, by one run or by all, as it stands, oldest first."""
         latest: dict[tuple[str, str, str, str], Item] = {}
         for line in self._lines(run_id):
-            item = _item(line)
-            latest[item.key] = item
+            if item := _item(line):
+                latest[item.key] = item
+            elif (text := json.dumps(line)) not in self.unreadable:
+                self.unreadable.append(text)
+        latest |= {key: item for key, item in self._written.items() if run_id in (None, item.run_id)}
         return sorted(latest.values(), key=lambda item: item.created_at)
 
     def open_items(self, run_id: str | None = None) -> list[Item]:
@@ -135,7 +150,7 @@ class Ledger:
         for path in paths:
             if not path.exists():
                 continue
-            for text in path.read_text(encoding="utf-8").splitlines():
+            for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     line = json.loads(text)
                 except json.JSONDecodeError:
@@ -149,9 +164,9 @@ def _ends_a_line(file: BinaryIO) -> bool:
     return file.read(1) == b"\n"
 
 
-def _item(line: dict[str, Any]) -> Item:
+def _item(line: dict[str, Any]) -> Item | None:
     known = {field.name: line[field.name] for field in fields(Item) if field.name in line}
     try:
         return Item(**known)
-    except TypeError as error:
-        raise UserError(f"the ledger holds a line that is not one of its own ({error}): {line}") from error
+    except TypeError:
+        return None

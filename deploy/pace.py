@@ -21,7 +21,9 @@ class Pace:
     in_service: float | None = None
     """Longest wait for InService; None: the plan's time-outs plus ``provision``."""
     removal: float = 1800.0
-    """For one resource to be gone, refused deletes while Creating included."""
+    """For one resource to be gone."""
+    creating: float = 9000.0
+    """On top of ``removal`` for what never came into service: AWS deletes nothing that is Creating."""
 
     def polls(self, limit: float) -> Iterator[float]:
         """Yield the seconds left, at once and then after each pause, until ``limit`` seconds have passed."""

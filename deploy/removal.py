@@ -17,7 +17,6 @@ from deploy.resources import KINDS, REMOVAL_ORDER, Kind
 from deploy.target import TAG_RUN, tag_value
 
 _SETTLED_AGE = 120.0
-_HOPELESS = frozenset({"denied", "credentials"})
 
 Ownership = Literal["ours", "foreign"]
 
@@ -41,13 +40,20 @@ class Leftover:
 class LeftBehindError(UserError):
     """Something of ours still exists. The message says whether it costs money, and what removes it."""
 
-    def __init__(self, leftovers: Sequence[Leftover], after: str | None = None) -> None:
+    def __init__(self, leftovers: Sequence[Leftover], after: BaseException | None = None) -> None:
         self.leftovers = tuple(leftovers)
-        billed = any(leftover.item.kind == "endpoint" for leftover in leftovers)
-        first = f"{after.rstrip('.')}; and " if after else ""
-        cost = " and billed until it is" if billed else ""
+        self.after = after
+        self.billed = any(leftover.item.kind == "endpoint" for leftover in leftovers)
+        crash = "" if isinstance(after, UserError) else f"{type(after).__name__}: "
+        first = "" if after is None else f"{crash}{str(after).rstrip('.')}; and "
+        cost = " and billed until it is" if self.billed else ""
         listed = "; ".join(str(leftover) for leftover in leftovers)
+        self.ends_the_run = self.billed or not isinstance(after, UserError | None)
+        """Whether nothing more may be created: what is left costs money, or a signal or a crash ended it."""
         super().__init__(f"{first}NOT DELETED{cost}: {listed}; `make teardown` tries again")
+
+
+Told = Callable[[Item, str], None]
 
 
 def remove(
@@ -56,7 +62,7 @@ def remove(
     ledger: Ledger,
     *,
     pace: Pace = AWS_PACE,
-    told: Callable[[Item, str], None] = lambda _item, _state: None,
+    told: Told = lambda _item, _state: None,
 ) -> list[Leftover]:
     """Delete ``items``: components, endpoint, configuration, model, then the schedule.
 
@@ -80,7 +86,7 @@ def remove(
             left.append(Leftover(item, "kept while what uses it is there"))
             continue
         told(item, "deleting")
-        reason = _remove(item, clients, ledger, pace)
+        reason = _remove(item, clients, ledger, pace, told)
         told(item, reason or "deleted")
         if reason:
             left.append(Leftover(item, reason))
@@ -89,36 +95,43 @@ def remove(
     return left
 
 
-def _remove(item: Item, clients: Clients, ledger: Ledger, pace: Pace) -> str | None:
+def _remove(item: Item, clients: Clients, ledger: Ledger, pace: Pace, told: Told) -> str | None:
     """Delete one item; None once it is gone, else why it is not."""
     kind = KINDS[item.kind]
     certain = item.state != "creating"
-    settled_at = time.monotonic() + (0.0 if certain or _is_old(item) else pace.settle)
+    settled_at = time.monotonic() + (0.0 if _is_old(item) else pace.settle)
+    present = renewed = False  # present: seen, or a delete of it was accepted; "missing" then means gone
     refusal = ""
-    for _ in pace.polls(pace.removal):
+    limit = pace.removal + (0.0 if item.state == "in_service" or not kind.status else pace.creating)
+    for _ in pace.polls(limit):
         seen: dict[str, Any] | None = {}
         try:
             seen = _look(item, kind, clients, certain=certain)
-            if seen is None:
-                if time.monotonic() >= settled_at:
-                    ledger.mark(item, "deleted")
-                    return None
-                continue
-            if not certain:
+            if seen and not certain:
                 if ownership(item, kind, seen, clients) == "foreign":
                     ledger.mark(item, "refused")
                     return None
                 certain = True
-            if kind.status is None or seen.get(kind.status) != "Deleting":
-                resources.delete(clients, kind, item.name)
-        except (ClientError, BotoCoreError) as error:
-            refusal = message(error)
-            if meaning(error) == "missing" and not seen:
-                ledger.mark(item, "deleted")  # unseen, and the delete itself says that it is gone
+            present = present or bool(seen)
+            if seen is None and (present or time.monotonic() >= settled_at):
+                ledger.mark(item, "deleted")
                 return None
-            if meaning(error) in _HOPELESS:
+            if certain and (seen or {}).get(kind.status or "") != "Deleting":
+                # Also where it cannot be seen (yet): what was just created may be slow to show.
+                resources.delete(clients, kind, item.name)
+                present = True
+        except (ClientError, BotoCoreError) as error:
+            refusal, means = message(error), meaning(error)
+            if means == "missing" and not seen and (present or time.monotonic() >= settled_at):
+                ledger.mark(item, "deleted")
+                return None
+            if means == "denied" or (means == "credentials" and renewed):
                 return refusal
-    return refusal or f"still there after {pace.removal:.0f} s"
+            if means == "credentials":
+                clients, renewed = clients.renewed(), True
+            if (seen or {}).get(kind.status or "") == "Creating":
+                told(item, "still Creating, and so AWS refuses to delete it; this goes on until it does not")
+    return refusal or f"still there after {limit:.0f} s"
 
 
 def _look(item: Item, kind: Kind, clients: Clients, *, certain: bool) -> dict[str, Any] | None:

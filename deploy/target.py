@@ -5,7 +5,7 @@ import hashlib
 import re
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from configs.plan import Component, Endpoint, Plan
@@ -77,9 +77,18 @@ class Target:
     download_timeout: float = 1200.0
     inference_ami: str | None = None
     volume_gb: int | None = None
+    max_lifetime: float | None = None
+    """Seconds from its creation to its expiry."""
     expires_at: float | None = None
     scheduler_role_arn: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def starting_at(self, now: float) -> "Target":
+        """The same with its expiry counted from ``now``: another target of the run may have gone before."""
+        if self.max_lifetime is None:
+            return self
+        expires_at = now + self.max_lifetime
+        return replace(self, expires_at=expires_at, tags={**self.tags, TAG_EXPIRES: expiry_tag(expires_at)})
 
 
 def build_target(
@@ -130,6 +139,7 @@ def build_target(
         download_timeout=endpoint.download_timeout,
         inference_ami=endpoint.inference_ami or default_ami(containers.values()),
         volume_gb=endpoint.volume_gb,
+        max_lifetime=endpoint.max_lifetime,
         expires_at=expires_at,
         scheduler_role_arn=scheduler_role_arn,
         tags=our_tags(run_id, owner, expires_at) | dict(endpoint.tags),
@@ -177,8 +187,13 @@ def slug(text: str, limit: int) -> str:
 
 def our_tags(run_id: str, owner: str, expires_at: float) -> dict[str, str]:
     """The tags by which teardown finds what is ours."""
-    expires = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {TAG_PROJECT: PROJECT, TAG_RUN: tag_value(run_id), TAG_OWNER: owner, TAG_EXPIRES: expires}
+    expires = {TAG_EXPIRES: expiry_tag(expires_at)}
+    return {TAG_PROJECT: PROJECT, TAG_RUN: tag_value(run_id), TAG_OWNER: owner} | expires
+
+
+def expiry_tag(expires_at: float) -> str:
+    """An expiry in epoch seconds as the tag's value."""
+    return datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def tag_value(text: str) -> str:

@@ -29,6 +29,8 @@ class Wait:
     pace: Pace
     limit: float
     """Seconds."""
+    stop: Callable[[], str | None] = lambda: None
+    """Asked at every look: why to wait no longer, or None."""
     usual: float | None = None
     """Seconds that it took before; None where nothing is known."""
 
@@ -41,15 +43,17 @@ class Wait:
         started = time.monotonic()
         for _ in self.pace.polls(self.limit):
             elapsed = time.monotonic() - started
-            status, reason = self._look(item)
+            status, failure = self._look(item)
             self.progress(status, elapsed, self.usual, item.cost_usd(time.time()))
             if status == "InService":
                 return
+            if reason := self.stop():
+                raise UserError(f"the {item.kind} {item.name} was still {status}: {reason}")
             if status == "not visible yet":
                 if elapsed > self.pace.visible:
                     raise UserError(f"the {item.kind} {item.name} was created and is gone: who deleted it?")
             elif status not in _ON_THE_WAY and status != "no answer":
-                raise UserError(f"the {item.kind} {item.name} is {status}: {reason}{_hint(reason)}")
+                raise UserError(f"the {item.kind} {item.name} is {status}: {failure}{_hint(failure)}")
         raise UserError(
             f"the {item.kind} {item.name} is still not in service after {self.limit:.0f} s: its log group in "
             "CloudWatch may say why; raise endpoint.startup_timeout if the model needs longer"

@@ -22,7 +22,7 @@ def locust_prefix(index: int, count: int) -> str:
 
 
 def new_run_folder(results: Path, plan_name: str, now: datetime | None = None) -> Path:
-    """The next free ``results/<plan>-<UTC time>``; nothing is created yet. Its name is the run's id."""
+    """The next free ``results/<plan>-<UTC time>``; nothing is created yet."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     folder = results / f"{plan_name}-{stamp}"
     suffix = 1

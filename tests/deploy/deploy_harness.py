@@ -22,7 +22,7 @@ from deploy.pace import Pace
 
 QUICK = Pace(first_poll=0.03, last_poll=0.2, growth=1.6, visible=10, settle=0.5, in_service=60, removal=60)
 """Looks often; its limits are for what must succeed, however busy the machine is."""
-IMPATIENT = replace(QUICK, visible=0.8, in_service=3, removal=2)
+IMPATIENT = replace(QUICK, visible=0.8, in_service=3, removal=2, creating=0)
 """For what can never succeed."""
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:latest"
 LIGHT = {"SIMULATED_TOKENIZER": "words"}

@@ -9,8 +9,7 @@ import pytest
 
 from configs.plan import Price
 from deploy.clients import Clients
-from deploy.price import SpendGuard, from_price_list, quote
-from runfolder.manifest import PriceQuote
+from deploy.price import from_price_list, quote
 
 
 def product(
@@ -117,16 +116,3 @@ def test_a_damaged_cache_is_no_obstacle(clients: Clients, tmp_path: Path) -> Non
     cache = tmp_path / "prices.json"
     cache.write_text("{half")
     assert quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache).usd_per_hour is not None
-
-
-def test_the_guard_counts_from_the_create_call_and_what_was_spent_before() -> None:
-    guard = SpendGuard(PriceQuote(usd_per_hour=3.6), 1000.0, 2.0, instances=2, spent_usd=1.0)
-    assert guard.spent_usd(1250.0) == pytest.approx(1.5)
-    assert not guard.exceeded(1499.0)
-    assert guard.exceeded(1500.0)
-
-
-def test_without_a_price_or_a_limit_nothing_is_exceeded() -> None:
-    assert not SpendGuard(PriceQuote(), 0.0, 0.01).exceeded(1e9)
-    assert SpendGuard(PriceQuote(), 0.0, 0.01).spent_usd(1e9) is None
-    assert not SpendGuard(PriceQuote(usd_per_hour=100.0), 0.0, None).exceeded(1e9)

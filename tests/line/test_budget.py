@@ -10,7 +10,7 @@ from tests.line.harness import SIMULATED, Bench, requests_of
 MONEY_RUNS_TEN_TIMES_FASTER = """
 import bench.conductor
 from bench.cli import main
-from deploy.price import SpendGuard
+from deploy.spending import SpendGuard
 
 class Fast(SpendGuard):
     def spent_usd(self, now=None):
