@@ -15,7 +15,8 @@ from analysis.objectives import objective_label
 from analysis.plots.drawing import Drawing
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.sampling import PERCENTILES
-from analysis.words import ABSENT, dollars, hourly, joined, milliseconds, number, percent
+from analysis.unmet import errors_allowed
+from analysis.words import ABSENT, dollars, hourly, joined, limit_share, milliseconds, number, percent
 
 _WHAT_IF = ("ttft", "tpot", "e2e")
 
@@ -40,6 +41,11 @@ def view_of(
         "drawings": drawings,
         "marks": marks(result),
         "title": result.experiments[0].model if result.experiments else result.run_id,
+        "errors_allowed": (
+            f"no limit on errors ({errors_allowed(result)})"
+            if result.error_rate_slo is None
+            else f"errors ≤ {limit_share(result.error_rate_slo)}"
+        ),
         "objectives": [objective_label(o) for o in result.objectives],
         "best_information": {
             c.payload: seedpage.information(c.best.experiment, c.best.step)

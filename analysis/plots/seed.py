@@ -109,9 +109,10 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
                     color=palette.hue(experiment),
                     label=label_of(experiment, result),
                 )
-        limit = 100 * result.error_rate_limit
-        slo = f"SLO: at most {limit:g} %"
-        axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
+        limit = 100 * (result.error_rate_slo or 0.0)
+        if result.error_rate_slo is not None:
+            slo = f"SLO: at most {limit:g} %"
+            axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
         top = max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0)
         axes.set_ylim(-0.03 * top, top)
         concurrency_axis(axes, sorted({c for _, c, _ in points}))
