@@ -16,9 +16,8 @@ from analysis.plots.drawing import Drawing
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.sampling import PERCENTILES
 from analysis.unmet import errors_allowed
+from analysis.what_if import METRICS, what_if
 from analysis.words import ABSENT, dollars, hourly, joined, limit_share, milliseconds, number, percent
-
-_WHAT_IF = ("ttft", "tpot", "e2e")
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,8 @@ def tiles(best: Candidate, *, several: bool) -> list[tuple[str, str, str]]:
         found += [
             (
                 f"{f.objective['metric'].upper()} {f.objective['statistic']}",
-                milliseconds(f.value_ms),
-                f"limit {f.label.split('≤ ')[1]}",
+                f"≤ {f.label.split('≤ ')[1]}" if f.hidden else milliseconds(f.value_ms),
+                f"sure from {f.samples} samples" if f.hidden else f"limit {f.label.split('≤ ')[1]}",
             )
             for f in best.findings
         ]
@@ -178,37 +177,6 @@ def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, 
     return tables
 
 
-def what_if(result: RunResult, choices: list[Choice]) -> dict[str, Any]:
-    """The measured points that the page re-answers from: trustworthy steps, statistics that are shown."""
-    points = [_point(choice.payload, c) for choice in choices for c in choice.candidates if c.step.usable]
-    limits = {
-        o["metric"]: {"statistic": o["statistic"], "limit_ms": o["limit_ms"]} for o in result.objectives
-    }
-    return {
-        "points": points,
-        "limits": limits,
-        "error_rate": result.error_rate_limit,
-        "payloads": [c.payload for c in choices],
-        "assumed": result.assumed_price,
-    }
-
-
-def _point(payload: str, candidate: Candidate) -> dict[str, Any]:
-    step = candidate.step
-    names = ("mean", *(f"p{p}" for p in PERCENTILES))
-    return {
-        "payload": payload,
-        "instance": candidate.experiment.instance,
-        "concurrency": step.concurrency,
-        "usd": step.usd_per_request,
-        "per_minute": step.per_minute,
-        "rate": number(step.per_minute),
-        "price": None if step.usd_per_request is None else dollars(step.usd_per_request * 10_000),
-        "error_rate": step.error_rate,
-        "statistics": {m: {n: step.shown(m, n) for n in names} for m in _WHAT_IF if m in step.latency},
-    }
-
-
 def price_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
     """Instance, price, source, date; one row per instance."""
     rows: dict[str, tuple[str, str, str, str]] = {}
@@ -258,7 +226,7 @@ def describe(step: StepResult) -> list[tuple[str, str]]:
 
 def latency_columns(experiment: ExperimentResult) -> list[tuple[str, str]]:
     """The percentiles that at least one step can show; p50 always."""
-    names = [(metric, f"p{p}") for metric in _WHAT_IF for p in PERCENTILES]
+    names = [(metric, f"p{p}") for metric in METRICS for p in PERCENTILES]
     return [
         (m, s)
         for m, s in names
@@ -269,7 +237,7 @@ def latency_columns(experiment: ExperimentResult) -> list[tuple[str, str]]:
 def intervals(step: StepResult) -> str:
     """The 95 % intervals of what is shown."""
     found = []
-    for metric in ("ttft", "tpot", "e2e"):
+    for metric in METRICS:
         described = step.latency.get(metric)
         for p in PERCENTILES if described else ():
             interval = described.intervals.get(p) if described and described.shown(p) is not None else None
