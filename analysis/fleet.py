@@ -44,6 +44,12 @@ class Fleet:
     usd_per_request: float | None
     """At this utilisation, fixed fleet."""
 
+    @property
+    def concurrency(self) -> str:
+        """Requests in flight per instance."""
+        each = (self.candidate.step.concurrency or 0) / self.candidate.experiment.instance_count
+        return f"{round(each, 1):g}"
+
 
 def read_demand(text: str) -> Demand:
     """A number of requests per minute, or a CSV file of a 24-hour curve (hour, requests per minute).

@@ -91,7 +91,7 @@ def tiles(best: Candidate, *, several: bool) -> list[tuple[str, str, str]]:
     """The best step's key figures: label, value, note."""
     step, experiment = best.step, best.experiment
     where = f"{experiment.payload}: " if several else ""
-    found = [(f"{where}recommended", f"{experiment.instance}", f"at concurrency {step.concurrency}")]
+    found = [(f"{where}recommended", experiment.deployed, f"at concurrency {step.concurrency}")]
     if step.usd_per_request is not None:
         assumed = "assumed price" if experiment.price.assumption else "at full load"
         found.append(("per 10,000 requests", dollars(step.usd_per_request * 10_000), assumed))
@@ -123,7 +123,7 @@ def utilisation_rows(result: RunResult, choices: list[Choice]) -> list[tuple[str
             best = min(own, key=lambda c: c.order, default=None)
             if best is None or experiment.usd_per_hour is None:
                 continue
-            name = f"{experiment.name}, concurrency {best.step.concurrency}"
+            name = f"{experiment_label(experiment)}, concurrency {best.step.concurrency}"
             rows.append((name, [_prices(best, share) for share in UTILISATIONS]))
     return rows
 
@@ -171,7 +171,7 @@ def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, 
             if bursts is None:
                 rows = started_in(result.rows[result.rows["step"] == step.id], step.window)
                 bursts = bursts_of(rows, step.concurrency)
-            level = fmbench_level(bursts, experiment.usd_per_hour)
+            level = fmbench_level(bursts, experiment.usd_per_endpoint_hour)
             if level is not None:
                 tables.append((step.id, differences(step, level)))
     return tables
@@ -251,5 +251,5 @@ def intervals(step: StepResult) -> str:
 
 
 def experiment_label(experiment: ExperimentResult) -> str:
-    """``ml.g5.xlarge × en_1000-2000``."""
-    return f"{experiment.instance} × {experiment.payload}"
+    """``ml.g5.xlarge, en_1000-2000``."""
+    return f"{experiment.deployed}, {experiment.payload}"

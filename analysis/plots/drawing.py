@@ -150,7 +150,7 @@ def notice_of(result: RunResult) -> str | None:
 def label_of(experiment: ExperimentResult, result: RunResult) -> str:
     """An experiment's name in a legend: the instance, with the payload where there are several."""
     several = len({e.payload for e in result.experiments}) > 1
-    return f"{experiment.instance}, {experiment.payload}" if several else experiment.instance
+    return f"{experiment.deployed}, {experiment.payload}" if several else experiment.deployed
 
 
 def legend_below(figure: "Figure", axes: "Axes", columns: int = 4) -> None:

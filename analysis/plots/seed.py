@@ -59,7 +59,7 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
                 label, (0, place + 0.3), (1, 2), textcoords="offset points", va="bottom", fontsize=8.5
             )
         names = [
-            f"{c.experiment.instance}\n{c.experiment.payload}\nconcurrency {c.step.concurrency}" for c in best
+            f"{c.experiment.deployed}\n{c.experiment.payload}\nconcurrency {c.step.concurrency}" for c in best
         ]
         axes.set_yticks(places, names, fontsize=8.5)
         axes.set_ylim(-0.45, len(best) - 0.2)
@@ -76,7 +76,7 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
             name="business_summary",
             title="Price performance",
             alt="Bar chart: "
-            + "; ".join(f"{c.experiment.instance} {number(v)}" for c, v in zip(best, values, strict=True)),
+            + "; ".join(f"{c.experiment.deployed} {number(v)}" for c, v in zip(best, values, strict=True)),
             caption="Each experiment's best step at full load; hatched: outside the SLO. Shorter is cheaper."
             if priced
             else "Each experiment's best step. No price is known, so throughput is shown.",

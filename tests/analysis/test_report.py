@@ -175,6 +175,27 @@ def test_whole_step_counts_stand_beside_those_of_the_window(report: Report, run_
     assert sum(s["whole_step"]["ok"] for e in report.summary["experiments"] for s in e["steps"]) == rows
 
 
+def test_two_instances_are_two_on_every_page(tmp_path: Path):
+    """What is printed must divide: dollars per hour of both / requests of both = dollars per request."""
+    made = make_folder(tmp_path, instance_count=2)
+    page, html = (tmp_path / "report.md").read_text(), (tmp_path / "report.html").read_text()
+    assert "Use 2 × ml.g5.xlarge at concurrency 4" in made.answer
+    assert "$1.4084 per instance-hour, 2 instances" in made.answer
+    cells = dict(re.findall(r"^\| (\w+) \| (.*) \|$", page.split("## Per instance")[0], re.MULTILINE))
+    assert cells["instance_type"] == "2 × ml.g5.xlarge"
+    rate, hourly = float(cells["transactions_per_minute"]), float(cells["price_per_hour"])
+    assert float(cells["price_per_txn"]) == pytest.approx(hourly / 60 / rate, rel=0.01)
+    assert '<dd class="value">2 × ml.g5.xlarge</dd>' in html
+    per_minute, per_txn = (
+        float(re.findall(rf"\| {name} \| ([\d.]+) \| [\d.]+ \|", page)[0])
+        for name in ("transactions_per_minute", "price_per_txn")
+    )
+    assert per_txn == pytest.approx(hourly / 60 / per_minute, rel=0.01), "FMBench's column too"
+    assert "| 60 requests/min | ml.g5.xlarge, 2 |" in page, "a fleet counts single instances"
+    for name in ("Per instance results", "Every step", "Cost and fleet"):
+        assert "2 × ml.g5.xlarge" in page.split(f"## {name}")[1].split("\n## ")[0], name
+
+
 def test_names_from_outside_cannot_break_the_page(tmp_path: Path):
     evil = "</script><img src=x onerror=alert(1)>|"
     make_folder(tmp_path, instance_label=evil)
