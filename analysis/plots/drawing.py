@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -153,13 +153,27 @@ def label_of(experiment: ExperimentResult, result: RunResult) -> str:
     return f"{experiment.deployed}, {experiment.payload}" if several else experiment.deployed
 
 
-def legend_below(figure: "Figure", axes: "Axes", columns: int = 4) -> None:
-    """One legend for all panels, under them, where no point can hide it."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
+def legend_below(figure: "Figure", grid: Iterable["Axes"], columns: int = 4) -> None:
+    """One legend of what any panel shows, under them, where no point can hide it."""
+    shown: dict[str, Any] = {}
+    for axes in grid:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    if shown:
         figure.legend(
-            handles, labels, loc="outside lower center", ncols=columns, markerscale=1.4, fontsize=8.5
+            shown.values(),
+            shown.keys(),
+            loc="outside lower center",
+            ncols=min(columns, len(shown)),
+            markerscale=1.4,
+            fontsize=8.5,
         )
+
+
+def from_zero(grid: Iterable["Axes"]) -> None:
+    """Start the y axes at 0; called when all panels are drawn, since it ends their shared autoscaling."""
+    for axes in grid:
+        axes.set_ylim(bottom=0)
 
 
 def decorate(axes: "Axes", x: str, y: str) -> None:

@@ -140,7 +140,7 @@ def error_classes(result: RunResult) -> Drawing | None:
         axes.set_xlabel("failed requests")
         axes.grid(visible=True, axis="x")
         axes.set_axisbelow(True)
-        legend_below(figure, axes, 4)
+        legend_below(figure, [axes], 4)
         return finish(
             figure,
             result,

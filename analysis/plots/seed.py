@@ -1,6 +1,4 @@
-"""The seed's four pictures, by its file names, with pooled requests in place of bursts."""
-
-import math
+"""The seed's pictures, by its file names, with pooled requests in place of bursts; one is in `scatter`."""
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from analysis.plots.drawing import (
     concurrency_axis,
     decorate,
     finish,
+    from_zero,
     label_of,
     legend_below,
     panels,
@@ -24,8 +23,6 @@ from analysis.plots.drawing import (
 from analysis.results import ExperimentResult, RunResult
 from analysis.words import number
 
-POINTS = 1500
-"""Points of a scatter plot; more are thinned evenly, and the caption says so."""
 PER_REQUESTS = 10_000
 
 
@@ -117,7 +114,7 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
         axes.set_ylim(-0.03 * top, top)
         concurrency_axis(axes, sorted({c for _, c, _ in points}))
         decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
-        legend_below(figure, axes, 3)
+        legend_below(figure, [axes], 3)
         worst = max(points, key=lambda p: p[2])
         return finish(
             figure,
@@ -129,44 +126,6 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
         )
 
 
-def tokens_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
-    """E2E latency over prompt tokens, one panel per experiment."""
-    drawn = [(e, s, rows[rows["prompt_tokens"].notna()]) for e, s, rows in steps_with_rows(result)]
-    drawn = [(e, s, rows) for e, s, rows in drawn if len(rows)]
-    experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
-    if not experiments:
-        return None
-    thinned = False
-    with panels(len(experiments), 3.9) as (figure, grid):
-        for axes, experiment in zip(grid, experiments, strict=False):
-            for _, step, rows in (d for d in drawn if d[0] is experiment):
-                stride = math.ceil(len(rows) / POINTS)
-                thinned = thinned or stride > 1
-                axes.scatter(
-                    numbers(rows, "prompt_tokens")[::stride],
-                    numbers(rows, "e2e_ms")[::stride] / 1000,
-                    s=12,
-                    alpha=0.65,
-                    linewidths=0,
-                    color=palette.shade(step.concurrency),
-                    label=f"concurrency {step.concurrency}",
-                )
-            axes.set_ylim(bottom=0)
-            decorate(axes, "prompt tokens", "E2E latency (s)")
-            if len(experiments) > 1:
-                axes.set_title(label_of(experiment, result), fontsize=9)
-        legend_below(figure, grid[0], columns=4)
-        return finish(
-            figure,
-            result,
-            name="tokens_vs_latency",
-            title="Tokens against latency",
-            alt="Scatter plot of end-to-end latency over prompt tokens, coloured by concurrency.",
-            caption="Every answered request of the measure windows"
-            + (f", thinned evenly to at most {POINTS:,} per step." if thinned else "."),
-        )
-
-
 def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
     """Box plots of E2E latency by concurrency, one panel per experiment."""
     drawn = [(e, s, numbers(rows, "e2e_ms") / 1000) for e, s, rows in steps_with_rows(result) if len(rows)]
@@ -174,7 +133,7 @@ def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | Non
     if not experiments:
         return None
     with panels(len(experiments)) as (figure, grid):
-        for axes, experiment in zip(grid, experiments, strict=False):
+        for axes, experiment in zip(grid, experiments, strict=True):
             own = [(s, values) for e, s, values in drawn if e is experiment]
             boxes = []
             for step, values in own:
@@ -189,10 +148,10 @@ def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | Non
                 line.set(color=MUTED)
             for line in parts["medians"]:
                 line.set(color=INK, linewidth=1.8)
-            axes.set_ylim(bottom=0)
             decorate(axes, "concurrency (requests in flight)", "E2E latency (s)")
             if len(experiments) > 1:
                 axes.set_title(label_of(experiment, result), fontsize=9)
+        from_zero(grid)
         return finish(
             figure,
             result,
