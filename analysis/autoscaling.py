@@ -52,7 +52,8 @@ def autoscaling(
     target = round(max(0.1, each / (1 + headroom)), 2)
     return {
         "about": f"For payload {experiment.payload} on {experiment.instance}: {target:g} requests in flight "
-        f"per {unit}, the recommended concurrency of {each:g} less {limit_share(headroom)} headroom; {limits}.",
+        f"per {unit}, the recommended concurrency of {each:g} less {limit_share(headroom)} headroom; "
+        f"{limits}.",
         "register_scalable_target": scalable
         | {"MinCapacity": round(least * per_instance), "MaxCapacity": round(most * per_instance)},
         "put_scaling_policy": scalable

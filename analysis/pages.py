@@ -76,7 +76,12 @@ def _css_string(text: str) -> Markup:
 
 def _cell(value: object) -> str:
     """Text inside a Markdown table."""
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return _line(value).replace("|", "\\|")
+
+
+def _line(value: object) -> str:
+    """Text that stays in its paragraph: no line of it can begin a new one."""
+    return " ".join(str(value).split())
 
 
 @cache
@@ -98,6 +103,9 @@ def _environment(*, html: bool) -> jinja2.Environment:
         "utc": words.utc,
         "joined": words.joined,
         "cell": _cell,
+        "line": _line,
+        "span": words.code_span,
+        "level": views.level,
         "label": views.experiment_label,
         "describe": views.describe,
         "intervals": views.intervals,

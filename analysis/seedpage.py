@@ -6,7 +6,7 @@ from analysis.answer import Candidate, Choice
 from analysis.objectives import limit_text
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.unmet import not_decided
-from analysis.words import ABSENT, dollars, number
+from analysis.words import ABSENT, code_span, dollars, number
 
 INFORMATION = (
     "experiment_name",
@@ -53,20 +53,20 @@ def summary_sentence(result: RunResult, choice: Choice) -> str:
     """What gives the best price performance for one payload, in the seed's sentence."""
     model = result.experiments[0].model if result.experiments else "the model"
     instances = list(dict.fromkeys(e.deployed for e in result.experiments if e.payload == choice.payload))
-    where = " and ".join(f'"`{name}`"' for name in instances)
+    where = " and ".join(f'"{code_span(name)}"' for name in instances)
     noun = "instance" if len(instances) == 1 else "instances"
     payloads = {e.payload for e in result.experiments}
     sets = "multiple datasets" if len(payloads) > 1 else "one dataset"
     start = (
-        f"We did performance benchmarking for the `{model}` model on {where} {noun} on {sets} "
+        f"We did performance benchmarking for the {code_span(model)} model on {where} {noun} on {sets} "
         "and based on the test results "
     )
     if choice.best is None:
-        return f"{start}no instance type can be recommended for dataset `{choice.payload}`."
+        return f"{start}no instance type can be recommended for dataset {code_span(choice.payload)}."
     what = "best price performance" if choice.priced else "highest throughput (no price is known)"
     return (
-        f"{start}the {what} for dataset `{choice.payload}` is provided by the "
-        f"`{choice.best.experiment.deployed}` instance type."
+        f"{start}the {what} for dataset {code_span(choice.payload)} is provided by the "
+        f"{code_span(choice.best.experiment.deployed)} instance type."
     )
 
 
@@ -126,7 +126,8 @@ def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) 
             f"`completion size of {step.completion_tokens_mean:.0f} tokens` "
         )
     return (
-        f"The best option for {within} on `{experiment.deployed}` for the `{experiment.payload_file}` "
+        f"The best option for {within} on {code_span(experiment.deployed)} "
+        f"for the {code_span(experiment.payload_file)} "
         f"dataset is a `concurrency level of {step.concurrency}`. {achieved}{sizes}"
         f"with `{number(step.per_minute)} transactions/minute`."
     )
@@ -135,11 +136,11 @@ def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) 
 def _no_combination(result: RunResult, experiment: ExperimentResult, own: list[Candidate]) -> str:
     undecided = not_decided([c for c in own if c.step.usable])
     if undecided is not None:
-        return f"For the `{experiment.payload_file}` dataset this is not decided: {undecided}."
+        return f"For the {code_span(experiment.payload_file)} dataset this is not decided: {undecided}."
     budget = f" within {_budget(result)}" if result.objectives else " that can be trusted"
     return (
         f"This experiment did not find any combination of concurrency level and other configuration settings"
-        f"{budget} on `{experiment.deployed}` for the `{experiment.payload_file}` dataset."
+        f"{budget} on {code_span(experiment.deployed)} for the {code_span(experiment.payload_file)} dataset."
     )
 
 

@@ -201,6 +201,11 @@ def calibration_sentence(result: RunResult) -> str | None:
     )
 
 
+def level(step: StepResult) -> str:
+    """A step's concurrency, where it is known."""
+    return ABSENT if step.concurrency is None else str(step.concurrency)
+
+
 def describe(step: StepResult) -> list[tuple[str, str]]:
     """What a step's answers were: finish reasons, token counts, speed, gaps, goodput, Little."""
     tokens = [

@@ -95,6 +95,11 @@ def minutes(value: float | None) -> str:
     return f"{whole} more minute{'' if whole == 1 else 's'}"
 
 
+def code_span(text: str) -> str:
+    """A name in Markdown's code span, which a backtick inside it would end."""
+    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
+
+
 def joined(items: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""

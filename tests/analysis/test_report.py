@@ -204,6 +204,40 @@ def test_names_from_outside_cannot_break_the_page(tmp_path: Path):
     assert "</script><img" not in html
 
 
+def test_texts_from_outside_cannot_break_the_markdown(tmp_path: Path):
+    make_folder(tmp_path, instance_label="a`b")
+    manifest = load_manifest(tmp_path)
+    manifest.state, manifest.error = "failed", "Traceback | pipe\n\nline2"
+    manifest.experiments[0].error = "no capacity\n# in this zone"
+    manifest.versions = {"a|b": "1"}
+    manifest.save(tmp_path)
+    make_report(tmp_path)
+    page = (tmp_path / "report.md").read_text()
+    assert "| state | failed: Traceback \\| pipe line2 |" in page
+    assert "| a\\|b | 1 |" in page
+    assert "> no capacity # in this zone" in page
+    assert [line for line in page.splitlines() if line.count("`") % 2 and "a`b" not in line] == []
+    assert "|`a'b`|" in page
+    assert "<code>a&#39;b</code>" in (tmp_path / "report.html").read_text()
+
+
+def test_the_markdown_holds_the_figures_of_the_html(report: Report, run_folder: Path):
+    page = (run_folder / "report.md").read_text()
+    steps = page.split("## Every step")[1].split("\n## ")[0]
+    assert "| concurrency | trust | SLO |" in steps
+    assert re.search(r"^\| 8 \| pass \| (met|missed|open) \|", steps, re.MULTILINE)
+    assert "TTFT p90 |" in steps
+    for told in ("gap between chunks p50", "finish reasons", "95 % intervals TTFT p50"):
+        assert told in steps
+    tables = [line for line in page.splitlines() if line.startswith("|")]
+    assert all(line.rstrip().endswith("|") for line in tables)
+    headers = [i for i, line in enumerate(page.splitlines()) if re.match(r"\|[-: |]*-[-: |]*\|$", line)]
+    lines = page.splitlines()
+    for at in headers:
+        widths = {len(re.split(r"(?<!\\)\|", line)) for line in (lines[at - 1], lines[at], lines[at + 1])}
+        assert len(widths) == 1, lines[at - 1]
+
+
 def test_a_folder_that_is_no_run_is_a_clear_error(tmp_path: Path):
     with pytest.raises(UserError, match=r"no such run folder"):
         make_report(tmp_path / "nowhere")
