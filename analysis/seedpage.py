@@ -6,7 +6,7 @@ from analysis.answer import Candidate, Choice
 from analysis.objectives import limit_text
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.unmet import not_decided
-from analysis.words import ABSENT, code_span, dollars, number
+from analysis.words import ABSENT, code_span, dollars, number, seconds
 
 INFORMATION = (
     "experiment_name",
@@ -49,23 +49,27 @@ def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[st
     return list(zip(INFORMATION, values, strict=True))
 
 
-def summary_sentence(result: RunResult, choice: Choice) -> str:
-    """What gives the best price performance for one payload, in the seed's sentence."""
+def summary_sentences(result: RunResult, choices: list[Choice]) -> list[str]:
+    """What gives the best price performance for each payload, in the seed's sentence, begun only once."""
     model = result.experiments[0].model if result.experiments else "the model"
-    instances = list(dict.fromkeys(e.deployed for e in result.experiments if e.payload == choice.payload))
+    instances = list(dict.fromkeys(e.deployed for e in result.experiments))
     where = " and ".join(f'"{code_span(name)}"' for name in instances)
     noun = "instance" if len(instances) == 1 else "instances"
-    payloads = {e.payload for e in result.experiments}
-    sets = "multiple datasets" if len(payloads) > 1 else "one dataset"
+    sets = "multiple datasets" if len(choices) > 1 else "one dataset"
     start = (
         f"We did performance benchmarking for the {code_span(model)} model on {where} {noun} on {sets} "
         "and based on the test results "
     )
+    said = [_best_for(choice) for choice in choices]
+    return [f"{start}{one}" if i == 0 else f"{one[0].upper()}{one[1:]}" for i, one in enumerate(said)]
+
+
+def _best_for(choice: Choice) -> str:
     if choice.best is None:
-        return f"{start}no instance type can be recommended for dataset {code_span(choice.payload)}."
+        return f"no instance type can be recommended for dataset {code_span(choice.payload)}."
     what = "best price performance" if choice.priced else "highest throughput (no price is known)"
     return (
-        f"{start}the {what} for dataset {code_span(choice.payload)} is provided by the "
+        f"the {what} for dataset {code_span(choice.payload)} is provided by the "
         f"{code_span(choice.best.experiment.deployed)} instance type."
     )
 
@@ -156,6 +160,19 @@ def cost_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
         )
         for e in result.experiments
     ]
+
+
+def cost_bases(result: RunResult) -> list[tuple[str, list[str]]]:
+    """What was counted, and of which experiments, with their times; what is counted alike is said once."""
+    bases: dict[str, list[str]] = {}
+    for e in result.experiments:
+        if e.cost.total_s is not None:
+            times = ""
+            if e.cost.boot_s is not None:
+                parts = (("boot", e.cost.boot_s), ("load", e.cost.load_s), ("idle", e.cost.idle_s))
+                times = f": {', '.join(f'{name} {seconds(value)}' for name, value in parts)}"
+            bases.setdefault(e.cost.basis, []).append(f"{e.name}{times}")
+    return list(bases.items())
 
 
 def total_cost(result: RunResult) -> float | None:

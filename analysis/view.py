@@ -19,6 +19,11 @@ from analysis.unmet import errors_allowed
 from analysis.what_if import METRICS, what_if
 from analysis.words import ABSENT, dollars, hourly, joined, limit_share, milliseconds, number, percent
 
+NO_BARRIER = (
+    "FMBench waits for a whole burst before it sends the next; this load did not. So at more than one client "
+    "this is FMBench's arithmetic on our requests, not what its own load would have measured."
+)
+
 
 @dataclass(frozen=True)
 class Extras:
@@ -52,9 +57,10 @@ def view_of(
             if c.best is not None
         },
         "tiles": [tiles(c.best, several=len(choices) > 1) for c in choices if c.best is not None],
-        "sentences": [seedpage.summary_sentence(result, c) for c in choices],
+        "sentences": seedpage.summary_sentences(result, choices),
         "recommendations": seedpage.recommendations(result, choices),
         "cost_rows": seedpage.cost_rows(result),
+        "cost_bases": seedpage.cost_bases(result),
         "total_cost": seedpage.total_cost(result),
         "assumed": " (assumed price)" if result.assumed_price else "",
         "judged": judged,
@@ -157,7 +163,7 @@ def fleet_tables(choices: list[Choice], demand: Demand | None) -> list[tuple[str
     return tables
 
 
-def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, list[Difference]]]:
+def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, list[Difference], str]]:
     """FMBench's figures beside the true ones: each payload's best step, every step of an FMBench folder."""
     tables = []
     for experiment in result.experiments:
@@ -167,13 +173,14 @@ def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, 
             chosen = any(c.best is not None and c.best.step is step for c in choices)
             if not chosen and result.source != "fmbench":
                 continue
-            bursts = result.fmbench.get(step.id)
+            bursts, note = result.fmbench.get(step.id), ""
             if bursts is None:
+                note = NO_BARRIER if step.concurrency > 1 else ""
                 rows = started_in(result.rows[result.rows["step"] == step.id], step.window)
                 bursts = bursts_of(rows, step.concurrency)
             level = fmbench_level(bursts, experiment.usd_per_endpoint_hour)
             if level is not None:
-                tables.append((step.id, differences(step, level)))
+                tables.append((step.id, differences(step, level), note))
     return tables
 
 

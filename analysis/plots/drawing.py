@@ -184,16 +184,6 @@ def decorate(axes: "Axes", x: str, y: str) -> None:
     axes.set_axisbelow(True)
 
 
-def concurrency_axis(axes: "Axes", levels: list[int]) -> None:
-    """Concurrency on a doubling axis, one tick per measured level."""
-    from matplotlib.ticker import NullLocator  # noqa: PLC0415 - lazily, like the rest of Matplotlib
-
-    if min(levels, default=0) > 0 and max(levels) / min(levels) > 4:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(levels, [str(level) for level in levels])
-
-
 def _follow_reader(svg: str) -> str:
     """Let the picture's colours follow light and dark mode: known colours become CSS variables."""
     svg = svg[svg.index("<svg") :]

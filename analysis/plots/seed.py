@@ -12,7 +12,6 @@ from analysis.plots.drawing import (
     Drawing,
     Palette,
     canvas,
-    concurrency_axis,
     decorate,
     finish,
     from_zero,
@@ -24,11 +23,17 @@ from analysis.results import ExperimentResult, RunResult
 from analysis.words import number
 
 PER_REQUESTS = 10_000
+_UNMET = {
+    "met": "not trusted",
+    "missed": "misses the SLO",
+    "open": "not decided: too few samples",
+    "unmeasured": "not measured",
+}
 
 
 def business_summary(result: RunResult, choices: list[Choice], palette: Palette) -> Drawing | None:
     """Price performance: dollars per 10,000 requests of each experiment's best step."""
-    best = [pick for e in result.experiments if (pick := _pick(e, choices)) is not None]
+    best = [pick for c in choices for e in result.experiments if (pick := _pick(e, c)) is not None]
     if not best:
         return None
     priced = all(c.step.usd_per_request is not None for c in best)
@@ -51,12 +56,12 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
             e2e = step.latency.get("e2e")
             label = f"{'$' if priced else ''}{number(value)} · {number(step.per_minute)} requests/min"
             label += f" · {number(e2e.mean / 1000)} s each" if e2e else ""
-            label += "" if passes else " · outside the SLO"
+            label += "" if passes else f" · {_UNMET[candidate.judgement]}"
             axes.annotate(
                 label, (0, place + 0.3), (1, 2), textcoords="offset points", va="bottom", fontsize=8.5
             )
         names = [
-            f"{c.experiment.deployed}\n{c.experiment.payload}\nconcurrency {c.step.concurrency}" for c in best
+            f"{c.experiment.payload}\n{c.experiment.deployed}\nconcurrency {c.step.concurrency}" for c in best
         ]
         axes.set_yticks(places, names, fontsize=8.5)
         axes.set_ylim(-0.45, len(best) - 0.2)
@@ -74,20 +79,21 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
             title="Price performance",
             alt="Bar chart: "
             + "; ".join(f"{c.experiment.deployed} {number(v)}" for c, v in zip(best, values, strict=True)),
-            caption="Each experiment's best step at full load; hatched: outside the SLO. Shorter is cheaper."
+            caption="Each experiment's best step at full load. Hatched: not passing. Shorter is cheaper."
             if priced
             else "Each experiment's best step. No price is known, so throughput is shown.",
         )
 
 
-def _pick(experiment: ExperimentResult, choices: list[Choice]) -> Candidate | None:
-    own = [c for choice in choices for c in choice.candidates if c.experiment is experiment and c.step.usable]
-    passing = [c for c in own if c.passes]
-    return min(passing or own, key=lambda c: c.order, default=None)
+def _pick(experiment: ExperimentResult, choice: Choice) -> Candidate | None:
+    """The experiment's best step: of those that pass, else of those that may yet, else of all."""
+    own = [c for c in choice.candidates if c.experiment is experiment and c.step.usable]
+    undecided = [c for c in own if c.judgement != "missed"]
+    return min([c for c in own if c.passes] or undecided or own, key=lambda c: c.order, default=None)
 
 
 def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
-    """Share of failed requests over concurrency."""
+    """Share of failed requests by concurrency, the experiments side by side."""
     points = [
         (e, s.concurrency, 100 * s.error_rate)
         for e in result.experiments
@@ -96,33 +102,42 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
     ]
     if not points:
         return None
+    levels = sorted({c for _, c, _ in points})
     with canvas(3.2) as (figure, axes):
-        for experiment in result.experiments:
-            own = sorted((c, r) for e, c, r in points if e is experiment)
-            if own:
-                axes.plot(
-                    *zip(*own, strict=True),
-                    marker=palette.marker(experiment),
-                    color=palette.hue(experiment),
-                    label=label_of(experiment, result),
-                )
+        width = 0.6 / len(result.experiments)
+        for index, experiment in enumerate(result.experiments):
+            own = [(c, r) for e, c, r in points if e is experiment]
+            at = [levels.index(c) + (index - (len(result.experiments) - 1) / 2) * width for c, _ in own]
+            hue = palette.hue(experiment)
+            axes.vlines(at, 0, [r for _, r in own], color=hue, linewidth=1.8)
+            axes.plot(
+                at,
+                [r for _, r in own],
+                marker=palette.marker(experiment),
+                color=hue,
+                linestyle="none",
+                clip_on=False,
+                label=label_of(experiment, result),
+            )
         limit = 100 * (result.error_rate_slo or 0.0)
         if result.error_rate_slo is not None:
             slo = f"SLO: at most {limit:g} %"
             axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
-        top = max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0)
-        axes.set_ylim(-0.03 * top, top)
-        concurrency_axis(axes, sorted({c for _, c, _ in points}))
+        axes.set_ylim(0, max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0))
+        axes.set_xlim(-0.5, len(levels) - 0.5)
+        axes.set_xticks(range(len(levels)), [str(level) for level in levels])
         decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
-        legend_below(figure, [axes], 3)
+        legend_below(figure, [axes], 2)
         worst = max(points, key=lambda p: p[2])
+        most = f"most: {number(worst[2])} % at {worst[1]}" if worst[2] else "none failed"
         return finish(
             figure,
             result,
             name="error_rates",
             title="Error rates",
-            alt=f"Failed requests over concurrency; most: {number(worst[2])} % at {worst[1]}.",
-            caption="Of the requests that started in the measure window; failed ÷ (failed + answered).",
+            alt=f"Failed requests by concurrency; {most}.",
+            caption="Of the requests that started in the measure window; failed ÷ (failed + answered)."
+            + ("" if worst[2] else " No request failed."),
         )
 
 

@@ -238,6 +238,24 @@ def test_the_markdown_holds_the_figures_of_the_html(report: Report, run_folder: 
         assert len(widths) == 1, lines[at - 1]
 
 
+def test_what_holds_for_all_is_said_once(tmp_path: Path):
+    short, long = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
+    write_run(tmp_path, (short, long))
+    make_report(tmp_path)
+    for name in ("report.md", "report.html"):
+        page = (tmp_path / name).read_text()
+        assert page.count("on multiple datasets") == 1
+        assert page.count("from the create call to the deletion") == 1
+        assert page.count("(boot, load") == 0
+        assert len(re.findall(r"en_(?:1-500|500-1000): boot 3 min 20 s, load", page)) == 2
+
+
+def test_bursts_that_never_were_are_called_that(report: Report, run_folder: Path):
+    """The best step has more than one user, and our load waits for no burst."""
+    for name in ("report.md", "report.html"):
+        assert "this load did not" in (run_folder / name).read_text()
+
+
 def test_a_folder_that_is_no_run_is_a_clear_error(tmp_path: Path):
     with pytest.raises(UserError, match=r"no such run folder"):
         make_report(tmp_path / "nowhere")
