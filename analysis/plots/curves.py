@@ -124,7 +124,7 @@ def _levels(axes: Any, drawn: list[tuple[float, float, StepResult]]) -> None:
     told: list[tuple[float, float, int | None]] = []
     for x, y, step in sorted(drawn, key=lambda point: -point[1]):
         near = [a for a, b, level in told if level == step.concurrency and b - y < 0.14 * high]
-        if any(abs(a - x) < 0.08 * wide for a in near):
+        if any(abs(a - x) < 0.05 * wide for a in near):
             continue
         told.append((x, y, step.concurrency))
         text = str(step.concurrency)
