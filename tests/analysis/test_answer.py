@@ -205,7 +205,8 @@ def test_an_open_rival_is_told_once_and_not_as_a_miss(tmp_path: Path):
 
 
 def test_what_has_no_price_is_never_called_cheaper(tmp_path: Path):
-    sure = Deployed(measure_s=200, concurrency=(1,), server=Server(ttft_ms=20))
+    """A request of the priced one costs more dollars than one of the other takes minutes."""
+    sure = Deployed(usd_per_hour=200.0, measure_s=200, concurrency=(1,), server=Server(ttft_ms=20))
     free = Deployed("ml.new.xlarge", usd_per_hour=None, measure_s=40, concurrency=(1,))
     _, (choice,), text = answered(tmp_path, sure, free, slo=slo(155))
     assert {c.judgement for c in choice.candidates} == {"met", "open"}
