@@ -65,6 +65,11 @@ class Choice:
     """Instances left out of the comparison because they have no price."""
 
     @property
+    def competing(self) -> list[Candidate]:
+        """The candidates that are compared: with prices known, those that have one."""
+        return [c for c in self.candidates if not self.priced or c.step.usd_per_request is not None]
+
+    @property
     def sure(self) -> bool:
         """Whether the resamples agree."""
         return self.stays is None or self.stays >= SURE
@@ -100,7 +105,7 @@ def choose_for(payload: str, result: RunResult) -> Choice:
     competing = with_price or candidates
     passing = sorted((c for c in competing if c.passes and c.order < _DEAREST), key=lambda c: c.order)
     if not passing:
-        _find_closest(choice)
+        _find_closest(choice, result.error_rate_limit)
         return choice
     choice.best = passing[0]
     if len(passing) > 1:
@@ -111,13 +116,14 @@ def choose_for(payload: str, result: RunResult) -> Choice:
     return choice
 
 
-def _find_closest(choice: Choice) -> None:
+def _find_closest(choice: Choice, error_limit: float) -> None:
+    """The step whose worst miss is least: latency as a share of its limit, errors as a share of requests."""
     misses = []
-    for candidate in choice.candidates:
-        if candidate.step.usable:
-            by = max((excess(f) for f in candidate.findings if f.judgement == "missed"), default=None)
-            if by is not None:
-                misses.append((by, candidate))
+    for candidate in choice.competing:
+        if candidate.step.usable and candidate.judgement == "missed":
+            by = [excess(f) for f in candidate.findings if f.judgement == "missed"]
+            by.append((candidate.step.error_rate or 0.0) - error_limit)
+            misses.append((max(by), candidate))
     if misses:
         choice.closest_by, choice.closest = min(misses, key=lambda pair: pair[0])
 

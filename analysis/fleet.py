@@ -1,10 +1,9 @@
-"""How many instances a demand takes, what they cost, and how to scale them: functions of measured steps."""
+"""How many instances a demand takes and what they cost: functions of measured steps."""
 
 import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from analysis.answer import Candidate, Choice
 from analysis.cost import HOURS_PER_MONTH
@@ -34,6 +33,8 @@ class Fleet:
     candidate: Candidate
     demand: Demand
     instances: int
+    least: int
+    """What the quietest hour needs."""
     spare: int
     per_instance: float
     utilisation: float
@@ -43,6 +44,12 @@ class Fleet:
     """With as many instances as each hour needs (never fewer than one, and the spare)."""
     usd_per_request: float | None
     """At this utilisation, fixed fleet."""
+
+    @property
+    def concurrency(self) -> str:
+        """Requests in flight per instance."""
+        each = (self.candidate.step.concurrency or 0) / self.candidate.experiment.instance_count
+        return f"{round(each, 1):g}"
 
 
 def read_demand(text: str) -> Demand:
@@ -116,6 +123,7 @@ def fleet_of(candidate: Candidate, demand: Demand, headroom: float = HEADROOM) -
         candidate=candidate,
         demand=demand,
         instances=instances,
+        least=min(needed),
         spare=spare,
         per_instance=rate,
         utilisation=mean_demand / (rate * (instances + spare)),
@@ -123,42 +131,3 @@ def fleet_of(candidate: Candidate, demand: Demand, headroom: float = HEADROOM) -
         usd_per_month_scaled=None if price is None else price * mean_instances * HOURS_PER_MONTH,
         usd_per_request=None if month is None else month / (mean_demand * 60 * HOURS_PER_MONTH),
     )
-
-
-def autoscaling(candidate: Candidate, headroom: float = HEADROOM, most: int = 10) -> dict[str, Any]:
-    """Requests for Application Auto Scaling, ready to apply, that hold an instance below its measured knee.
-
-    The target is the step's concurrency / (1 + headroom), by the high-resolution metric of requests in flight
-    per model: it sees a queue before the throughput does.
-    """
-    endpoint = candidate.experiment.endpoint.get("endpoint") or {}
-    name = endpoint.get("EndpointName") or "ENDPOINT-NAME"
-    scalable = {
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": f"endpoint/{name}/variant/{_variant(endpoint)}",
-        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-    }
-    knee = (candidate.step.concurrency or 1) / candidate.experiment.instance_count
-    return {
-        "register_scalable_target": scalable | {"MinCapacity": 1, "MaxCapacity": most},
-        "put_scaling_policy": scalable
-        | {
-            "PolicyName": "hold-below-the-measured-knee",
-            "PolicyType": "TargetTrackingScaling",
-            "TargetTrackingScalingPolicyConfiguration": {
-                "TargetValue": round(max(0.1, knee / (1 + headroom)), 2),
-                "PredefinedMetricSpecification": {
-                    "PredefinedMetricType": "SageMakerVariantConcurrentRequestsPerModelHighResolution"
-                },
-                "ScaleOutCooldown": 60,
-                "ScaleInCooldown": 600,
-            },
-        },
-    }
-
-
-def _variant(endpoint: dict[str, Any]) -> str:
-    variants = endpoint.get("ProductionVariants")
-    if isinstance(variants, list) and variants and isinstance(variants[0], dict):
-        return str(variants[0].get("VariantName") or "AllTraffic")
-    return "AllTraffic"

@@ -64,7 +64,7 @@ def load_bursts(path: Path, usd_per_hour: float | None) -> RunResult:
         run_id=path.parent.name, plan={"name": path.parent.name}, notices=[NOTE], rehearsal=False,
         state="complete",
         started_at=None, ended_at=None, experiments=list(experiments.values()), problems=[], objectives=[],
-        error_rate_limit=0.0, rows=pd.DataFrame(columns=list(REQUEST_COLUMNS)),
+        error_rate_slo=None, rows=pd.DataFrame(columns=list(REQUEST_COLUMNS)),
         workers=pd.DataFrame(columns=list(WORKER_COLUMNS)), cloudwatch=pd.DataFrame(), source="fmbench",
         fmbench=figures,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """All pictures of a report, in the order of the page."""
 
 from analysis.answer import Choice
-from analysis.plots import curves, overtime, seed, service, spread
+from analysis.plots import curves, overtime, scatter, seed, service, spread
 from analysis.plots.drawing import Drawing, Palette
 from analysis.results import RunResult
 
@@ -12,13 +12,13 @@ def draw(result: RunResult, choices: list[Choice]) -> dict[str, Drawing]:
     drawn = (
         seed.business_summary(result, choices, palette),
         seed.error_rates(result, palette),
-        seed.tokens_vs_latency(result, palette),
+        scatter.tokens_vs_latency(result, palette),
         seed.concurrency_vs_latency(result, palette),
         curves.throughput_latency(result, palette),
         curves.cost_latency(result, palette),
         spread.distribution(result, palette, "ttft"),
         spread.distribution(result, palette, "e2e"),
-        spread.ttft_prompt(result, palette),
+        scatter.ttft_prompt(result, palette),
         overtime.timeline(result),
         overtime.error_classes(result),
         overtime.client_health(result),

@@ -62,7 +62,7 @@ def load_locust(prefix: Path, usd_per_hour: float | None = None) -> RunResult:
     return RunResult(
         run_id=prefix.name, plan={"name": prefix.name}, notices=[LIMITS], rehearsal=False, state="complete",
         started_at=times[0] if times else None, ended_at=times[1] if times else None,
-        experiments=experiments, problems=problems[1:], objectives=[], error_rate_limit=0.0,
+        experiments=experiments, problems=problems[1:], objectives=[], error_rate_slo=None,
         rows=pd.DataFrame(columns=list(REQUEST_COLUMNS)), workers=pd.DataFrame(columns=list(WORKER_COLUMNS)),
         cloudwatch=pd.DataFrame(), source="locust",
     )  # fmt: skip

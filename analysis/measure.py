@@ -55,7 +55,7 @@ def measure_run(tables: RunTables) -> RunResult:
         experiments=experiments,
         problems=problems,
         objectives=objectives,
-        error_rate_limit=float(slo.get("error_rate") or 0.0),
+        error_rate_slo=_number(slo.get("error_rate")),
         rows=tables.requests,
         workers=tables.workers,
         cloudwatch=tables.cloudwatch,
@@ -98,6 +98,7 @@ def _experiment(
         error=entry.error,
         endpoint=entry.endpoint,
         locust_prefix=entry.locust_prefix,
+        component=entry.component,
     )
 
 

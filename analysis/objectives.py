@@ -27,6 +27,12 @@ class Finding:
     more_minutes: float | None = None
 
     @property
+    def hidden(self) -> bool:
+        """Whether the figure rests on too few samples to be printed, however sure the judgement is."""
+        statistic = str(self.objective["statistic"])
+        return statistic != "mean" and self.samples < samples_needed(int(statistic.removeprefix("p")))
+
+    @property
     def label(self) -> str:
         """The objective in words, for example ``TTFT p95 ≤ 1 s``."""
         return objective_label(self.objective)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from analysis import view as views
 from analysis import words
 from analysis.answer import Choice
-from analysis.fleet import autoscaling
+from analysis.autoscaling import policy_files
 from analysis.plots.drawing import Drawing
 from analysis.results import RunResult
 from analysis.summary import summary_frame
@@ -39,16 +39,15 @@ def write_pages(
     Raises:
         OSError: a file cannot be written.
     """
-    view = view_of(result, choices, answer, drawings, extras)
+    policies = policy_files(result, choices, extras.demand)
+    view = view_of(result, choices, answer, drawings, extras) | {"policies": list(policies)}
     files = {
         "report.md": _environment(html=False).get_template("report.md.jinja").render(view),
         "report.html": _environment(html=True).get_template("report.html.jinja").render(view),
         "summary.json": json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         "summary.csv": summary_frame(result).to_csv(index=False),
     }
-    best = next((choice.best for choice in choices if choice.best is not None), None)
-    if best is not None and best.step.concurrency:
-        files["autoscaling.json"] = json.dumps(autoscaling(best), indent=2) + "\n"
+    files |= policies
     written = []
     for drawing in drawings.values():
         path = out / f"{drawing.name}.png"
@@ -77,7 +76,12 @@ def _css_string(text: str) -> Markup:
 
 def _cell(value: object) -> str:
     """Text inside a Markdown table."""
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return _line(value).replace("|", "\\|")
+
+
+def _line(value: object) -> str:
+    """Text that stays in its paragraph: no line of it can begin a new one."""
+    return " ".join(str(value).split())
 
 
 @cache
@@ -99,6 +103,9 @@ def _environment(*, html: bool) -> jinja2.Environment:
         "utc": words.utc,
         "joined": words.joined,
         "cell": _cell,
+        "line": _line,
+        "span": words.code_span,
+        "level": views.level,
         "label": views.experiment_label,
         "describe": views.describe,
         "intervals": views.intervals,

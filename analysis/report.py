@@ -36,7 +36,8 @@ class Report:
 def make_report(folder: Path, *, out: Path | None = None, demand: str | None = None) -> Report:
     """Read the run in ``folder`` and write its report there, or into ``out``.
 
-    Writes report.md, report.html, summary.json, summary.csv, autoscaling.json and the pictures as PNG.
+    Writes report.md, report.html, summary.json, summary.csv, the pictures as PNG, and autoscaling.json (one
+    per payload where there are several).
 
     Args:
         folder: a run folder.

@@ -13,6 +13,8 @@ from runfolder.manifest import PriceQuote
 
 Level = Literal["pass", "warn", "void"]
 LATENCIES = ("ttft", "ttfo", "tpot", "e2e")
+ERRORS_UNSTATED = 0.05
+"""Errors that a step may have where the plan names no limit: told, and above this not recommended."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class ExperimentResult:
     model: str
     instance_type: str
     instance: str
-    """What to call the instance on a page."""
+    """What to call one instance on a page; `deployed` says how many there were."""
     instance_count: int
     payload: str
     payload_file: str
@@ -167,11 +169,23 @@ class ExperimentResult:
     error: str | None = None
     endpoint: dict[str, Any] = field(default_factory=dict)
     locust_prefix: str = "locust"
+    component: str | None = None
+    """The inference component that the load went to."""
 
     @property
     def usd_per_hour(self) -> float | None:
         """Dollars per hour of one instance."""
         return self.price.usd_per_hour
+
+    @property
+    def usd_per_endpoint_hour(self) -> float | None:
+        """Dollars per hour of all its instances: what the measured rate cost."""
+        return None if self.usd_per_hour is None else self.usd_per_hour * self.instance_count
+
+    @property
+    def deployed(self) -> str:
+        """What the load went to: ``ml.g5.xlarge``, ``2 × ml.g5.xlarge``."""
+        return self.instance if self.instance_count == 1 else f"{self.instance_count} × {self.instance}"
 
 
 @dataclass
@@ -188,7 +202,8 @@ class RunResult:
     experiments: list[ExperimentResult]
     problems: list[str]
     objectives: list[dict[str, Any]]
-    error_rate_limit: float
+    error_rate_slo: float | None
+    """The plan's limit; None where it names none."""
     rows: pd.DataFrame
     workers: pd.DataFrame
     cloudwatch: pd.DataFrame
@@ -205,6 +220,11 @@ class RunResult:
     def steps(self) -> list[StepResult]:
         """All steps of all experiments."""
         return [step for experiment in self.experiments for step in experiment.steps]
+
+    @property
+    def error_rate_limit(self) -> float:
+        """The share of errors above which a step is not recommended."""
+        return ERRORS_UNSTATED if self.error_rate_slo is None else self.error_rate_slo
 
     @property
     def assumed_price(self) -> bool:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from analysis.answer import Candidate, Choice
 from analysis.objectives import limit_text
 from analysis.results import ExperimentResult, RunResult, StepResult
-from analysis.words import ABSENT, dollars, number
+from analysis.unmet import not_decided
+from analysis.words import ABSENT, code_span, dollars, number, seconds
 
 INFORMATION = (
     "experiment_name",
@@ -31,7 +32,7 @@ def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[st
     values = (
         experiment.name,
         experiment.payload_file,
-        experiment.instance,
+        experiment.deployed,
         str(step.concurrency if step.concurrency is not None else ABSENT),
         ABSENT if step.error_rate is None else f"{step.error_rate:.4g}",
         number(step.prompt_tokens_mean, 4),
@@ -40,30 +41,36 @@ def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[st
         number(step.completion_tokens_per_s, 4),
         ABSENT if e2e is None else number(e2e.mean / 1000),
         number(step.per_minute),
-        ABSENT if experiment.usd_per_hour is None else f"{experiment.usd_per_hour:g}{assumed}",
+        ABSENT
+        if experiment.usd_per_endpoint_hour is None
+        else f"{experiment.usd_per_endpoint_hour:g}{assumed}",
         ABSENT if step.usd_per_request is None else f"{_price(step.usd_per_request)}{assumed}",
     )
     return list(zip(INFORMATION, values, strict=True))
 
 
-def summary_sentence(result: RunResult, choice: Choice) -> str:
-    """What gives the best price performance for one payload, in the seed's sentence."""
+def summary_sentences(result: RunResult, choices: list[Choice]) -> list[str]:
+    """What gives the best price performance for each payload, in the seed's sentence, begun only once."""
     model = result.experiments[0].model if result.experiments else "the model"
-    instances = list(dict.fromkeys(e.instance for e in result.experiments if e.payload == choice.payload))
-    where = " and ".join(f'"`{name}`"' for name in instances)
+    instances = list(dict.fromkeys(e.deployed for e in result.experiments))
+    where = " and ".join(f'"{code_span(name)}"' for name in instances)
     noun = "instance" if len(instances) == 1 else "instances"
-    payloads = {e.payload for e in result.experiments}
-    sets = "multiple datasets" if len(payloads) > 1 else "one dataset"
+    sets = "multiple datasets" if len(choices) > 1 else "one dataset"
     start = (
-        f"We did performance benchmarking for the `{model}` model on {where} {noun} on {sets} "
+        f"We did performance benchmarking for the {code_span(model)} model on {where} {noun} on {sets} "
         "and based on the test results "
     )
+    said = [_best_for(choice) for choice in choices]
+    return [f"{start}{one}" if i == 0 else f"{one[0].upper()}{one[1:]}" for i, one in enumerate(said)]
+
+
+def _best_for(choice: Choice) -> str:
     if choice.best is None:
-        return f"{start}no instance type can be recommended for dataset `{choice.payload}`."
+        return f"no instance type can be recommended for dataset {code_span(choice.payload)}."
     what = "best price performance" if choice.priced else "highest throughput (no price is known)"
     return (
-        f"{start}the {what} for dataset `{choice.payload}` is provided by the "
-        f"`{choice.best.experiment.instance}` instance type."
+        f"the {what} for dataset {code_span(choice.payload)} is provided by the "
+        f"{code_span(choice.best.experiment.deployed)} instance type."
     )
 
 
@@ -84,8 +91,8 @@ def recommendations(result: RunResult, choices: list[Choice]) -> list[Recommenda
         own = [c for c in (choice.candidates if choice else []) if c.experiment is experiment]
         passing = [c for c in own if c.passes]
         best = min(passing, key=lambda c: c.order, default=None)
-        text = _sentence(result, experiment, best) if best else _no_combination(result, experiment)
-        rows.append(Recommendation(experiment.payload_file, experiment.instance, text))
+        text = _sentence(result, experiment, best) if best else _no_combination(result, experiment, own)
+        rows.append(Recommendation(experiment.payload_file, experiment.deployed, text))
     return rows
 
 
@@ -123,17 +130,21 @@ def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) 
             f"`completion size of {step.completion_tokens_mean:.0f} tokens` "
         )
     return (
-        f"The best option for {within} on a `{experiment.instance}` for the `{experiment.payload_file}` "
+        f"The best option for {within} on {code_span(experiment.deployed)} "
+        f"for the {code_span(experiment.payload_file)} "
         f"dataset is a `concurrency level of {step.concurrency}`. {achieved}{sizes}"
         f"with `{number(step.per_minute)} transactions/minute`."
     )
 
 
-def _no_combination(result: RunResult, experiment: ExperimentResult) -> str:
+def _no_combination(result: RunResult, experiment: ExperimentResult, own: list[Candidate]) -> str:
+    undecided = not_decided([c for c in own if c.step.usable])
+    if undecided is not None:
+        return f"For the {code_span(experiment.payload_file)} dataset this is not decided: {undecided}."
     budget = f" within {_budget(result)}" if result.objectives else " that can be trusted"
     return (
         f"This experiment did not find any combination of concurrency level and other configuration settings"
-        f"{budget} on a `{experiment.instance}` for the `{experiment.payload_file}` dataset."
+        f"{budget} on {code_span(experiment.deployed)} for the {code_span(experiment.payload_file)} dataset."
     )
 
 
@@ -142,13 +153,26 @@ def cost_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
     return [
         (
             e.name,
-            e.instance,
+            e.deployed,
             ABSENT if e.cost.total_s is None else f"{e.cost.total_s:.2f}",
             dollars(e.cost.usd)
             + (" (assumed price)" if e.price.assumption and e.cost.usd is not None else ""),
         )
         for e in result.experiments
     ]
+
+
+def cost_bases(result: RunResult) -> list[tuple[str, list[str]]]:
+    """What was counted, and of which experiments, with their times; what is counted alike is said once."""
+    bases: dict[str, list[str]] = {}
+    for e in result.experiments:
+        if e.cost.total_s is not None:
+            times = ""
+            if e.cost.boot_s is not None:
+                parts = (("boot", e.cost.boot_s), ("load", e.cost.load_s), ("idle", e.cost.idle_s))
+                times = f": {', '.join(f'{name} {seconds(value)}' for name, value in parts)}"
+            bases.setdefault(e.cost.basis, []).append(f"{e.name}{times}")
+    return list(bases.items())
 
 
 def total_cost(result: RunResult) -> float | None:

@@ -30,7 +30,7 @@ def summary(result: RunResult, choices: list[Choice], answer: str) -> dict[str, 
             "notices": result.notices,
             "started_at": utc(result.started_at),
             "ended_at": utc(result.ended_at),
-            "slo": {"objectives": result.objectives, "error_rate": result.error_rate_limit},
+            "slo": {"objectives": result.objectives, "error_rate": result.error_rate_slo},
             "problems": result.problems,
         },
         "answer": answer,
@@ -135,7 +135,12 @@ def _slo(candidate: Candidate) -> dict[str, Any]:
     return {
         "judgement": candidate.judgement,
         "objectives": [
-            {"objective": f.label, "value_ms": f.value_ms, "judgement": f.judgement, "sure": f.sure}
+            {
+                "objective": f.label,
+                "value_ms": None if f.hidden else f.value_ms,
+                "judgement": f.judgement,
+                "sure": f.sure,
+            }
             for f in candidate.findings
         ],
     }

@@ -15,9 +15,14 @@ from analysis.objectives import objective_label
 from analysis.plots.drawing import Drawing
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.sampling import PERCENTILES
-from analysis.words import ABSENT, dollars, hourly, joined, milliseconds, number, percent
+from analysis.unmet import errors_allowed
+from analysis.what_if import METRICS, what_if
+from analysis.words import ABSENT, dollars, hourly, joined, limit_share, milliseconds, number, percent
 
-_WHAT_IF = ("ttft", "tpot", "e2e")
+NO_BARRIER = (
+    "FMBench waits for a whole burst before it sends the next; this load did not. So at more than one client "
+    "this is FMBench's arithmetic on our requests, not what its own load would have measured."
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ def view_of(
         "drawings": drawings,
         "marks": marks(result),
         "title": result.experiments[0].model if result.experiments else result.run_id,
+        "errors_allowed": (
+            f"no limit on errors ({errors_allowed(result)})"
+            if result.error_rate_slo is None
+            else f"errors ≤ {limit_share(result.error_rate_slo)}"
+        ),
         "objectives": [objective_label(o) for o in result.objectives],
         "best_information": {
             c.payload: seedpage.information(c.best.experiment, c.best.step)
@@ -47,9 +57,10 @@ def view_of(
             if c.best is not None
         },
         "tiles": [tiles(c.best, several=len(choices) > 1) for c in choices if c.best is not None],
-        "sentences": [seedpage.summary_sentence(result, c) for c in choices],
+        "sentences": seedpage.summary_sentences(result, choices),
         "recommendations": seedpage.recommendations(result, choices),
         "cost_rows": seedpage.cost_rows(result),
+        "cost_bases": seedpage.cost_bases(result),
         "total_cost": seedpage.total_cost(result),
         "assumed": " (assumed price)" if result.assumed_price else "",
         "judged": judged,
@@ -86,7 +97,7 @@ def tiles(best: Candidate, *, several: bool) -> list[tuple[str, str, str]]:
     """The best step's key figures: label, value, note."""
     step, experiment = best.step, best.experiment
     where = f"{experiment.payload}: " if several else ""
-    found = [(f"{where}recommended", f"{experiment.instance}", f"at concurrency {step.concurrency}")]
+    found = [(f"{where}recommended", experiment.deployed, f"at concurrency {step.concurrency}")]
     if step.usd_per_request is not None:
         assumed = "assumed price" if experiment.price.assumption else "at full load"
         found.append(("per 10,000 requests", dollars(step.usd_per_request * 10_000), assumed))
@@ -97,8 +108,8 @@ def tiles(best: Candidate, *, several: bool) -> list[tuple[str, str, str]]:
         found += [
             (
                 f"{f.objective['metric'].upper()} {f.objective['statistic']}",
-                milliseconds(f.value_ms),
-                f"limit {f.label.split('≤ ')[1]}",
+                f"≤ {f.label.split('≤ ')[1]}" if f.hidden else milliseconds(f.value_ms),
+                f"sure from {f.samples} samples" if f.hidden else f"limit {f.label.split('≤ ')[1]}",
             )
             for f in best.findings
         ]
@@ -118,7 +129,7 @@ def utilisation_rows(result: RunResult, choices: list[Choice]) -> list[tuple[str
             best = min(own, key=lambda c: c.order, default=None)
             if best is None or experiment.usd_per_hour is None:
                 continue
-            name = f"{experiment.name}, concurrency {best.step.concurrency}"
+            name = f"{experiment_label(experiment)}, concurrency {best.step.concurrency}"
             rows.append((name, [_prices(best, share) for share in UTILISATIONS]))
     return rows
 
@@ -152,7 +163,7 @@ def fleet_tables(choices: list[Choice], demand: Demand | None) -> list[tuple[str
     return tables
 
 
-def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, list[Difference]]]:
+def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, list[Difference], str]]:
     """FMBench's figures beside the true ones: each payload's best step, every step of an FMBench folder."""
     tables = []
     for experiment in result.experiments:
@@ -162,45 +173,15 @@ def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, 
             chosen = any(c.best is not None and c.best.step is step for c in choices)
             if not chosen and result.source != "fmbench":
                 continue
-            bursts = result.fmbench.get(step.id)
+            bursts, note = result.fmbench.get(step.id), ""
             if bursts is None:
+                note = NO_BARRIER if step.concurrency > 1 else ""
                 rows = started_in(result.rows[result.rows["step"] == step.id], step.window)
                 bursts = bursts_of(rows, step.concurrency)
-            level = fmbench_level(bursts, experiment.usd_per_hour)
+            level = fmbench_level(bursts, experiment.usd_per_endpoint_hour)
             if level is not None:
-                tables.append((step.id, differences(step, level)))
+                tables.append((step.id, differences(step, level), note))
     return tables
-
-
-def what_if(result: RunResult, choices: list[Choice]) -> dict[str, Any]:
-    """The measured points that the page re-answers from: trustworthy steps, statistics that are shown."""
-    points = [_point(choice.payload, c) for choice in choices for c in choice.candidates if c.step.usable]
-    limits = {
-        o["metric"]: {"statistic": o["statistic"], "limit_ms": o["limit_ms"]} for o in result.objectives
-    }
-    return {
-        "points": points,
-        "limits": limits,
-        "error_rate": result.error_rate_limit,
-        "payloads": [c.payload for c in choices],
-        "assumed": result.assumed_price,
-    }
-
-
-def _point(payload: str, candidate: Candidate) -> dict[str, Any]:
-    step = candidate.step
-    names = ("mean", *(f"p{p}" for p in PERCENTILES))
-    return {
-        "payload": payload,
-        "instance": candidate.experiment.instance,
-        "concurrency": step.concurrency,
-        "usd": step.usd_per_request,
-        "per_minute": step.per_minute,
-        "rate": number(step.per_minute),
-        "price": None if step.usd_per_request is None else dollars(step.usd_per_request * 10_000),
-        "error_rate": step.error_rate,
-        "statistics": {m: {n: step.shown(m, n) for n in names} for m in _WHAT_IF if m in step.latency},
-    }
 
 
 def price_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
@@ -225,6 +206,11 @@ def calibration_sentence(result: RunResult) -> str | None:
     return (
         f"Calibrated against a server of known truth, this load generator's clock is honest {joined(found)}."
     )
+
+
+def level(step: StepResult) -> str:
+    """A step's concurrency, where it is known."""
+    return ABSENT if step.concurrency is None else str(step.concurrency)
 
 
 def describe(step: StepResult) -> list[tuple[str, str]]:
@@ -252,7 +238,7 @@ def describe(step: StepResult) -> list[tuple[str, str]]:
 
 def latency_columns(experiment: ExperimentResult) -> list[tuple[str, str]]:
     """The percentiles that at least one step can show; p50 always."""
-    names = [(metric, f"p{p}") for metric in _WHAT_IF for p in PERCENTILES]
+    names = [(metric, f"p{p}") for metric in METRICS for p in PERCENTILES]
     return [
         (m, s)
         for m, s in names
@@ -263,7 +249,7 @@ def latency_columns(experiment: ExperimentResult) -> list[tuple[str, str]]:
 def intervals(step: StepResult) -> str:
     """The 95 % intervals of what is shown."""
     found = []
-    for metric in ("ttft", "tpot", "e2e"):
+    for metric in METRICS:
         described = step.latency.get(metric)
         for p in PERCENTILES if described else ():
             interval = described.intervals.get(p) if described and described.shown(p) is not None else None
@@ -277,5 +263,5 @@ def intervals(step: StepResult) -> str:
 
 
 def experiment_label(experiment: ExperimentResult) -> str:
-    """``ml.g5.xlarge × en_1000-2000``."""
-    return f"{experiment.instance} × {experiment.payload}"
+    """``ml.g5.xlarge, en_1000-2000``."""
+    return f"{experiment.deployed}, {experiment.payload}"

@@ -58,10 +58,26 @@ def hourly(value: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """``0 %``, ``1.3 %``, ``42 %``."""
+    """``0 %``, ``1.3 %``, ``42 %``; what is short of the whole never reads ``100 %``."""
     if share is None or not math.isfinite(share):
         return ABSENT
+    if 0.99 <= share < 1:
+        return f"{math.floor(1000 * share) / 10:g} %"
     return f"{number(100 * share, 3 if abs(share) >= 1 else digits)} %"
+
+
+def limit_share(share: float) -> str:
+    """A limit as it was set: ``1 %``, ``0.5 %``."""
+    return f"{100 * share:.6g} %"
+
+
+def confidence(share: float | None) -> str:
+    """A share of resamples, never rounded up: ``94 %``, ``more than 99 %``, ``less than 1 %``."""
+    if share is None:
+        return ABSENT
+    if 0.99 < share < 1:
+        return "more than 99 %"
+    return "less than 1 %" if 0 < share < 0.01 else f"{math.floor(100 * share + 1e-9)} %"
 
 
 def utc(epoch: float | None) -> str:
@@ -77,6 +93,11 @@ def minutes(value: float | None) -> str:
     if whole >= 120:
         return f"{math.ceil(whole / 60)} more hours"
     return f"{whole} more minute{'' if whole == 1 else 's'}"
+
+
+def code_span(text: str) -> str:
+    """A name in Markdown's code span, which a backtick inside it would end."""
+    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
 
 
 def joined(items: list[str]) -> str:

@@ -146,10 +146,13 @@ class Objective(Strict):
 
 
 class Slo(Strict):
-    """Service level objectives: latency limits such as ``ttft_p95: 1s``, and the share of errors allowed."""
+    """Service level objectives: latency limits such as ``ttft_p95: 1s``, and the share of errors allowed.
+
+    Without ``error_rate`` errors are told and only a step with many of them is not recommended.
+    """
 
     objectives: tuple[Objective, ...] = ()
-    error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="before")
     @classmethod

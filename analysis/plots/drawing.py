@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -150,16 +150,30 @@ def notice_of(result: RunResult) -> str | None:
 def label_of(experiment: ExperimentResult, result: RunResult) -> str:
     """An experiment's name in a legend: the instance, with the payload where there are several."""
     several = len({e.payload for e in result.experiments}) > 1
-    return f"{experiment.instance}, {experiment.payload}" if several else experiment.instance
+    return f"{experiment.deployed}, {experiment.payload}" if several else experiment.deployed
 
 
-def legend_below(figure: "Figure", axes: "Axes", columns: int = 4) -> None:
-    """One legend for all panels, under them, where no point can hide it."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
+def legend_below(figure: "Figure", grid: Iterable["Axes"], columns: int = 4) -> None:
+    """One legend of what any panel shows, under them, where no point can hide it."""
+    shown: dict[str, Any] = {}
+    for axes in grid:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    if shown:
         figure.legend(
-            handles, labels, loc="outside lower center", ncols=columns, markerscale=1.4, fontsize=8.5
+            shown.values(),
+            shown.keys(),
+            loc="outside lower center",
+            ncols=min(columns, len(shown)),
+            markerscale=1.4,
+            fontsize=8.5,
         )
+
+
+def from_zero(grid: Iterable["Axes"]) -> None:
+    """Start the y axes at 0; called when all panels are drawn, since it ends their shared autoscaling."""
+    for axes in grid:
+        axes.set_ylim(bottom=0)
 
 
 def decorate(axes: "Axes", x: str, y: str) -> None:
@@ -168,16 +182,6 @@ def decorate(axes: "Axes", x: str, y: str) -> None:
     axes.set_ylabel(y)
     axes.grid(visible=True, axis="y")
     axes.set_axisbelow(True)
-
-
-def concurrency_axis(axes: "Axes", levels: list[int]) -> None:
-    """Concurrency on a doubling axis, one tick per measured level."""
-    from matplotlib.ticker import NullLocator  # noqa: PLC0415 - lazily, like the rest of Matplotlib
-
-    if min(levels, default=0) > 0 and max(levels) / min(levels) > 4:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(levels, [str(level) for level in levels])
 
 
 def _follow_reader(svg: str) -> str:

@@ -16,6 +16,7 @@ from analysis.plots.drawing import (
     canvas,
     decorate,
     finish,
+    label_of,
     legend_below,
 )
 from analysis.results import RunResult
@@ -23,6 +24,8 @@ from analysis.results import RunResult
 _BINS = 120
 _SAMPLE = 100_000
 """Rows that the timeline looks at; more are thinned evenly and scaled up."""
+
+_SILENT_S = 30.0
 
 
 def timeline(result: RunResult) -> Drawing | None:
@@ -58,29 +61,35 @@ def timeline(result: RunResult) -> Drawing | None:
             title="Over time",
             alt="Output tokens per second and median end-to-end latency over the run.",
             caption="Tokens by when they arrived, latency by when the answer ended. Shaded: the measure "
-            "windows, with their concurrency; the load stays up between them.",
+            "windows, with their concurrency; between the steps of an experiment the load stays up.",
         )
 
 
 def _windows(grid: tuple[Any, ...], result: RunResult, zero: float, scale: float) -> None:
-    for axes in grid:
-        for step in result.steps:
-            if step.window is not None:
-                start, end = (step.window.start - zero) / scale, (step.window.end - zero) / scale
+    for experiment in result.experiments:
+        windows = [(s.concurrency, s.window) for s in experiment.steps if s.window is not None]
+        for concurrency, window in windows:
+            start, end = (window.start - zero) / scale, (window.end - zero) / scale
+            for axes in grid:
                 axes.axvspan(start, end, color=BAND, linewidth=0)
-    for step in result.steps:
-        if step.window is not None:
-            middle = (step.window.start + step.window.end) / 2 - zero
-            grid[0].annotate(
-                str(step.concurrency),
-                (middle / scale, 1),
-                (0, 2),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8.5,
-                color=MUTED,
-            )
+            _above(grid[0], str(concurrency), (start + end) / 2, 2)
+        if windows and len(result.experiments) > 1:
+            start, end = ((w - zero) / scale for w in (windows[0][1].start, windows[-1][1].end))
+            name = label_of(experiment, result).replace(", ", "\n")
+            _above(grid[0], name, (start + end) / 2, 14)
+
+
+def _above(axes: Any, text: str, x: float, points: float) -> None:
+    axes.annotate(
+        text,
+        (x, 1),
+        (0, points),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="center",
+        fontsize=8.5,
+        color=MUTED,
+    )
 
 
 def client_health(result: RunResult) -> Drawing | None:
@@ -92,7 +101,8 @@ def client_health(result: RunResult) -> Drawing | None:
     with canvas(4.2, 2, 1, sharex=True) as (figure, grid):
         upper, lower = grid
         _windows((upper, lower), result, zero, 60.0)
-        for _, own in workers.groupby("worker", observed=True):
+        for _, reports in workers.groupby("worker", observed=True):
+            own = _with_gaps(reports)
             at = (numbers(own, "reported_at") - zero) / 60
             upper.plot(at, numbers(own, "cpu_percent"), color=INK, linewidth=1.1)
             lower.plot(at, numbers(own, "lag_p99_ms"), color=INK, linewidth=1.1, label="event-loop lag p99")
@@ -119,6 +129,14 @@ def client_health(result: RunResult) -> Drawing | None:
         )
 
 
+def _with_gaps(reports: pd.DataFrame) -> pd.DataFrame:
+    """A worker's reports with an empty row where it was silent, so that no line bridges what nobody saw."""
+    at = reports["reported_at"]
+    silent = at[at.diff() > _SILENT_S]
+    empty = pd.DataFrame({"reported_at": silent - 0.001})
+    return pd.concat([reports, empty]).sort_values("reported_at") if len(empty) else reports
+
+
 def error_classes(result: RunResult) -> Drawing | None:
     """Failed requests by class and step; none when nothing failed."""
     steps = [s for s in result.steps if s.error_classes]
@@ -138,9 +156,10 @@ def error_classes(result: RunResult) -> Drawing | None:
             left += counts
         axes.set_yticks(places, [s.id for s in steps], fontsize=8.5)
         axes.set_xlabel("failed requests")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(visible=True, axis="x")
         axes.set_axisbelow(True)
-        legend_below(figure, axes, 4)
+        legend_below(figure, [axes], 4)
         return finish(
             figure,
             result,

@@ -1,6 +1,4 @@
-"""The seed's four pictures, by its file names, with pooled requests in place of bursts."""
-
-import math
+"""The seed's pictures, by its file names, with pooled requests in place of bursts; one is in `scatter`."""
 
 import numpy as np
 
@@ -14,9 +12,9 @@ from analysis.plots.drawing import (
     Drawing,
     Palette,
     canvas,
-    concurrency_axis,
     decorate,
     finish,
+    from_zero,
     label_of,
     legend_below,
     panels,
@@ -24,14 +22,18 @@ from analysis.plots.drawing import (
 from analysis.results import ExperimentResult, RunResult
 from analysis.words import number
 
-POINTS = 1500
-"""Points of a scatter plot; more are thinned evenly, and the caption says so."""
 PER_REQUESTS = 10_000
+_UNMET = {
+    "met": "not trusted",
+    "missed": "misses the SLO",
+    "open": "not decided: too few samples",
+    "unmeasured": "not measured",
+}
 
 
 def business_summary(result: RunResult, choices: list[Choice], palette: Palette) -> Drawing | None:
     """Price performance: dollars per 10,000 requests of each experiment's best step."""
-    best = [pick for e in result.experiments if (pick := _pick(e, choices)) is not None]
+    best = [pick for c in choices for e in result.experiments if (pick := _pick(e, c)) is not None]
     if not best:
         return None
     priced = all(c.step.usd_per_request is not None for c in best)
@@ -54,12 +56,12 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
             e2e = step.latency.get("e2e")
             label = f"{'$' if priced else ''}{number(value)} · {number(step.per_minute)} requests/min"
             label += f" · {number(e2e.mean / 1000)} s each" if e2e else ""
-            label += "" if passes else " · outside the SLO"
+            label += "" if passes else f" · {_UNMET[candidate.judgement]}"
             axes.annotate(
                 label, (0, place + 0.3), (1, 2), textcoords="offset points", va="bottom", fontsize=8.5
             )
         names = [
-            f"{c.experiment.instance}\n{c.experiment.payload}\nconcurrency {c.step.concurrency}" for c in best
+            f"{c.experiment.payload}\n{c.experiment.deployed}\nconcurrency {c.step.concurrency}" for c in best
         ]
         axes.set_yticks(places, names, fontsize=8.5)
         axes.set_ylim(-0.45, len(best) - 0.2)
@@ -76,21 +78,22 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
             name="business_summary",
             title="Price performance",
             alt="Bar chart: "
-            + "; ".join(f"{c.experiment.instance} {number(v)}" for c, v in zip(best, values, strict=True)),
-            caption="Each experiment's best step at full load; hatched: outside the SLO. Shorter is cheaper."
+            + "; ".join(f"{c.experiment.deployed} {number(v)}" for c, v in zip(best, values, strict=True)),
+            caption="Each experiment's best step at full load. Hatched: not passing. Shorter is cheaper."
             if priced
             else "Each experiment's best step. No price is known, so throughput is shown.",
         )
 
 
-def _pick(experiment: ExperimentResult, choices: list[Choice]) -> Candidate | None:
-    own = [c for choice in choices for c in choice.candidates if c.experiment is experiment and c.step.usable]
-    passing = [c for c in own if c.passes]
-    return min(passing or own, key=lambda c: c.order, default=None)
+def _pick(experiment: ExperimentResult, choice: Choice) -> Candidate | None:
+    """The experiment's best step: of those that pass, else of those that may yet, else of all."""
+    own = [c for c in choice.candidates if c.experiment is experiment and c.step.usable]
+    undecided = [c for c in own if c.judgement != "missed"]
+    return min([c for c in own if c.passes] or undecided or own, key=lambda c: c.order, default=None)
 
 
 def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
-    """Share of failed requests over concurrency."""
+    """Share of failed requests by concurrency, the experiments side by side."""
     points = [
         (e, s.concurrency, 100 * s.error_rate)
         for e in result.experiments
@@ -99,70 +102,42 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
     ]
     if not points:
         return None
+    levels = sorted({c for _, c, _ in points})
     with canvas(3.2) as (figure, axes):
-        for experiment in result.experiments:
-            own = sorted((c, r) for e, c, r in points if e is experiment)
-            if own:
-                axes.plot(
-                    *zip(*own, strict=True),
-                    marker=palette.marker(experiment),
-                    color=palette.hue(experiment),
-                    label=label_of(experiment, result),
-                )
-        limit = 100 * result.error_rate_limit
-        slo = f"SLO: at most {limit:g} %"
-        axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
-        top = max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0)
-        axes.set_ylim(-0.03 * top, top)
-        concurrency_axis(axes, sorted({c for _, c, _ in points}))
+        width = 0.6 / len(result.experiments)
+        for index, experiment in enumerate(result.experiments):
+            own = [(c, r) for e, c, r in points if e is experiment]
+            at = [levels.index(c) + (index - (len(result.experiments) - 1) / 2) * width for c, _ in own]
+            hue = palette.hue(experiment)
+            axes.vlines(at, 0, [r for _, r in own], color=hue, linewidth=1.8)
+            axes.plot(
+                at,
+                [r for _, r in own],
+                marker=palette.marker(experiment),
+                color=hue,
+                linestyle="none",
+                clip_on=False,
+                label=label_of(experiment, result),
+            )
+        limit = 100 * (result.error_rate_slo or 0.0)
+        if result.error_rate_slo is not None:
+            slo = f"SLO: at most {limit:g} %"
+            axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
+        axes.set_ylim(0, max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0))
+        axes.set_xlim(-0.5, len(levels) - 0.5)
+        axes.set_xticks(range(len(levels)), [str(level) for level in levels])
         decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
-        legend_below(figure, axes, 3)
+        legend_below(figure, [axes], 2)
         worst = max(points, key=lambda p: p[2])
+        most = f"most: {number(worst[2])} % at {worst[1]}" if worst[2] else "none failed"
         return finish(
             figure,
             result,
             name="error_rates",
             title="Error rates",
-            alt=f"Failed requests over concurrency; most: {number(worst[2])} % at {worst[1]}.",
-            caption="Of the requests that started in the measure window; failed ÷ (failed + answered).",
-        )
-
-
-def tokens_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
-    """E2E latency over prompt tokens, one panel per experiment."""
-    drawn = [(e, s, rows[rows["prompt_tokens"].notna()]) for e, s, rows in steps_with_rows(result)]
-    drawn = [(e, s, rows) for e, s, rows in drawn if len(rows)]
-    experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
-    if not experiments:
-        return None
-    thinned = False
-    with panels(len(experiments), 3.9) as (figure, grid):
-        for axes, experiment in zip(grid, experiments, strict=False):
-            for _, step, rows in (d for d in drawn if d[0] is experiment):
-                stride = math.ceil(len(rows) / POINTS)
-                thinned = thinned or stride > 1
-                axes.scatter(
-                    numbers(rows, "prompt_tokens")[::stride],
-                    numbers(rows, "e2e_ms")[::stride] / 1000,
-                    s=12,
-                    alpha=0.65,
-                    linewidths=0,
-                    color=palette.shade(step.concurrency),
-                    label=f"concurrency {step.concurrency}",
-                )
-            axes.set_ylim(bottom=0)
-            decorate(axes, "prompt tokens", "E2E latency (s)")
-            if len(experiments) > 1:
-                axes.set_title(label_of(experiment, result), fontsize=9)
-        legend_below(figure, grid[0], columns=4)
-        return finish(
-            figure,
-            result,
-            name="tokens_vs_latency",
-            title="Tokens against latency",
-            alt="Scatter plot of end-to-end latency over prompt tokens, coloured by concurrency.",
-            caption="Every answered request of the measure windows"
-            + (f", thinned evenly to at most {POINTS:,} per step." if thinned else "."),
+            alt=f"Failed requests by concurrency; {most}.",
+            caption="Of the requests that started in the measure window; failed ÷ (failed + answered)."
+            + ("" if worst[2] else " No request failed."),
         )
 
 
@@ -173,7 +148,7 @@ def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | Non
     if not experiments:
         return None
     with panels(len(experiments)) as (figure, grid):
-        for axes, experiment in zip(grid, experiments, strict=False):
+        for axes, experiment in zip(grid, experiments, strict=True):
             own = [(s, values) for e, s, values in drawn if e is experiment]
             boxes = []
             for step, values in own:
@@ -188,10 +163,10 @@ def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | Non
                 line.set(color=MUTED)
             for line in parts["medians"]:
                 line.set(color=INK, linewidth=1.8)
-            axes.set_ylim(bottom=0)
             decorate(axes, "concurrency (requests in flight)", "E2E latency (s)")
             if len(experiments) > 1:
                 axes.set_title(label_of(experiment, result), fontsize=9)
+        from_zero(grid)
         return finish(
             figure,
             result,

@@ -47,7 +47,7 @@ def where_time_goes(result: RunResult) -> Drawing | None:
         axes.set_xlabel("mean latency (s)")
         axes.grid(visible=True, axis="x")
         axes.set_axisbelow(True)
-        legend_below(figure, axes, 4)
+        legend_below(figure, [axes], 4)
         most = max(views, key=lambda v: v.rest_ms)
         return finish(
             figure,

@@ -1,6 +1,4 @@
-"""Pictures of spread: distributions per step, and TTFT against prompt length."""
-
-import math
+"""Pictures of spread: distributions per step."""
 
 import numpy as np
 
@@ -8,7 +6,6 @@ from analysis.measure import steps_with_rows
 from analysis.metrics import measured, numbers
 from analysis.objectives import limit_text
 from analysis.plots.drawing import ALERT, Drawing, Palette, decorate, finish, label_of, legend_below, panels
-from analysis.plots.seed import POINTS
 from analysis.results import RunResult
 
 _NAMES = {"ttft": "TTFT", "e2e": "E2E latency"}
@@ -56,7 +53,7 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
             decorate(axes, f"{_NAMES[metric]} (s)", "requests at or below (%)")
             if len(experiments) > 1:
                 axes.set_title(label_of(experiment, result), fontsize=9)
-        legend_below(figure, grid[0])
+        legend_below(figure, grid)
         slo = f" Red: the SLO ({'; '.join(_limit(o) for o in limits)})." if limits else ""
         return finish(
             figure,
@@ -70,41 +67,3 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
 
 def _limit(objective: dict[str, object]) -> str:
     return f"{objective['statistic']} ≤ {limit_text(float(str(objective['limit_ms'])))}"
-
-
-def ttft_prompt(result: RunResult, palette: Palette) -> Drawing | None:
-    """TTFT against prompt tokens: what prefill costs."""
-    drawn = [
-        (e, s, rows[rows["ttft_ms"].notna() & rows["prompt_tokens"].notna()])
-        for e, s, rows in steps_with_rows(result)
-    ]
-    drawn = [(e, s, rows) for e, s, rows in drawn if len(rows)]
-    experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
-    if not experiments:
-        return None
-    with panels(len(experiments), 3.9) as (figure, grid):
-        for axes, experiment in zip(grid, experiments, strict=True):
-            for _, step, rows in (d for d in drawn if d[0] is experiment):
-                stride = math.ceil(len(rows) / POINTS)
-                axes.scatter(
-                    numbers(rows, "prompt_tokens")[::stride],
-                    numbers(rows, "ttft_ms")[::stride] / 1000,
-                    s=12,
-                    alpha=0.65,
-                    linewidths=0,
-                    color=palette.shade(step.concurrency),
-                    label=f"concurrency {step.concurrency}",
-                )
-            axes.set_ylim(bottom=0)
-            decorate(axes, "prompt tokens", "TTFT (s)")
-            if len(experiments) > 1:
-                axes.set_title(label_of(experiment, result), fontsize=9)
-        legend_below(figure, grid[0])
-        return finish(
-            figure,
-            result,
-            name="ttft_vs_prompt_tokens",
-            title="TTFT against prompt tokens",
-            alt="Scatter plot of time to first token over prompt tokens, coloured by concurrency.",
-            caption=f"Answered requests of the windows, thinned evenly above {POINTS:,} per step.",
-        )

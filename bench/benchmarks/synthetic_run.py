@@ -55,6 +55,7 @@ class Deployed:
     measure_s: float = 240.0
     assumption: bool = False
     instance_label: str | None = None
+    instance_count: int = 1
 
     @property
     def name(self) -> str:
@@ -78,7 +79,7 @@ def write_run(
         folder: made when it does not exist.
         deployed: the experiments, one after the other.
         seed: of all chance.
-        slo: as in a validated plan: ``objectives`` and ``error_rate``.
+        slo: as in a validated plan: ``objectives`` and, where it names one, ``error_rate``.
         rehearsal: as in the manifest.
         notices: as in the manifest.
         state: of the run.
@@ -110,7 +111,7 @@ def write_run(
         run_id=folder.name,
         plan={
             "name": "synthetic",
-            "slo": slo or {"objectives": [], "error_rate": 0.0},
+            "slo": slo or {"objectives": []},
             "load": {"concurrency": list(deployed[0].concurrency), "measure": deployed[0].measure_s},
         },
         plan_file="configs/synthetic.yml",
@@ -149,6 +150,7 @@ def _entry(one: Deployed, steps: list[str], prefix: str) -> ExperimentEntry:
         model="Llama2-7b",
         instance_type=one.instance_type,
         instance_label=one.instance_label,
+        instance_count=one.instance_count,
         payload=one.payload,
         payload_file=f"payload_{one.payload}.jsonl",
         steps=steps,

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.answer import Choice, choose
@@ -10,6 +12,8 @@ from analysis.objectives import judge
 from analysis.prose import answer_paragraph
 from analysis.report import load_result
 from analysis.results import RunResult
+from analysis.seedpage import recommendations
+from analysis.words import confidence, percent
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
 
@@ -25,6 +29,10 @@ def slo(ttft_p95: float, e2e_p95: float = 60_000, error_rate: float = 0.0) -> di
 
 def answered(folder: Path, *deployed: Deployed, **options: Any) -> tuple[RunResult, list[Choice], str]:
     write_run(folder, deployed, **options)
+    return answered_again(folder)
+
+
+def answered_again(folder: Path) -> tuple[RunResult, list[Choice], str]:
     result = load_result(folder)
     choices = choose(result)
     return result, choices, answer_paragraph(result, choices)
@@ -126,3 +134,115 @@ def test_a_void_step_cannot_be_recommended(tmp_path: Path):
     assert choice.best is not None
     assert choice.best.step.concurrency == 1
     assert choice.runner_up is None
+
+
+def test_what_was_not_measured_is_called_that(tmp_path: Path):
+    write_run(tmp_path, (Deployed(measure_s=100, concurrency=(1, 4)),), slo=slo(1000))
+    rows = pd.read_csv(tmp_path / "requests.csv")
+    rows["ttft_ms"] = np.nan  # as of answers that were not streamed
+    rows.to_csv(tmp_path / "requests.csv", index=False)
+    result, choices, text = answered_again(tmp_path)
+    assert text.startswith("No step can be called passing: TTFT was not measured at ml.g5.xlarge")
+    assert "it needs streamed answers" in text
+    assert "SLO allows" not in text
+    (row,) = recommendations(result, choices)
+    assert "TTFT was not measured" in row.text
+    assert "did not find any" not in row.text
+
+
+def test_the_closest_may_be_one_that_only_fails_too_often(tmp_path: Path):
+    shaky = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.05))
+    slow = Deployed("ml.g6.xlarge", measure_s=200, concurrency=(4,), server=Server(tpot_ms=300))
+    _, (choice,), text = answered(tmp_path, shaky, slow, slo=slo(1000, 5000, error_rate=0.01))
+    assert choice.closest is not None
+    assert choice.closest.experiment.instance_type == "ml.g5.xlarge"
+    assert "no step meets TTFT p95 ≤ 1 s and E2E p95 ≤ 5 s with at most 1 % errors" in text
+    assert "The closest is ml.g5.xlarge at concurrency 4, where" in text
+    assert "of the requests failed (the SLO allows 1 %)" in text
+    assert "above the limit" not in text
+
+
+def test_without_a_limit_errors_are_told_and_only_many_disqualify(tmp_path: Path):
+    few = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.01))
+    result, (choice,), text = answered(tmp_path / "few", few)
+    assert 0 < (result.steps[0].error_rate or 0) < 0.05
+    assert choice.best is not None
+    assert "% errors" in text
+    many = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.2))
+    _, (choice,), text = answered(tmp_path / "many", many)
+    assert choice.best is None
+    assert "with more than 5 % a step is not recommended" in text
+    assert "SLO allows" not in text
+
+
+def test_open_steps_are_not_said_to_have_failed(tmp_path: Path):
+    result, choices, _ = answered(tmp_path, Deployed(measure_s=40, concurrency=(1,)), slo=slo(155))
+    (row,) = recommendations(result, choices)
+    assert "has too few samples to judge" in row.text
+    assert "did not find any" not in row.text
+
+
+def test_beside_open_steps_those_that_missed_are_told(tmp_path: Path):
+    _, (choice,), text = answered(tmp_path, Deployed(measure_s=40, concurrency=(1, 8)), slo=slo(155))
+    assert [c.judgement for c in choice.candidates] == ["open", "missed"]
+    assert "No step can be called passing yet" in text
+    assert "1 other step misses the SLO. The closest is ml.g5.xlarge at concurrency 8, where" in text
+
+
+def test_an_open_rival_is_told_once_and_not_as_a_miss(tmp_path: Path):
+    sure = Deployed(measure_s=200, concurrency=(1,), server=Server(ttft_ms=20))
+    cheap = Deployed("ml.g6.xlarge", usd_per_hour=0.9, measure_s=40, concurrency=(1,))
+    _, (choice,), text = answered(tmp_path, sure, cheap, slo=slo(165))
+    assert choice.best is not None
+    assert choice.rival is not None
+    assert choice.rival.judgement == "open"
+    assert choice.stays is not None
+    assert choice.stays < 0.5
+    assert text.startswith("Not decided yet; for now, use ml.g5.xlarge at concurrency 1")
+    assert text.count("ml.g6.xlarge at concurrency 1 would be cheaper but cannot be judged yet") == 1
+    assert text.count("would settle it") == 1
+    assert "misses the SLO" not in text
+
+
+def test_what_has_no_price_is_never_called_cheaper(tmp_path: Path):
+    """A request of the priced one costs more dollars than one of the other takes minutes."""
+    sure = Deployed(usd_per_hour=200.0, measure_s=200, concurrency=(1,), server=Server(ttft_ms=20))
+    free = Deployed("ml.new.xlarge", usd_per_hour=None, measure_s=40, concurrency=(1,))
+    _, (choice,), text = answered(tmp_path, sure, free, slo=slo(155))
+    assert {c.judgement for c in choice.candidates} == {"met", "open"}
+    assert "would be cheaper" not in text
+    assert "No price is known for ml.new.xlarge" in text
+
+
+def test_the_warnings_of_the_recommended_step_are_in_the_answer(tmp_path: Path):
+    write_run(tmp_path, (Deployed(measure_s=240, concurrency=(2, 4)),), slo=slo(5000))
+    health = pd.read_csv(tmp_path / "workers.csv")
+    health.loc[health["users"] == 4, ["cpu_percent", "lag_p99_ms"]] = (99.0, 400.0)
+    health.to_csv(tmp_path / "workers.csv", index=False)
+    _, (choice,), text = answered_again(tmp_path)
+    assert choice.best is not None
+    assert choice.best.step.concurrency == 4
+    told = text.split("This step has warnings: ")[1]
+    assert "a worker's core was 99.0 % busy" in told
+    assert "event loop lagged 400 ms at p99" in told
+    assert "The cheapest without warnings is ml.g5.xlarge at concurrency 2 ($" in text
+
+
+def test_a_figure_that_the_table_withholds_is_not_quoted(tmp_path: Path):
+    """80 answers make the limit certain and the p95 no figure worth printing."""
+    result, _, text = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(1000))
+    (step,) = result.steps
+    assert step.shown("ttft", "p95") is None
+    assert f"TTFT p95 surely within 1 s ({step.window_ok} samples)" in text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100 %"), (0.996, "more than 99 %"), (0.9499, "94 %"), (0.004, "less than 1 %"), (0.0, "0 %")],
+)
+def test_confidence_is_never_rounded_up(share: float, text: str):
+    assert confidence(share) == text
+
+
+def test_what_is_short_of_the_whole_never_reads_100():
+    assert [percent(share) for share in (0.99, 0.9961, 0.99999, 1.0)] == ["99 %", "99.6 %", "99.9 %", "100 %"]

@@ -1,14 +1,20 @@
 """Fleets: enough instances for a demand, what they cost, and a policy that AWS accepts."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from analysis import make_report
 from analysis.answer import Choice, choose
-from analysis.fleet import Demand, autoscaling, fleet_of, fleets, read_demand
+from analysis.autoscaling import autoscaling
+from analysis.fleet import Demand, fleet_of, fleets, read_demand
 from analysis.report import load_result
+from bench.benchmarks.synthetic_run import Deployed, write_run
 from configs.errors import UserError
 
 
@@ -61,16 +67,73 @@ def test_a_curve_without_24_hours_of_demand_is_a_clear_error(tmp_path: Path, con
         read_demand(str(path))
 
 
-def test_the_scaling_policy_is_what_aws_takes(choice: Choice):
-    assert choice.best is not None
-    policy = autoscaling(choice.best)
+def applied(policy: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both requests, after boto3 has taken them."""
+    target, scaling = policy["register_scalable_target"], policy["put_scaling_policy"]
     client = boto3.client(
         "application-autoscaling", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
     )
+    known = client.meta.service_model
+    assert target["ScalableDimension"] in known.shape_for("ScalableDimension").enum
+    tracking = scaling["TargetTrackingScalingPolicyConfiguration"]
+    metric = tracking["PredefinedMetricSpecification"]["PredefinedMetricType"]
+    assert metric in known.shape_for("MetricType").enum
     with Stubber(client) as stub:
-        stub.add_response("register_scalable_target", {}, policy["register_scalable_target"])
-        stub.add_response("put_scaling_policy", {"PolicyARN": "arn:aws:x"}, policy["put_scaling_policy"])
-        client.register_scalable_target(**policy["register_scalable_target"])
-        client.put_scaling_policy(**policy["put_scaling_policy"])
-    target = policy["put_scaling_policy"]["TargetTrackingScalingPolicyConfiguration"]["TargetValue"]
-    assert target < (choice.best.step.concurrency or 0)
+        stub.add_response("register_scalable_target", {}, target)
+        stub.add_response("put_scaling_policy", {"PolicyARN": "arn:aws:x"}, scaling)
+        client.register_scalable_target(**target)
+        client.put_scaling_policy(**scaling)
+    return target, tracking
+
+
+def test_the_scaling_policy_is_what_aws_takes(choice: Choice):
+    assert choice.best is not None
+    target, tracking = applied(autoscaling(choice.best, {}))
+    assert target["ScalableDimension"] == "sagemaker:variant:DesiredInstanceCount"
+    assert tracking["TargetValue"] == pytest.approx((choice.best.step.concurrency or 0) / 1.25)
+
+
+def test_the_policy_scales_between_what_the_fleet_table_says(choice: Choice, tmp_path: Path):
+    assert choice.best is not None
+    choice.best.step.per_minute = 100.0
+    path = tmp_path / "day.csv"
+    path.write_text("".join(f"{h},{4000 if h == 12 else 400}\n" for h in range(24)))
+    demand = read_demand(str(path))
+    fleet = fleet_of(choice.best, demand)
+    assert (fleet.least, fleet.instances, fleet.spare) == (5, 50, 1)
+    target, _ = applied(autoscaling(choice.best, {}, demand))
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (6, 51)
+
+
+def test_an_inference_component_scales_by_its_copies(choice: Choice):
+    """Two copies on each of two instances: eight in flight are two per copy, and capacity counts copies."""
+    assert choice.best is not None
+    step = replace(choice.best.step, concurrency=8, per_minute=200.0)
+    experiment = replace(choice.best.experiment, component="chat", instance_count=2)
+    best = replace(choice.best, step=step, experiment=experiment)
+    plan = {"endpoint": {"components": [{"name": "chat", "copies": 4}]}}
+    target, tracking = applied(autoscaling(best, plan, Demand((400.0,) * 24)))
+    assert target["ResourceId"] == "inference-component/chat"
+    assert target["ScalableDimension"] == "sagemaker:inference-component:DesiredCopyCount"
+    assert tracking["TargetValue"] == pytest.approx(2 / 1.25)
+    assert target["MaxCapacity"] == 2 * (5 + 1)
+
+
+def test_the_component_of_the_manifest_reaches_the_policy(tmp_path: Path):
+    manifest = write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),))
+    manifest.experiments[0].component = "chat"
+    manifest.save(tmp_path)
+    make_report(tmp_path, demand="6000")
+    policy = json.loads((tmp_path / "autoscaling.json").read_text())
+    assert policy["register_scalable_target"]["ResourceId"] == "inference-component/chat"
+
+
+def test_several_payloads_have_a_policy_each(tmp_path: Path):
+    short, long = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
+    write_run(tmp_path, (short, long))
+    names = {path.name for path in make_report(tmp_path).files if path.name.startswith("autoscaling")}
+    assert names == {"autoscaling_en_1-500.json", "autoscaling_en_500-1000.json"}
+    for page in ("report.md", "report.html"):
+        text = (tmp_path / page).read_text()
+        assert all(name in text for name in names)
+        assert "knee" not in text

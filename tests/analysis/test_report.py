@@ -175,12 +175,85 @@ def test_whole_step_counts_stand_beside_those_of_the_window(report: Report, run_
     assert sum(s["whole_step"]["ok"] for e in report.summary["experiments"] for s in e["steps"]) == rows
 
 
+def test_two_instances_are_two_on_every_page(tmp_path: Path):
+    """What is printed must divide: dollars per hour of both / requests of both = dollars per request."""
+    made = make_folder(tmp_path, instance_count=2)
+    page, html = (tmp_path / "report.md").read_text(), (tmp_path / "report.html").read_text()
+    assert "Use 2 × ml.g5.xlarge at concurrency 4" in made.answer
+    assert "$1.4084 per instance-hour, 2 instances" in made.answer
+    cells = dict(re.findall(r"^\| (\w+) \| (.*) \|$", page.split("## Per instance")[0], re.MULTILINE))
+    assert cells["instance_type"] == "2 × ml.g5.xlarge"
+    rate, hourly = float(cells["transactions_per_minute"]), float(cells["price_per_hour"])
+    assert float(cells["price_per_txn"]) == pytest.approx(hourly / 60 / rate, rel=0.01)
+    assert '<dd class="value">2 × ml.g5.xlarge</dd>' in html
+    per_minute, per_txn = (
+        float(re.findall(rf"\| {name} \| ([\d.]+) \| [\d.]+ \|", page)[0])
+        for name in ("transactions_per_minute", "price_per_txn")
+    )
+    assert per_txn == pytest.approx(hourly / 60 / per_minute, rel=0.01), "FMBench's column too"
+    assert "| 60 requests/min | ml.g5.xlarge, 2 |" in page, "a fleet counts single instances"
+    for name in ("Per instance results", "Every step", "Cost and fleet"):
+        assert "2 × ml.g5.xlarge" in page.split(f"## {name}")[1].split("\n## ")[0], name
+
+
 def test_names_from_outside_cannot_break_the_page(tmp_path: Path):
     evil = "</script><img src=x onerror=alert(1)>|"
     make_folder(tmp_path, instance_label=evil)
     html = (tmp_path / "report.html").read_text()
     assert "<img src=x" not in html
     assert "</script><img" not in html
+
+
+def test_texts_from_outside_cannot_break_the_markdown(tmp_path: Path):
+    make_folder(tmp_path, instance_label="a`b")
+    manifest = load_manifest(tmp_path)
+    manifest.state, manifest.error = "failed", "Traceback | pipe\n\nline2"
+    manifest.experiments[0].error = "no capacity\n# in this zone"
+    manifest.versions = {"a|b": "1"}
+    manifest.save(tmp_path)
+    make_report(tmp_path)
+    page = (tmp_path / "report.md").read_text()
+    assert "| state | failed: Traceback \\| pipe line2 |" in page
+    assert "| a\\|b | 1 |" in page
+    assert "> no capacity # in this zone" in page
+    assert [line for line in page.splitlines() if line.count("`") % 2 and "a`b" not in line] == []
+    assert "|`a'b`|" in page
+    assert "<code>a&#39;b</code>" in (tmp_path / "report.html").read_text()
+
+
+def test_the_markdown_holds_the_figures_of_the_html(report: Report, run_folder: Path):
+    page = (run_folder / "report.md").read_text()
+    steps = page.split("## Every step")[1].split("\n## ")[0]
+    assert "| concurrency | trust | SLO |" in steps
+    assert re.search(r"^\| 8 \| pass \| (met|missed|open) \|", steps, re.MULTILINE)
+    assert "TTFT p90 |" in steps
+    for told in ("gap between chunks p50", "finish reasons", "95 % intervals TTFT p50"):
+        assert told in steps
+    tables = [line for line in page.splitlines() if line.startswith("|")]
+    assert all(line.rstrip().endswith("|") for line in tables)
+    headers = [i for i, line in enumerate(page.splitlines()) if re.match(r"\|[-: |]*-[-: |]*\|$", line)]
+    lines = page.splitlines()
+    for at in headers:
+        widths = {len(re.split(r"(?<!\\)\|", line)) for line in (lines[at - 1], lines[at], lines[at + 1])}
+        assert len(widths) == 1, lines[at - 1]
+
+
+def test_what_holds_for_all_is_said_once(tmp_path: Path):
+    short, long = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
+    write_run(tmp_path, (short, long))
+    make_report(tmp_path)
+    for name in ("report.md", "report.html"):
+        page = (tmp_path / name).read_text()
+        assert page.count("on multiple datasets") == 1
+        assert page.count("from the create call to the deletion") == 1
+        assert page.count("(boot, load") == 0
+        assert len(re.findall(r"en_(?:1-500|500-1000): boot 3 min 20 s, load", page)) == 2
+
+
+def test_bursts_that_never_were_are_called_that(report: Report, run_folder: Path):
+    """The best step has more than one user, and our load waits for no burst."""
+    for name in ("report.md", "report.html"):
+        assert "this load did not" in (run_folder / name).read_text()
 
 
 def test_a_folder_that_is_no_run_is_a_clear_error(tmp_path: Path):

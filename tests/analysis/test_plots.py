@@ -1,0 +1,143 @@
+"""The pictures: all that was measured is inside them, and they say what they show."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.answer import choose
+from analysis.plots import curves, overtime, scatter, seed, spread
+from analysis.plots.drawing import Palette
+from analysis.report import load_result
+from analysis.results import RunResult
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+
+Draw = Callable[[RunResult, Palette], Any]
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """The second experiment is five times as slow and has other concurrencies."""
+    folder = tmp_path_factory.mktemp("uneven")
+    slow = Server(ttft_ms=600, tpot_ms=125)
+    deployed = (
+        Deployed(measure_s=60, concurrency=(1, 2)),
+        Deployed("ml.g6.xlarge", measure_s=60, concurrency=(2, 16), server=slow),
+    )
+    write_run(folder, deployed)
+    return load_result(folder)
+
+
+def figure_of(draw: Draw, module: Any, result: RunResult, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The figure as it stands when it is rendered."""
+    seen: list[Any] = []
+    real = module.finish
+
+    def keep(figure: Any, *args: Any, **named: Any) -> Any:
+        seen.append(figure)
+        return real(figure, *args, **named)
+
+    monkeypatch.setattr(module, "finish", keep)
+    draw(result, Palette.of(result))
+    (figure,) = seen
+    return figure
+
+
+@pytest.mark.parametrize("draw", [scatter.tokens_vs_latency, scatter.ttft_prompt])
+def test_every_panel_holds_all_its_points(uneven: RunResult, monkeypatch: pytest.MonkeyPatch, draw: Draw):
+    figure = figure_of(draw, scatter, uneven, monkeypatch)
+    for axes in figure.axes:
+        highest = max(points.get_offsets()[:, 1].max() for points in axes.collections)
+        assert axes.get_ylim()[0] == 0
+        assert axes.get_ylim()[1] >= highest
+
+
+def test_boxes_of_every_panel_are_inside(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
+    figure = figure_of(seed.concurrency_vs_latency, seed, uneven, monkeypatch)
+    for axes in figure.axes:
+        assert axes.get_ylim()[1] >= max(line.get_ydata().max() for line in axes.lines)
+
+
+@pytest.mark.parametrize(
+    ("draw", "module"),
+    [
+        (scatter.tokens_vs_latency, scatter),
+        (lambda result, palette: spread.distribution(result, palette, "ttft"), spread),
+    ],
+)
+def test_the_legend_names_what_any_panel_shows(
+    uneven: RunResult, monkeypatch: pytest.MonkeyPatch, draw: Draw, module: Any
+):
+    (legend,) = figure_of(draw, module, uneven, monkeypatch).legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "concurrency 1",
+        "concurrency 2",
+        "concurrency 16",
+    ]
+
+
+def run_of(folder: Path, *deployed: Deployed, **limits: float) -> RunResult:
+    objectives = [{"metric": "e2e", "statistic": name, "limit_ms": value} for name, value in limits.items()]
+    write_run(folder, deployed, slo={"objectives": objectives})
+    return load_result(folder)
+
+
+@pytest.mark.parametrize("draw", [curves.throughput_latency, curves.cost_latency])
+def test_a_caption_speaks_of_a_dashed_line_only_where_one_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw: Draw
+):
+    """At concurrency 1 there are too few answers for a p95, so the curves show another statistic."""
+    few = run_of(tmp_path / "few", Deployed(measure_s=60, concurrency=(1, 8)), p95=4000.0)
+    drawing = draw(few, Palette.of(few))
+    assert "dashed" not in drawing.caption
+    assert "No limit is drawn for E2E p95" in drawing.caption
+    enough = run_of(tmp_path / "enough", Deployed(measure_s=90, concurrency=(4, 8)), p95=4000.0)
+    assert "dashed: the SLO" in draw(enough, Palette.of(enough)).caption
+    lines = [line for axes in figure_of(draw, curves, enough, monkeypatch).axes for line in axes.lines]
+    assert any(line.get_linestyle() == "--" for line in lines)
+
+
+def test_a_legend_shows_the_marker_of_each_curve(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
+    (legend,) = figure_of(curves.throughput_latency, curves, uneven, monkeypatch).legends
+    assert [line.get_marker() for line in legend.get_lines()] == ["o", "s"]
+
+
+def test_levels_that_lie_on_each_other_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    twins = [Deployed(name, measure_s=60, concurrency=(1, 8)) for name in ("ml.a.xlarge", "ml.b.xlarge")]
+    result = run_of(tmp_path, *twins)
+    (axes, *_) = figure_of(curves.cost_latency, curves, result, monkeypatch).axes
+    assert sorted(text.get_text() for text in axes.texts) == ["1", "8"]
+
+
+def test_error_rates_of_nought_do_not_hide_each_other(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
+    (axes,) = figure_of(seed.error_rates, seed, uneven, monkeypatch).axes
+    places = [x for line in axes.lines for x in line.get_xdata()]
+    assert len(places) == len(set(places)) == 4
+
+
+def test_bars_stand_by_payload_and_an_open_step_is_not_said_to_miss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    deployed = [
+        Deployed(name, payload=payload, measure_s=40, concurrency=(1,))
+        for name in ("ml.g5.xlarge", "ml.g6.xlarge")
+        for payload in ("en_1-500", "en_500-1000")
+    ]
+    result = run_of(tmp_path, *deployed, p95=2600.0)
+    choices = choose(result)
+    assert {c.judgement for choice in choices for c in choice.candidates} == {"open"}
+
+    def draw(shown: RunResult, palette: Palette) -> Any:
+        return seed.business_summary(shown, choices, palette)
+
+    (axes,) = figure_of(draw, seed, result, monkeypatch).axes
+    payloads = [label.get_text().split("\n")[0] for label in axes.get_yticklabels()]
+    assert payloads == ["en_1-500", "en_1-500", "en_500-1000", "en_500-1000"]
+    assert all("not decided" in text.get_text() for text in axes.texts)
+
+
+def test_the_timeline_names_its_experiments(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
+    figure = figure_of(lambda result, _: overtime.timeline(result), overtime, uneven, monkeypatch)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert {"ml.g5.xlarge", "ml.g6.xlarge"} <= set(texts)
