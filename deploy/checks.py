@@ -150,9 +150,13 @@ def disk(machine: MachineFacts, foreseen: Estimate) -> Check:
 def budget(plan: Plan, foreseen: Estimate) -> Check:
     """The longest course of the plan against ``budget.max_spend_usd``."""
     limit, cost = plan.budget.max_spend_usd, foreseen.longest_usd
+    if plan.endpoint.name:
+        return Check("budget", "ok", "the endpoint is not ours: it costs the same without this run")
+    if cost is None and limit is not None:
+        remedy = "set price.usd_per_hour, or take the limit out"
+        return Check("budget", "stop", f"no price, so the limit of ${limit:.2f} cannot be held", remedy)
     if cost is None:
-        level: Level = "warning" if limit is not None else "ok"
-        return Check("budget", level, "no price, so no cost is foreseen or guarded", "set price.usd_per_hour")
+        return Check("budget", "ok", "no price, so no cost is foreseen or guarded", "set price.usd_per_hour")
     if limit is None:
         return Check("budget", "ok", f"up to ${cost:.2f}; no limit is set", "budget.max_spend_usd sets one")
     if cost > limit:

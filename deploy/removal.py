@@ -100,7 +100,7 @@ def _remove(item: Item, clients: Clients, ledger: Ledger, pace: Pace, told: Told
     kind = KINDS[item.kind]
     certain = item.state != "creating"
     settled_at = time.monotonic() + (0.0 if _is_old(item) else pace.settle)
-    present = renewed = False  # present: seen, or a delete of it was accepted; "missing" then means gone
+    present = renewed = False  # present: seen, or its deletion was accepted; unseen then means gone
     refusal = ""
     limit = pace.removal + (0.0 if item.state == "in_service" or not kind.status else pace.creating)
     for _ in pace.polls(limit):
@@ -125,12 +125,14 @@ def _remove(item: Item, clients: Clients, ledger: Ledger, pace: Pace, told: Told
             if means == "missing" and not seen and (present or time.monotonic() >= settled_at):
                 ledger.mark(item, "deleted")
                 return None
-            if means == "denied" or (means == "credentials" and renewed):
+            # Unseen and denied means little: a policy that asks for our tag denies it of what is not there.
+            if (means == "denied" and seen is not None) or (means == "credentials" and renewed):
                 return refusal
             if means == "credentials":
                 clients, renewed = clients.renewed(), True
-            if (seen or {}).get(kind.status or "") == "Creating":
-                told(item, "still Creating, and so AWS refuses to delete it; this goes on until it does not")
+            if means == "busy":
+                settled_at = time.monotonic() + pace.settle  # it is there, whatever the looks say
+                told(item, "AWS refuses to delete it while it is Creating or Updating; trying on")
     return refusal or f"still there after {limit:.0f} s"
 
 

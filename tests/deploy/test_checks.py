@@ -73,9 +73,17 @@ def test_the_budget_is_held_against_the_longest_course(limit: float | None, leve
     assert checks.budget(chosen, estimate(chosen, QUOTES)).level == level
 
 
-def test_a_budget_that_nothing_can_guard_is_a_warning() -> None:
+def test_a_budget_that_nothing_can_guard_stops() -> None:
     chosen = plan(budget={"max_spend_usd": 5})
-    assert checks.budget(chosen, estimate(chosen, {})).level == "warning"
+    assert checks.budget(chosen, estimate(chosen, {})).level == "stop"
+    assert checks.budget(plan(), estimate(plan(), {})).level == "ok"
+
+
+def test_no_budget_is_held_against_an_endpoint_of_others() -> None:
+    chosen = plan(
+        budget={"max_spend_usd": 0.01}, endpoint={"instance_type": "ml.g5.xlarge", "name": "theirs"}
+    )
+    assert checks.budget(chosen, estimate(chosen, QUOTES)).level == "ok"
 
 
 @pytest.mark.parametrize(

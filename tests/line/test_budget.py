@@ -7,14 +7,14 @@ import pytest
 
 from tests.line.harness import SIMULATED, Bench, requests_of
 
-MONEY_RUNS_TEN_TIMES_FASTER = """
+MONEY_RUNS_TWENTY_TIMES_FASTER = """
 import bench.conductor
 from bench.cli import main
 from deploy.spending import SpendGuard
 
 class Fast(SpendGuard):
     def spent_usd(self, now=None):
-        return 10 * super().spent_usd(now)
+        return 20 * super().spent_usd(now)
 
 bench.conductor.SpendGuard = Fast
 main()
@@ -40,12 +40,16 @@ def test_a_plan_above_its_budget_does_not_start(bench: Bench) -> None:
 
 @pytest.mark.e2e
 def test_a_run_that_reaches_its_budget_is_ended_deleted_and_reported(bench: Bench) -> None:
-    bench.program = ("-c", MONEY_RUNS_TEN_TIMES_FASTER)
-    done = bench.run("run", "--plan", bench.plan(plan(limit_usd=105)), "--results", bench.results)
+    bench.program = ("-c", MONEY_RUNS_TWENTY_TIMES_FASTER)
+    both = plan(limit_usd=205) | {"endpoint": {"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"]}}
+    both["endpoint"]["region"] = "us-east-1"
+    done = bench.run("run", "--plan", bench.plan(both), "--results", bench.results)
     assert done.returncode == 130, done.stderr
     assert "max_spend_usd" in done.stderr
     run = bench.latest()
-    entry = json.loads((run / "manifest.json").read_text())["experiments"][0]
+    entry, second = json.loads((run / "manifest.json").read_text())["experiments"]
+    assert second["create_started_at"] is None
+    assert "not started: budget.max_spend_usd" in second["error"]
     assert entry["deleted_at"] is not None
     assert "max_spend_usd" in entry["error"]
     assert len(requests_of(run)) > 0

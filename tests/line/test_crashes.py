@@ -3,17 +3,20 @@
 import json
 import os
 import signal
+import urllib.request
 from typing import Any
 
 import psutil
 import pytest
 
+from deploy.local.process import LocalSageMaker
 from tests.line.harness import SIMULATED, Bench, eventually, requests_of
 from tests.line.test_signals import phase_is
 
 pytestmark = pytest.mark.e2e
 
 PLAN: dict[str, Any] = SIMULATED | {"load": {"concurrency": [2], "warm_up": "500ms", "measure": "2s"}}
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated-vllm:1"
 CRASH_OF_THE_REPORT = (
     "import bench.conductor as c; c.make_report = lambda _: 1 / 0; from bench.cli import main; main()"
 )
@@ -95,3 +98,23 @@ def test_a_report_that_cannot_be_written_is_one_sentence(bench: Bench) -> None:
     in_the_way.rmdir()
     again = bench.run("report", bench.latest())
     assert again.returncode == 0, again.stderr
+
+
+def test_what_cannot_be_deleted_ends_the_run_before_it_costs_more(bench: Bench) -> None:
+    plan = PLAN | {
+        "model": {"name": "Simulated", "source": "image", "image": IMAGE},
+        "endpoint": SIMULATED["endpoint"]
+        | {"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"], "role": "local-sagemaker"},
+    }
+    with LocalSageMaker(["--create-seconds", "0", "--delete-seconds", "0"]) as local:
+        denied = [{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}]
+        urllib.request.urlopen(f"{local.url}/_local/faults", json.dumps(denied).encode()).close()  # noqa: S310 - loopback
+        done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results, **local.environment)
+        with urllib.request.urlopen(f"{local.url}/_local/state") as answer:  # noqa: S310 - loopback
+            calls = [call["operation"] for call in json.load(answer)["calls"]]
+    assert done.returncode == 1, done.stderr
+    assert calls.count("CreateEndpoint") == 1
+    assert "NOT DELETED and billed" in done.stderr
+    assert "aws sagemaker delete-endpoint" in done.stderr
+    assert manifest_of(bench)["state"] == "failed"
+    assert "NOT DELETED" in (bench.latest() / "report.md").read_text()
