@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from analysis.metrics import numbers
+from analysis.metrics import ended_at, numbers
 from analysis.results import ExperimentResult, RunResult, StepResult
+from analysis.sampling import Floats
 from analysis.words import number
 
 _TOLERANCE = 0.01
@@ -14,10 +17,11 @@ _LATENCIES = ("ModelLatency", "OverheadLatency", "FirstChunkLatency")
 
 @dataclass(frozen=True)
 class ServiceView:
-    """One step by both clocks, means in milliseconds; None where CloudWatch has no such metric."""
+    """The same requests by both clocks, means in milliseconds; None where CloudWatch has no such metric."""
 
     step: StepResult
     client_ms: float
+    """Of the requests that ended in those periods: CloudWatch counts by the end, too."""
     model_ms: float
     overhead_ms: float | None
     first_chunk_ms: float | None
@@ -33,13 +37,23 @@ def service_views(result: RunResult) -> list[ServiceView]:
     views = []
     for experiment in result.experiments:
         own = _own(result, experiment)
+        if not len(own):
+            continue
+        rows = result.rows[result.rows["step"].isin([step.id for step in experiment.steps])]
+        ended, e2e = ended_at(rows), numbers(rows, "e2e_ms")
         for step in experiment.steps:
-            e2e = step.latency.get("e2e")
-            means = {name: _mean_in(own, name, step) for name in _LATENCIES}
-            model = means["ModelLatency"]
-            if e2e is not None and model is not None:
+            starts, period = _whole_periods(own, step)
+            means = {name: _mean_over(own, name, starts) for name in _LATENCIES}
+            client = e2e[_inside(ended, starts, period) & np.isfinite(e2e)]
+            if len(client) and (model := means["ModelLatency"]) is not None:
                 views.append(
-                    ServiceView(step, e2e.mean, model, means["OverheadLatency"], means["FirstChunkLatency"])
+                    ServiceView(
+                        step,
+                        float(client.mean()),
+                        model,
+                        means["OverheadLatency"],
+                        means["FirstChunkLatency"],
+                    )
                 )
     return views
 
@@ -71,13 +85,34 @@ def _own(result: RunResult, experiment: ExperimentResult) -> pd.DataFrame:
     return points[points["experiment"] == experiment.name] if len(points) else points
 
 
-def _mean_in(points: pd.DataFrame, metric: str, step: StepResult) -> float | None:
-    """Mean of a latency over the whole periods inside the window, in milliseconds (CloudWatch has µs)."""
-    if step.window is None or not len(points):
+def _whole_periods(points: pd.DataFrame, step: StepResult) -> tuple[Floats, float]:
+    """Starts of CloudWatch's periods that lie inside the step's window, and their length in seconds."""
+    at = np.unique(numbers(_average(points, "ModelLatency"), "timestamp"))
+    period = float(np.diff(at).min()) if len(at) > 1 else 60.0
+    if step.window is None:
+        return at[:0], period
+    return at[(at >= step.window.start) & (at + period <= step.window.end)], period
+
+
+def _inside(at: Floats, starts: Floats, period: float) -> NDArray[np.bool_]:
+    """Which times lie in one of the periods."""
+    if not len(starts):
+        return np.zeros(len(at), dtype=np.bool_)
+    nearest = starts[np.clip(np.searchsorted(starts, at, side="right") - 1, 0, None)]
+    return (at >= nearest) & (at < nearest + period)
+
+
+def _mean_over(points: pd.DataFrame, metric: str, starts: Floats) -> float | None:
+    """Mean of a latency over some periods, each by its invocations, in milliseconds (CloudWatch has µs)."""
+    own = _average(points, metric)
+    own = own[np.isin(numbers(own, "timestamp"), starts)]
+    if not len(own):
         return None
-    own = points[(points["metric"] == metric) & (points["statistic"] == "Average")]
-    at = numbers(own, "timestamp")
-    period = float(pd.Series(at).sort_values().diff().min()) if len(own) > 1 else 60.0
-    inside = (at >= step.window.start) & (at + period <= step.window.end)
-    values = numbers(own, "value")[inside]
-    return float(values.mean() / 1000) if len(values) else None
+    counts = points[(points["metric"] == "Invocations") & (points["statistic"] == "Sum")]
+    by_period = dict(zip(numbers(counts, "timestamp"), numbers(counts, "value"), strict=True))
+    weights = np.array([by_period.get(at, 0.0) for at in numbers(own, "timestamp")])
+    return float(np.average(numbers(own, "value"), weights=weights if weights.sum() > 0 else None) / 1000)
+
+
+def _average(points: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return points[(points["metric"] == metric) & (points["statistic"] == "Average")]

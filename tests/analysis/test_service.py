@@ -54,6 +54,25 @@ def test_microseconds_become_milliseconds_of_whole_periods_inside_the_window(
     assert drawn.name == "where_time_goes"
 
 
+def test_both_means_are_of_the_requests_that_ended_in_the_same_periods(run_folder: Path, tmp_path: Path):
+    result = with_points(
+        run_folder,
+        tmp_path,
+        ("ModelLatency", "Average", 30, 1_000_000),
+        ("ModelLatency", "Average", 60, 4_000_000),
+        ("Invocations", "Sum", 30, 30.0),
+        ("Invocations", "Sum", 60, 10.0),
+    )
+    (view,) = service_views(result)
+    assert view.model_ms == pytest.approx((30 * 1000 + 10 * 4000) / 40), "a mean of means, each by its count"
+    window = view.step.window
+    assert window is not None
+    rows = result.rows[result.rows["step"] == view.step.id]
+    ended = rows["started_at"] + rows["e2e_ms"] / 1000 - window.start
+    assert view.client_ms == pytest.approx(rows["e2e_ms"][ended.between(30, 90)].mean())
+    assert view.client_ms != pytest.approx(view.step.latency["e2e"].mean, rel=1e-6)
+
+
 def test_a_count_that_differs_from_cloudwatchs_reaches_the_verdict(run_folder: Path, tmp_path: Path):
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, 10.0))
     mine, other = result.experiments

@@ -2,8 +2,10 @@
 
 import json
 
+import pandas as pd
 import pytest
 
+from analysis import make_report
 from tests.line.harness import REAL, SIMULATED, Bench, locust_counts, requests_of
 
 pytestmark = pytest.mark.e2e
@@ -42,6 +44,17 @@ def test_a_real_model_is_benchmarked_without_an_account(bench: Bench) -> None:
     for name in ("report.md", "report.html", "business_summary.png", "tokens_vs_latency.png"):
         assert (run / name).stat().st_size > 1000
     assert "assumed" in (run / "report.md").read_text()
+
+    served = pd.read_csv(run / "cloudwatch.csv").groupby(["metric", "statistic"])["value"]
+    assert served.sum()["Invocations", "Sum"] == len(rows), "the server counted what we did"
+    slowest = rows["e2e_ms"].max() * 1000
+    assert 0 < served.max()["ModelLatency", "p99"] <= 1.01 * slowest, "in microseconds"
+    assert served.max()["CPUUtilization", "Maximum"] > 0
+    assert not any("CloudWatch counted" in reason for step in steps for reason in step["trust"]["reasons"])
+    fewer = rows.iloc[: len(rows) * 3 // 4]
+    fewer.to_csv(run / "requests.csv", index=False)
+    again = make_report(run, out=bench.folder / "again").summary["experiments"][0]["steps"]
+    assert any("CloudWatch counted" in reason for step in again for reason in step["trust"]["reasons"])
 
 
 def test_several_experiments_make_one_report(bench: Bench) -> None:
