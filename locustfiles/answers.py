@@ -11,6 +11,7 @@ from typing import Any
 Mode = str  # "", "sse", "jsonl" or "whole"
 
 _decode = json.JSONDecoder().raw_decode
+_WHOLE = "the container answered whole though a stream was asked for"
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
@@ -57,6 +58,8 @@ class AnswerReader:
         self._stream = stream
         self._mode: Mode = ""
         self._buffer = bytearray()
+        self._begun = False
+        """A whole line was read."""
 
     def feed(self, data: bytes | bytearray, at: float) -> None:
         """Add body bytes that arrived at ``at``.
@@ -73,9 +76,12 @@ class AnswerReader:
             self._buffer[:] = data
             return
         complete, newline, rest = data.rpartition(b"\n")
+        if self._mode == "jsonl" and newline and not self._begun and self._is_open(complete):
+            self._mode = "whole"
         if self._mode == "whole" or not newline:
             self._buffer[:] = data
             return
+        self._begun = True
         self._buffer[:] = rest
         for line in complete.split(b"\n"):
             if line:
@@ -94,9 +100,18 @@ class AnswerReader:
         answer = self.answer
         if self._stream and self._mode and not answer.ended:
             raise AnswerError("truncated", "the stream ended without its end mark")
-        if answer.first_at is None and not any(answer.text):
+        if answer.first_at is None and not any(answer.text) and answer.finish_reason is None:
             raise AnswerError("empty", "the answer holds no content")
         return answer
+
+    @staticmethod
+    def _is_open(lines: bytes | bytearray) -> bool:
+        """Whether the first line is the head of one document over several lines, as errors often are."""
+        try:
+            json.loads(lines.lstrip().split(b"\n", 1)[0])
+        except (ValueError, RecursionError):
+            return True
+        return False
 
     def _detect(self, data: bytes | bytearray) -> bool:
         start = data.lstrip()
@@ -143,16 +158,16 @@ class AnswerReader:
             content, end = _decode(text)
             if end == len(text) or not text[end:].strip():
                 return content
-        except (UnicodeDecodeError, json.JSONDecodeError):
+        except (ValueError, RecursionError):  # no UTF-8, no JSON, or a number or a nesting beyond reason
             pass
         kind = "truncated" if data[:1] in (b"{", b"[") else "protocol"
         raise AnswerError(kind, f"no whole JSON: {data[-60:]!r}")
 
-    def _token_event(self, content: dict[str, Any], token: dict[str, Any], at: float) -> None:
-        details = content.get("details")
-        if (details and details.get("finish_reason") == "error") or token.get("id") == -1:
+    def _token_event(self, content: dict[str, Any], found: object, at: float) -> None:
+        token, details = _object(found, "token"), _object(content.get("details"), "details")
+        if details.get("finish_reason") == "error" or token.get("id") == -1:
             raise AnswerError("in_band", f"the stream says it failed: {token.get('text') or 'error'}"[:200])
-        text = token.get("text") or ""
+        text = _text(token.get("text"))
         special = token.get("special")
         if text or special:
             self._arrived("" if special else text, at)
@@ -163,21 +178,25 @@ class AnswerReader:
 
     def _openai_event(self, content: dict[str, Any], at: float) -> None:
         answer = self.answer
-        usage = content.get("usage")
-        for choice in content.get("choices") or ():
-            delta = choice.get("delta") or {}
-            text = delta.get("content") or choice.get("text") or _tool_text(delta)
-            if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+        usage = _object(content.get("usage"), "usage")
+        for choice in _objects(content.get("choices"), "choices"):
+            if "delta" not in choice and "message" in choice:
+                raise AnswerError("protocol", _WHOLE)
+            delta = _object(choice.get("delta"), "delta")
+            text = _text(delta.get("content")) or _text(choice.get("text")) or _tool_text(delta)
+            if reasoning := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
                 self._arrived(reasoning, at, reasoning=True)
             if text:
                 self._arrived(text, at)
-            if reason := choice.get("finish_reason"):
+            if reason := _text(choice.get("finish_reason")):
+                if answer.first_at is None:  # the end of sequence was the first token, as with TGI
+                    self._arrived("", at)
                 answer.finish_reason = reason
                 answer.ended = True
         if usage:
             self._usage(usage)
-            if answer.chunks == 1 and not answer.ended and usage.get("completion_tokens"):
-                answer.first_chunk_tokens = usage["completion_tokens"]
+            if answer.chunks == 1 and not answer.ended and answer.completion_tokens:
+                answer.first_chunk_tokens = answer.completion_tokens
 
     def _arrived(self, text: str, at: float, *, reasoning: bool = False) -> None:
         answer = self.answer
@@ -203,28 +222,30 @@ class AnswerReader:
             raise AnswerError("empty", "the answer holds no content")
         _check_error(content)
         answer = self.answer
-        text, known = content.get("generated_text"), "generated_text" in content
-        for choice in content.get("choices") or ():
-            message = choice.get("message") or {}
-            text = message.get("content") or choice.get("text") or _tool_text(message)
-            text = (message.get("reasoning_content") or message.get("reasoning") or "") + (text or "")
-            answer.finish_reason = choice.get("finish_reason")
+        text, known = _text(content.get("generated_text")), "generated_text" in content
+        for choice in _objects(content.get("choices"), "choices"):
+            message = _object(choice.get("message"), "message")
+            text = _text(message.get("content")) or _text(choice.get("text")) or _tool_text(message)
+            text = (_text(message.get("reasoning_content")) or _text(message.get("reasoning"))) + text
+            answer.finish_reason = _text(choice.get("finish_reason")) or None
             known = True
         if not known:
             raise AnswerError("protocol", f"the answer has none of the known keys: {sorted(content)[:6]}")
-        if details := content.get("details"):
+        if self._stream and answer.first_at is None:
+            raise AnswerError("protocol", _WHOLE)
+        if details := _object(content.get("details"), "details"):
             if details.get("finish_reason") == "error":
                 raise AnswerError("in_band", "the answer's finish reason is an error")
             self._details(details)
-        if usage := content.get("usage"):
+        if usage := _object(content.get("usage"), "usage"):
             self._usage(usage)
-        answer.text.append(text or "")
+        answer.text.append(text)
         answer.last_at = at
         answer.ended = True
 
     def _details(self, details: dict[str, Any]) -> None:
         answer = self.answer
-        answer.finish_reason = details.get("finish_reason") or answer.finish_reason
+        answer.finish_reason = _text(details.get("finish_reason")) or answer.finish_reason
         answer.completion_tokens = _count(details.get("generated_tokens"), answer.completion_tokens)
         answer.prompt_tokens = _count(details.get("input_length"), answer.prompt_tokens)
         if answer.prompt_tokens is None and isinstance(prefill := details.get("prefill"), list) and prefill:
@@ -234,7 +255,7 @@ class AnswerReader:
         answer = self.answer
         answer.completion_tokens = _count(usage.get("completion_tokens"), answer.completion_tokens)
         answer.prompt_tokens = _count(usage.get("prompt_tokens"), answer.prompt_tokens)
-        more = usage.get("completion_tokens_details") or {}
+        more = _object(usage.get("completion_tokens_details"), "completion_tokens_details")
         answer.reasoning_tokens = _count(more.get("reasoning_tokens"), answer.reasoning_tokens)
 
 
@@ -249,8 +270,45 @@ def _check_error(content: dict[str, Any]) -> None:
 
 
 def _tool_text(message: dict[str, Any]) -> str:
-    calls = message.get("tool_calls") or ()
-    return "".join((call.get("function") or {}).get("arguments") or "" for call in calls)
+    calls = _objects(message.get("tool_calls"), "tool_calls")
+    return "".join(_text(_object(call.get("function"), "function").get("arguments")) for call in calls)
+
+
+def _object(value: object, name: str) -> dict[str, Any]:
+    """A JSON object; an empty one where there is none.
+
+    Raises:
+        AnswerError: it is something else.
+    """
+    if isinstance(value, dict):
+        return value
+    if value is None:
+        return {}
+    raise AnswerError("protocol", f"{name} is no JSON object: {value!r}"[:200])
+
+
+def _objects(value: object, name: str) -> list[dict[str, Any]]:
+    """A list of JSON objects; an empty one where there is none.
+
+    Raises:
+        AnswerError: it is something else.
+    """
+    if value is not None and not isinstance(value, list):
+        raise AnswerError("protocol", f"{name} is no list: {value!r}"[:200])
+    return [_object(each, name) for each in value or ()]
+
+
+def _text(value: object) -> str:
+    """Text; empty where there is none.
+
+    Raises:
+        AnswerError: it is something else.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    raise AnswerError("protocol", f"what should be text is not: {value!r}"[:200])
 
 
 def _count(value: object, known: int | None) -> int | None:

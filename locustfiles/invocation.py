@@ -1,5 +1,6 @@
 """One invocation: sign, send, read to the end, and say in one `Request` what happened."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,8 +129,7 @@ class Invoker:
             request.bytes_out = len(data)
             with gevent.Timeout(self._timeouts.total, _Failed(self._late("total"))):
                 request.started_at = time.time()
-                self._connection.send(data)
-                self._receive(reading)
+                self._exchange(data, reading)
             reading.finish()
         except _Failed as failed:
             _fail(request, failed.failure)
@@ -143,6 +143,8 @@ class Invoker:
             _fail(request, _broken(parser, error.strerror or str(error), reused=reused))
         except Aborted:
             request.outcome = "censored"
+        except Exception as error:  # noqa: BLE001 - a request that has begun gets its row whatever came
+            _fail(request, Failure("protocol", f"{type(error).__name__}: {error}"))
         if request.outcome != "ok" or parser.surplus or parser.should_close():
             self._surplus = self._surplus or parser.surplus
             self._connection.close()
@@ -174,6 +176,18 @@ class Invoker:
         headers = self._authorize(body.sha256, time.time())
         added = "".join(f"{name}: {value}\r\n" for name, value in headers)
         return f"{self._fixed}{added}Content-Length: {len(body.data)}\r\n\r\n".encode() + body.data
+
+    def _exchange(self, data: bytes, reading: "_Reading") -> None:
+        try:
+            self._connection.send(data)
+        except OSError:
+            # Who refuses a large body answers and closes before all of it is there.
+            with contextlib.suppress(OSError, HTTPParseError):
+                self._receive(reading)
+            if not reading.parser.done or reading.parser.status == 200:
+                raise
+        else:
+            self._receive(reading)
 
     def _receive(self, reading: "_Reading") -> None:
         with gevent.Timeout(self._timeouts.first_byte, _Failed(self._late("first_byte"))) as first_byte:
@@ -273,7 +287,7 @@ class _Reading:
         if request.outcome != "ok":
             request.e2e_ms = request.tpot_ms = None
         elapsed_ms = (time.time() - request.started_at) * 1000
-        return Outcome(request, answer.gaps_ms, "".join(answer.text), elapsed_ms)
+        return Outcome(request, answer.gaps_ms, _printable("".join(answer.text)), elapsed_ms)
 
 
 def fill_measures(request: Request, answer: Answer, *, stream: bool) -> None:
@@ -288,7 +302,7 @@ def fill_measures(request: Request, answer: Answer, *, stream: bool) -> None:
         return None if moment is None else (moment - started) * 1000
 
     request.e2e_ms = since(answer.last_at)
-    request.finish_reason = answer.finish_reason
+    request.finish_reason = None if answer.finish_reason is None else _printable(answer.finish_reason)
     request.reasoning_tokens = answer.reasoning_tokens
     if answer.prompt_tokens is not None:
         request.prompt_tokens, request.prompt_tokens_source = answer.prompt_tokens, "server"
@@ -317,7 +331,12 @@ def set_completion_tokens(request: Request, count: int, source: "TokenSource") -
 def _fail(request: Request, failure: Failure) -> None:
     request.outcome = "failed"
     request.error_class = failure.error_class
-    request.error_detail = " ".join(failure.detail.split())[:300]
+    request.error_detail = _printable(" ".join(failure.detail.split())[:300])
+
+
+def _printable(text: str) -> str:
+    """Without the half characters that JSON can hold and no file can."""
+    return text.encode(errors="replace").decode()
 
 
 def _error_class(name: str) -> "ErrorClass":

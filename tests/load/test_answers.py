@@ -64,6 +64,11 @@ def chat_lines(words: list[str]) -> bytes:
     )
 
 
+KEYS = (
+    "token", "text", "id", "special", "details", "finish_reason", "prefill", "generated_text", "choices",
+    "delta", "message", "content", "tool_calls", "function", "arguments", "usage", "completion_tokens",
+    "completion_tokens_details", "error", "object",
+)  # fmt: skip
 FORMATS = [tgi, lmi, chat_sse, completion_sse, chat_lines]
 WORDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=6), min_size=1, max_size=6)
 
@@ -143,10 +148,50 @@ def test_reasoning_counts_for_the_first_token_and_not_for_the_first_output() -> 
 
 
 def test_a_role_and_an_empty_delta_are_no_token() -> None:
-    events = [{"choices": [{"delta": {"role": "assistant", "content": ""}, "finish_reason": "stop"}]}]
+    events = [{"choices": [{"delta": {"role": "assistant", "content": ""}}]}]
     with pytest.raises(AnswerError) as caught:
         read(sse(events), [])
     assert caught.value.error_class == "empty"
+
+
+def test_an_answer_of_only_the_end_of_sequence_is_whole_in_every_format() -> None:
+    special = {"token": {"text": "</s>", "special": True}, "details": {"finish_reason": "eos_token"}}
+    choice = {"choices": [{"delta": {"content": ""}, "finish_reason": "stop"}]}
+    for data in (sse([special]), sse([choice])):
+        answer = read(data, [])
+        assert ("".join(answer.text), answer.pieces, answer.chunks) == ("", 1, 1)
+    whole = {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}
+    assert read(json.dumps(whole).encode(), [], stream=False).finish_reason == "stop"
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("body", [{"choices": [{"message": {"content": "hi"}}]}, {"generated_text": "hi"}])
+def test_a_whole_answer_to_a_streamed_request_is_named(body: Any, indent: int | None) -> None:
+    with pytest.raises(AnswerError, match="answered whole though a stream was asked for"):
+        read(json.dumps(body, indent=indent).encode(), [])
+
+
+def test_an_error_over_several_lines_in_a_stream_is_in_band() -> None:
+    with pytest.raises(AnswerError, match="no memory") as caught:
+        read(json.dumps({"error": {"message": "no memory"}}, indent=2).encode(), [5, 11])
+    assert caught.value.error_class == "in_band"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(value=JSON, stream=st.booleans())
+def test_any_json_as_an_event_is_an_answer_or_a_named_failure(value: Any, *, stream: bool) -> None:
+    try:
+        answer = read(b"data: " * stream + json.dumps(value).encode() + b"\n", [], stream=stream)
+    except AnswerError:
+        return
+    assert isinstance("".join(answer.text), str)
+    assert isinstance(answer.finish_reason, str | None)
 
 
 @pytest.mark.parametrize(

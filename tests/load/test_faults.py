@@ -245,6 +245,27 @@ def test_an_empty_answer_is_a_failure(*, streamed: bool) -> None:
     assert failure(sends(*pieces), streamed=streamed) == ("empty", 200)
 
 
+@pytest.mark.parametrize("line", [{"token": "abc"}, {"choices": ["abc"]}, {"choices": {"a": 1}}])
+def test_json_of_an_unexpected_shape_is_a_protocol_fault(line: dict[str, object]) -> None:
+    data = json.dumps(line).encode() + b"\n"
+    assert failure(sends(STREAM_HEAD, chunk(event_frame(data)), END)) == ("protocol", 200)
+
+
+def test_whatever_goes_wrong_in_reading_the_request_gets_its_row_and_its_connection_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr("locustfiles.answers.AnswerReader.feed", broken)
+    with serving(sends(*stream())) as server, gevent.Timeout(HANG_S):
+        client = Client(target(server.port))
+        request = client.invoke().request
+    assert (request.outcome, request.error_class) == ("failed", "protocol")
+    assert "surprise" in str(request.error_detail)
+    assert not client.connection.is_open
+
+
 def test_no_http_at_all_is_a_protocol_fault() -> None:
     assert failure(sends(b"SSH-2.0-OpenSSH_9.2\r\n"))[0] == "protocol"
 
