@@ -1,6 +1,7 @@
 """The master's side of the records: rows from all workers into the run folder, as they come."""
 
 from collections import Counter, defaultdict, deque
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -54,6 +55,8 @@ class StepTally:
     recent: deque[tuple[float, Request]] = field(default_factory=lambda: deque(maxlen=_RECENT))
     """(when it ended, row) of the last ok ones."""
     window: tuple[float, float] | None = None
+    errors: Counter[str] = field(default_factory=Counter)
+    """Failures by what was said of them."""
     measured_ok: int = 0
     """Ok requests that started since the window opened."""
 
@@ -130,6 +133,7 @@ class Collector:
                     tally.measured_ok += 1
             case "failed":
                 tally.failed += 1
+                tally.errors[row.error_detail or row.error_class or "failed"] += 1
                 if row.error_class in STOPS_RUN and self.fatal is None:
                     self.fatal = Failure(row.error_class, row.error_detail or row.error_class)
             case "censored":
@@ -168,12 +172,12 @@ class Collector:
                 blurs.append(f"{worker} read answers up to {lags[len(lags) // 2]:.0f} ms late (p99)")
         return spoils, blurs
 
-    def settled(self, moment: float) -> bool:
-        """Whether no worker still has a request in flight that started before ``moment``."""
+    def settled(self, moment: float, clients: AbstractSet[str]) -> bool:
+        """Whether none of these workers still has a request in flight that started before ``moment``."""
         return all(
             worker.reported_at > moment and (worker.oldest_start is None or worker.oldest_start >= moment)
             for client, worker in self.workers.items()
-            if client not in self.lost
+            if client in clients
         )
 
     @property

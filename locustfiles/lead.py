@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from locustfiles.webui import add_tab
 logger = logging.getLogger(__name__)
 
 _STATUS_S = 1.0
+_PINGS = 3
 
 
 class Lead:
@@ -51,7 +53,7 @@ class Lead:
         self._round_trips: dict[str, float] = {}
         self._finished: set[str] = set()
         self.sequence = StepSequence(experiment, self, self._collector)
-        self.ticks = self.sequence.play()
+        self.ticks = self._play()
         for kind, listener in (
             (messages.HELLO, self._on_hello),
             (messages.READY, self._on_ready),
@@ -90,12 +92,16 @@ class Lead:
 
     def tick(self) -> tuple[int, float] | None:
         """What Locust's shape asks about once a second; blocks while nothing is to change."""
-        change = next(self.ticks, None)
-        if change is None:
+        return next(self.ticks, None)
+
+    def _play(self) -> Iterator[tuple[int, float]]:
+        """The steps, and Locust's exit code however they end: also when Locust kills who asks for them."""
+        try:
+            yield from self.sequence.play()
+        finally:
             self._environment.process_exit_code = self.sequence.exit_code
             if self.sequence.exit_code == REFUSED:
                 sys.stderr.write(f"{self.sequence.status.message}\n")
-        return change
 
     def _keep_status(self) -> None:
         while self.sequence.status.phase != "done":
@@ -156,8 +162,10 @@ class Lead:
         ]
 
     def announce(self, step: Step) -> None:
-        """Tell every worker the step."""
-        self._send(messages.STEP, {"step": step.id, "sent_at": time.time()})
+        """Tell every worker the step, a few times: the quickest answer tells best how its clock stands."""
+        self._round_trips.clear()  # a clock drifts, and a lucky answer of long ago would hide it
+        for _ in range(_PINGS):
+            self._send(messages.STEP, {"step": step.id, "sent_at": time.time()})
 
     def acknowledged(self, step: Step) -> set[str]:
         """Client ids that have answered."""

@@ -40,6 +40,8 @@ class Status:
     phase_total_s: float | None = None
     eta_s: float | None = None
     message: str = ""
+    exit_code: int | None = None
+    """Of the load, once it is over: a web page that lingers does not change it."""
 
     def save(self, folder: Path) -> None:
         """Write it atomically."""

@@ -6,6 +6,7 @@ to change the number of users, and waits for everything else itself.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -29,6 +30,8 @@ _REPORT_GRACE_S = 10.0
 _LOST_REPORT_S = 15.0
 _RAMP_SECONDS = 8
 _MAX_RATE = 100.0
+_HOPELESS = 5
+"""Failures before the first answer of a run after which no more is asked."""
 
 COMPLETE, DEGRADED, REFUSED, INTERRUPTED = 0, 3, 4, 130
 """Exit codes."""
@@ -120,7 +123,9 @@ class StepSequence:
         except EndEarly as end:
             self._end_early(end.code, str(end))
         except gevent.GreenletExit:
-            self._end_early(INTERRUPTED, "stopped by hand")
+            # Locust itself stops a test whose last worker is gone.
+            reason = "stopped by hand" if self._link.live_workers() else "the last worker was lost"
+            self._end_early(INTERRUPTED, reason)
             raise
         finally:
             self._finish(ending)
@@ -129,6 +134,7 @@ class StepSequence:
         """The run ends before it has begun."""
         self.exit_code, self.status.message = INTERRUPTED, "interrupted"
         self._collector.close()
+        self.status.exit_code = self.exit_code
         self._enter("done")
 
     def _gather(self) -> None:
@@ -144,6 +150,7 @@ class StepSequence:
         row.state, row.announced_at = "running", time.time()
         self._roster = self._link.live_workers()
         row.workers = len(self._roster)
+        self._collector.lost -= set(self._roster)  # who is back is waited for again
         self._enter("ramp")
         self._save()
         self._announce(step)
@@ -154,11 +161,13 @@ class StepSequence:
         row.ramped_at = time.time()
         self._enter("warm_up", self._load.warm_up)
         self._wait(lambda: False, self._load.warm_up)
+        self._refuse_what_never_works()
         self._measure(step, row)
         self._enter("tail")
         window_end = row.measure_ended_at or 0.0
         if not self._wait(
-            lambda: self._collector.settled(window_end), self._longest_request_s + _REPORT_GRACE_S
+            lambda: self._collector.settled(window_end, set(self._roster)),
+            self._longest_request_s + _REPORT_GRACE_S,
         ):
             self._note(row, "not every measured request has ended")
         row.tail_ended_at = time.time()
@@ -203,6 +212,19 @@ class StepSequence:
         tally.window = (row.measure_started_at, row.measure_ended_at)
         self._link.tell_window(step, tally.window)
 
+    def _refuse_what_never_works(self) -> None:
+        """An endpoint that has not answered once is not worth the rest of the plan.
+
+        Raises:
+            EndEarly: some requests have failed, and none of this run was answered.
+        """
+        tallies = self._collector.steps.values()
+        failed = sum(tally.failed for tally in tallies)
+        if failed >= _HOPELESS and not any(tally.ok for tally in tallies):
+            commonest = sum((tally.errors for tally in tallies), Counter[str]()).most_common(1)
+            said = commonest[0][0] if commonest else "no reason given"
+            raise EndEarly(REFUSED, f"none of the first {failed} requests was answered: {said}")
+
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait for a condition; False when ``seconds`` have passed without it.
 
@@ -224,7 +246,14 @@ class StepSequence:
         if (fatal := self._collector.fatal) is not None:
             experiment = self._experiment
             raise EndEarly(REFUSED, remedy(fatal, experiment.region, experiment.endpoint_name))
-        for client in set(self._roster) - set(self._link.live_workers()):
+        live = self._link.live_workers()
+        for client in set(live) - set(self._roster) if self._roster else ():
+            # Locust hands it users at once, before it can have its assignment.
+            self._note(
+                self._rows[self.status.ordinal - 1],
+                f"worker {live[client]} joined in the middle of the step: it counts from the next",
+            )
+        for client in set(self._roster) - set(live):
             name = self._roster.pop(client)
             self._collector.lost.add(client)
             logger.error("Worker %s was lost", name)
@@ -239,6 +268,8 @@ class StepSequence:
                 row.state = "interrupted"
                 if row.measure_started_at is not None and row.measure_ended_at is None:
                     row.measure_ended_at = time.time()  # what the open window has seen is worth showing
+                    step = self._experiment.steps[row.ordinal - 1]
+                    self._link.tell_window(step, (row.measure_started_at, row.measure_ended_at))
                 self._note(row, reason)
         self._save()
 
@@ -262,6 +293,7 @@ class StepSequence:
             gevent.sleep(_POLL_S)
         self._balance()
         self._collector.close()
+        self.status.exit_code = self.exit_code
         self._enter("done")
         self.refresh()
 

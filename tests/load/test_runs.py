@@ -144,6 +144,32 @@ def test_a_lost_worker_degrades_the_run(truth: Callable[..., Run], free_port: in
     assert run.requests()
 
 
+def test_the_last_worker_that_is_lost_is_no_happy_end(truth: Callable[..., Run], free_port: int) -> None:
+    run = truth(concurrency=(2, 4), load={"warm_up": 0.2, "measure": 30.0})
+    master = run.start(mode="master", expect_workers=1, master_port=free_port)
+    worker = run.start(mode="worker", master_port=free_port)
+    assert eventually(lambda: run.status().get("phase") == "measure"), run.log()
+    os.killpg(worker.pid, signal.SIGKILL)
+    assert master.wait(60) == 130, run.log()
+    assert "the last worker was lost" in run.steps()[0]["reasons"]
+    assert [step["state"] for step in run.steps()] == ["interrupted", "planned"]
+
+
+def test_a_worker_that_joins_late_degrades_the_step_and_stops_no_tail(
+    truth: Callable[..., Run], free_port: int
+) -> None:
+    run = truth(concurrency=(4,), load={"warm_up": 0.2, "measure": 8.0})
+    master = run.start(mode="master", expect_workers=1, master_port=free_port)
+    run.start(mode="worker", master_port=free_port)
+    assert eventually(lambda: run.status().get("phase") == "measure"), run.log()
+    late = run.start(mode="worker", master_port=free_port)
+    assert eventually(lambda: "joined in the middle" in run.steps()[0]["reasons"] or "joined" in run.log())
+    os.killpg(late.pid, signal.SIGKILL)
+    assert master.wait(60) == 3, run.log()
+    assert "joined in the middle" in run.steps()[0]["reasons"]
+    assert "not every measured request has ended" not in run.steps()[0]["reasons"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("processes", [None, 2])
 def test_an_interrupt_writes_what_there_is(
@@ -159,6 +185,7 @@ def test_an_interrupt_writes_what_there_is(
     assert [step["state"] for step in run.steps()] == ["interrupted", "planned"]
     assert sum(row["outcome"] == "censored" for row in run.requests()) == 4
     assert run.status()["message"] == "interrupted"
+    assert run.status()["exit_code"] == 130
 
 
 def test_an_interrupt_before_the_first_step(truth: Callable[..., Run], free_port: int) -> None:
@@ -204,11 +231,14 @@ def test_throttles_do_not_stop_a_run(scripted: Callable[..., Any]) -> None:
     assert sum(row["error_class"] == "throttled" for row in run.requests()) == 3
 
 
-def test_a_step_in_which_everything_fails_is_said_so(scripted: Callable[..., Any]) -> None:
-    run, _ = scripted(sends(STREAM_HEAD, close=True))
-    assert run.play() == 3, run.log()
+def test_a_run_in_which_nothing_works_is_not_played_to_its_end(scripted: Callable[..., Any]) -> None:
+    run, _ = scripted(sends(STREAM_HEAD, close=True), concurrency=(2, 4), load={"measure": 60.0})
+    assert run.play() == 4, run.log()
     run.check_books()
     assert {row["error_class"] for row in run.requests()} == {"truncated"}
+    assert [step["state"] for step in run.steps()] == ["interrupted", "planned"]
+    assert "was answered" in run.status()["message"]
+    assert run.status()["exit_code"] == 4
 
 
 def test_rows_of_an_earlier_experiment_are_kept(truth: Callable[..., Run]) -> None:
