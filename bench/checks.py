@@ -1,7 +1,6 @@
 """Mistakes found before anything is started. Each raises UserError with the thing and the remedy."""
 
 import difflib
-import json
 import os
 import resource
 from functools import cache
@@ -10,9 +9,10 @@ from pathlib import Path
 import botocore.session
 
 from configs.errors import UserError
+from configs.payload import read_payload
 from configs.plan import Plan
 from deploy.checks import PayloadFacts
-from payloads.files import check_payload, payload_path
+from payloads.files import payload_path
 
 _FILES_PER_USER = 2
 _FILES_SPARE = 256
@@ -71,7 +71,7 @@ def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
             check_instance(instance_type)
     payloads = {payload: payload_path(payload) for payload in plan.workload.payload}
     for path in payloads.values():
-        check_payload(path)
+        read_payload(path)
     if plan.model.tokenizer and not Path(plan.model.tokenizer).is_file():
         raise UserError(
             f"model.tokenizer: no file {plan.model.tokenizer!r}; give the path of a tokenizer.json"
@@ -87,13 +87,12 @@ def payload_facts(path: Path) -> PayloadFacts:
     Raises:
         UserError: it is not a payload file.
     """
-    prompts = check_payload(path)
-    with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    tokens = [row["prompt_tokens"] for row in rows if isinstance(row.get("prompt_tokens"), int)]
+    rows = read_payload(path)
     return PayloadFacts(
         name=path.stem.removeprefix("payload_"),
-        prompts=prompts,
-        max_bytes=max(len(row["prompt"].encode()) for row in rows),
-        max_prompt_tokens=max(tokens, default=None),
+        prompts=len(rows),
+        max_bytes=max(len(row.prompt.encode()) for row in rows),
+        max_prompt_tokens=max(
+            (row.prompt_tokens for row in rows if row.prompt_tokens is not None), default=None
+        ),
     )

@@ -5,21 +5,11 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
 from configs.experiment import WireSchema
+from configs.payload import PayloadRow
 from configs.plan import Route
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadRow:
-    """One prompt of known length."""
-
-    payload_id: str
-    prompt: str
-    prompt_tokens: int | None
 
 
 @dataclass(slots=True)
@@ -30,32 +20,6 @@ class Body:
     prompt_tokens: int | None
     data: bytes
     sha256: str
-
-
-def read_payload(path: Path) -> list[PayloadRow]:
-    """Read a payload file: JSON lines of ``{"payload_id", "prompt", "prompt_tokens"}``.
-
-    Raises:
-        UserError: no file, or a line that is not such a row.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: the payload cannot be read ({error.strerror})") from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            rows.append(PayloadRow(str(row["payload_id"]), str(row["prompt"]), row.get("prompt_tokens")))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(
-                f'{path} line {number}: write {{"payload_id": …, "prompt": …, "prompt_tokens": …}}'
-            ) from None
-    if not rows:
-        raise UserError(f"{path}: the payload holds no prompt")
-    return rows
 
 
 class BodyFactory:

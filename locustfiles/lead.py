@@ -16,8 +16,8 @@ from typing import Any
 import gevent
 
 from configs.experiment import Experiment, Step
+from configs.payload import read_payload
 from locustfiles import messages
-from locustfiles.bodies import read_payload
 from locustfiles.collector import Collector
 from locustfiles.messages import Ending, Report
 from locustfiles.steps import INTERRUPTED, REFUSED, StepSequence

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from configs.errors import UserError
 from configs.experiment import Experiment, WireSchema
+from configs.payload import PayloadRow
 from configs.plan import Route, Timeouts
-from locustfiles.bodies import PayloadRow
 from locustfiles.target import Target
 
 HELLO = "llm_hello"

@@ -18,8 +18,9 @@ from gevent.lock import Semaphore
 from tokenizers import Tokenizer
 
 from configs.errors import UserError
+from configs.payload import PayloadRow
 from locustfiles import messages
-from locustfiles.bodies import Body, BodyFactory, PayloadRow
+from locustfiles.bodies import Body, BodyFactory
 from locustfiles.credentials import BearerToken, CredentialKeeper
 from locustfiles.health import HealthProbe
 from locustfiles.invocation import Aborted, Invoker

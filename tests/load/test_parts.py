@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import UserError
+from configs.payload import PayloadRow
 from locustfiles import failures, gaps
 from locustfiles.answers import Answer
-from locustfiles.bodies import BodyFactory, PayloadRow, read_payload
+from locustfiles.bodies import BodyFactory
 from locustfiles.collector import Collector
 from locustfiles.credentials import CredentialKeeper, bearer_token
 from locustfiles.gaps import GapCounter, bucket, bucket_of
@@ -72,14 +73,6 @@ def test_request_schemas_ask_for_the_counts_that_they_can_give(*, stream: bool) 
     assert chat["messages"][0]["role"] == "user"
     assert chat["model"] == ""
     assert ("stream_options" in chat) is stream
-
-
-@pytest.mark.parametrize("line", ["{", '{"prompt": "x"}', "[]"])
-def test_a_broken_payload_is_a_users_mistake_that_names_the_line(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "payload.jsonl"
-    path.write_text('{"payload_id": "a", "prompt": "b"}\n' + line + "\n")
-    with pytest.raises(UserError, match="line 2"):
-        read_payload(path)
 
 
 @given(st.floats(0.0, 1e6))

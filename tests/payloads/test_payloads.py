@@ -1,6 +1,5 @@
 """Prompts have the length that their file's name promises, and equal seeds give equal prompts."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import UserError
+from configs.payload import read_payload
 from payloads.build import BUCKETS, Bucket, Corpus, build_bucket, write_payload
 from payloads.corpus import speeches
-from payloads.files import check_payload, payload_path
+from payloads.files import payload_path
 
 
 class Words:
@@ -62,25 +62,10 @@ def test_a_label_a_file_name_and_a_path_mean_the_same_file(tmp_path: Path) -> No
     write_payload(path, build_bucket(Bucket(100, 120, 2), CORPUS, 1))
     for name in ("en_7-9", "payload_en_7-9.jsonl", str(path)):
         assert payload_path(name, tmp_path) == path.resolve()
-    assert check_payload(path) == 2
+    assert [row.payload_id for row in read_payload(path)] == ["100-120-0000", "100-120-0001"]
 
 
 def test_a_payload_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     (tmp_path / "payload_en_7-9.jsonl").write_text("{}\n")
     with pytest.raises(UserError, match=r"no payload 'en_1-2'; built are en_7-9"):
         payload_path("en_1-2", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("", "no prompts"),
-        ("nonsense\n", "not a JSON line"),
-        (json.dumps({"text": "x"}) + "\n", ":1: a payload line"),
-    ],
-)
-def test_a_bad_payload_file_is_told(tmp_path: Path, text: str, told: str) -> None:
-    path = tmp_path / "p.jsonl"
-    path.write_text(text)
-    with pytest.raises(UserError, match=told):
-        check_payload(path)
