@@ -60,8 +60,9 @@ lock: ## Resolve the requirements anew into the lock files
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements.txt -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements-dev.txt -o requirements-dev.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-deps requirements-nodeps.txt -o requirements-nodeps.lock
-clean: ## Remove the environment and the caches; results stay
-	rm -rf $(VENV) .cache payloads/built .mypy_cache .ruff_cache
+clean: ## Remove the environment and the caches; results stay, and the ledger of what costs money
+	rm -rf $(VENV) payloads/built .mypy_cache .ruff_cache
+	@test ! -d .cache || find .cache -mindepth 1 -maxdepth 1 ! -name ledger -exec rm -rf {} +
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

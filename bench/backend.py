@@ -88,6 +88,9 @@ def _environment(local: LocalSageMaker) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(local.environment, SAGEMAKER_ROLE=_LOCAL_ROLE)
+    for name in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this machine's loopback
+        others = before.get(name)
+        os.environ[name] = f"127.0.0.1,localhost,{others}" if others else "127.0.0.1,localhost"
     try:
         yield
     finally:

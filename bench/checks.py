@@ -3,12 +3,15 @@
 import difflib
 import os
 import resource
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import botocore.session
+from tokenizers import Tokenizer
 
 from configs.errors import UserError
+from configs.experiment import experiment_name
 from configs.payload import read_payload
 from configs.plan import Plan
 from deploy.checks import PayloadFacts
@@ -60,22 +63,46 @@ def check_file_limit(users: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
+def check_distinct(plan: Plan) -> None:
+    """Refuse two experiments of one name: their steps would be told apart by nothing."""
+    names = Counter(
+        experiment_name(kind, payload)
+        for kind in plan.endpoint.instance_type
+        for payload in plan.workload.payload
+    )
+    for name, times in names.items():
+        if times > 1:
+            raise UserError(
+                f"{name} is in the plan {times} times: name each instance type and payload once; "
+                "a concurrency may be repeated"
+            )
+
+
+def check_tokenizer(path: Path) -> None:
+    """Refuse what is no ``tokenizer.json``: workers would find it out when the endpoint is paid for."""
+    if not path.is_file():
+        raise UserError(f"model.tokenizer: no file '{path}'; give the path of a tokenizer.json")
+    try:
+        Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 - the library raises plain Exception, whatever is wrong
+        raise UserError(f"model.tokenizer: {path} is no tokenizer.json ({error})") from None
+
+
 def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
     """Everything about a plan that can be wrong on this machine; the account is `deploy.preflight`'s.
 
     Returns:
         The file of each payload that the plan names.
     """
+    check_distinct(plan)
     if plan.endpoint.name is None:
         for instance_type in plan.endpoint.instance_type:
             check_instance(instance_type)
     payloads = {payload: payload_path(payload) for payload in plan.workload.payload}
     for path in payloads.values():
         read_payload(path)
-    if plan.model.tokenizer and not Path(plan.model.tokenizer).is_file():
-        raise UserError(
-            f"model.tokenizer: no file {plan.model.tokenizer!r}; give the path of a tokenizer.json"
-        )
+    if plan.model.tokenizer:
+        check_tokenizer(Path(plan.model.tokenizer))
     check_results(results)
     check_file_limit(max(plan.load.concurrency))
     return payloads

@@ -134,7 +134,10 @@ class _Run:
 
     def play(self) -> None:
         """Play every target; the manifest says how it ended, the report what was measured."""
-        create_run_folder(self.folder)
+        try:
+            create_run_folder(self.folder)
+        except FileExistsError:
+            raise UserError(f"{self.folder}: another run began in the same second; start again") from None
         if self.options.plan_file:
             shutil.copyfile(self.options.plan_file, self.folder / self.options.plan_file.name)
         self.manifest.save(self.folder)

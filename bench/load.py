@@ -84,7 +84,7 @@ def play_load(
         processes=options.processes,
         expect_workers=options.expect_workers,
         master_host=options.master_host,
-        master_port=options.master_port,
+        master_port=options.master_port if options.mode == "master" else _free_port(),
         web_port=options.web_port,
     )
     with (folder / LOCUST_LOG).open("ab") as output:
@@ -96,18 +96,29 @@ def play_load(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    swept = False
+    last: dict[str, Any] = {}
     try:
         with LoadScreen() as screen:
-            swept = _watch(child, status_file, screen, options, spent_too_much)
+            _watch(child, status_file, screen, options, spent_too_much)
     finally:
         end_child(child)
+        last = _read_status(status_file)
         status_file.unlink(missing_ok=True)
-    if swept and child.returncode == INTERRUPTED:
-        return 0  # the web page was all that still ran
-    if child.returncode not in (0, INTERRUPTED):
+    if (message := last.get("message")) and message != "interrupted":
+        say(str(message))
+    if (said := last.get("exit_code")) is not None and child.returncode in (0, INTERRUPTED):
+        return int(said)  # a web page that lingered was ended, which says nothing of the load
+    if said is None and child.returncode not in (0, INTERRUPTED):
         _tell_end_of(folder / LOCUST_LOG)
     return child.returncode
+
+
+def _free_port() -> int:
+    """For a master and its workers on this machine: two runs must not share one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _watch(
@@ -116,8 +127,8 @@ def _watch(
     screen: LoadScreen,
     options: LoadOptions,
     spent_too_much: Callable[[], bool],
-) -> bool:
-    """Show the status until the child has ended or is to be ended; True when its sweep is over."""
+) -> None:
+    """Show the status until the child has ended or is to be ended."""
     done_at: float | None = None
     while child.poll() is None and not spent_too_much():
         status = _read_status(status_file)
@@ -129,7 +140,6 @@ def _watch(
             break
         time.sleep(_POLL_S)
     screen.update(_read_status(status_file))
-    return done_at is not None
 
 
 def _tell_end_of(log: Path) -> None:

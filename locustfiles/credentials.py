@@ -11,7 +11,7 @@ import gevent
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from configs.errors import UserError
 from locustfiles.signing import Keys
@@ -41,7 +41,7 @@ class CredentialKeeper:
                 raise UserError("there are no AWS credentials: set AWS_PROFILE, or run `aws configure`")
             self._credentials = credentials
             self.keys = self._frozen()
-        except BotoCoreError as error:
+        except (BotoCoreError, ClientError) as error:
             raise UserError(f"the AWS credentials cannot be loaded: {error}") from None
 
     def _frozen(self) -> Keys:
@@ -52,7 +52,7 @@ class CredentialKeeper:
         """Ask the chain again; a failure keeps the keys that there are until the server refuses them."""
         try:
             fresh = self._frozen()
-        except (BotoCoreError, OSError, RuntimeError) as error:
+        except (BotoCoreError, ClientError, OSError, RuntimeError) as error:
             logger.warning("The AWS credentials could not be renewed: %s", error)
             return
         if fresh != self.keys:

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from configs.tether import LOAD_PARENT_VARIABLE
+
 Mode = Literal["headless", "ui", "master", "worker"]
 
 LOCUSTFILE = Path(__file__).with_name("sagemaker.py")
@@ -67,11 +69,12 @@ def _forked(processes: int | None) -> list[str]:
 
 
 def locust_environment() -> dict[str, str]:
-    """This process's environment with what Locust needs to find our code."""
+    """This process's environment with what Locust needs to find our code, and whose child it will be."""
     root = str(LOCUSTFILE.parent.parent)
     path = os.environ.get("PYTHONPATH")
     return {
         **os.environ,
+        LOAD_PARENT_VARIABLE: str(os.getpid()),
         "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root,
         "PYTHONUNBUFFERED": "1",
     }

@@ -9,6 +9,8 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 import logging
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +19,7 @@ from pydantic import ValidationError
 
 from configs.errors import UserError
 from configs.experiment import Experiment
+from configs.tether import LOAD_PARENT_VARIABLE, tie_to_parent
 from locustfiles.lead import Lead
 from locustfiles.user import SageMakerUser
 from locustfiles.worker import Worker
@@ -24,6 +27,9 @@ from locustfiles.worker import Worker
 __all__ = ["SageMakerUser", "Steps"]
 
 logger = logging.getLogger(__name__)
+
+if LOAD_PARENT_VARIABLE in os.environ:  # a load must not outlive who pays attention to it
+    tie_to_parent(signal.SIGINT, LOAD_PARENT_VARIABLE)
 
 
 class Steps(LoadTestShape):

@@ -1,7 +1,7 @@
 """Containers as child processes that speak SageMaker's hosting contract.
 
 A container gets its port in ``SAGEMAKER_BIND_TO_PORT`` and the model's environment, answers ``GET /ping``
-when it is ready and ``POST /invocations``. It is tied to this process (`deploy.local.tether`) and ends with
+when it is ready and ``POST /invocations``. It is tied to this process (`configs.tether`) and ends with
 it.
 """
 

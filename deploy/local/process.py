@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from configs.errors import UserError
-from deploy.local.tether import PARENT_VARIABLE
+from configs.tether import PARENT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"

@@ -13,13 +13,13 @@ import gevent
 from gevent import pywsgi
 
 from configs.errors import UserError
+from configs.tether import tie_to_parent
 from deploy.local import hosting
 from deploy.local.app import make_app
 from deploy.local.context import Settings, World
 from deploy.local.faults import load_faults
 from deploy.local.http import make_server
 from deploy.local.signing import Credential
-from deploy.local.tether import tie_to_parent
 
 
 def main(arguments: list[str]) -> int:

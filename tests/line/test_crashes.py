@@ -63,6 +63,15 @@ def test_a_load_generator_that_is_killed(bench: Bench) -> None:
     assert "load generator ended with code -9" in (bench.latest() / "report.md").read_text()
 
 
+def test_a_load_does_not_outlive_its_conductor(bench: Bench) -> None:
+    plan = PLAN | {"load": PLAN["load"] | {"measure": "60s"}}
+    process = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)
+    process.kill()
+    process.communicate()
+    assert eventually(lambda: bench.processes() == [], 30), bench.processes()
+
+
 def test_a_crash_while_the_load_is_watched(bench: Bench) -> None:
     crashing = Bench(bench.folder, bench.mark, ("-c", CRASH_OF_THE_CONDUCTOR))
     done = crashing.run("run", "--plan", bench.plan(PLAN), "--results", bench.results)

@@ -19,9 +19,14 @@ def change(**parts: dict[str, Any]) -> dict[str, Any]:
         (change(load={"concurency": 3}), "load.concurency is not a key of a plan; did you mean concurrency?"),
         (change(endpoint={"instance_type": "ml.g5.xlurge"}), "did you mean ml.g5.xlarge?"),
         (change(workload={"payload": "en_7-8"}), "no payload 'en_7-8'; built are"),
+        (
+            change(workload={"payload": ["en_50-100", "payload_en_50-100.jsonl"]}),
+            "ml.g5.xlarge/en_50-100 is in the plan 2 times",
+        ),
+        (change(model=SIMULATED["model"] | {"tokenizer": __file__}), "is no tokenizer.json"),
         ("name: [", "is not YAML"),
     ],
-    ids=["wrong key", "unknown instance", "missing payload", "no YAML"],
+    ids=["wrong key", "unknown instance", "missing payload", "a payload twice", "no tokenizer", "no YAML"],
 )
 def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> None:
     done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -294,11 +295,12 @@ def test_credentials_are_renewed_before_they_expire() -> None:
     assert keeper.keys.token == f"t{generation}"
 
 
-def test_a_failed_renewal_keeps_the_keys() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("no network"), ClientError({}, "AssumeRole")])
+def test_a_failed_renewal_keeps_the_keys(error: Exception) -> None:
     keeper = CredentialKeeper(lambda: Credentials("AKIA", "s"))
 
     def broken() -> Any:
-        raise RuntimeError("no network")
+        raise error
 
     keeper._credentials.get_frozen_credentials = broken  # type: ignore[method-assign]
     keeper.renew()

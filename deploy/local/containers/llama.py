@@ -25,10 +25,10 @@ from urllib.parse import urlsplit  # noqa: E402
 import gevent  # noqa: E402
 
 from configs.errors import UserError  # noqa: E402
+from configs.tether import tie_to_parent  # noqa: E402
 from deploy.local.containers.llama_options import find_model, parameters  # noqa: E402
 from deploy.local.exchange import chunks  # noqa: E402
 from deploy.local.http import Request, Response, Watcher, cut, json_response, make_server  # noqa: E402
-from deploy.local.tether import tie_to_parent  # noqa: E402
 
 _MOST_THREADS = 8  # a model this small gains nothing from more
 

@@ -29,6 +29,7 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 
 from configs.errors import UserError  # noqa: E402
+from configs.tether import tie_to_parent  # noqa: E402
 from deploy.local.containers import schemas  # noqa: E402
 from deploy.local.containers.engine import Engine, Generation, QueueFullError  # noqa: E402
 from deploy.local.containers.profile import Profile, choose_profile  # noqa: E402
@@ -36,7 +37,6 @@ from deploy.local.containers.schemas import FAMILIES, Answer, Family  # noqa: E4
 from deploy.local.containers.wording import answer_length, token_counter, token_text  # noqa: E402
 from deploy.local.http import Request, Response, Watcher, cut, json_response, make_server  # noqa: E402
 from deploy.local.model import CACHE, TOKENIZER  # noqa: E402
-from deploy.local.tether import tie_to_parent  # noqa: E402
 
 _GONE = -1  # put into a generation's queue when its client has left
 _FOREVER = 24 * 3600.0

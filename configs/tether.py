@@ -6,18 +6,19 @@ import signal
 import sys
 
 PARENT_VARIABLE = "LOCAL_SAGEMAKER_PARENT"
+LOAD_PARENT_VARIABLE = "BENCH_PARENT"
 _PR_SET_PDEATHSIG = 1
 
 
-def tie_to_parent(sig: signal.Signals) -> None:
+def tie_to_parent(sig: signal.Signals, variable: str = PARENT_VARIABLE) -> None:
     """Ask the kernel for ``sig`` at the death of the thread that started this process.
 
-    A parent that named itself in ``LOCAL_SAGEMAKER_PARENT`` and is already gone ends this process at once:
+    A parent that named itself by its process id in ``variable`` and is already gone ends this process:
     the kernel only tells of deaths that come after the asking.
     """
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
-    expected = os.environ.get(PARENT_VARIABLE)
+    expected = os.environ.get(variable)
     if expected and os.getppid() != int(expected):
         os._exit(0)

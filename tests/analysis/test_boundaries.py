@@ -1,0 +1,46 @@
+"""Where a formula turns: exactly at a limit, a window's end, a count of samples."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.metrics import Window, completion_tokens_in, gap_percentile_ms, most_per_minute
+from analysis.objectives import judge
+from analysis.report import load_result
+from bench.benchmarks.synthetic_run import Deployed, write_run
+from tests.analysis.records import records, streamed
+
+WINDOW = Window(100.0, 200.0)
+
+
+def test_the_most_that_a_closed_loop_can_complete() -> None:
+    assert most_per_minute(4, 2000.0) == pytest.approx(120.0), "4 users, 2 s each"
+
+
+def test_tokens_of_one_chunk_belong_to_the_window_in_which_it_came() -> None:
+    at_once = [streamed(start, 1000.0, 1000.0, 5, first=2) for start in (99.0, 150.0, 199.0)]
+    assert completion_tokens_in(records(*at_once), WINDOW) == 10, "the start is inside, the end is not"
+
+
+def test_the_median_of_two_gaps_is_the_lower_bucket() -> None:
+    gaps = pd.DataFrame({"low_ms": [10.0, 20.0], "high_ms": [10.0, 20.0], "count": [1.0, 1.0]})
+    assert gap_percentile_ms(gaps, 50) == pytest.approx(10.0)
+    assert gap_percentile_ms(gaps, 51) == pytest.approx(20.0)
+
+
+def test_a_mean_that_is_the_second_limit_is_judged_by_its_own_blocks(tmp_path: Path) -> None:
+    objectives = [
+        {"metric": "ttft", "statistic": "p95", "limit_ms": 1.0},
+        {"metric": "e2e", "statistic": "mean", "limit_ms": 1.0},
+    ]
+    write_run(tmp_path, (Deployed(measure_s=120, concurrency=(4,)),), slo={"objectives": objectives})
+    (step,) = load_result(tmp_path).steps
+    mean = step.latency["e2e"].mean
+    for factor, judgement in ((0.5, "missed"), (2.0, "met")):
+        changed = [objectives[0], objectives[1] | {"limit_ms": mean * factor}]
+        _, found = judge(step, changed)
+        assert (found.judgement, found.sure) == (judgement, True)
+        assert found.value_ms == pytest.approx(mean)
+    assert np.isfinite(mean)
