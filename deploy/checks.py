@@ -8,7 +8,7 @@ from typing import Literal
 from configs.plan import Plan
 from deploy.estimate import Estimate, answer_seconds, answer_tokens
 from deploy.images import LLAMA_CPP, ecr_image, family_of
-from deploy.target import Target
+from deploy.target import Target, component_lead
 
 Level = Literal["ok", "warning", "stop"]
 
@@ -166,11 +166,14 @@ def budget(plan: Plan, foreseen: Estimate) -> Check:
 
 
 def lifetime(plan: Plan, foreseen: Estimate) -> Check:
-    """The longest course of one endpoint against its expiry, at which a schedule of ours deletes it."""
+    """The longest course against the expiry, which counts from the run's start for each of its endpoints."""
     if plan.endpoint.name:
         return Check("lifetime", "ok", "the endpoint is not ours: it is not given an expiry")
-    longest, allowed = foreseen.longest_s / len(plan.endpoint.instance_type), plan.endpoint.max_lifetime
-    finding = f"{longest / 60:.0f} min at the longest, the endpoint expires after {allowed / 60:.0f} min"
+    longest, allowed = foreseen.longest_s, plan.endpoint.max_lifetime
+    first = "the endpoint expires"
+    if plan.endpoint.components and plan.endpoint.scheduler_role:
+        first, allowed = "its inference components expire", allowed - component_lead(allowed)
+    finding = f"{longest / 60:.0f} min at the longest, {first} after {allowed / 60:.0f} min"
     if longest > allowed:
         level: Level = "stop" if plan.endpoint.scheduler_role else "warning"
         return Check("lifetime", level, finding, "raise endpoint.max_lifetime, or shorten the windows")

@@ -1,15 +1,15 @@
 """What of ours is in the account: by this machine's ledger, and by the tags that it all bears."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy import resources
 from deploy.clients import Clients
-from deploy.failures import meaning, told
+from deploy.failures import meaning, sentence
 from deploy.ledger import Item, Ledger
 from deploy.resources import KINDS, Kind, KindName
 from deploy.target import PROJECT, TAG_EXPIRES, TAG_OWNER, TAG_PROJECT, TAG_RUN, group_of
@@ -35,21 +35,26 @@ class Found:
     """The API's word; None where only the ledger knows it."""
 
 
-def inventory(clients: Clients, ledger: Ledger, owner: str) -> list[Found]:
+def inventory(
+    clients: Clients, ledger: Ledger, owner: str, *, notice: Callable[[str], None] = lambda _said: None
+) -> list[Found]:
     """Everything of ours in this account and region, in order of removal within each endpoint.
+
+    What the ledger knows is listed whatever the account says: a call that is refused leaves out only what
+    it would have shown.
 
     Args:
         clients: whose account and region are asked.
         ledger: of this machine.
         owner: `target.machine_owner()`.
+        notice: told, in a sentence, what could not be looked at.
 
     Raises:
-        UserError: the account cannot be listed.
+        UserError: the ledger cannot be read, or the credentials are refused.
     """
     known = {item.key: item for item in ledger.open_items() if item_is_here(item, clients)}
-    with told(f"listing what is ours in {clients.region}"):
-        by_tag = list(_tagged(clients, owner))
-        tagged = {found.item.key: found for found in (*by_tag, *_schedules(by_tag, clients))}
+    by_tag = [found for kind in _LISTED for found in _tagged(kind, clients, owner, notice)]
+    tagged = {found.item.key: found for found in (*by_tag, *_schedules(by_tag, clients, notice))}
     everything = [
         Found(
             item=item,
@@ -75,33 +80,54 @@ def elsewhere(clients: Clients, ledger: Ledger) -> list[Item]:
     return [item for item in ledger.open_items() if not item_is_here(item, clients)]
 
 
-def _tagged(clients: Clients, owner: str) -> Iterator[Found]:
-    for kind_name, (operation, member) in _LISTED.items():
-        kind = KINDS[kind_name]
+def _tagged(kind_name: KindName, clients: Clients, owner: str, notice: Callable[[str], None]) -> list[Found]:
+    """Those of one kind whose tags say that they are ours."""
+    kind, (operation, member) = KINDS[kind_name], _LISTED[kind_name]
+    found: list[Found] = []
+    unread: list[tuple[str, Exception]] = []
+    try:
         for page in clients.sagemaker.get_paginator(operation).paginate():
             for summary in page[member]:
-                name = summary[kind.name]
-                if (group := group_of(name)) is None:
-                    continue  # no name of ours, so its tags need not be asked for
-                tags = resources.tags(clients, summary[kind.arn])
-                if tags.get(TAG_PROJECT) == PROJECT and TAG_RUN in tags:
-                    item = _item(kind, group, tags, summary, clients)
-                    status = summary.get(kind.status) if kind.status else "exists"
-                    yield Found(item, mine=tags.get(TAG_OWNER) == owner, known_by="tag", status=status)
+                try:
+                    found += _if_ours(kind, summary, clients, owner)
+                except (ClientError, BotoCoreError) as error:
+                    if meaning(error) != "missing":  # else it was deleted since it was listed
+                        unread.append((summary[kind.name], error))
+    except (ClientError, BotoCoreError) as error:
+        notice(sentence(error, f"listing what there is of {kind_name} in {clients.region}"))
+    if unread:
+        name, refusal = unread[0]
+        more = f" (and of {len(unread) - 1} more)" if len(unread) > 1 else ""
+        notice(sentence(refusal, f"reading the tags of {kind_name} {name}{more}"))
+    return found
 
 
-def _schedules(tagged: Sequence[Found], clients: Clients) -> Iterator[Found]:
-    """A schedule bears no tag; it bears the name of the endpoint that it is to delete."""
+def _if_ours(kind: Kind, summary: dict[str, Any], clients: Clients, owner: str) -> Iterator[Found]:
+    if (group := group_of(summary[kind.name])) is None:
+        return  # no name of ours, so its tags need not be asked for
+    tags = resources.tags(clients, summary[kind.arn])
+    if tags.get(TAG_PROJECT) == PROJECT and TAG_RUN in tags:
+        item = _item(kind, group, tags, summary, clients)
+        status = summary.get(kind.status) if kind.status else "exists"
+        yield Found(item, mine=tags.get(TAG_OWNER) == owner, known_by="tag", status=status)
+
+
+def _schedules(tagged: Sequence[Found], clients: Clients, notice: Callable[[str], None]) -> Iterator[Found]:
+    """A schedule bears no tag; its name begins with that of the endpoint, its description has the run."""
+    scheduler = clients.client("scheduler")
     for found in {one.item.group: one for one in tagged}.values():
+        group = found.item.group
         try:
-            seen = resources.describe(clients, KINDS["schedule"], found.item.group)
-        except ClientError as error:
-            if meaning(error) != "denied":
-                raise
-            return  # not allowed to look: it removes itself after its time
-        if seen is not None and found.item.run_id in seen.get("Description", ""):
-            item = replace(found.item, kind="schedule", name=found.item.group, arn=seen["Arn"])
-            yield replace(found, item=item, status=seen.get("State"))
+            pages = scheduler.get_paginator("list_schedules").paginate(NamePrefix=group)
+            rows = [row for page in pages for row in page["Schedules"]]
+            for name in (row["Name"] for row in rows if group_of(row["Name"]) == group):
+                seen = resources.describe(clients, KINDS["schedule"], name)
+                if seen is not None and found.item.run_id in seen.get("Description", ""):
+                    item = replace(found.item, kind="schedule", name=name, arn=seen["Arn"])
+                    yield replace(found, item=item, status=seen.get("State"))
+        except (ClientError, BotoCoreError) as error:
+            notice(sentence(error, f"looking for the schedules of {group}, which remove themselves in time"))
+            return
 
 
 def _item(kind: Kind, group: str, tags: dict[str, str], summary: dict[str, Any], clients: Clients) -> Item:

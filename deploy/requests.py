@@ -9,6 +9,8 @@ from deploy.target import ComponentSpec, ModelSpec, Target, tag_value
 
 VARIANT = "AllTraffic"
 Request = dict[str, Any]
+_RETRIES = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
+"""The API's own maxima: a deletion that is refused today may pass tomorrow."""
 
 
 def create_model(target: Target, model: ModelSpec, token: str | None) -> Request:
@@ -85,27 +87,50 @@ def create_component(target: Target, component: ComponentSpec) -> Request:
     }
 
 
-def create_schedule(target: Target, partition: str) -> Request:
-    """CreateSchedule: EventBridge Scheduler deletes the endpoint at its expiry, whoever is gone by then.
+def create_schedules(target: Target, partition: str) -> list[Request]:
+    """One CreateSchedule per thing that EventBridge Scheduler deletes at its expiry, whoever is gone by then.
+
+    An endpoint cannot be deleted while it has inference components, so each of them has a schedule of its
+    own, which comes first. A schedule bears the name of what it deletes.
 
     Raises:
         ValueError: the target has no scheduler role or no expiry.
     """
-    if target.scheduler_role_arn is None or target.expires_at is None:
-        raise ValueError("a schedule needs a role and an expiry")
-    at = datetime.fromtimestamp(target.expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    if target.expires_at is None:
+        raise ValueError("a schedule needs an expiry")
+    early = target.expires_at if target.components_expire_at is None else target.components_expire_at
+    names = [component.name for component in target.components]
+    parts = [_schedule(target, "InferenceComponent", name, early, partition) for name in names]
+    return [*parts, create_schedule(target, partition)]
+
+
+def create_schedule(target: Target, partition: str) -> Request:
+    """CreateSchedule of the endpoint's own deletion.
+
+    Raises:
+        ValueError: the target has no scheduler role or no expiry.
+    """
+    if target.expires_at is None:
+        raise ValueError("a schedule needs an expiry")
+    return _schedule(target, "Endpoint", target.name, target.expires_at, partition)
+
+
+def _schedule(target: Target, noun: str, name: str, at: float, partition: str) -> Request:
+    """CreateSchedule that deletes the ``noun`` called ``name`` at ``at``, in epoch seconds."""
+    if target.scheduler_role_arn is None:
+        raise ValueError("a schedule needs a role")
     return {
-        "Name": target.name,
-        "ScheduleExpression": f"at({at})",
+        "Name": name,
+        "ScheduleExpression": f"at({datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S})",
         "ScheduleExpressionTimezone": "UTC",
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "ActionAfterCompletion": "DELETE",
-        "Description": f"Deletes the endpoint of run {tag_value(target.run_id)}, should nobody else do it",
+        "Description": f"Deletes {name} of run {tag_value(target.run_id)}, should nobody else do it",
         "Target": {
-            "Arn": f"arn:{partition}:scheduler:::aws-sdk:sagemaker:deleteEndpoint",
+            "Arn": f"arn:{partition}:scheduler:::aws-sdk:sagemaker:delete{noun}",
             "RoleArn": target.scheduler_role_arn,
-            "Input": json.dumps({"EndpointName": target.name}),
-            "RetryPolicy": {"MaximumRetryAttempts": 10, "MaximumEventAgeInSeconds": 3600},
+            "Input": json.dumps({f"{noun}Name": name}),
+            "RetryPolicy": dict(_RETRIES),
         },
     }
 

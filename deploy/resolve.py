@@ -10,7 +10,7 @@ from deploy.clients import Clients
 from deploy.images import LLAMA_CPP, families, family_of, gpu_count, image_uri
 from deploy.jumpstart import hub_model
 from deploy.reader import EndpointReader
-from deploy.secrets import HubToken, is_secret_name
+from deploy.secrets import HubToken, is_secret
 from deploy.target import Container, Target, build_target, existing_target, machine_owner
 
 _ROLE_VARIABLE = "SAGEMAKER_ROLE"
@@ -22,9 +22,11 @@ def targets(
     """One target per instance type of the plan, in its order; exactly one for an endpoint that exists.
 
     Raises:
-        UserError: an image, a role, a JumpStart model or a registry cannot be found.
+        UserError: an image, a role, a JumpStart model or a registry cannot be found; or the plan holds a
+            secret, or a tag of ours.
     """
     endpoint = plan.endpoint
+    _refuse_secrets(plan)
     if endpoint.name:
         return (existing_target(endpoint, endpoint.instance_type[0], run_id, clients.region),)
     role = role_arn(endpoint.role or os.environ.get(_ROLE_VARIABLE), clients)
@@ -43,6 +45,16 @@ def targets(
         )
         for instance_type in endpoint.instance_type
     )
+
+
+def _refuse_secrets(plan: Plan) -> None:
+    """Refuse a plan with a secret in it: the plan is kept with the results."""
+    for model in (plan.model, *(part.model for part in plan.endpoint.components if part.model)):
+        if secret := next((name for name, value in model.env.items() if is_secret(name, value)), None):
+            raise UserError(
+                f"model.env.{secret}: a plan is written into the run folder, so it may hold no secret; "
+                "export it and name the variable in model.hub_token_env, or use model.hub_token_secret"
+            )
 
 
 def as_it_stands(plan: Plan, clients: Clients) -> tuple[Plan, str | None]:
@@ -110,13 +122,8 @@ def container_for(model: Model, instance_type: str, clients: Clients) -> Contain
     """Image, environment and data of a model on an instance type.
 
     Raises:
-        UserError: it cannot be found out, or the plan holds a secret where it would be written down.
+        UserError: it cannot be found out.
     """
-    if secret := next((name for name in model.env if is_secret_name(name)), None):
-        raise UserError(
-            f"model.env.{secret}: a plan is written into the run folder, so it may hold no secret; "
-            "export it and name the variable in model.hub_token_env, or use model.hub_token_secret"
-        )
     token = HubToken(env=model.hub_token_env, secret=model.hub_token_secret)
     image, data, environment = model.image, model.model_data, dict(model.env)
     if model.source == "jumpstart" and not (image and data):

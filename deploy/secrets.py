@@ -1,5 +1,6 @@
 """Tokens of gated models: read where they are needed, written nowhere."""
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -39,10 +40,32 @@ class HubToken:
         if self.secret:
             with told(f"reading the secret {self.secret} (model.hub_token_secret)"):
                 answer = clients.client("secretsmanager").get_secret_value(SecretId=self.secret)
-            if value := str(answer.get("SecretString", "")).strip():
-                return value
-            raise UserError(f"the secret {self.secret} (model.hub_token_secret) holds no text")
+            return _token(str(answer.get("SecretString") or ""), self.secret)
         return None
+
+
+def _token(text: str, secret: str) -> str:
+    """The token in a secret's text: all of it, or the one value of the JSON object that the console makes."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = text
+    if isinstance(content, dict):
+        texts = {key: value for key, value in content.items() if isinstance(value, str) and value.strip()}
+        if len(texts) > 1:
+            raise UserError(
+                f"the secret {secret} (model.hub_token_secret) holds several values ({', '.join(texts)}): "
+                "keep the token alone in a secret of its own"
+            )
+        text = next(iter(texts.values()), "")
+    if value := text.strip():
+        return value
+    raise UserError(f"the secret {secret} (model.hub_token_secret) holds no text")
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable holds a secret, by its name or by its value's form."""
+    return is_secret_name(name) or _SECRET_VALUE.search(value) is not None
 
 
 def is_secret_name(name: str) -> bool:

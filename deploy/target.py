@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from configs.errors import UserError
 from configs.plan import Component, Endpoint, Plan
 from deploy.secrets import HubToken
 
@@ -19,6 +20,7 @@ TAG_EXPIRES = f"{PROJECT}:expires"
 
 _NAME_LIMIT = 63
 _READABLE = 30
+_COMPONENT_LEAD_S = 600.0
 _OURS = re.compile(r"^(?P<group>.+-[0-9a-f]{10})(?:-.+)?$")
 _CUDA_13_AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
 _CUDA_12_9_AMI = "al2-ami-sagemaker-inference-gpu-3-1"
@@ -80,6 +82,9 @@ class Target:
     max_lifetime: float | None = None
     """Seconds from its creation to its expiry."""
     expires_at: float | None = None
+    """Epoch seconds."""
+    components_expire_at: float | None = None
+    """Epoch seconds: before the endpoint, which cannot be deleted while it has components."""
     scheduler_role_arn: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -115,6 +120,9 @@ def build_target(
         role_arn: the execution role.
         containers: by component name; the plan's own model under None.
         scheduler_role_arn: role of the one-time delete; None for no schedule.
+
+    Raises:
+        UserError: a tag of the plan bears a key of ours.
     """
     endpoint = plan.endpoint
     if endpoint.name:
@@ -141,8 +149,9 @@ def build_target(
         volume_gb=endpoint.volume_gb,
         max_lifetime=endpoint.max_lifetime,
         expires_at=expires_at,
+        components_expire_at=expires_at - component_lead(endpoint.max_lifetime) if components else None,
         scheduler_role_arn=scheduler_role_arn,
-        tags=our_tags(run_id, owner, expires_at) | dict(endpoint.tags),
+        tags={**_own_tags(endpoint.tags), **our_tags(run_id, owner, expires_at)},
     )
 
 
@@ -180,6 +189,11 @@ def group_of(name: str) -> str | None:
     return match["group"] if match else None
 
 
+def component_lead(max_lifetime: float) -> float:
+    """Seconds by which a schedule deletes the inference components before their endpoint."""
+    return min(_COMPONENT_LEAD_S, max_lifetime / 4)
+
+
 def slug(text: str, limit: int) -> str:
     """``text`` in the characters that SageMaker's names have."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:limit].strip("-")
@@ -194,6 +208,17 @@ def our_tags(run_id: str, owner: str, expires_at: float) -> dict[str, str]:
 def expiry_tag(expires_at: float) -> str:
     """An expiry in epoch seconds as the tag's value."""
     return datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _own_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """The plan's own tags. IAM's conditions know no case in a key, so neither does the comparison."""
+    ours = (TAG_PROJECT, TAG_RUN, TAG_OWNER, TAG_EXPIRES)
+    if taken := next((key for key in tags if key.lower() in ours), None):
+        raise UserError(
+            f"endpoint.tags.{taken}: teardown and the IAM policies find what is ours by this key; "
+            "give yours another name"
+        )
+    return tags
 
 
 def tag_value(text: str) -> str:

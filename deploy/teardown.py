@@ -23,7 +23,7 @@ def teardown(
     told: Callable[[Item, str], None] = quiet,
     pace: Pace = AWS_PACE,
 ) -> list[Leftover]:
-    """Delete what `inventory` found: this machine's at once, each other owner's if ``others`` agrees.
+    """Delete what `inventory` found: this machine's first, then each other owner's if ``others`` agrees.
 
     Args:
         found: what is ours.
@@ -36,13 +36,14 @@ def teardown(
     Returns:
         What could not be deleted; what its owner keeps is not among it.
     """
-    agreed = [one.item for one in found if one.mine]
+    with shielded():
+        left = remove([one.item for one in found if one.mine], clients, ledger, pace=pace, told=told)
     strangers: dict[str, list[Found]] = {}
     for one in found:
         if not one.mine:
             strangers.setdefault(one.item.owner or "an unknown owner", []).append(one)
     for owner, theirs in strangers.items():
         if others(owner, theirs):
-            agreed += [one.item for one in theirs]
-    with shielded():
-        return remove(agreed, clients, ledger, pace=pace, told=told)
+            with shielded():
+                left += remove([one.item for one in theirs], clients, ledger, pace=pace, told=told)
+    return left

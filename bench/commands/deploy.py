@@ -1,5 +1,6 @@
 """Commands about endpoints: what a plan would do and cost, what of ours is there, and its removal."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.table import Table
 from bench.backend import backend_for
 from bench.checks import payload_facts
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
+from bench.screen import say
 from configs.plan import Plan, Price
 from deploy.checks import Check
 from deploy.clients import Clients
@@ -57,7 +59,7 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
 def endpoints_command(region: str | None) -> int:
     """List what this suite created and is still there: age, cost so far, owner."""
     clients, ledger = Clients.from_environment(region), Ledger()
-    found = inventory(clients, ledger, machine_owner())
+    found = inventory(clients, ledger, machine_owner(), notice=say)
     if found:
         show_inventory(found, clients)
     else:
@@ -72,11 +74,11 @@ def endpoints_command(region: str | None) -> int:
 def teardown_command(region: str | None, *, everyone: bool) -> int:
     """Delete what this suite created, by ledger and by tag; asks before another machine's. Safe to repeat."""
     clients, ledger = Clients.from_environment(region), Ledger()
-    found = inventory(clients, ledger, machine_owner())
+    found = inventory(clients, ledger, machine_owner(), notice=say)
 
     def agreed(owner: str, theirs: Sequence[Found]) -> bool:
         names = ", ".join(f"{one.item.kind} {one.item.name}" for one in theirs)
-        return everyone or click.confirm(f"{owner} created {names}. Delete?", default=False)
+        return everyone or confirmed(f"{owner} created {names}.")
 
     with orderly_exit():
         left = teardown(found, clients, ledger, others=agreed, told=_told)
@@ -156,6 +158,18 @@ def _priced(item: Item, clients: Clients) -> Item:
     kind, count = variants[0]["InstanceType"], variants[0].get("InitialInstanceCount", 1)
     found = quote(kind, clients.region, Price(), clients)
     return item.priced(kind, count, found.usd_per_hour)
+
+
+def confirmed(fact: str) -> bool:
+    """The user's yes; where nobody can answer, the answer is no."""
+    if not sys.stdin.isatty():
+        click.echo(f"{fact} Not deleted: nobody is here to ask (ALL=1 deletes it too)")
+        return False
+    try:
+        return click.confirm(f"{fact} Delete?", default=False)
+    except click.Abort:  # the end of the input; Ctrl-C comes as a signal
+        click.echo("no")
+        return False
 
 
 def _told(item: Item, state: str) -> None:

@@ -100,6 +100,21 @@ def test_a_schedule_must_not_end_the_run(endpoint: dict[str, Any], level: str) -
     assert checks.lifetime(chosen, estimate(chosen, QUOTES)).level == level
 
 
+def test_components_expire_before_their_endpoint_and_bound_the_run() -> None:
+    longest = estimate(plan(), QUOTES).longest_s
+    endpoint = {"instance_type": "ml.g5.xlarge", "scheduler_role": "S", "max_lifetime": longest + 60}
+    assert checks.lifetime(plan(endpoint=endpoint), estimate(plan(), QUOTES)).level == "ok"
+    shared = plan(endpoint=endpoint | {"components": [{"name": "main"}]})
+    assert checks.lifetime(shared, estimate(shared, QUOTES)).level == "stop"
+
+
+def test_the_expiry_of_every_endpoint_counts_from_the_start_of_the_run() -> None:
+    two = ["ml.g5.xlarge", "ml.g5.2xlarge"]
+    longest = estimate(plan(), QUOTES).longest_s
+    chosen = plan(endpoint={"instance_type": two, "scheduler_role": "S", "max_lifetime": 1.5 * longest})
+    assert checks.lifetime(chosen, estimate(chosen, {})).level == "stop"
+
+
 def test_an_image_of_another_region_stops() -> None:
     uri = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/vllm:0.30.0-gpu-py312-cu130"
     assert checks.image(uri, TARGET).level == "stop"

@@ -1,5 +1,6 @@
 """The commands as a user runs them: plan, endpoints, teardown; and what they say without credentials."""
 
+import io
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from deploy_harness import IMAGE, QUICK, Account, plan
 
 from bench.cli import cli
+from bench.commands.deploy import confirmed
 from configs.errors import UserError
 from deploy.clients import Clients
 from deploy.endpoint import deployed
@@ -199,6 +201,31 @@ def test_teardown_asks_and_takes_silence_for_no(account: Account, clients: Clien
         done = bench("teardown")
         assert "ann@elsewhere" in done.stdout
         assert f"endpoints/{theirs.name}" in account.left()
+
+
+def test_teardown_without_a_terminal_deletes_what_is_its_own(
+    account: Account, clients: Clients, folder: Path
+) -> None:
+    theirs = targets(plan(), "theirs", clients, owner="ann@elsewhere")[0]
+    with deployed(theirs, clients, Ledger(folder / "elsewhere"), pace=QUICK):
+        mine = targets(plan(), "mine", clients)[0]
+        with deployed(mine, clients, Ledger(), pace=QUICK):
+            done = bench("teardown")
+            left = account.left()
+        assert done.returncode == 0
+        assert f"endpoints/{mine.name}" not in left
+        assert f"endpoints/{theirs.name}" in left
+        assert "ALL=1" in done.stdout
+
+
+@pytest.mark.parametrize(("typed", "yes"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
+def test_only_a_typed_yes_is_one(typed: str, yes: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a table's column
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    assert confirmed("ann@elsewhere created endpoint bench.") is yes
 
 
 def test_what_teardown_cannot_delete_is_the_exit_code(

@@ -1,5 +1,6 @@
 """Every request is one that the current API knows: by botocore's validation, and the rules it leaves out."""
 
+import json
 import re
 from typing import Any
 
@@ -75,7 +76,7 @@ def every_request(target: Target) -> list[tuple[str, str, dict[str, Any]]]:
             ("sagemaker", "CreateInferenceComponent", requests.create_component(target, part))
             for part in target.components
         ),
-        ("scheduler", "CreateSchedule", requests.create_schedule(target, "aws")),
+        *(("scheduler", "CreateSchedule", each) for each in requests.create_schedules(target, "aws")),
     ]
 
 
@@ -144,6 +145,41 @@ def test_long_component_names_stay_apart() -> None:
     parts = [{"name": f"a-long-name-of-a-component-number-{n}"} for n in (1, 2)]
     target = target_of(plan(name="y" * 40, endpoint={"instance_type": "ml.g5.xlarge", "components": parts}))
     assert len({part.name for part in target.components}) == 2
+
+
+def test_components_are_deleted_by_schedules_of_their_own_before_their_endpoint() -> None:
+    parts = [{"name": "one"}, {"name": "two"}]
+    target = target_of(plan(endpoint={"instance_type": "ml.g5.xlarge", "components": parts}))
+    made = requests.create_schedules(target, "aws-cn")
+    assert [schedule["Name"] for schedule in made] == [
+        *(part.name for part in target.components),
+        target.name,
+    ]
+    assert [schedule["Target"]["Arn"].rsplit(":", 1)[-1] for schedule in made] == [
+        "deleteInferenceComponent",
+        "deleteInferenceComponent",
+        "deleteEndpoint",
+    ]
+    assert [json.loads(schedule["Target"]["Input"]) for schedule in made] == [
+        {"InferenceComponentName": target.components[0].name},
+        {"InferenceComponentName": target.components[1].name},
+        {"EndpointName": target.name},
+    ]
+    assert {schedule["Target"]["Arn"].split(":")[1] for schedule in made} == {"aws-cn"}
+    times = [schedule["ScheduleExpression"] for schedule in made]
+    # 1,700,000,000 is 2023-11-14 22:13:20; four hours later, the components ten minutes earlier.
+    assert times == ["at(2023-11-15T02:03:20)"] * 2 + ["at(2023-11-15T02:13:20)"]
+    assert all("run" in schedule["Description"] for schedule in made)
+
+
+def test_a_refused_scheduled_deletion_is_retried_for_as_long_as_the_api_allows() -> None:
+    [made] = requests.create_schedules(target_of(plan()), "aws")
+    shapes = _SESSION.get_service_model("scheduler")
+    limits = {
+        name: shapes.shape_for("RetryPolicy").members[name].metadata["max"]
+        for name in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")
+    }
+    assert made["Target"]["RetryPolicy"] == limits
 
 
 def test_components_need_the_role_on_the_configuration_and_no_model_on_the_variant() -> None:

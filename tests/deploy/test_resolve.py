@@ -108,6 +108,19 @@ def test_without_a_role_the_plan_is_told_where_to_put_it(
         targets(plan(), "run", clients)
 
 
+@pytest.mark.parametrize("key", ["project", "Project", "sagemaker-llm-bench:owner"])
+def test_a_tag_by_which_teardown_finds_us_is_not_the_plan_s_to_set(key: str, clients: Clients) -> None:
+    chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", "tags": {key: "my-team", "team": "ml"}})
+    with pytest.raises(UserError, match=rf"endpoint\.tags\.{key}"):
+        targets(chosen, "run", clients)
+
+
+def test_the_plan_s_own_tags_stand_beside_ours(clients: Clients) -> None:
+    chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", "tags": {"team": "ml"}})
+    tags = targets(chosen, "run", clients)[0].tags
+    assert (tags["team"], tags["project"]) == ("ml", "sagemaker-llm-bench")
+
+
 def jumpstart(**more: Any) -> Any:
     model = {"name": "J", "source": "jumpstart", "id": "meta-textgeneration-llama-2-7b", **more}
     return plan(model=model).model

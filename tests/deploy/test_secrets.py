@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deploy_harness import IMAGE, QUICK, Account, plan
@@ -81,6 +82,48 @@ def test_a_token_that_is_named_and_not_there_stops_before_anything_is_created(
 def test_a_secret_in_the_plan_is_refused(name: str, account: Account, clients: Clients) -> None:
     with pytest.raises(UserError, match="hub_token_env"):
         targets(plan(model=MODEL | {"env": {name: "value"}}), "run", clients)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HF_AUTH", "hf_abcdefghijklmnopqrst"), ("AWS_ACCESS_KEY_ID", "AKIAABCDEFGHIJKLMNOP")],
+)
+@pytest.mark.parametrize("place", ["model", "component", "existing"])
+def test_a_secret_is_known_by_its_value_wherever_the_plan_has_it(
+    place: str, name: str, value: str, clients: Clients
+) -> None:
+    telling, silent = MODEL | {"env": {name: value}}, MODEL
+    endpoint: dict[str, Any] = {"instance_type": "ml.g5.xlarge"}
+    if place == "component":
+        endpoint["components"] = [{"name": "main", "model": telling}]
+    if place == "existing":
+        endpoint["name"] = "theirs"
+    chosen = plan(model=silent if place == "component" else telling, endpoint=endpoint)
+    with pytest.raises(UserError, match=rf"model\.env\.{name}") as caught:
+        targets(chosen, "run", clients)
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", [PLANTED, f" {PLANTED}\n", json.dumps({"HF_TOKEN": PLANTED}), json.dumps({"a": PLANTED, "b": 1})]
+)
+def test_a_secret_is_its_text_or_the_one_value_of_its_json(
+    text: str, account: Account, clients: Clients
+) -> None:
+    account.secrets({"hub-token": text})
+    assert HubToken(secret="hub-token").read(clients) == PLANTED
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [(json.dumps({"one": PLANTED, "two": PLANTED}), "several values"), ("{}", "no text")]
+)
+def test_a_secret_that_is_not_one_text_is_refused_without_being_told(
+    text: str, said: str, account: Account, clients: Clients
+) -> None:
+    account.secrets({"hub-token": text})
+    with pytest.raises(UserError, match=said) as caught:
+        HubToken(secret="hub-token").read(clients)
+    assert PLANTED not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["MAX_TOTAL_TOKENS", "MAX_BATCH_PREFILL_TOKENS", "SM_NUM_GPUS", "TOKENIZER"])

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deploy_harness import IMPATIENT, QUICK, Account, items, plan
@@ -18,7 +19,7 @@ from deploy.target import Target, machine_owner
 from deploy.teardown import teardown
 
 
-def leave(clients: Clients, run_id: str, owner: str | None = None, **endpoint: str) -> Target:
+def leave(clients: Clients, run_id: str, owner: str | None = None, **endpoint: Any) -> Target:
     """Create a model and a configuration as a run does that died; they cost nothing and start nothing."""
     chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", **endpoint})
     target = targets(chosen, run_id, clients, owner=owner)[0]
@@ -62,6 +63,53 @@ def test_another_owner_is_asked_about(yes: bool, clients: Clients, account: Acco
     assert (account.left() == []) is yes
 
 
+def test_what_is_mine_is_gone_before_anybody_is_asked(
+    clients: Clients, account: Account, ledger: Ledger
+) -> None:
+    mine = leave(clients, "mine")
+    theirs = leave(clients, "theirs", owner="ann@elsewhere")
+
+    def ask(_owner: str, _found: Sequence[Found]) -> bool:
+        raise KeyboardInterrupt
+
+    found = inventory(clients, ledger, machine_owner())
+    with pytest.raises(KeyboardInterrupt):
+        teardown(found, clients, ledger, others=ask, pace=QUICK)
+    left = account.left()
+    assert f"models/{mine.name}" not in left
+    assert f"models/{theirs.name}" in left
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("ListTags", "not_yet_visible", ""),  # deleted by its owner since it was listed
+        ("ListTags", "access_denied", "reading the tags of endpoint-config"),
+        ("ListModels", "access_denied", "listing what there is of model"),
+        ("ListSchedules", "access_denied", "looking for the schedules"),
+    ],
+)
+def test_a_call_that_is_refused_leaves_out_only_what_it_would_have_shown(
+    refused: tuple[str, str, str], clients: Clients, account: Account, ledger: Ledger
+) -> None:
+    call, fault, said = refused
+    known, found_by_tag = leave(clients, "known"), leave(clients, "by-tag")
+    for kind in ("model", "endpoint-config"):
+        item = _item(clients, known, kind)
+        ledger.will_create(item)
+        ledger.mark(item, "created", "arn")
+    account.faults([{"call": call, "fault": fault, "nth": int(not said)}])
+    notices: list[str] = []
+    found = inventory(clients, ledger, machine_owner(), notice=notices.append)
+    account.faults([])
+    assert teardown(found, clients, ledger, others=Answer(yes=False), pace=QUICK) == []
+    left = account.left()
+    assert not any(known.name in entry for entry in left), "what the ledger knows goes, whatever is refused"
+    assert any(said in notice for notice in notices) if said else notices == []
+    if call in ("ListModels", "ListSchedules"):
+        assert f"endpoint_configs/{found_by_tag.name}" not in left
+
+
 def test_what_bears_no_tag_of_ours_is_not_even_listed(
     clients: Clients, account: Account, ledger: Ledger
 ) -> None:
@@ -96,9 +144,11 @@ def test_the_ledger_and_the_tags_are_one_list(clients: Clients, account: Account
 def test_the_schedule_of_a_lost_run_is_found_by_its_endpoint_s_name(
     clients: Clients, account: Account, ledger: Ledger
 ) -> None:
-    target = leave(clients, "scheduled", scheduler_role="local-scheduler")
-    resources.create(clients, KINDS["schedule"], requests.create_schedule(target, "aws"))
-    assert len(account.left()) == 3
+    parts = [{"name": "one"}, {"name": "two"}]
+    target = leave(clients, "scheduled", scheduler_role="local-scheduler", components=parts)
+    for request in requests.create_schedules(target, "aws"):
+        resources.create(clients, KINDS["schedule"], request)
+    assert len(account.left()) == 5  # the components were never made, their schedules were
     assert tear(clients, ledger, Answer(yes=False)) == []
     assert account.left() == []
 

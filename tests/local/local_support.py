@@ -131,6 +131,30 @@ class Local:
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
         return name
 
+    def shared_endpoint(self) -> str:
+        """An endpoint in service with one inference component, called like it and ``-part``."""
+        name, sagemaker = self.name(), self.client("sagemaker")
+        sagemaker.create_model(
+            ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": OPENAI, "Environment": FAST}
+        )
+        variant = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.xlarge", "InitialInstanceCount": 1}
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=name, ExecutionRoleArn=ROLE, ProductionVariants=[variant]
+        )
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        assert self.settled(name)["EndpointStatus"] == "InService"
+        sagemaker.create_inference_component(
+            InferenceComponentName=f"{name}-part",
+            EndpointName=name,
+            VariantName="AllTraffic",
+            Specification={
+                "ModelName": name,
+                "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 1024},
+            },
+            RuntimeConfig={"CopyCount": 1},
+        )
+        return name
+
     def settled(self, name: str) -> dict[str, Any]:
         """Wait until an endpoint is no longer Creating; its description."""
         describe = self.client("sagemaker").describe_endpoint

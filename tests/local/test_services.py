@@ -108,26 +108,56 @@ def test_secrets(local: Local) -> None:
     assert code(secrets.get_secret_value, SecretId="none") == "ResourceNotFoundException"
 
 
-def schedule(local: Local, name: str, at: datetime) -> None:
+def schedule(local: Local, name: str, at: datetime, noun: str = "Endpoint", **policy: int) -> None:
     local.client("scheduler").create_schedule(
         Name=name,
         ScheduleExpression=f"at({at.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",
         FlexibleTimeWindow={"Mode": "OFF"},
         ActionAfterCompletion="DELETE",
         Target={
-            "Arn": "arn:aws:scheduler:::aws-sdk:sagemaker:deleteEndpoint",
+            "Arn": f"arn:aws:scheduler:::aws-sdk:sagemaker:delete{noun}",
             "RoleArn": SCHEDULER_ROLE,
-            "Input": json.dumps({"EndpointName": name}),
+            "Input": json.dumps({f"{noun}Name": name}),
+            "RetryPolicy": policy,
         },
     )
 
 
 def test_a_schedule_deletes_its_endpoint_when_due_and_then_itself(local: Local) -> None:
     name = local.create(OPENAI, {})  # still Creating when the time comes: tried again, as Scheduler does
-    schedule(local, name, datetime.now(UTC) - timedelta(seconds=1))
+    schedule(local, name, soon())
     sagemaker, scheduler = local.client("sagemaker"), local.client("scheduler")
     poll(lambda: not sagemaker.list_endpoints(NameContains=name)["Endpoints"])
     poll(lambda: not scheduler.list_schedules(NamePrefix=name)["Schedules"])
+
+
+def soon() -> datetime:
+    """The next whole second: a schedule knows no smaller part."""
+    return datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_a_schedule_deletes_a_component_and_lets_its_endpoint_s_go_through(local: Local) -> None:
+    name, sagemaker = local.shared_endpoint(), local.client("sagemaker")
+    schedule(local, name, soon())  # refused until the component is gone
+    schedule(local, f"{name}-part", soon(), "InferenceComponent")
+    poll(lambda: not sagemaker.list_inference_components(NameContains=name)["InferenceComponents"])
+    poll(lambda: not sagemaker.list_endpoints(NameContains=name)["Endpoints"])
+
+
+def test_a_schedule_gives_up_by_its_retry_policy(local: Local) -> None:
+    name, sagemaker = local.shared_endpoint(), local.client("sagemaker")
+    schedule(local, name, soon(), MaximumRetryAttempts=0)
+    poll(lambda: not local.client("scheduler").list_schedules(NamePrefix=name)["Schedules"])
+    assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService"
+    sagemaker.delete_inference_component(InferenceComponentName=f"{name}-part")
+    poll(lambda: not sagemaker.list_inference_components(NameContains=name)["InferenceComponents"])
+    local.delete(name)
+
+
+def test_a_schedule_in_the_past_is_refused(local: Local) -> None:
+    scheduler = local.client("scheduler")
+    with pytest.raises(scheduler.exceptions.ValidationException, match="past"):
+        schedule(local, "late", datetime.now(UTC) - timedelta(seconds=2))
 
 
 def test_a_schedule_is_described_listed_and_deleted(local: Local) -> None:

@@ -1,7 +1,8 @@
-"""EventBridge Scheduler: one-time schedules that delete an endpoint, carried out when they are due."""
+"""EventBridge Scheduler: one-time schedules that delete endpoints and components, carried out when due."""
 
 import json
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,19 +10,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import gevent
 
-from deploy.local import sagemaker
+from deploy.local import components, sagemaker
 from deploy.local.account import ACCOUNT_ID, Resource, listing
 from deploy.local.context import Context
 from deploy.local.errors import ApiError, validation
 
 Members = dict[str, Any]
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
-_TARGET = "scheduler:::aws-sdk:sagemaker:deleteEndpoint"
+_TARGET = re.compile(r"arn:aws[a-z-]*:scheduler:::aws-sdk:sagemaker:(\w+)")
+_NAMED_BY = {"deleteEndpoint": "EndpointName", "deleteInferenceComponent": "InferenceComponentName"}
 _RETRY_SECONDS = 1.0
+_RETRIES = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
 
 
 def create_schedule(context: Context, members: Members) -> Members:
-    """CreateSchedule; only one-time deletes of an endpoint are known here."""
+    """CreateSchedule; only one-time deletes of endpoints and inference components are known here."""
     name, schedules = members["Name"], context.region.schedules
     group = members.get("GroupName", "default")
     arn = f"arn:aws:scheduler:{context.region.name}:{ACCOUNT_ID}:schedule/{group}/{name}"
@@ -29,15 +32,15 @@ def create_schedule(context: Context, members: Members) -> Members:
         raise ApiError("ConflictException", f"Schedule {name} already exists.", 409)
     due = _due(members)
     target = members["Target"]
-    if not target["Arn"].endswith(_TARGET):
-        raise validation(f"Target {target['Arn']} is not served on this machine: only {_TARGET} is")
-    if "EndpointName" not in _input(target):
-        raise validation("Target.Input must be JSON with an EndpointName")
+    known = _TARGET.fullmatch(target["Arn"])
+    if known is None or known[1] not in _NAMED_BY:
+        raise validation(f"Target {target['Arn']} is not served here: {' and '.join(_NAMED_BY)} are")
+    if _NAMED_BY[known[1]] not in _input(target):
+        raise validation(f"Target.Input must be JSON with {_NAMED_BY[known[1]]}")
     context.check_role(target["RoleArn"], "scheduler.amazonaws.com")
     schedule = Resource(name, arn, {**members, "GroupName": group})
     schedules[name] = schedule
-    seconds = max(0.0, (due - datetime.now(UTC)).total_seconds())
-    gevent.spawn_later(seconds, _carry_out, context, schedule)
+    gevent.spawn_later((due - datetime.now(UTC)).total_seconds(), _carry_out, context, schedule)
     return {"ScheduleArn": arn}
 
 
@@ -95,9 +98,12 @@ def _due(members: Members) -> datetime:
         raise validation(f"Invalid Schedule Expression {members['ScheduleExpression']}.")
     zone = members.get("ScheduleExpressionTimezone", "UTC")
     try:
-        return datetime.fromisoformat(match[1]).replace(tzinfo=ZoneInfo(zone))
+        due = datetime.fromisoformat(match[1]).replace(tzinfo=ZoneInfo(zone))
     except (ValueError, ZoneInfoNotFoundError):
         raise validation(f"Invalid Schedule Expression {match[0]} or time zone {zone}.") from None
+    if due < datetime.now(UTC):
+        raise validation(f"Invalid Schedule Expression {match[0]}: it lies in the past.")
+    return due
 
 
 def _input(target: Members) -> Members:
@@ -115,15 +121,32 @@ def _schedule(context: Context, name: str) -> Resource:
 
 
 def _carry_out(context: Context, schedule: Resource) -> None:
-    """Delete the endpoint; an endpoint that is still Creating is tried again, as Scheduler retries."""
-    while context.region.schedules.get(schedule.name) is schedule:
-        name = _input(schedule.spec["Target"])["EndpointName"]
-        try:
-            sagemaker.delete_endpoint(context, {"EndpointName": name})
-        except ApiError:
-            if name in context.region.endpoints:
-                gevent.sleep(_RETRY_SECONDS)
-                continue
-        if schedule.spec.get("ActionAfterCompletion") == "DELETE":
-            del context.region.schedules[schedule.name]
-        return
+    """Delete the target; what refuses (it is Creating, or has components) is tried again, by its policy."""
+    target = schedule.spec["Target"]
+    retries = _RETRIES | target.get("RetryPolicy", {})
+    until = time.monotonic() + retries["MaximumEventAgeInSeconds"]
+    for _ in range(1 + retries["MaximumRetryAttempts"]):
+        if context.region.schedules.get(schedule.name) is not schedule:
+            return  # it was deleted, or replaced by a namesake
+        if _deleted(context, target) or time.monotonic() + _RETRY_SECONDS > until:
+            break
+        gevent.sleep(_RETRY_SECONDS)
+    if schedule.spec.get("ActionAfterCompletion") == "DELETE":
+        context.region.schedules.pop(schedule.name, None)
+
+
+def _deleted(context: Context, target: Members) -> bool:
+    """Call the target; whether there is nothing left to try."""
+    operation = target["Arn"].rsplit(":", 1)[-1]
+    member = _NAMED_BY[operation]
+    name = _input(target)[member]
+    call, held = (
+        (sagemaker.delete_endpoint, context.region.endpoints)
+        if operation == "deleteEndpoint"
+        else (components.delete, context.region.components)
+    )
+    try:
+        call(context, {member: name})
+    except ApiError:
+        return name not in held
+    return True
