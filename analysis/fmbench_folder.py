@@ -220,7 +220,7 @@ def _lay_out(level: _Level, step: str, start: float) -> tuple[list[dict[str, Any
         for request in by_burst[index]:
             row = _record(request, step, clock)
             rows.append(row)
-            longest = max(longest, (row["e2e_ms"] or 0.0) / 1000)
+            longest = max(longest, (row["elapsed_ms"] or 0.0) / 1000)
         clock += longest
     return rows, clock + 1e-6  # the window is half-open: the last answer belongs to it
 
@@ -233,7 +233,8 @@ def _record(request: dict[str, Any], step: str, start: float) -> dict[str, Any]:
         "step": step,
         "started_at": start,
         "outcome": "ok" if ok else "failed",
-        "e2e_ms": float(latency) * 1000 if latency is not None else None,
+        "e2e_ms": float(latency) * 1000 if ok and latency is not None else None,
+        "elapsed_ms": float(latency) * 1000 if latency is not None else None,
         "ttft_ms": float(first) * 1000 if ok and first is not None else None,
         "prompt_tokens": request.get("prompt_tokens"),
         "prompt_tokens_source": "tokenizer",

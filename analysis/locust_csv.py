@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cost import run_cost
-from analysis.metrics import Window
+from analysis.metrics import Window, elapsed_ms
 from analysis.results import Distribution, ExperimentResult, RunResult, StepResult
 from analysis.words import ABSENT, milliseconds
 from configs.errors import UserError
@@ -236,7 +236,8 @@ class Reconciled:
 def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reconciled | None:
     """Compare one step with Locust's row of that name; None when Locust has none.
 
-    Counts must be equal. Means may differ by 1 %: Locust's covers failed and cut-off requests too.
+    Counts must be equal. Means may differ by 1 %: both are of how long every request took, failed and cut-off
+    ones too. Where an older record does not say how long those took, there is no mean to compare.
     """
     found = _requests(stats)
     found = found[found["Name"] == step.id]
@@ -246,7 +247,9 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
     ours = step.step_ok + step.step_failed + step.step_censored
     bad = step.step_failed + step.step_censored
     theirs, failures = int(_float(row, "Request Count") or 0), int(_float(row, "Failure Count") or 0)
-    mean, locust_mean = rows["e2e_ms"].mean(), _float(row, "Average Response Time")
+    took = elapsed_ms(rows)
+    mean = float(took.mean()) if len(took) else float("nan")
+    locust_mean = _float(row, "Average Response Time")
     known = locust_mean is not None and np.isfinite(mean)
     close = not known or abs(mean - (locust_mean or 0.0)) <= 0.01 * max(mean, 1.0)
     return Reconciled(
@@ -255,7 +258,7 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
         locust=f"{theirs:,}",
         failed_rows=f"{bad:,}",
         locust_failures=f"{failures:,}",
-        mean=milliseconds(float(mean)) if np.isfinite(mean) else ABSENT,
+        mean=milliseconds(mean) if np.isfinite(mean) else ABSENT,
         locust_mean=milliseconds(locust_mean),
         agrees=ours == theirs and bad == failures and close,
     )

@@ -11,7 +11,7 @@ import pytest
 from analysis import make_report
 from analysis.locust_csv import load_locust
 from analysis.report import load_result, reconcile_run, write_report
-from bench.benchmarks.synthetic_run import Deployed, write_run
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from configs.errors import UserError
 
 _PERCENTILES = ["50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%"]
@@ -108,15 +108,34 @@ def test_no_file_and_another_file_are_clear_errors(tmp_path: Path):
         load_locust(tmp_path / "x")
 
 
+def reconcilable(folder: Path, server: Server) -> Path:
+    """A run and Locust's own row of it: every request's time is in its mean, failed or not."""
+    write_run(folder, (Deployed(server=server, measure_s=60, concurrency=(4,)),))
+    with (folder / "requests.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    mean = sum(float(row["elapsed_ms"]) for row in rows) / len(rows)
+    failed = sum(row["outcome"] == "failed" for row in rows)
+    write(folder / "locust_stats.csv", STATS, stats_row("ml.g5.xlarge/en_1-500/c4", len(rows), failed, mean))
+    return folder
+
+
 @pytest.fixture
 def reconciled(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    write_run(folder, (Deployed(measure_s=60, concurrency=(4,)),))
-    with (folder / "requests.csv").open() as file:
-        latencies = [float(row["e2e_ms"]) for row in csv.DictReader(file)]
-    row = stats_row("ml.g5.xlarge/en_1-500/c4", len(latencies), 0, sum(latencies) / len(latencies))
-    write(folder / "locust_stats.csv", STATS, row)
-    return folder
+    return reconcilable(tmp_path / "run", Server())
+
+
+def test_slow_failures_are_in_both_means(tmp_path: Path):
+    folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
+    (one,) = reconcile_run(load_result(folder), folder)
+    assert one.agrees
+
+
+def test_a_record_without_the_time_of_failures_has_no_mean_to_compare(tmp_path: Path):
+    folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
+    path = folder / "requests.csv"
+    path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
+    (one,) = reconcile_run(load_result(folder), folder)
+    assert (one.agrees, one.mean) == (True, "–")
 
 
 def test_rows_and_locust_agree(reconciled: Path):
