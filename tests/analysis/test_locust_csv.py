@@ -10,6 +10,7 @@ import pytest
 
 from analysis import make_report
 from analysis.locust_csv import load_locust
+from analysis.prices import Prices
 from analysis.report import load_result, reconcile_run, write_report
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from configs.errors import UserError
@@ -59,7 +60,7 @@ def prefix(tmp_path: Path) -> Path:
 
 
 def test_what_locust_knows_is_read(prefix: Path):
-    (step,) = load_locust(prefix, usd_per_hour=1.2).steps
+    (step,) = load_locust(prefix, Prices(1.2)).steps
     assert (step.window_ok, step.window_failed, step.concurrency) == (114, 6, 5)
     assert step.error_rate == 0.05
     assert step.error_classes == {"HTTP 429": 6}
@@ -67,6 +68,42 @@ def test_what_locust_knows_is_read(prefix: Path):
     assert step.shown("e2e", "p99") is None
     assert step.latency["e2e"].bucketed
     assert step.per_minute == pytest.approx(60 * (110 - 6) / 55)
+
+
+def test_with_a_price_the_cheapest_is_recommended(prefix: Path, tmp_path: Path):
+    write(prefix.with_name("run_stats.csv"), STATS, stats_row("/chat", 120, 0, 950.0))
+    points = [
+        {"Timestamp": 1000 + s, "User Count": min(5, s), "Name": "/chat", "Type": "POST",
+         "Total Request Count": 2 * s, "Total Failure Count": 0}
+        for s in range(61)
+    ]  # fmt: skip
+    write(prefix.with_name("run_stats_history.csv"), HISTORY, *points)
+    made = write_report(load_locust(prefix, Prices(1.2)), tmp_path / "out")
+    assert made.answer.startswith("Use run at concurrency 5: it is the cheapest choice")
+    assert made.summary["experiments"][0]["steps"][0]["usd_per_request"] == pytest.approx(1.2 / 60 / 120)
+
+
+def test_levels_under_one_name_are_of_no_concurrency_and_void(prefix: Path, tmp_path: Path):
+    write(prefix.with_name("run_stats.csv"), STATS, stats_row("/chat", 6660, 0, 950.0))
+    points, total = [], 0
+    for second in range(181):
+        users = (1, 10, 100)[min(2, second // 60)]
+        points.append({"Timestamp": 1000 + second, "User Count": users, "Name": "/chat", "Type": "POST",
+                       "Total Request Count": total, "Total Failure Count": 0})  # fmt: skip
+        total += users
+    write(prefix.with_name("run_stats_history.csv"), HISTORY, *points)
+    result = load_locust(prefix, Prices(1.2))
+    (step,) = result.steps
+    assert step.concurrency is None
+    assert step.verdict.level == "void"
+    made = write_report(result, tmp_path / "out")
+    assert made.answer.startswith("No step can be trusted")
+    assert "users varied (1 to 100)" in made.answer
+
+
+def test_a_request_may_be_called_na(prefix: Path):
+    write(prefix.with_name("run_stats.csv"), STATS, stats_row("NA", 120, 6, 950.0))
+    assert [step.id for step in load_locust(prefix).steps] == ["NA"]
 
 
 def test_what_locust_does_not_know_stays_unknown_and_is_said(prefix: Path, tmp_path: Path):
