@@ -32,7 +32,7 @@ worker: setup ## A load generator for a master: MASTER=host
 	@$(BENCH) worker $(if $(MASTER),--master '$(MASTER)') $(if $(PORT),--port '$(PORT)') $(if $(PROCESSES),--processes '$(PROCESSES)')
 
 ##@ Report
-report: setup ## Make a report again: RUN=results/latest, or LOCUST=prefix of any Locust CSVs, or FMBENCH=folder; DEMAND= PRICE= OUT=
+report: setup ## Make a report again: RUN=results/latest, or LOCUST=prefix of any Locust CSVs, or FMBENCH=folder; DEMAND= PRICE=1.41 or TYPE=1.41,TYPE=2.82 OUT=
 	@$(BENCH) report $(if $(LOCUST),--locust '$(LOCUST)',$(if $(FMBENCH),--fmbench '$(FMBENCH)','$(or $(RUN),results/latest)')) \
 	  $(if $(DEMAND),--demand '$(DEMAND)') $(if $(PRICE),--price '$(PRICE)') $(if $(OUT),--out '$(OUT)')
 compare: setup ## Is B slower or dearer than A beyond noise? A=run B=run (exit code 1: regression)

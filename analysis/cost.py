@@ -1,9 +1,12 @@
 """What it costs: pure functions of a price, a count of instances and a measured rate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 UTILISATIONS = (1.0, 0.6, 0.3)
 HOURS_PER_MONTH = 730.0
+Span = tuple[float | None, float | None]
+"""Start and end in epoch seconds."""
 
 
 def usd_per_request(
@@ -53,32 +56,49 @@ def run_cost(
     *,
     created: float | None,
     in_service: float | None,
-    load: tuple[float | None, float | None],
+    load: Span,
     deleted: float | None,
+    others: Sequence[Span] = (),
 ) -> RunCost:
-    """The run's own cost, with boot and idle time.
+    """An experiment's part of the bill for its endpoint, with boot and idle time.
 
     Formula: $/h × instances × (deleted − create call) / 3600. Boot: create call to InService; load: first to
-    last step; idle: the rest.
+    last step; idle: the rest. Experiments on one endpoint share its boot and idle time in proportion to
+    their load, so that their parts add up to the bill.
     Unit: US dollars and seconds.
     Source: SageMaker bills per second while the endpoint exists. When the run did not create or delete it,
     the load's own time is counted and ``basis`` says so.
     """
-    load_s = _between(load[0], load[1])
-    boot_s = _between(created, in_service)
-    total_s = _between(created, deleted)
-    basis = "from the create call to the deletion: boot, load and idle time"
-    if total_s is None and created is not None and load[1] is not None:
-        total_s = load[1] - created
+    load_s = _between(*load)
+    if created is None:
+        usd = _dollars(usd_per_hour, instances, load_s)
+        return RunCost(
+            load_s, None, load_s, None, usd, "the load's own time: the run did not create this endpoint"
+        )
+    loads = [_between(*span) or 0.0 for span in others]
+    loaded_s = (load_s or 0.0) + sum(loads)
+    share = (load_s or 0.0) / loaded_s if loaded_s else 1 / (1 + len(loads))
+    ends = [end for _, end in (load, *others) if end is not None]
+    end, basis = deleted, "from the create call to the deletion: boot, load and idle time"
+    if end is None:
+        end = max(ends, default=None)
         basis = "from the create call to the end of the load: the deletion is not on record"
-    elif total_s is None:
-        total_s = load_s
-        basis = "the load's own time: the run did not create this endpoint"
-    idle = None
-    if total_s is not None and boot_s is not None and load_s is not None:
-        idle = max(0.0, total_s - boot_s - load_s)
-    usd = None if usd_per_hour is None or total_s is None else usd_per_hour * instances * total_s / 3600
-    return RunCost(total_s, boot_s, load_s, idle, usd, basis)
+    total_s, boot_s, idle_s = _between(created, end), _between(created, in_service), None
+    if total_s is not None and boot_s is not None:
+        idle_s = max(0.0, total_s - boot_s - loaded_s)
+    if others:
+        basis += f"; boot and idle time are shared among its {1 + len(loads)} experiments by their load"
+    own_s = _part(total_s, share)
+    usd = _dollars(usd_per_hour, instances, own_s)
+    return RunCost(own_s, _part(boot_s, share), load_s, _part(idle_s, share), usd, basis)
+
+
+def _part(value: float | None, share: float) -> float | None:
+    return None if value is None else value * share
+
+
+def _dollars(usd_per_hour: float | None, instances: int, seconds: float | None) -> float | None:
+    return None if usd_per_hour is None or seconds is None else usd_per_hour * instances * seconds / 3600
 
 
 def _between(start: float | None, end: float | None) -> float | None:

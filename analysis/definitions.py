@@ -21,6 +21,7 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             metrics.user_tokens_per_s,
             metrics.gap_percentile_ms,
             metrics.e2e_ms,
+            metrics.elapsed_ms,
         ),
     ),
     (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.metrics import most_per_minute, numbers
+from analysis.metrics import elapsed_ms, most_per_minute, numbers
 from analysis.results import StepResult
 from analysis.words import ABSENT, number, plural
 
@@ -76,7 +76,7 @@ def bursts_of(rows: pd.DataFrame, concurrency: int) -> list[Burst]:
     """
     ordered = rows[rows["outcome"] != "censored"].sort_values("started_at", kind="stable")
     ok = (ordered["outcome"] == "ok").to_numpy()
-    e2e = np.nan_to_num(numbers(ordered, "e2e_ms")) / 1000
+    e2e = np.nan_to_num(elapsed_ms(ordered)) / 1000
     prompt = np.nan_to_num(numbers(ordered, "prompt_tokens"))
     completion = np.nan_to_num(numbers(ordered, "completion_tokens"))
     starts = np.arange(0, len(ordered), max(1, concurrency))

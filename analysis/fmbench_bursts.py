@@ -14,10 +14,10 @@ from analysis.cost import run_cost
 from analysis.fmbench import Burst
 from analysis.measure import price_step
 from analysis.metrics import Window, little_residual
+from analysis.prices import Prices
 from analysis.results import Distribution, ExperimentResult, RunResult, StepResult
 from analysis.sampling import interval_of, resampled_sums
 from configs.errors import UserError
-from runfolder.manifest import PriceQuote
 from runfolder.records import REQUEST_COLUMNS, WORKER_COLUMNS
 
 NOTE = (
@@ -28,11 +28,11 @@ _NEEDED = ("experiment_name", "concurrency", "successes", "latency_mean", "promp
 Row = dict[str, str]
 
 
-def load_bursts(path: Path, usd_per_hour: float | None) -> RunResult:
+def load_bursts(path: Path, prices: Prices) -> RunResult:
     """Read ``all_metrics.csv``.
 
     Raises:
-        UserError: it is not FMBench's.
+        UserError: it is not FMBench's, or ``prices`` do not fit its instance types.
     """
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file)
@@ -51,15 +51,14 @@ def load_bursts(path: Path, usd_per_hour: float | None) -> RunResult:
     figures: dict[str, list[Burst]] = {}
     for ordinal, ((name, instance, payload, level), own) in enumerate(sorted(groups.items())):
         label = f"{name}/{payload}"
-        experiment = experiments.setdefault(
-            label, _experiment(label, instance, payload, own[0], usd_per_hour)
-        )
+        experiment = experiments.setdefault(label, _experiment(label, instance, payload, own[0], prices))
         bursts = [burst for row in own if (burst := _burst(row)) is not None]
         step = _step(f"{label}/c{level}", ordinal, level, bursts)
         step.experiment = label
-        price_step(step, usd_per_hour, experiment.instance_count)
+        price_step(step, experiment.usd_per_hour, experiment.instance_count)
         experiment.steps.append(step)
         figures[step.id] = bursts
+    prices.check(experiment.instance_type for experiment in experiments.values())
     return RunResult(
         run_id=path.parent.name, plan={"name": path.parent.name}, notices=[NOTE], rehearsal=False,
         state="complete",
@@ -70,14 +69,13 @@ def load_bursts(path: Path, usd_per_hour: float | None) -> RunResult:
     )  # fmt: skip
 
 
-def _experiment(label: str, instance: str, payload: str, row: Row, price: float | None) -> ExperimentResult:
-    source = "given on the command line" if price is not None else ""
+def _experiment(label: str, instance: str, payload: str, row: Row, prices: Prices) -> ExperimentResult:
     return ExperimentResult(
         name=label, model=row.get("ModelName") or row["experiment_name"], instance_type=instance,
         instance=instance,
         instance_count=int(_number(row, "instance_count") or 1), payload=payload,
         payload_file=row.get("payload_file") or "unknown", state="complete", steps=[],
-        price=PriceQuote(usd_per_hour=price, source=source),
+        price=prices.quote(instance),
         cost=run_cost(None, 1, created=None, in_service=None, load=(None, None), deleted=None),
     )  # fmt: skip
 

@@ -17,10 +17,11 @@ import pandas as pd
 from analysis.fmbench import Burst, fmbench_level, impossible_rate
 from analysis.fmbench_bursts import load_bursts
 from analysis.measure import measure_run
+from analysis.prices import Prices
 from analysis.results import RunResult
 from analysis.trust import judge_run
 from configs.errors import UserError
-from runfolder.manifest import ExperimentEntry, Manifest, PriceQuote
+from runfolder.manifest import ExperimentEntry, Manifest
 from runfolder.reading import RunTables, usable_requests
 from runfolder.records import GAP_COLUMNS, REQUEST_COLUMNS, STEP_COLUMNS, WORKER_COLUMNS
 
@@ -36,15 +37,15 @@ class _Level:
     requests: list[dict[str, Any]] = field(default_factory=list)
 
 
-def load_fmbench(folder: Path, usd_per_hour: float | None = None) -> RunResult:
+def load_fmbench(folder: Path, prices: Prices = Prices()) -> RunResult:  # noqa: B008 - frozen
     """Read ``per_inference/*.json``, ``per_chunk/*.json`` and ``all_metrics.csv``, wherever they lie below.
 
     Args:
         folder: FMBench's result folder.
-        usd_per_hour: price of an instance; FMBench's own table is not used, since it held EC2 prices.
+        prices: of the instance types; FMBench's own table is not used, since it held EC2 prices.
 
     Raises:
-        UserError: no such folder, or none of these files in it.
+        UserError: no such folder, none of these files in it, or ``prices`` do not fit its instance types.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of FMBench results")
@@ -53,16 +54,16 @@ def load_fmbench(folder: Path, usd_per_hour: float | None = None) -> RunResult:
     bursts = _read_json(folder, "per_chunk", problems)
     table = _read_metrics(folder, problems)
     if not requests:
-        return _from_bursts(folder, usd_per_hour)
+        return _from_bursts(folder, prices)
     levels = _levels(requests, bursts, problems)
-    return _result(folder, levels, table, usd_per_hour, problems)
+    return _result(folder, levels, table, prices, problems)
 
 
-def _from_bursts(folder: Path, usd_per_hour: float | None) -> RunResult:
+def _from_bursts(folder: Path, prices: Prices) -> RunResult:
     path = next(iter(sorted(folder.rglob("all_metrics.csv"))), None)
     if path is None:
         raise UserError(f"{folder} holds no per_inference/*.json and no all_metrics.csv of FMBench's")
-    result = load_bursts(path, usd_per_hour)
+    result = load_bursts(path, prices)
     judge_run(result)
     _judge_fmbench(result, result.fmbench)
     return result
@@ -132,7 +133,7 @@ def _result(
     folder: Path,
     levels: dict[Key, _Level],
     table: dict[str, dict[str, str]],
-    usd_per_hour: float | None,
+    prices: Prices,
     problems: list[str],
 ) -> RunResult:
     entries: dict[str, ExperimentEntry] = {}
@@ -144,7 +145,7 @@ def _result(
             continue
         label = f"{name}/{Path(payload).stem.removeprefix('payload_')}"
         step = f"{label}/c{concurrency}"
-        entry = entries.setdefault(label, _entry(label, name, payload, table.get(name, {}), usd_per_hour))
+        entry = entries.setdefault(label, _entry(label, name, payload, table.get(name, {}), prices))
         start = float(level.requests[0]["recorded_at"])
         own, end = _lay_out(level, step, start)
         rows += own
@@ -156,6 +157,7 @@ def _result(
         last = float(level.requests[-1]["recorded_at"])
         entry.load_started_at = min(entry.load_started_at or start, start)
         entry.load_ended_at = max(entry.load_ended_at or last, last)
+    prices.check(entry.instance_type for entry in entries.values())
     times = [float(r["recorded_at"]) for level in levels.values() for r in level.requests]
     manifest = Manifest(
         run_id=folder.name, plan={"name": folder.name}, experiments=list(entries.values()), state="complete",
@@ -187,23 +189,16 @@ _EMPTY = {
 }
 
 
-def _entry(
-    label: str, name: str, payload: str, known: dict[str, str], price: float | None
-) -> ExperimentEntry:
+def _entry(label: str, name: str, payload: str, known: dict[str, str], prices: Prices) -> ExperimentEntry:
     match = _INSTANCE.search(name)
     instance = known.get("instance_type") or (f"ml.{match[1]}" if match else "unknown")
-    quote = (
-        PriceQuote(usd_per_hour=price, source="given on the command line")
-        if price is not None
-        else PriceQuote()
-    )
     return ExperimentEntry(
         name=label,
         model=known.get("ModelName") or name,
         instance_type=instance,
         payload=Path(payload).stem.removeprefix("payload_"),
         payload_file=payload,
-        price=quote,
+        price=prices.quote(instance),
         state="complete",
     )
 
@@ -220,7 +215,7 @@ def _lay_out(level: _Level, step: str, start: float) -> tuple[list[dict[str, Any
         for request in by_burst[index]:
             row = _record(request, step, clock)
             rows.append(row)
-            longest = max(longest, (row["e2e_ms"] or 0.0) / 1000)
+            longest = max(longest, (row["elapsed_ms"] or 0.0) / 1000)
         clock += longest
     return rows, clock + 1e-6  # the window is half-open: the last answer belongs to it
 
@@ -233,7 +228,8 @@ def _record(request: dict[str, Any], step: str, start: float) -> dict[str, Any]:
         "step": step,
         "started_at": start,
         "outcome": "ok" if ok else "failed",
-        "e2e_ms": float(latency) * 1000 if latency is not None else None,
+        "e2e_ms": float(latency) * 1000 if ok and latency is not None else None,
+        "elapsed_ms": float(latency) * 1000 if latency is not None else None,
         "ttft_ms": float(first) * 1000 if ok and first is not None else None,
         "prompt_tokens": request.get("prompt_tokens"),
         "prompt_tokens_source": "tokenizer",

@@ -12,17 +12,21 @@ import numpy as np
 import pandas as pd
 
 from analysis.cost import run_cost
-from analysis.metrics import Window
+from analysis.measure import price_step
+from analysis.metrics import Window, elapsed_ms
+from analysis.prices import Prices
 from analysis.results import Distribution, ExperimentResult, RunResult, StepResult
 from analysis.words import ABSENT, milliseconds
 from configs.errors import UserError
-from runfolder.manifest import PriceQuote
 from runfolder.records import REQUEST_COLUMNS, WORKER_COLUMNS
 
 _STATS = ("Type", "Name", "Request Count", "Failure Count", "Average Response Time")
 _HISTORY = ("Timestamp", "User Count", "Type", "Name", "Total Request Count", "Total Failure Count")
 _PERCENTILES = {50: "50%", 90: "90%", 95: "95%", 99: "99%"}
 _STREAMED = ("TTFT", "TPOT")
+_TEXTS = frozenset({"Name", "Type", "Method", "Error", "First Seen", "Last Seen"})
+_MIXED = 0.2
+"""More than this share of the time or of the requests at another number of users: of no one level."""
 _LEVEL = re.compile(r"/c(\d+)(?:#\d+)?$")
 _OURS = re.compile(r"^(.+)/([^/]+)/c(\d+)(?:#\d+)?$")
 LIMITS = (
@@ -32,11 +36,11 @@ LIMITS = (
 )
 
 
-def load_locust(prefix: Path, usd_per_hour: float | None = None) -> RunResult:
+def load_locust(prefix: Path, prices: Prices = Prices()) -> RunResult:  # noqa: B008 - frozen
     """Read ``PREFIX_stats.csv`` and, where there are, ``_stats_history.csv`` and ``_failures.csv``.
 
     Raises:
-        UserError: there is no statistics file, or it is not one of Locust's.
+        UserError: there is no statistics file, it is not one of Locust's, or ``prices`` do not fit it.
     """
     stats = _read(prefix, "stats", _STATS)
     if stats is None:
@@ -48,14 +52,15 @@ def load_locust(prefix: Path, usd_per_hour: float | None = None) -> RunResult:
         problems.append("There is no usable _stats_history.csv: throughput is unknown.")
     if failures is None:
         problems.append("There is no usable _failures.csv: errors have no classes.")
-    stats = stats[stats["Name"].notna() & (stats["Name"] != "Aggregated") & (stats["Request Count"] > 0)]
+    named = (stats["Name"].fillna("") != "") & (stats["Name"] != "Aggregated")
+    stats = stats[named & (stats["Request Count"] > 0)]
     rows, streams = _requests(stats), stats[stats["Type"].isin(_STREAMED)]
     steps = [
         _step(row, (prefix.name, i), _own_history(row, history, len(rows)), failures)
         for i, row in enumerate(_records(rows))
     ]
     _streams(steps, _records(streams))
-    experiments = _experiments(steps, prefix.name, usd_per_hour)
+    experiments = _experiments(steps, prefix.name, prices)
     if any(step.per_minute is None for step in steps) and history is not None:
         problems.append("Run Locust with --csv-full-history to know the throughput of each name.")
     times = [] if history is None else [float(history["Timestamp"].min()), float(history["Timestamp"].max())]
@@ -76,7 +81,7 @@ def read_stats(prefix: Path) -> pd.DataFrame | None:
 def _read(prefix: Path, kind: str, needed: tuple[str, ...]) -> pd.DataFrame | None:
     path = prefix.with_name(f"{prefix.name}_{kind}.csv")
     try:
-        frame = pd.read_csv(path, na_values=["N/A"], keep_default_na=True, on_bad_lines="skip")
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, on_bad_lines="skip")
     except FileNotFoundError:
         return None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError):
@@ -87,9 +92,8 @@ def _read(prefix: Path, kind: str, needed: tuple[str, ...]) -> pd.DataFrame | No
                 f"{path} is not one of Locust's statistics files: {', '.join(needed)} are expected"
             )
         return None
-    texts = {"Name", "Type", "Method", "Error", "First Seen", "Last Seen"}
     for name in frame.columns:
-        if name not in texts:
+        if name not in _TEXTS:  # a request may be called NA, a number may not
             frame[name] = pd.to_numeric(frame[name], errors="coerce")
     return frame
 
@@ -127,13 +131,8 @@ def _step(
     return step
 
 
-def _experiments(steps: list[StepResult], run: str, usd_per_hour: float | None) -> list[ExperimentResult]:
+def _experiments(steps: list[StepResult], run: str, prices: Prices) -> list[ExperimentResult]:
     """Our names say instance and payload; all others belong to one experiment named after the run."""
-    price = (
-        PriceQuote(usd_per_hour=usd_per_hour, source="given on the command line")
-        if usd_per_hour
-        else PriceQuote()
-    )
     found: dict[str, ExperimentResult] = {}
     for step in steps:
         match = _OURS.match(step.id)
@@ -143,11 +142,14 @@ def _experiments(steps: list[StepResult], run: str, usd_per_hour: float | None) 
             step.experiment,
             ExperimentResult(
                 name=step.experiment, model=run, instance_type=instance, instance=instance, instance_count=1,
-                payload=payload, payload_file=payload, price=price, steps=[], state="complete",
+                payload=payload, payload_file=payload, price=prices.quote(instance), steps=[],
+                state="complete",
                 cost=run_cost(None, 1, created=None, in_service=None, load=(None, None), deleted=None),
             ),
         )  # fmt: skip
         experiment.steps.append(step)
+        price_step(step, experiment.usd_per_hour, experiment.instance_count)
+    prices.check(experiment.instance_type for experiment in found.values())
     return list(found.values())
 
 
@@ -193,8 +195,18 @@ def _throughput(step: StepResult, own: pd.DataFrame | None) -> None:
     if not len(active):
         return
     span = own.iloc[active[0] : active[-1] + 2]
-    full = span[span["User Count"] == span["User Count"].mode().iloc[0]]
-    step.concurrency = step.concurrency or int(full["User Count"].iloc[0])
+    users = span["User Count"]
+    full = span[users == users.mode().iloc[0]]
+    if _mixed(span):
+        levels = f"{int(users.min())} to {int(users.max())}"
+        step.verdict.add(
+            "void",
+            f"the number of users varied ({levels}) while these requests were sent under one name, so "
+            "no figure is of one concurrency: give each level a name or a run of its own",
+        )
+        full = span
+    else:
+        step.concurrency = step.concurrency or int(full["User Count"].iloc[0])
     done = (full["Total Request Count"] - full["Total Failure Count"]).to_numpy(dtype=float)
     at = full["Timestamp"].to_numpy(dtype=float)
     grew = np.flatnonzero(np.diff(done) > 0)
@@ -205,6 +217,15 @@ def _throughput(step: StepResult, own: pd.DataFrame | None) -> None:
         step.window = Window(float(at[first]), float(at[last]))
         step.completions = int(done[last] - done[first])
         step.per_minute = 60 * step.completions / step.window.seconds
+
+
+def _mixed(span: pd.DataFrame) -> bool:
+    """Whether much of the time or of the requests fell under another number of users than the usual one."""
+    users = span["User Count"].to_numpy(dtype=float)
+    at, sent = (span[name].to_numpy(dtype=float) for name in ("Timestamp", "Total Request Count"))
+    other = users[:-1] != float(span["User Count"].mode().iloc[0])
+    passed = (np.diff(at), np.diff(sent))
+    return any(float(each[other].sum()) > _MIXED * float(each.sum()) for each in passed)
 
 
 def _classes(name: str, failures: pd.DataFrame | None) -> dict[str, int]:
@@ -236,7 +257,8 @@ class Reconciled:
 def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reconciled | None:
     """Compare one step with Locust's row of that name; None when Locust has none.
 
-    Counts must be equal. Means may differ by 1 %: Locust's covers failed and cut-off requests too.
+    Counts must be equal. Means may differ by 1 %: both are of how long every request took, failed and cut-off
+    ones too. Where an older record does not say how long those took, there is no mean to compare.
     """
     found = _requests(stats)
     found = found[found["Name"] == step.id]
@@ -246,7 +268,9 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
     ours = step.step_ok + step.step_failed + step.step_censored
     bad = step.step_failed + step.step_censored
     theirs, failures = int(_float(row, "Request Count") or 0), int(_float(row, "Failure Count") or 0)
-    mean, locust_mean = rows["e2e_ms"].mean(), _float(row, "Average Response Time")
+    took = elapsed_ms(rows)
+    mean = float(took.mean()) if len(took) else float("nan")
+    locust_mean = _float(row, "Average Response Time")
     known = locust_mean is not None and np.isfinite(mean)
     close = not known or abs(mean - (locust_mean or 0.0)) <= 0.01 * max(mean, 1.0)
     return Reconciled(
@@ -255,7 +279,7 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
         locust=f"{theirs:,}",
         failed_rows=f"{bad:,}",
         locust_failures=f"{failures:,}",
-        mean=milliseconds(float(mean)) if np.isfinite(mean) else ABSENT,
+        mean=milliseconds(mean) if np.isfinite(mean) else ABSENT,
         locust_mean=milliseconds(locust_mean),
         agrees=ours == theirs and bad == failures and close,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import blocks, metrics
-from analysis.cost import run_cost, usd_per_million_tokens, usd_per_request
+from analysis.cost import Span, run_cost, usd_per_million_tokens, usd_per_request
 from analysis.metrics import Window
 from analysis.objectives import goodput
 from analysis.results import LATENCIES, Distribution, ExperimentResult, Health, RunResult, StepResult
@@ -93,6 +93,7 @@ def _experiment(
             in_service=entry.in_service_at,
             load=(entry.load_started_at, entry.load_ended_at),
             deleted=entry.deleted_at,
+            others=_loads_beside(entry, tables.manifest.experiments),
         ),
         state=entry.state,
         error=entry.error,
@@ -100,6 +101,19 @@ def _experiment(
         locust_prefix=entry.locust_prefix,
         component=entry.component,
     )
+
+
+def _loads_beside(entry: ExperimentEntry, entries: list[ExperimentEntry]) -> list[Span]:
+    """The loads of the other experiments on the same endpoint: it was created once and is billed once."""
+    if entry.create_started_at is None:
+        return []
+    return [
+        (other.load_started_at, other.load_ended_at)
+        for other in entries
+        if other is not entry
+        and other.create_started_at == entry.create_started_at
+        and (other.instance_type, other.endpoint_name) == (entry.instance_type, entry.endpoint_name)
+    ]
 
 
 def _step(

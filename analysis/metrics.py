@@ -47,9 +47,20 @@ def started_in(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
     return rows[(start >= window.start) & (start < window.end)]
 
 
+def elapsed_ms(rows: pd.DataFrame) -> Floats:
+    """How long each request took, whatever became of it: E2E, or until it failed or was cut off.
+
+    Formula: end − start; one value per row, NaN where the record does not say (older run folders).
+    Unit: milliseconds.
+    Source: the record's elapsed_ms; a user that waits for a time-out is as busy as one that reads an answer.
+    """
+    e2e, elapsed = numbers(rows, "e2e_ms"), numbers(rows, "elapsed_ms")
+    return np.where(np.isnan(e2e), elapsed, e2e)
+
+
 def ended_at(rows: pd.DataFrame) -> Floats:
-    """When each request ended: started_at + E2E, in epoch seconds; NaN when its duration is unknown."""
-    return numbers(rows, "started_at") + numbers(rows, "e2e_ms") / 1000
+    """When each request ended: started_at + elapsed, in epoch seconds; NaN when its duration is unknown."""
+    return numbers(rows, "started_at") + elapsed_ms(rows) / 1000
 
 
 def ttft_ms(rows: pd.DataFrame) -> Floats:
@@ -230,15 +241,17 @@ def error_classes(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def mean_in_flight(rows: pd.DataFrame, window: Window) -> float | None:
-    """Requests in flight, averaged over the window.
+    """Requests in flight, averaged over the window, whatever became of them.
 
     Formula: sum of the overlaps of [start, end] with the window / seconds of the window.
-    Unit: requests.
+    Unit: requests; absent where the record does not say when a request of the window ended.
     Source: L of Little's law, measured directly.
     """
     if window.seconds <= 0:
         return None
     start, end = numbers(rows, "started_at"), ended_at(rows)
+    if np.isnan(end[(start >= window.start) & (start < window.end)]).any():
+        return None
     overlap = np.minimum(end, window.end) - np.maximum(start, window.start)
     return float(np.nansum(np.clip(overlap, 0, None)) / window.seconds)
 

@@ -168,6 +168,12 @@ def check_little(step: StepResult) -> None:
             f"{number(step.per_minute)} requests a minute",
         )
     if step.in_flight is None:
+        if step.window_failed or step.window_censored:
+            step.verdict.add(
+                "warn",
+                "how many requests were in flight is not known: "
+                "the record does not say how long the failed ones took",
+            )
         return
     short = 1 - step.in_flight / step.concurrency
     if short > LITTLE_WARN:

@@ -47,7 +47,7 @@ class Outcome:
     gaps_ms: list[float]
     text: str
     elapsed_ms: float
-    """From the start to now by this process's clock: what a failed invocation took."""
+    """The request's own `Request.elapsed_ms`: E2E, or how long it took to fail by this process's clock."""
 
 
 class _Parser(HTTPResponse):
@@ -286,7 +286,10 @@ class _Reading:
             fill_measures(request, answer, stream=self._stream)
         if request.outcome != "ok":
             request.e2e_ms = request.tpot_ms = None
-        elapsed_ms = (time.time() - request.started_at) * 1000
+        elapsed_ms = request.e2e_ms
+        if elapsed_ms is None:
+            elapsed_ms = (time.time() - request.started_at) * 1000
+        request.elapsed_ms = elapsed_ms
         return Outcome(request, answer.gaps_ms, _printable("".join(answer.text)), elapsed_ms)
 
 

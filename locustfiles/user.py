@@ -73,7 +73,7 @@ def fire(environment: Environment, outcome: Outcome, url: str) -> None:
     hooks.request.fire(
         request_type=REQUEST_TYPE,
         name=request.step,
-        response_time=outcome.elapsed_ms if request.e2e_ms is None else request.e2e_ms,
+        response_time=outcome.elapsed_ms,
         response_length=request.bytes_in or 0,
         response=None,
         context={"request_id": request.request_id},

@@ -47,7 +47,9 @@ _TEXT = frozenset(
 )
 _UNREAD = frozenset({"request_id", "bytes_out", "bytes_in"})
 """Columns of requests.csv that no figure uses: two million identifiers would be a third of the memory."""
-_DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "tpot_ms", "connect_ms")
+_LATER = frozenset({"elapsed_ms"})
+"""Columns that run folders of older versions lack; what needs them says so itself."""
+_DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "elapsed_ms", "tpot_ms", "connect_ms")
 _COUNTS = ("prompt_tokens", "completion_tokens", "chunks", "first_chunk_tokens")
 _OUTCOMES = ("ok", "failed", "censored")
 
@@ -120,8 +122,8 @@ def read_table(
         problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0][:160]}): it was left out.")
         return _frame(wanted)
     missing = [name for name in wanted if name not in frame.columns]
-    if missing:
-        problems.append(f"{path.name} has no column {', '.join(missing)}.")
+    if told := [name for name in missing if name not in _LATER]:
+        problems.append(f"{path.name} has no column {', '.join(told)}.")
     for name in missing:
         frame[name] = pd.Categorical([None] * len(frame)) if name in _TEXT else np.nan
     return frame[wanted]

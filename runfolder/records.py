@@ -48,7 +48,10 @@ class Request:
     ttfo_ms: float | None = None
     """First non-reasoning token minus start."""
     e2e_ms: float | None = None
-    """Last content token (streamed) or last body byte (not streamed) minus start."""
+    """Last content token (streamed) or last body byte (not streamed) minus start; empty unless ok."""
+    elapsed_ms: float | None = None
+    """The request's end minus start, whatever its outcome: e2e_ms where it is ok, else how long it took
+    to fail or to be cut off. Absent in run folders of older versions."""
     tpot_ms: float | None = None
     """(e2e - ttft) / (completion_tokens - first_chunk_tokens); empty below two tokens."""
     chunks: int | None = None

@@ -3,6 +3,7 @@
 Seeded and vectorised, so that tests can know every figure and benchmarks can have millions of rows.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ class Server:
     tpot_ms_per_user: float = 1.5
     noise: float = 0.08
     failing: float = 0.0
+    """Share of requests that fail."""
+    time_out_s: float | None = None
+    """What a failed request takes; as long as an answer when None."""
     completion_tokens: tuple[int, int] = (24, 96)
     prompt_tokens: tuple[int, int] = (150, 420)
 
@@ -62,6 +66,15 @@ class Deployed:
         """As ``configs.experiment.experiment_name``."""
         return f"{self.instance_type}/{self.payload}"
 
+    def steps(self) -> list[tuple[str, int]]:
+        """Step ids with their concurrency; a repetition is ``c4#2``, as ``configs.experiment.plan_steps``."""
+        seen: Counter[int] = Counter()
+        found = []
+        for level in self.concurrency:
+            seen[level] += 1
+            found.append((f"{self.name}/c{level}{f'#{seen[level]}' if seen[level] > 1 else ''}", level))
+        return found
+
 
 def write_run(
     folder: Path,
@@ -77,7 +90,7 @@ def write_run(
 
     Args:
         folder: made when it does not exist.
-        deployed: the experiments, one after the other.
+        deployed: the experiments, one after the other; those of one instance type share an endpoint.
         seed: of all chance.
         slo: as in a validated plan: ``objectives`` and, where it names one, ``error_rate``.
         rehearsal: as in the manifest.
@@ -87,24 +100,31 @@ def write_run(
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     clock = EPOCH
-    entries, steps, frames, gaps, health = [], [], [], [], []
-    for index, one in enumerate(deployed):
+    entries: list[ExperimentEntry] = []
+    steps, frames, gaps, health = [], [], [], []
+    for instance_type in dict.fromkeys(one.instance_type for one in deployed):
         created = clock
         clock += 200.0
+        shared: list[ExperimentEntry] = []
         in_service = clock
-        own = []
-        for ordinal, level in enumerate(one.concurrency):
-            row, frame = _step(one, level, ordinal, clock, rng)
-            clock = (row.tail_ended_at or clock) + 1.0
-            own.append(row)
-            frames.append(frame)
-            gaps += _gaps(row.step, frame)
-            health += _health(row)
-        steps += own
-        entry = _entry(one, [row.step for row in own], layout.locust_prefix(index, len(deployed)))
-        entry.create_started_at, entry.in_service_at, entry.load_started_at = created, in_service, in_service
-        entry.load_ended_at, entry.deleted_at = clock, clock + 30
-        entries.append(entry)
+        for one in (d for d in deployed if d.instance_type == instance_type):
+            begun, own = clock, []
+            for ordinal, (step, level) in enumerate(one.steps()):
+                row, frame = _step(one, step, (ordinal, level), clock, rng)
+                clock = (row.tail_ended_at or clock) + 1.0
+                own.append(row)
+                frames.append(frame)
+                gaps += _gaps(row.step, frame)
+                health += _health(row)
+            steps += own
+            prefix = layout.locust_prefix(len(entries) + len(shared), len(deployed))
+            entry = _entry(one, [row.step for row in own], prefix)
+            entry.create_started_at, entry.in_service_at = created, in_service
+            entry.load_started_at, entry.load_ended_at = begun, clock
+            shared.append(entry)
+        for entry in shared:
+            entry.deleted_at = clock + 30
+        entries += shared
         clock += 60
     _write_tables(folder, frames, steps, gaps, health)
     manifest = Manifest(
@@ -163,9 +183,9 @@ def _entry(one: Deployed, steps: list[str], prefix: str) -> ExperimentEntry:
 
 
 def _step(
-    one: Deployed, level: int, ordinal: int, clock: float, rng: np.random.Generator
+    one: Deployed, step: str, place: tuple[int, int], clock: float, rng: np.random.Generator
 ) -> tuple[StepRow, pd.DataFrame]:
-    step = f"{one.name}/c{level}"
+    ordinal, level = place
     ramped = clock + 2.0
     measure = ramped + one.warm_up_s
     ended = measure + one.measure_s
@@ -182,7 +202,7 @@ def _step(
         ramped_at=ramped,
         measure_started_at=measure,
         measure_ended_at=ended,
-        tail_ended_at=float((frame["started_at"] + frame["e2e_ms"] / 1000).max()),
+        tail_ended_at=float((frame["started_at"] + frame["elapsed_ms"] / 1000).max()),
         workers=1,
         started=len(frame),
         ok=int((outcome == "ok").sum()),
@@ -211,10 +231,13 @@ def _closed_loop(
     ttft = server.ttft_ms + server.prefill_ms_per_token * prompt + server.queue_ms_per_user * level
     ttft = ttft * rng.lognormal(0, server.noise, shape)
     tpot = (server.tpot_ms + server.tpot_ms_per_user * level) * rng.lognormal(0, server.noise / 2, shape)
-    e2e = ttft + tpot * (tokens - 1)
-    start = begin + np.hstack([np.zeros((level, 1)), np.cumsum(e2e, axis=1)[:, :-1]]) / 1000
+    elapsed = ttft + tpot * (tokens - 1)
+    fails = rng.random(shape) < server.failing
+    if server.time_out_s is not None:
+        elapsed = np.where(fails, 1000 * server.time_out_s, elapsed)
+    start = begin + np.hstack([np.zeros((level, 1)), np.cumsum(elapsed, axis=1)[:, :-1]]) / 1000
     keep = start < end
-    failed = rng.random(shape)[keep] < server.failing
+    failed = fails[keep]
     count = int(keep.sum())
     frame = pd.DataFrame(
         {
@@ -224,7 +247,8 @@ def _closed_loop(
             "started_at": start[keep],
             "ttft_ms": np.where(failed, np.nan, ttft[keep]),
             "ttfo_ms": np.where(failed, np.nan, ttft[keep]),
-            "e2e_ms": e2e[keep],
+            "e2e_ms": np.where(failed, np.nan, elapsed[keep]),
+            "elapsed_ms": elapsed[keep],
             "tpot_ms": np.where(failed, np.nan, tpot[keep]),
             "chunks": tokens[keep],
             "first_chunk_tokens": 1,

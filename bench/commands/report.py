@@ -9,6 +9,7 @@ from analysis import Report, make_report
 from analysis.compare import Comparison, compare, comparison_data, comparison_markdown
 from analysis.fmbench_folder import load_fmbench
 from analysis.locust_csv import load_locust
+from analysis.prices import read_prices
 from analysis.report import load_result, write_report
 from configs.errors import UserError
 
@@ -23,7 +24,10 @@ _PATH = click.Path(path_type=Path)
     "--fmbench", type=_PATH, metavar="FOLDER", help="Report on a folder of FMBench results instead."
 )
 @click.option(
-    "--price", type=click.FloatRange(min=0), help="Dollars per instance-hour, for --locust and --fmbench."
+    "--price",
+    multiple=True,
+    metavar="[TYPE=]USD",
+    help="Dollars per instance-hour, for --locust and --fmbench; once per instance type if several.",
 )
 @click.option(
     "--demand", metavar="RPM|CSV", help="Requests per minute that a fleet shall carry, or 24 hours of them."
@@ -34,19 +38,20 @@ def report(
     *,
     locust: Path | None,
     fmbench: Path | None,
-    price: float | None,
+    price: tuple[str, ...],
     demand: str | None,
     out: Path | None,
 ) -> None:
     """Make the report of a run folder (results/latest without one)."""
     if sum(source is not None for source in (folder, locust, fmbench)) > 1:
         raise UserError("give one thing to report on: a run folder, --locust PREFIX or --fmbench FOLDER")
-    if price is not None and locust is None and fmbench is None:
+    if price and locust is None and fmbench is None:
         raise UserError("--price goes with --locust or --fmbench; a run folder's manifest has its own price")
+    prices = read_prices(price)
     if locust is not None:
-        made = write_report(load_locust(locust, price), out or locust.with_name(f"{locust.name}_report"))
+        made = write_report(load_locust(locust, prices), out or locust.with_name(f"{locust.name}_report"))
     elif fmbench is not None:
-        made = write_report(load_fmbench(fmbench, price), out or fmbench / "report")
+        made = write_report(load_fmbench(fmbench, prices), out or fmbench / "report")
     else:
         made = make_report(folder or _LATEST, out=out, demand=demand)
     _tell(made)

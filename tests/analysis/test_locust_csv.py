@@ -10,8 +10,9 @@ import pytest
 
 from analysis import make_report
 from analysis.locust_csv import load_locust
+from analysis.prices import Prices
 from analysis.report import load_result, reconcile_run, write_report
-from bench.benchmarks.synthetic_run import Deployed, write_run
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from configs.errors import UserError
 
 _PERCENTILES = ["50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%"]
@@ -59,7 +60,7 @@ def prefix(tmp_path: Path) -> Path:
 
 
 def test_what_locust_knows_is_read(prefix: Path):
-    (step,) = load_locust(prefix, usd_per_hour=1.2).steps
+    (step,) = load_locust(prefix, Prices(1.2)).steps
     assert (step.window_ok, step.window_failed, step.concurrency) == (114, 6, 5)
     assert step.error_rate == 0.05
     assert step.error_classes == {"HTTP 429": 6}
@@ -67,6 +68,42 @@ def test_what_locust_knows_is_read(prefix: Path):
     assert step.shown("e2e", "p99") is None
     assert step.latency["e2e"].bucketed
     assert step.per_minute == pytest.approx(60 * (110 - 6) / 55)
+
+
+def test_with_a_price_the_cheapest_is_recommended(prefix: Path, tmp_path: Path):
+    write(prefix.with_name("run_stats.csv"), STATS, stats_row("/chat", 120, 0, 950.0))
+    points = [
+        {"Timestamp": 1000 + s, "User Count": min(5, s), "Name": "/chat", "Type": "POST",
+         "Total Request Count": 2 * s, "Total Failure Count": 0}
+        for s in range(61)
+    ]  # fmt: skip
+    write(prefix.with_name("run_stats_history.csv"), HISTORY, *points)
+    made = write_report(load_locust(prefix, Prices(1.2)), tmp_path / "out")
+    assert made.answer.startswith("Use run at concurrency 5: it is the cheapest choice")
+    assert made.summary["experiments"][0]["steps"][0]["usd_per_request"] == pytest.approx(1.2 / 60 / 120)
+
+
+def test_levels_under_one_name_are_of_no_concurrency_and_void(prefix: Path, tmp_path: Path):
+    write(prefix.with_name("run_stats.csv"), STATS, stats_row("/chat", 6660, 0, 950.0))
+    points, total = [], 0
+    for second in range(181):
+        users = (1, 10, 100)[min(2, second // 60)]
+        points.append({"Timestamp": 1000 + second, "User Count": users, "Name": "/chat", "Type": "POST",
+                       "Total Request Count": total, "Total Failure Count": 0})  # fmt: skip
+        total += users
+    write(prefix.with_name("run_stats_history.csv"), HISTORY, *points)
+    result = load_locust(prefix, Prices(1.2))
+    (step,) = result.steps
+    assert step.concurrency is None
+    assert step.verdict.level == "void"
+    made = write_report(result, tmp_path / "out")
+    assert made.answer.startswith("No step can be trusted")
+    assert "users varied (1 to 100)" in made.answer
+
+
+def test_a_request_may_be_called_na(prefix: Path):
+    write(prefix.with_name("run_stats.csv"), STATS, stats_row("NA", 120, 6, 950.0))
+    assert [step.id for step in load_locust(prefix).steps] == ["NA"]
 
 
 def test_what_locust_does_not_know_stays_unknown_and_is_said(prefix: Path, tmp_path: Path):
@@ -108,15 +145,34 @@ def test_no_file_and_another_file_are_clear_errors(tmp_path: Path):
         load_locust(tmp_path / "x")
 
 
+def reconcilable(folder: Path, server: Server) -> Path:
+    """A run and Locust's own row of it: every request's time is in its mean, failed or not."""
+    write_run(folder, (Deployed(server=server, measure_s=60, concurrency=(4,)),))
+    with (folder / "requests.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    mean = sum(float(row["elapsed_ms"]) for row in rows) / len(rows)
+    failed = sum(row["outcome"] == "failed" for row in rows)
+    write(folder / "locust_stats.csv", STATS, stats_row("ml.g5.xlarge/en_1-500/c4", len(rows), failed, mean))
+    return folder
+
+
 @pytest.fixture
 def reconciled(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    write_run(folder, (Deployed(measure_s=60, concurrency=(4,)),))
-    with (folder / "requests.csv").open() as file:
-        latencies = [float(row["e2e_ms"]) for row in csv.DictReader(file)]
-    row = stats_row("ml.g5.xlarge/en_1-500/c4", len(latencies), 0, sum(latencies) / len(latencies))
-    write(folder / "locust_stats.csv", STATS, row)
-    return folder
+    return reconcilable(tmp_path / "run", Server())
+
+
+def test_slow_failures_are_in_both_means(tmp_path: Path):
+    folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
+    (one,) = reconcile_run(load_result(folder), folder)
+    assert one.agrees
+
+
+def test_a_record_without_the_time_of_failures_has_no_mean_to_compare(tmp_path: Path):
+    folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
+    path = folder / "requests.csv"
+    path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
+    (one,) = reconcile_run(load_result(folder), folder)
+    assert (one.agrees, one.mean) == (True, "–")
 
 
 def test_rows_and_locust_agree(reconciled: Path):

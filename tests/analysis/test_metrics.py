@@ -115,6 +115,20 @@ def test_mean_in_flight_is_the_overlap_with_the_window():
     assert metrics.mean_in_flight(rows, WINDOW) == 1.0
 
 
+def test_a_failed_request_is_in_flight_until_it_failed():
+    timed_out = {"started_at": 95, "outcome": "failed", "elapsed_ms": 10_000}
+    cut_off = {"started_at": 105, "outcome": "censored", "elapsed_ms": 2500}
+    rows = records(timed_out, cut_off, streamed(107.5, 1, 2500, 2))
+    assert metrics.elapsed_ms(rows).tolist() == [10_000, 2500, 2500]
+    assert metrics.mean_in_flight(rows, WINDOW) == 1.0
+
+
+def test_without_its_end_on_record_nobody_knows_how_many_were_in_flight():
+    rows = records(streamed(101, 1, 9000, 2), {"started_at": 102, "outcome": "failed"})
+    assert metrics.mean_in_flight(rows, WINDOW) is None
+    assert metrics.mean_in_flight(rows[:1], WINDOW) == 0.9
+
+
 def test_littles_law_holds_for_two_users_of_one_second_and_not_for_the_seed():
     assert metrics.little_residual(2, 120, 1000) == 0
     assert metrics.little_residual(1, 49, 2354.93) == pytest.approx(0.9232, abs=1e-4)
@@ -142,6 +156,26 @@ def test_the_runs_own_cost_has_boot_and_idle_time():
     cost = run_cost(3.6, 2, created=0, in_service=300, load=(310, 910), deleted=1000)
     assert (cost.total_s, cost.boot_s, cost.load_s, cost.idle_s) == (1000, 300, 600, 100)
     assert cost.usd == pytest.approx(2.0)
+
+
+def test_experiments_on_one_endpoint_share_its_bill_by_their_load():
+    endpoint = {"created": 0.0, "in_service": 300.0, "deleted": 1000.0}
+    loads = [(300.0, 500.0), (500.0, 900.0)]
+    first = run_cost(3.6, 1, load=loads[0], others=loads[1:], **endpoint)
+    second = run_cost(3.6, 1, load=loads[1], others=loads[:1], **endpoint)
+    assert (first.load_s, second.load_s) == (200, 400)
+    assert (first.boot_s, second.boot_s) == pytest.approx((100, 200))
+    assert (first.idle_s, second.idle_s) == pytest.approx((100 / 3, 200 / 3))
+    assert (first.usd or 0) + (second.usd or 0) == pytest.approx(1.0)
+    assert "shared among its 2 experiments by their load" in first.basis
+    never_loaded = run_cost(3.6, 1, load=(None, None), others=[(None, None)], **endpoint)
+    assert never_loaded.usd == pytest.approx(0.5)
+
+
+def test_an_endpoint_whose_deletion_is_not_on_record_is_counted_to_the_end_of_its_last_load():
+    cost = run_cost(3.6, 1, created=0, in_service=100, load=(100, 300), deleted=None, others=[(300, 500)])
+    assert cost.total_s == 250
+    assert "the deletion is not on record" in cost.basis
 
 
 def test_the_cost_of_an_endpoint_that_was_there_before_is_the_loads_time_and_says_so():

@@ -91,6 +91,21 @@ def test_every_price_is_given_at_every_utilisation(report: Report, run_folder: P
     assert all(f'<td class="n">{cell}</td>' in html for row in shares for cell in row[-3:])
 
 
+def test_two_payloads_on_one_endpoint_pay_for_it_once(tmp_path: Path):
+    one, other = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
+    write_run(tmp_path, (one, other), slo=SLO)
+    first, second = load_manifest(tmp_path).experiments
+    assert first.create_started_at == second.create_started_at
+    bill = 1.4084 * ((first.deleted_at or 0) - (first.create_started_at or 0)) / 3600
+    made = make_report(tmp_path)
+    costs = [e["cost"] for e in made.summary["experiments"]]
+    assert sum(cost["usd"] for cost in costs) == pytest.approx(bill)
+    assert sum(c["boot_s"] + c["load_s"] + c["idle_s"] for c in costs) == pytest.approx(bill / 1.4084 * 3600)
+    page = (tmp_path / "report.md").read_text()
+    assert f"The total cost for running all experiments is ${bill:.3f}." in page
+    assert "shared among its 2 experiments" in page
+
+
 def test_the_html_is_one_file_without_any_request(report: Report, run_folder: Path):
     html = (run_folder / "report.html").read_text()
     sources = re.findall(r'(?:src|href)="([^"]{0,60})', html)

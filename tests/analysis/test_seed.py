@@ -1,5 +1,6 @@
 """The seed's run: what FMBench printed, and what was true."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from analysis.fmbench import Burst, fmbench_level
 from analysis.fmbench_folder import load_fmbench
+from analysis.prices import Prices, read_prices
 from analysis.report import write_report
 from analysis.results import RunResult
 from analysis.sampling import percentile
@@ -23,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def result(folder: Path) -> RunResult:
-    return load_fmbench(folder, usd_per_hour=1.006)
+    return load_fmbench(folder, Prices(1.006))
 
 
 def test_the_truth_of_the_seeds_run(result: RunResult):
@@ -38,7 +40,7 @@ def test_the_truth_of_the_seeds_run(result: RunResult):
 
 
 def test_at_sagemakers_price_a_request_cost_nearly_three_times_what_was_printed(folder: Path):
-    (step,) = load_fmbench(folder, usd_per_hour=1.4084).steps
+    (step,) = load_fmbench(folder, Prices(1.4084)).steps
     assert step.usd_per_request == pytest.approx(0.0009213015693785169, rel=1e-6)
     assert step.usd_per_million_total == pytest.approx(0.54931, abs=1e-5)
     assert step.usd_per_million_output == pytest.approx(17.1034, abs=1e-4)
@@ -123,13 +125,63 @@ def test_bursts_alone_give_true_rates_and_no_percentile(tmp_path: Path):
         lines.append(f"{NAME},{PAYLOAD},ml.g5.xlarge,1,[],1,{latency},{prompt},{rate},{completion}")
     lines.append(f"{NAME},{PAYLOAD},ml.g5.xlarge,1,['boom'],0,,1500,1500,")  # a failed burst of one second
     (tmp_path / "all_metrics.csv").write_text("\n".join(lines) + "\n")
-    result = load_fmbench(tmp_path, 1.4084)
+    result = load_fmbench(tmp_path, Prices(1.4084))
     (step,) = result.steps
     assert (step.window_ok, step.window_failed) == (15, 1)
     assert step.per_minute == pytest.approx(60 * 15 / (35.526 + 1), rel=1e-3)
     assert step.latency["e2e"].mean == pytest.approx(2354.93, abs=0.01)
     assert step.shown("e2e", "p50") is None
     assert "percentiles cannot be known" in write_report(result, tmp_path / "out").files[0].read_text()
+
+
+def several_instances(folder: Path) -> Path:
+    """The seed's folder twice, as of two instance types."""
+    write_fmbench_folder(folder)
+    for path in [*folder.rglob("*.json")]:
+        other = json.loads(path.read_text()) | {"experiment_name": "llama2-7b-p4d.24xlarge"}
+        path.with_name(f"{float(path.stem) + 1000!r}.json").write_text(json.dumps(other))
+    return folder
+
+
+def test_several_instance_types_take_a_price_each(tmp_path: Path):
+    folder = several_instances(tmp_path)
+    with pytest.raises(UserError, match=r"cannot be that of ml.g5.xlarge and ml.p4d.24xlarge"):
+        load_fmbench(folder, Prices(1.4084))
+    with pytest.raises(UserError, match=r"names ml.g5.2xlarge, but"):
+        load_fmbench(folder, Prices(by_type={"ml.g5.2xlarge": 1.5}))
+    result = load_fmbench(folder, Prices(by_type={"ml.g5.xlarge": 1.4084, "ml.p4d.24xlarge": 37.69}))
+    assert [e.usd_per_hour for e in result.experiments] == [1.4084, 37.69]
+    assert load_fmbench(folder).experiments[0].usd_per_hour is None
+
+
+def test_bursts_of_several_instance_types_take_a_price_each_too(tmp_path: Path):
+    header = "experiment_name,instance_type,concurrency,successes,latency_mean,prompt_token_throughput"
+    rows = [f"{t},{t},1,1,2.0,100" for t in ("ml.g5.xlarge", "ml.p4d.24xlarge") for _ in range(12)]
+    (tmp_path / "all_metrics.csv").write_text("\n".join([header, *rows]) + "\n")
+    with pytest.raises(UserError, match="cannot be that of"):
+        load_fmbench(tmp_path, Prices(1.4084))
+    result = load_fmbench(tmp_path, Prices(by_type={"ml.g5.xlarge": 1.2, "ml.p4d.24xlarge": 36.0}))
+    assert [s.usd_per_request for s in result.steps] == pytest.approx([1.2 / 1800, 36 / 1800])
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        ((), Prices()),
+        (("1.4",), Prices(1.4)),
+        (("0",), Prices(0.0)),
+        (("a=1.5,b=32",), Prices(by_type={"a": 1.5, "b": 32.0})),
+        (("a=1.5", "b=32"), Prices(by_type={"a": 1.5, "b": 32.0})),
+    ],
+)
+def test_prices_are_read_from_the_command_line(texts: tuple[str, ...], found: Prices):
+    assert read_prices(texts) == found
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "much", "a=", "=2", "1,2", "a=1,a=2", "1,a=2"])
+def test_what_is_no_price_is_a_clear_error(text: str):
+    with pytest.raises(UserError, match="--price"):
+        read_prices((text,))
 
 
 @pytest.mark.parametrize("missing", ["nowhere", "."])

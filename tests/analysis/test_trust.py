@@ -9,6 +9,7 @@ from analysis.metrics import Window
 from analysis.report import load_result
 from analysis.results import Distribution, Health, StepResult
 from analysis.trust import judge_run, judge_step
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
 RNG = np.random.default_rng(3)
 
@@ -72,6 +73,11 @@ def test_a_sound_step_passes_without_a_word():
         ({"in_flight": 3.6}, "warn", "3.60 requests were in flight on average, not 4"),
         ({"in_flight": 2.0}, "void", "the load did not reach its target"),
         (
+            {"in_flight": None, "window_failed": 3, "error_classes": {"throttled": 3}},
+            "warn",
+            "how many requests were in flight is not known",
+        ),
+        (
             {"token_sources": {"server": 150, "estimate": 50}},
             "warn",
             "25 % of the token counts are estimates",
@@ -105,6 +111,22 @@ def test_each_check_bites(changes: dict[str, object], level: str, reason: str):
 )
 def test_what_is_within_bounds_raises_no_alarm(changes: dict[str, object]):
     assert verdict(**changes)[0] == "pass"
+
+
+def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path):
+    """Users that wait for a time-out are busy: the load did reach its target."""
+    server = Server(failing=0.015, time_out_s=20)
+    write_run(tmp_path, (Deployed(server=server, measure_s=240, concurrency=(8,)),))
+    (step,) = load_result(tmp_path).steps
+    assert step.window_failed > 3
+    assert step.in_flight == pytest.approx(8, rel=0.01)
+    assert not any("in flight" in reason for reason in step.verdict.reasons)
+    path = tmp_path / "requests.csv"
+    path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
+    result = load_result(tmp_path)
+    assert result.steps[0].in_flight is None
+    assert result.steps[0].usable
+    assert not any("elapsed_ms" in problem for problem in result.problems)
 
 
 def test_more_streams_than_the_calibration_allows_warn(run_folder: Path):

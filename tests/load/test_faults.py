@@ -44,6 +44,8 @@ def failure(*scripts: Script, **options: object) -> tuple[str | None, int | None
     request = invoke(*scripts, **options)[0].request  # type: ignore[arg-type]
     assert request.outcome == "failed"
     assert request.e2e_ms is None
+    assert request.elapsed_ms is not None
+    assert 0 < request.elapsed_ms < 1000 * HANG_S
     assert request.error_detail
     return request.error_class, request.http_status
 
@@ -55,7 +57,7 @@ def test_a_good_answer_is_ok_with_the_servers_counts() -> None:
     assert request.finish_reason == "length"
     assert request.ttft_ms is not None
     assert request.e2e_ms is not None
-    assert 0 < request.ttft_ms <= request.e2e_ms
+    assert 0 < request.ttft_ms <= request.e2e_ms == request.elapsed_ms
 
 
 def test_the_stamp_is_the_kernels_on_linux() -> None:
@@ -324,6 +326,7 @@ def test_an_aborted_request_is_censored_and_keeps_how_far_it_came() -> None:
     assert request.error_class is None
     assert request.ttft_ms is not None
     assert request.e2e_ms is None
+    assert (request.elapsed_ms or 0) > request.ttft_ms
 
 
 def tls_server(folder: Path, script: Script, **options: object) -> tuple[ScriptedServer, ssl.SSLContext]:
