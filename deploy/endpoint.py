@@ -157,8 +157,8 @@ class _Launch:
             creator.create(self._item("model", model.name), request)
         creator.create(self._item("endpoint-config", target.name), requests.create_endpoint_config(target))
         if target.scheduler_role_arn:
-            schedule = requests.create_schedule(target, self.clients.identity.partition)
-            creator.create(self._item("schedule", target.name), schedule)
+            for schedule in requests.create_schedules(target, self.clients.identity.partition):
+                creator.create(self._item("schedule", str(schedule["Name"])), schedule)
         endpoint = self._item("endpoint", target.name)
         self.deployment.create_started_at = endpoint.created_at
         endpoint = creator.create(endpoint, requests.create_endpoint(target))

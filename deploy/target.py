@@ -93,7 +93,9 @@ class Target:
         if self.max_lifetime is None:
             return self
         expires_at = now + self.max_lifetime
-        return replace(self, expires_at=expires_at, tags={**self.tags, TAG_EXPIRES: expiry_tag(expires_at)})
+        parts = expires_at - component_lead(self.max_lifetime) if self.components else None
+        tags = {**self.tags, TAG_EXPIRES: expiry_tag(expires_at)}
+        return replace(self, expires_at=expires_at, components_expire_at=parts, tags=tags)
 
 
 def build_target(
