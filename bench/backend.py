@@ -19,6 +19,7 @@ _SHORT_WARM_UP_S = 5.0
 _SHORT_REQUESTS = 40
 _LOCAL_ROLE = "local-sagemaker"
 _LOCAL_BOOT_S = 5.0
+_MADE_UP_TOKEN = "a-token-that-opens-nothing"  # noqa: S105 - it opens nothing
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
         yield Backend(plan)
         return
     with LocalSageMaker(region=plan.endpoint.region or "us-east-1") as local, _environment(local):
+        _furnish(local, plan)
         if rehearse:
             shown = plan if full_windows else _short(plan)
             notices = () if shown == plan else (SHORTENED_NOTICE,)
@@ -74,6 +76,19 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
                 boot_s=_LOCAL_BOOT_S,
                 worker_keys=_keys(local),
             )
+
+
+def _furnish(local: LocalSageMaker, plan: Plan) -> None:
+    """Give the local account what the plan takes for granted: its roles, instances and the token's secret."""
+    endpoint = plan.endpoint
+    models = [plan.model, *(part.model for part in endpoint.components if part.model)]
+    roles: dict[str, list[str]] = {}
+    for role, service in ((endpoint.role, "sagemaker"), (endpoint.scheduler_role, "scheduler")):
+        for name in {role, role.rsplit("/", 1)[-1]} if role else ():
+            roles.setdefault(name, []).append(f"{service}.amazonaws.com")
+    local.tell("roles", roles)
+    local.tell("quotas", dict.fromkeys(endpoint.instance_type, endpoint.instance_count))
+    local.tell("secrets", {m.hub_token_secret: _MADE_UP_TOKEN for m in models if m.hub_token_secret})
 
 
 @contextmanager

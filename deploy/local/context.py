@@ -55,7 +55,7 @@ class World:
             "local-scheduler": ["scheduler.amazonaws.com"],
         }
     )
-    """Role name → services that may assume it."""
+    """Role name, or ARN of another account's → services that may assume it."""
     quotas: dict[str, int] = field(default_factory=dict)
     """Instances for endpoint usage, by type, where they differ from the default."""
     secrets: dict[str, str] = field(default_factory=dict)
@@ -90,9 +90,9 @@ class Context:
 
     def check_role(self, arn: str, principal: str = "sagemaker.amazonaws.com") -> None:
         """Refuse a role that does not exist or that ``principal`` may not assume."""
-        name = arn.rsplit("/", 1)[-1]
         ours = arn.startswith(f"arn:aws:iam::{ACCOUNT_ID}:role/")
-        if not ours or principal not in self.world.roles.get(name, []):
+        known = self.world.roles.get(arn.rsplit("/", 1)[-1] if ours else arn, [])
+        if principal not in known:
             raise validation(
                 f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
                 f"'{principal}' to assume the role."

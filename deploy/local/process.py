@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -107,6 +108,13 @@ class LocalSageMaker:
     ) -> None:
         """End it and its containers."""
         self.stop()
+
+    def tell(self, what: str, content: object) -> None:
+        """Set something about its account: a POST to one of its own routes (`deploy.local.local_api`)."""
+        body = json.dumps(content).encode()
+        request = urllib.request.Request(f"{self.url}/_local/{what}", body, method="POST")  # noqa: S310 - loopback
+        with urllib.request.urlopen(request):  # noqa: S310 - loopback
+            pass
 
     def stop(self) -> None:
         """End it and its containers; a second call does nothing."""
