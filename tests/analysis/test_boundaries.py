@@ -38,9 +38,9 @@ def test_a_mean_that_is_the_second_limit_is_judged_by_its_own_blocks(tmp_path: P
     write_run(tmp_path, (Deployed(measure_s=120, concurrency=(4,)),), slo={"objectives": objectives})
     (step,) = load_result(tmp_path).steps
     mean = step.latency["e2e"].mean
-    for factor, judgement in ((0.5, "missed"), (2.0, "met")):
+    for factor, judgement, sure in ((0.5, "missed", True), (1.0001, "met", False), (2.0, "met", True)):
         changed = [objectives[0], objectives[1] | {"limit_ms": mean * factor}]
         _, found = judge(step, changed)
-        assert (found.judgement, found.sure) == (judgement, True)
+        assert (found.judgement, found.sure) == (judgement, sure)
         assert found.value_ms == pytest.approx(mean)
     assert np.isfinite(mean)
