@@ -55,7 +55,11 @@ class Model(Strict):
     @field_validator("env", mode="before")
     @classmethod
     def _env_is_text(cls, value: object) -> object:
-        return {k: str(v) for k, v in value.items()} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        if empty := next((key for key, text in value.items() if text is None), None):
+            raise ValueError(f'the variable {empty} has no value: give it one ("" for an empty one)')
+        return {key: str(text) for key, text in value.items()}
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> Self:
@@ -72,8 +76,8 @@ class Component(Strict):
     name: Name
     model: Model | None = None
     copies: Annotated[int, Field(ge=1)] = 1
-    accelerators: Annotated[float, Field(gt=0)] | None = None
-    cpus: Annotated[float, Field(gt=0)] | None = None
+    accelerators: Annotated[float, Field(ge=1)] | None = None
+    cpus: Annotated[float, Field(ge=0.25)] | None = None
     memory_mb: Annotated[int, Field(ge=128)] = 1024
 
 
@@ -87,14 +91,21 @@ class Endpoint(Strict):
     scheduler_role: str | None = None
     region: str | None = None
     tags: dict[str, str] = {}
-    startup_timeout: Annotated[Seconds, Field(ge=60, le=3600)] = 900.0
-    download_timeout: Annotated[Seconds, Field(ge=60, le=3600)] = 1200.0
+    startup_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = None
+    download_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = None
     inference_ami: str | None = None
-    volume_gb: Annotated[int, Field(ge=1)] | None = None
+    volume_gb: Annotated[int, Field(ge=1, le=512)] | None = None
     max_lifetime: Seconds = 4 * 3600.0
     components: tuple[Component, ...] = ()
 
     _listify = field_validator("instance_type", mode="before")(_as_tuple)
+
+    @field_validator("instance_type")
+    @classmethod
+    def _each_type_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := next((kind for kind in value if value.count(kind) > 1), None):
+            raise ValueError(f"{twice} is named twice: name each type once")
+        return value
 
 
 class Workload(Strict):

@@ -2,11 +2,13 @@
 
 import json
 import re
+import time
 from collections import Counter
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from configs.plan import Plan
 from deploy import resources
 from deploy.checks import CLOCK_LIMIT_S, Check, Level
 from deploy.clients import Clients
@@ -16,7 +18,7 @@ from deploy.resources import KINDS, KindName
 from deploy.target import Target
 from runfolder.manifest import PriceQuote
 
-_QUOTA_NAME = re.compile(r"^(ml\.\S+) for endpoint usage$")
+_ACROSS_ENDPOINTS = re.compile(r"number of instances .*across active endpoints", re.IGNORECASE)
 _MAY_ASSUME = "sagemaker.amazonaws.com"
 _MOST_ENDPOINTS = 50
 
@@ -25,6 +27,32 @@ def account(clients: Clients) -> Check:
     """Whose credentials these are. Raises UserError when there are none that work."""
     identity = clients.identity
     return Check("credentials", "ok", f"account {identity.account} as {identity.arn.split(':', 5)[-1]}")
+
+
+def lasting(plan: Plan, clients: Clients, longest_s: float, now: float | None = None) -> Check | None:
+    """Whether the credentials outlast the longest course; None where they last or are renewed.
+
+    Args:
+        plan: the plan.
+        clients: with the credentials.
+        longest_s: seconds from now to the end of the deletion.
+        now: epoch seconds; None: this moment.
+    """
+    temporary, safe = clients.temporary, plan.endpoint.scheduler_role is not None
+    if temporary is None or plan.endpoint.name:
+        return None
+    name, run = "session", f"the run takes up to {longest_s / 60:.0f} min"
+    remedy = "take longer ones" + (
+        "" if safe else ", or set endpoint.scheduler_role: it deletes without them"
+    )
+    if temporary.expires_at is None:
+        said = f"nothing says when these credentials end; {run}"
+        if safe:
+            return Check(name, "ok", f"{said}, and the schedule deletes without them")
+        return Check(name, "warning", f"{said}, and without them nothing deletes the endpoint", remedy)
+    left = temporary.expires_at - (time.time() if now is None else now)
+    said = f"the credentials end in {max(0.0, left) / 60:.0f} min, {run}"
+    return Check(name, "ok", said) if left > longest_s else Check(name, "stop", said, remedy)
 
 
 def clock(clients: Clients) -> Check:
@@ -80,20 +108,30 @@ def trusts(policy: dict[str, Any], service: str) -> bool:
     return False
 
 
-def quota(target: Target, clients: Clients) -> Check:
-    """Instances of the type that the account may still start, by the quota's name."""
-    name = f"quota {target.instance_type}"
+def quotas(target: Target, clients: Clients) -> list[Check]:
+    """Instances of the type, and of all types together where that is limited, that may still be started."""
+    name, wanted = f"quota {target.instance_type}", target.instance_count
+    of_type = f"{target.instance_type} for endpoint usage"
     try:
-        limits = endpoint_quotas(clients)
+        limits = limits_by_name(clients, "list_service_quotas")
+        if of_type not in limits:  # without an applied value a quota is not listed; its default holds
+            limits = limits_by_name(clients, "list_aws_default_service_quotas") | limits
         used = instances_in_use(clients)
     except (ClientError, BotoCoreError) as error:
         said = f"could not be asked ({message(error)})"
-        return Check(name, "warning", said, "look it up in Service Quotas, or allow the calls in docs/iam.md")
-    limit = limits.get(target.instance_type)
-    if limit is None:
+        remedy = "look it up in Service Quotas, or allow the calls in docs/iam.md"
+        return [Check(name, "warning", said, remedy)]
+    if of_type not in limits:
         remedy = "request it in Service Quotas (Amazon SageMaker, endpoint usage)"
-        return Check(name, "stop", "the account has no quota for it in this region", remedy)
-    in_use, wanted = used[target.instance_type], target.instance_count
+        return [Check(name, "stop", "the account has no quota for it in this region", remedy)]
+    across = [limit for quota, limit in limits.items() if _ACROSS_ENDPOINTS.search(quota)]
+    return [
+        _within(name, limits[of_type], used[target.instance_type], wanted),
+        *(_within("quota of all endpoints", limit, used.total(), wanted) for limit in across),
+    ]
+
+
+def _within(name: str, limit: float, in_use: int, wanted: int) -> Check:
     finding = f"{limit:g} allowed, {in_use} in use, {wanted} wanted"
     if in_use + wanted > limit:
         remedy = f"request {in_use + wanted} in Service Quotas, or `make endpoints` to see what is in use"
@@ -101,18 +139,14 @@ def quota(target: Target, clients: Clients) -> Check:
     return Check(name, "ok", finding)
 
 
-def endpoint_quotas(clients: Clients) -> dict[str, float]:
-    """Instances allowed by type: the applied quotas whose name ends in ``for endpoint usage``."""
-    pages = (
-        clients.client("service-quotas")
-        .get_paginator("list_service_quotas")
-        .paginate(ServiceCode="sagemaker")
-    )
+def limits_by_name(clients: Clients, operation: str) -> dict[str, float]:
+    """SageMaker's quotas by their names, applied or default; their codes are written down nowhere."""
+    pages = clients.client("service-quotas").get_paginator(operation).paginate(ServiceCode="sagemaker")
     return {
-        found[1]: float(entry["Value"])
+        entry["QuotaName"]: float(entry["Value"])
         for page in pages
         for entry in page["Quotas"]
-        if (found := _QUOTA_NAME.match(entry["QuotaName"])) and entry.get("Value") is not None
+        if entry.get("Value") is not None
     }
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from botocore.configprovider import ConstantProvider
-from botocore.exceptions import BotoCoreError
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.session import Session
 
 from configs.errors import UserError
@@ -19,6 +21,7 @@ from deploy.failures import NO_CREDENTIALS, told
 _ATTEMPTS = 6
 _METADATA_S = 0.5
 _PRICE_LIST_REGION = "us-east-1"
+_EXPIRATION = "AWS_CREDENTIAL_EXPIRATION"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class Identity:
     partition: str
     clock_skew_s: float | None = None
     """This machine's clock minus the service's, to the second; None when the answer bore no date."""
+
+
+@dataclass(frozen=True)
+class Temporary:
+    """Credentials of a session that end and are not renewed."""
+
+    expires_at: float | None
+    """Epoch seconds; None where nothing says when."""
 
 
 class Clients:
@@ -57,13 +68,17 @@ class Clients:
             attempts: how often a call that AWS throttles or fails is made in all.
 
         Raises:
-            UserError: no credentials (with both ways on), or no region.
+            UserError: no credentials (with both ways on), ended ones, or no region.
         """
         session = _session(region)
         found = session.get_config_variable("region")
         if not found:
             raise UserError("no AWS region: set endpoint.region in the plan, or AWS_REGION")
-        return cls(session, str(found), attempts)
+        clients = cls(session, str(found), attempts)
+        end = clients.temporary
+        if end and end.expires_at is not None and end.expires_at <= time.time():
+            raise UserError(f"the AWS credentials have ended (by {_EXPIRATION}): renew them")
+        return clients
 
     def renewed(self) -> "Clients":
         """The same with credentials read anew: somebody may have renewed them while a run went on."""
@@ -85,9 +100,27 @@ class Clients:
         return self.client("sagemaker")
 
     @property
-    def pricing(self) -> Any:
-        """The Price List API, which lives in few regions and answers for all."""
-        return self.client("pricing", _PRICE_LIST_REGION)
+    def pricing(self) -> Any | None:
+        """The Price List API, which answers for a whole partition from one region of it; None without one."""
+        try:
+            partition = self.session.get_partition_for_region(self.region)
+        except UnknownRegionError:
+            partition = "aws"
+        regions = self.session.get_available_regions("pricing", partition)
+        first = next(
+            (region for region in regions if region == _PRICE_LIST_REGION), next(iter(regions), None)
+        )
+        return self.client("pricing", first) if first else None
+
+    @property
+    def temporary(self) -> "Temporary | None":
+        """The credentials' end, where nothing renews them; None where they last or are renewed."""
+        credentials = self.session.get_credentials()
+        if not isinstance(credentials, RefreshableCredentials):
+            return Temporary(None) if credentials and credentials.token else None
+        if credentials.method != "env":
+            return None  # a role, a single sign-on, an instance: botocore asks it for new ones
+        return Temporary(_epoch(os.environ.get(_EXPIRATION)))
 
     @property
     def api(self) -> str:
@@ -110,6 +143,13 @@ class Clients:
             partition=arn.split(":")[1],
             clock_skew_s=_skew(answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")),
         )
+
+
+def _epoch(text: str | None) -> float | None:
+    try:
+        return datetime.fromisoformat(text or "").timestamp()
+    except ValueError:
+        return None
 
 
 def _skew(date: str | None) -> float | None:

@@ -1,8 +1,8 @@
 """What the service itself saw of a run: CloudWatch's metrics of the same minutes, collected afterwards."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint
 _INVOCATION = "AWS/SageMaker"
 _INSTANCE = "/aws/sagemaker/Endpoints"
 _PERIOD_S = 60
+_FINE_KEPT_S = 3 * 3600.0
+"""Shorter periods than a minute are kept this long, then joined to minutes."""
 _LATE_S = 180.0
 _POLL_S = 15.0
 
@@ -32,6 +34,8 @@ class Metric:
     unit: str
     statistics: tuple[str, ...]
     period_s: int = _PERIOD_S
+    of_component: str | None = None
+    """Its name for an inference component, where that is another."""
 
 
 _TAIL = ("Average", "p50", "p90", "p99")
@@ -44,7 +48,14 @@ METRICS = (
     Metric(_INVOCATION, "ModelLatency", "Microseconds", _TAIL),
     Metric(_INVOCATION, "OverheadLatency", "Microseconds", _TAIL),
     Metric(_INVOCATION, "FirstChunkLatency", "Microseconds", _TAIL),
-    Metric(_INVOCATION, "ConcurrentRequestsPerModel", "Count", ("Maximum", "Average"), 10),
+    Metric(
+        _INVOCATION,
+        "ConcurrentRequestsPerModel",
+        "Count",
+        ("Maximum", "Average"),
+        period_s=10,
+        of_component="ConcurrentRequestsPerCopy",
+    ),
     Metric(_INSTANCE, "CPUUtilization", "Percent", ("Average", "Maximum")),
     Metric(_INSTANCE, "MemoryUtilization", "Percent", ("Average", "Maximum")),
     Metric(_INSTANCE, "GPUUtilization", "Percent", ("Average", "Maximum")),
@@ -126,8 +137,13 @@ def collect(
     return None
 
 
-def queries(served: Served) -> list[dict[str, Any]]:
-    """The queries of one GetMetricData call; a query's id is its place among ``METRICS`` × statistics."""
+def queries(served: Served, *, fine: bool = True) -> list[dict[str, Any]]:
+    """The queries of one GetMetricData call; a query's id is its place among the metrics × statistics.
+
+    Args:
+        served: whose metrics.
+        fine: with periods under a minute, which CloudWatch keeps for three hours only.
+    """
     return [
         {
             "Id": f"m{index}",
@@ -137,27 +153,32 @@ def queries(served: Served) -> list[dict[str, Any]]:
                     "MetricName": metric.name,
                     "Dimensions": served.dimensions(metric.namespace),
                 },
-                "Period": metric.period_s,
+                "Period": metric.period_s if fine else max(metric.period_s, _PERIOD_S),
                 "Stat": statistic,
             },
         }
-        for index, (metric, statistic) in enumerate(_series())
+        for index, (metric, statistic) in enumerate(_series(served))
     ]
 
 
-def _series() -> Iterator[tuple[Metric, str]]:
-    return ((metric, statistic) for metric in METRICS for statistic in metric.statistics)
+def _series(served: Served) -> list[tuple[Metric, str]]:
+    named = (
+        replace(metric, name=metric.of_component) if served.component and metric.of_component else metric
+        for metric in METRICS
+    )
+    return [(metric, statistic) for metric in named for statistic in metric.statistics]
 
 
 def _points(
     experiment: str, served: Served, clients: Clients, started_at: float, ended_at: float
 ) -> Iterator[CloudWatchPoint]:
-    series: Sequence[tuple[Metric, str]] = list(_series())
+    series = _series(served)
+    fine = time.time() - _minute(started_at).timestamp() < _FINE_KEPT_S - _PERIOD_S
     pages = (
         clients.client("cloudwatch")
         .get_paginator("get_metric_data")
         .paginate(
-            MetricDataQueries=queries(served),
+            MetricDataQueries=queries(served, fine=fine),
             StartTime=_minute(started_at),
             EndTime=_minute(ended_at + _PERIOD_S),
             ScanBy="TimestampAscending",

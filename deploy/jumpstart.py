@@ -3,13 +3,14 @@
 import fnmatch
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from configs.errors import UserError
 from configs.plan import Model
 from deploy.clients import Clients
 from deploy.failures import told
+from deploy.target import Host
 
 HUB = "SageMakerPublicHub"
 
@@ -24,6 +25,7 @@ class HubModel:
     environment: Mapping[str, str]
     gated: bool
     instance_types: tuple[str, ...]
+    host: Host = field(default_factory=Host)
 
 
 def hub_model(model: Model, instance_type: str, clients: Clients) -> HubModel:
@@ -78,7 +80,27 @@ def parse(answer: Mapping[str, Any], instance_type: str) -> HubModel:
         environment=environment,
         gated=bool(document.get("GatedBucket")),
         instance_types=tuple(document.get("SupportedInferenceInstanceTypes") or ()),
+        host=Host(
+            startup_timeout=_limited(document.get("ContainerStartupHealthCheckTimeout"), 60, 3600),
+            download_timeout=_limited(document.get("ModelDataDownloadTimeout"), 60, 3600),
+            inference_ami=document.get("InferenceAmiVersion"),
+            volume_gb=_limited(_volume(document, instance_type), 1, 512),
+        ),
     )
+
+
+def _limited(value: Any, low: int, high: int) -> int | None:
+    """A number of the document (which may be text) within the bounds of CreateEndpointConfig."""
+    return None if value is None else min(max(int(value), low), high)
+
+
+def _volume(document: Mapping[str, Any], instance_type: str) -> Any:
+    """Gigabytes of the volume, where SageMaker attaches one: not to types with disks of their own."""
+    if document.get("InferenceVolumeSize") is None:
+        return None
+    from sagemaker.core.common_utils import volume_size_supported  # noqa: PLC0415 - slow, and few runs need it
+
+    return document["InferenceVolumeSize"] if volume_size_supported(instance_type) else None
 
 
 def _special(variants: Mapping[str, Any], instance_type: str) -> dict[str, Any]:

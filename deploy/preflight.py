@@ -93,6 +93,8 @@ def preflight(
     found += [account_checks.price(kind, quotes[kind]) for kind in quotes]
     boots = {kind: _usual(clients, ledger, kind) or boot_s for kind in plan.endpoint.instance_type}
     foreseen = estimate(plan, quotes, boots)
+    if clients and (end := account_checks.lasting(plan, clients, foreseen.longest_s)):
+        found.append(end)
     found += checks.plan_checks(plan, payloads, machine_facts(results), foreseen)
     return Preflight(plan, notice, tuple(_once(found)), resolved, quotes, foreseen)
 
@@ -122,7 +124,7 @@ def _target(plan: Plan, target: Target, clients: Clients) -> list[Check]:
         return []
     return [
         account_checks.role(target.role_arn or "", clients),
-        account_checks.quota(target, clients),
+        *account_checks.quotas(target, clients),
         *checks.target_checks(plan, target),
         *_images(target, clients),
         account_checks.names_free(target, clients),

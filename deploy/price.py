@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
 
 from configs.plan import Price
 from deploy.clients import Clients
@@ -78,7 +79,7 @@ def from_price_list(products: Iterable[Mapping[str, Any]], instance_type: str) -
     prices.discard(0.0)
     if len(prices) == 1:
         return prices.pop()
-    shown = ", ".join(f"${price:g}" for price in sorted(prices)) or "none"
+    shown = ", ".join(f"${price:g}" for price in sorted(prices)) or "none in dollars"
     raise ValueError(
         f"the Price List API gives {shown} for {instance_type} hosting, not one price: set price.usd_per_hour"
     )
@@ -94,6 +95,8 @@ def _is_hosting(attributes: Mapping[str, str], instance_type: str) -> bool:
 
 def _from_api(instance_type: str, region: str, clients: Clients, cache: Path) -> PriceQuote:
     pricing = clients.pricing
+    if pricing is None:
+        return PriceQuote(source=f"no price list serves the partition of {region}: set price.usd_per_hour")
     key = f"{pricing.meta.endpoint_url}|{region}|{instance_type}"
     if known := _cached(cache, key):
         return known
@@ -142,11 +145,16 @@ def _discounted(found: PriceQuote, price: Price) -> PriceQuote:
 
 def _cached(cache: Path, key: str) -> PriceQuote | None:
     entry = _read(cache).get(key)
-    return PriceQuote.model_validate(entry["quote"]) if entry and _is_fresh(entry) else None
+    return None if entry is None or not _is_fresh(entry) else PriceQuote.model_validate(entry["quote"])
 
 
-def _is_fresh(entry: object) -> bool:
-    return isinstance(entry, dict) and time.time() - entry.get("asked_at", 0) <= _CACHE_DAYS * 86400
+def _is_fresh(entry: Any) -> bool:
+    """Whether an entry of the cache is of this week, and one that we can have written."""
+    try:
+        PriceQuote.model_validate(entry["quote"])
+        return bool(time.time() - entry["asked_at"] <= _CACHE_DAYS * 86400)
+    except (TypeError, KeyError, ValidationError):
+        return False
 
 
 def _remember(cache: Path, key: str, found: PriceQuote) -> None:

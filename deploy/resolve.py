@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 from configs.errors import UserError
@@ -11,7 +12,7 @@ from deploy.images import LLAMA_CPP, families, family_of, gpu_count, image_uri
 from deploy.jumpstart import hub_model
 from deploy.reader import EndpointReader
 from deploy.secrets import HubToken, is_secret
-from deploy.target import Container, Target, build_target, existing_target, machine_owner
+from deploy.target import Container, Host, Target, build_target, existing_target, machine_owner
 
 _ROLE_VARIABLE = "SAGEMAKER_ROLE"
 
@@ -125,17 +126,19 @@ def container_for(model: Model, instance_type: str, clients: Clients) -> Contain
         UserError: it cannot be found out.
     """
     token = HubToken(env=model.hub_token_env, secret=model.hub_token_secret)
-    image, data, environment = model.image, model.model_data, dict(model.env)
+    image, data, environment, host = model.image, model.model_data, dict(model.env), Host()
     if model.source == "jumpstart" and not (image and data):
         hub = hub_model(model, instance_type, clients)
         image, data = image or hub.image, data or hub.model_data
         environment = {**hub.environment, **environment}
+        # The hub's host goes with the hub's image: another may need another driver.
+        host = hub.host if model.image is None else replace(hub.host, inference_ami=None)
     if model.source == "huggingface":
         image = image or "vllm"
     uri = image_uri(image or LLAMA_CPP, clients.region, instance_type)
     if model.source == "huggingface":
         environment = {**_hugging_face(model, uri, instance_type, clients.region), **environment}
-    return Container(uri, environment, data, model.accept_eula, token)
+    return Container(uri, environment, data, model.accept_eula, token, host)
 
 
 def _hugging_face(model: Model, uri: str, instance_type: str, region: str) -> dict[str, str]:

@@ -18,6 +18,9 @@ TAG_RUN = f"{PROJECT}:run-id"
 TAG_OWNER = f"{PROJECT}:owner"
 TAG_EXPIRES = f"{PROJECT}:expires"
 
+STARTUP_S = 900.0
+DOWNLOAD_S = 1200.0
+"""Time-outs where neither the plan nor the model says any: SageMaker's own 240 s are too short for LLMs."""
 _NAME_LIMIT = 63
 _READABLE = 30
 _COMPONENT_LEAD_S = 600.0
@@ -29,6 +32,16 @@ _AMI_BY_CUDA = {"cu130": _CUDA_13_AMI, "cu129": _CUDA_12_9_AMI}
 
 
 @dataclass(frozen=True)
+class Host:
+    """What a model asks of the instance that serves it; None where it asks for nothing."""
+
+    startup_timeout: float | None = None
+    download_timeout: float | None = None
+    inference_ami: str | None = None
+    volume_gb: int | None = None
+
+
+@dataclass(frozen=True)
 class Container:
     """What a model is made of."""
 
@@ -37,6 +50,7 @@ class Container:
     model_data: str | None = None
     accept_eula: bool = False
     hub_token: HubToken = field(default_factory=HubToken)
+    host: Host = field(default_factory=Host)
 
 
 @dataclass(frozen=True)
@@ -75,8 +89,8 @@ class Target:
     components: tuple[ComponentSpec, ...] = ()
     component: str | None = None
     """The inference component that the load goes to."""
-    startup_timeout: float = 900.0
-    download_timeout: float = 1200.0
+    startup_timeout: float = STARTUP_S
+    download_timeout: float = DOWNLOAD_S
     inference_ami: str | None = None
     volume_gb: int | None = None
     max_lifetime: float | None = None
@@ -134,6 +148,7 @@ def build_target(
     models = [ModelSpec(own.get(key or "", name), container) for key, container in containers.items()]
     components = tuple(_component(name, part, own.get(part.name, name)) for part in endpoint.components)
     expires_at = now + endpoint.max_lifetime
+    host = _host(endpoint, containers.values())
     return Target(
         name=name,
         run_id=run_id,
@@ -145,10 +160,10 @@ def build_target(
         models=tuple(models),
         components=components,
         component=components[0].name if components else None,
-        startup_timeout=endpoint.startup_timeout,
-        download_timeout=endpoint.download_timeout,
-        inference_ami=endpoint.inference_ami or default_ami(containers.values()),
-        volume_gb=endpoint.volume_gb,
+        startup_timeout=host.startup_timeout or STARTUP_S,
+        download_timeout=host.download_timeout or DOWNLOAD_S,
+        inference_ami=host.inference_ami,
+        volume_gb=host.volume_gb,
         max_lifetime=endpoint.max_lifetime,
         expires_at=expires_at,
         components_expire_at=expires_at - component_lead(endpoint.max_lifetime) if components else None,
@@ -235,6 +250,21 @@ def machine_owner() -> str:
     except (KeyError, OSError):
         user = "unknown"
     return tag_value(f"{user}@{socket.gethostname()}")
+
+
+def _host(endpoint: Endpoint, containers: Iterable[Container]) -> Host:
+    """The plan's word, else the models' (the largest of several), else what the images need."""
+    every = list(containers)
+    asked = [container.host for container in every]
+    amis = [host.inference_ami for host in asked if host.inference_ami]
+    return Host(
+        startup_timeout=endpoint.startup_timeout
+        or max((host.startup_timeout or 0.0 for host in asked), default=0.0),
+        download_timeout=endpoint.download_timeout
+        or max((host.download_timeout or 0.0 for host in asked), default=0.0),
+        inference_ami=endpoint.inference_ami or next(iter(amis), None) or default_ami(every),
+        volume_gb=endpoint.volume_gb or max((host.volume_gb or 0 for host in asked), default=0) or None,
+    )
 
 
 def default_ami(containers: Iterable[Container]) -> str | None:

@@ -16,6 +16,8 @@ from deploy.local.signing import Credential
 from deploy.local.utilisation import Utilisation
 
 DEFAULT_QUOTA = 4
+ALL_TYPES = "*"
+ACROSS_ENDPOINTS = "Number of instances across active endpoints"
 _LARGE = ("ml.p3.", "ml.p4", "ml.p5", "ml.p6", "ml.trn")
 """Families for which a fresh account has no quota."""
 _OF_ECR = re.compile(r"\d{12}\.dkr\.ecr[^/]*\.amazonaws\.com(\.cn)?/")
@@ -57,7 +59,7 @@ class World:
     )
     """Role name, or ARN of another account's → services that may assume it."""
     quotas: dict[str, int] = field(default_factory=dict)
-    """Instances for endpoint usage, by type, where they differ from the default."""
+    """Instances for endpoint usage, by type, where a value was applied; of all types together under ``*``."""
     secrets: dict[str, str] = field(default_factory=dict)
     images: dict[str, bool] = field(default_factory=dict)
     """URI → whether a registry has it, where a test says so."""
@@ -68,7 +70,7 @@ class World:
 
     def quota(self, instance_type: str) -> int:
         """Instances of a type that the account may have for endpoints."""
-        return self.quotas.get(instance_type, 0 if instance_type.startswith(_LARGE) else DEFAULT_QUOTA)
+        return self.quotas.get(instance_type, default_quota(instance_type))
 
     def has_image(self, uri: str) -> bool:
         """Whether the registry that an image's URI names has it."""
@@ -115,17 +117,28 @@ class Context:
         used: Counter[str] = Counter()
         for endpoint in self.region.endpoints.values():
             used += _instances(endpoint.config["ProductionVariants"])
-        for instance_type, wanted in _instances(variants).items():
+        wanted = _instances(variants)
+        for instance_type, count in wanted.items():
             limit = self.world.quota(instance_type)
-            if used[instance_type] + wanted > limit:
-                raise ApiError(
-                    "ResourceLimitExceeded",
-                    f"The account-level service limit '{instance_type} for endpoint usage' is {limit} "
-                    f"Instances, with current utilization of {used[instance_type]} Instances and a request "
-                    f"delta of {wanted} Instances. Please use AWS Service Quotas to request an increase for "
-                    "this quota. If AWS Service Quotas is not available, contact AWS support to request an "
-                    "increase for this quota.",
-                )
+            _check_limit(f"{instance_type} for endpoint usage", limit, used[instance_type], count)
+        if ALL_TYPES in self.world.quotas:
+            _check_limit(ACROSS_ENDPOINTS, self.world.quotas[ALL_TYPES], used.total(), wanted.total())
+
+
+def _check_limit(quota: str, limit: int, used: int, wanted: int) -> None:
+    if used + wanted > limit:
+        raise ApiError(
+            "ResourceLimitExceeded",
+            f"The account-level service limit '{quota}' is {limit} Instances, with current utilization of "
+            f"{used} Instances and a request delta of {wanted} Instances. Please use AWS Service Quotas to "
+            "request an increase for this quota. If AWS Service Quotas is not available, contact AWS support "
+            "to request an increase for this quota.",
+        )
+
+
+def default_quota(instance_type: str) -> int:
+    """Instances for endpoint usage before any was requested."""
+    return 0 if instance_type.startswith(_LARGE) else DEFAULT_QUOTA
 
 
 @lru_cache

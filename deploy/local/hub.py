@@ -30,6 +30,7 @@ def describe_hub_content(context: Context, members: Members) -> Members:
         "InferenceEnvironmentVariables": [{"Name": k, "Default": v} for k, v in environment.items()],
         "SupportedInferenceInstanceTypes": entry["instance_types"],
         "DefaultInferenceInstanceType": entry["instance_types"][0],
+        **entry.get("host", {}),
     }
     return {
         **_summary(context, name, version),

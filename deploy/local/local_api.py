@@ -2,7 +2,7 @@
 
 ``GET /_local/state`` tells what is there, what was called and which faults are set. ``POST`` takes JSON:
 ``/_local/faults`` a list of faults, ``/_local/settings`` fields of `Settings`, ``/_local/credentials`` an
-``access_key`` with ``secret, session_token, expires_at``, ``/_local/quotas`` type → instances,
+``access_key`` with ``secret, session_token, expires_at``, ``/_local/quotas`` type (``*``: all) → instances,
 ``/_local/roles`` name (or another account's ARN) → services that may assume it, ``/_local/secrets`` name →
 text, ``/_local/images`` URI → whether its registry has it, ``/_local/release`` an ``endpoint`` that is stuck
 in Creating and shall fail.

@@ -42,6 +42,8 @@ DELETES = (
     "DeleteModel",
     "DeleteSchedule",
 )
+DEPLOY_FAILED = 1
+"""What `bench.conductor.play` makes of an error while it deploys or deletes."""
 PASSING = {
     "throttle",
     "5xx",
@@ -172,7 +174,7 @@ def table(outcomes: dict[Case, Outcome]) -> str:
         left = ", ".join(sorted({entry.split("/")[0] for entry in outcome.left})) or "nothing"
         named = ", ".join(sorted({entry.split("/")[0] for entry in outcome.named})) or "—"
         run = "served" if outcome.served else "not served"
-        code = 0 if outcome.error is None else 2
+        code = 0 if outcome.error is None else DEPLOY_FAILED
         lines.append(f"| {case.call} | {case.fault} | {case.times} | {run} | {code} | {left} | {named} |")
     return "\n".join(lines)
 

@@ -136,6 +136,27 @@ def test_a_component_has_its_own_invocations_and_its_endpoint_s_instances() -> N
     }
 
 
+def test_a_component_s_concurrency_is_that_of_its_copies() -> None:
+    def names(served: Served) -> set[str]:
+        found = {query["MetricStat"]["Metric"]["MetricName"] for query in queries(served)}
+        return {name for name in found if name.startswith("Concurrent")}
+
+    assert names(Served("bench")) == {"ConcurrentRequestsPerModel"}
+    assert names(Served("bench", component="part")) == {"ConcurrentRequestsPerCopy"}
+
+
+@pytest.mark.parametrize(("age_s", "shortest"), [(60.0, 10), (4 * 3600.0, 60)])
+def test_old_windows_are_asked_for_in_minutes(
+    age_s: float, shortest: int, clients: Clients, tmp_path: Path
+) -> None:
+    asked: list[dict[str, Any]] = []
+    client = clients.client("cloudwatch")
+    client.meta.events.register("provide-client-params.*.*", lambda params, **_: asked.append(params))
+    started_at = time.time() - age_s
+    collect(tmp_path, "e", SERVED, clients, started_at=started_at, ended_at=started_at + 30)
+    assert min(query["MetricStat"]["Period"] for query in asked[0]["MetricDataQueries"]) == shortest
+
+
 def test_every_latency_is_in_microseconds() -> None:
     assert {metric.unit for metric in METRICS if metric.name.endswith("Latency")} == {"Microseconds"}
 

@@ -58,7 +58,7 @@ def full_plan() -> Plan:
     return plan(
         model=model | {"accept_eula": True, "hub_token_secret": "hub-token"},
         endpoint={
-            "instance_type": "ml.g5.xlarge",
+            "instance_type": ["ml.g5.xlarge", "ml.p4d.24xlarge"],  # with and without an applied quota
             "role": "local-sagemaker",
             "scheduler_role": "local-scheduler",
             "components": [{"name": "main", "accelerators": 1}],

@@ -116,3 +116,45 @@ def test_a_damaged_cache_is_no_obstacle(clients: Clients, tmp_path: Path) -> Non
     cache = tmp_path / "prices.json"
     cache.write_text("{half")
     assert quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache).usd_per_hour is not None
+
+
+@pytest.mark.parametrize(
+    "entry", [{"asked_at": 9e9}, {"asked_at": 9e9, "quote": {"usd_per_hour": "dear"}}, {"quote": {}}, "text"]
+)
+def test_an_entry_that_we_cannot_have_written_is_asked_again(
+    entry: Any, clients: Clients, account: Any, tmp_path: Path
+) -> None:
+    cache = tmp_path / "prices.json"
+    quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache)
+    content = json.loads(cache.read_text())
+    cache.write_text(json.dumps(dict.fromkeys(content, entry)))
+    before = len(account.calls())
+    assert quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache).usd_per_hour == 1.4084
+    assert account.calls(before) == [("pricing", "GetProducts")]
+
+
+@pytest.mark.parametrize(
+    ("region", "asked"),
+    [
+        ("eu-west-1", "us-east-1"),
+        ("cn-north-1", "cn-northwest-1"),
+        ("eusc-de-east-1", "eusc-de-east-1"),
+        ("us-gov-west-1", None),
+    ],
+)
+def test_each_partition_has_its_own_price_list_or_none(
+    region: str, asked: str | None, clients: Clients, account: Any, tmp_path: Path
+) -> None:
+    there = Clients(clients.session, region)
+    assert (there.pricing and there.pricing.meta.region_name) == asked
+    if asked is None:
+        before = len(account.calls())
+        found = quote("ml.g5.xlarge", region, Price(), there, tmp_path / "cache")
+        assert "no price list" in found.source
+        assert account.calls(before) == []
+
+
+def test_a_price_list_in_another_currency_says_so() -> None:
+    yuan = json.loads(json.dumps(HOSTING).replace("USD", "CNY"))
+    with pytest.raises(ValueError, match="none in dollars"):
+        from_price_list([yuan], "ml.g5.xlarge")

@@ -10,10 +10,12 @@ from deploy_harness import IMAGE, Account, plan
 
 from configs.errors import UserError
 from configs.loading import load_plan
+from deploy import resolve
 from deploy.clients import Clients
 from deploy.images import LLAMA_CPP, families, family_of, image_uri
 from deploy.jumpstart import parse
 from deploy.resolve import container_for, targets
+from deploy.target import Host
 
 AWS = "763104351884.dkr.ecr.us-east-1.amazonaws.com/"
 VLLM = AWS + "vllm:0.30.0-gpu-py312-cu130-ubuntu24.04-sagemaker"
@@ -183,6 +185,53 @@ def test_what_the_hub_says_of_an_instance_type_wins_over_its_family() -> None:
     assert (small.image, small.environment) == ("special-image", {"A": "2"})
     assert (big.image, big.environment) == ("special-image", {"A": "4"})
     assert parse(answer, "ml.p4d.24xlarge").environment == {"A": "1"}
+
+
+HOST = {
+    "ContainerStartupHealthCheckTimeout": "3000",  # text in some documents, a number in others
+    "ModelDataDownloadTimeout": 3600,
+    "InferenceAmiVersion": "al2-ami-sagemaker-inference-gpu-2",
+    "InferenceVolumeSize": 256,
+}
+
+
+def test_what_the_hub_says_of_the_host_is_read() -> None:
+    expected = Host(3000, 3600, "al2-ami-sagemaker-inference-gpu-2", 256)
+    assert parse(document(**HOST), "ml.p3.2xlarge").host == expected
+    assert parse(document(**HOST), "ml.g5.xlarge").host.volume_gb is None, "g5 has disks of its own"
+    assert parse(document(), "ml.g5.xlarge").host == Host()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, (1200, 1200, None)),
+        ({"startup_timeout": 600, "volume_gb": 100, "inference_ami": "x"}, (600, 100, "x")),
+    ],
+)
+def test_the_hub_s_host_stands_where_the_plan_says_nothing(
+    said: dict[str, Any], expected: tuple[Any, ...], clients: Clients
+) -> None:
+    model = {"name": "J", "source": "jumpstart", "id": "meta-textgeneration-llama-2-7b", "accept_eula": True}
+    target = targets(plan(model=model, endpoint={"instance_type": "ml.g5.xlarge", **said}), "run", clients)[0]
+    startup, second, ami = expected
+    assert (target.startup_timeout, target.inference_ami) == (startup, ami)
+    assert second == (target.volume_gb or target.download_timeout)
+
+
+def test_an_image_of_the_plan_s_own_does_not_get_the_host_of_the_hub_s(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = parse(document(HostingEcrUri=VLLM, **HOST), "ml.p3.2xlarge")
+    monkeypatch.setattr(resolve, "hub_model", lambda *_: found)
+    assert container_for(jumpstart(), "ml.p3.2xlarge", clients).host == found.host
+    own = container_for(jumpstart(image=IMAGE), "ml.p3.2xlarge", clients).host
+    assert own == Host(3000, 3600, None, 256)
+
+
+def test_without_the_hub_the_time_outs_are_those_of_an_llm(clients: Clients) -> None:
+    target = targets(plan(), "run", clients)[0]
+    assert (target.startup_timeout, target.download_timeout, target.volume_gb) == (900, 1200, None)
 
 
 def test_a_document_that_cannot_be_read_is_one_sentence() -> None:

@@ -67,6 +67,17 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
         ),
         ({"name": "a plan"}, "name: use up to 40 letters"),
         ({"workload": {}}, "workload.payload is missing"),
+        ({"endpoint": {"components": [{"name": "c", "accelerators": 0.5}]}}, "components.0.accelerators"),
+        ({"endpoint": {"components": [{"name": "c", "cpus": 0.1}]}}, "components.0.cpus"),
+        ({"endpoint": {"volume_gb": 513}}, "endpoint.volume_gb"),
+        (
+            {"endpoint": {"instance_type": ["ml.g5.xlarge", "ml.g5.xlarge"]}},
+            "endpoint.instance_type: ml.g5.xlarge is named twice: name each type once",
+        ),
+        (
+            {"model": {"name": "m", "source": "local", "env": {"A": None}}},
+            'model.env: the variable A has no value: give it one ("" for an empty one)',
+        ),
     ],
 )
 def test_a_mistake_names_file_key_and_remedy(tmp_path: Path, change: dict[str, object], told: str) -> None:

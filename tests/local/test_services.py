@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -48,7 +49,11 @@ def test_service_quotas_by_name_and_by_code(local: Local) -> None:
     by_name = {quota["QuotaName"]: quota for page in pages for quota in page["Quotas"]}
     found = by_name["ml.g6.2xlarge for endpoint usage"]
     assert (found["Value"], found["Adjustable"]) == (3.0, True)
-    assert by_name["ml.p5.48xlarge for endpoint usage"]["Value"] == 0
+    large = "ml.p5.48xlarge for endpoint usage"
+    assert large not in by_name, "without an applied value it is not listed"
+    pages = quotas.get_paginator("list_aws_default_service_quotas").paginate(ServiceCode="sagemaker")
+    defaults = {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}
+    assert (defaults[large], defaults["ml.g6.2xlarge for endpoint usage"]) == (0, 4)
     again = quotas.get_service_quota(ServiceCode="sagemaker", QuotaCode=found["QuotaCode"])["Quota"]
     assert again["QuotaName"] == found["QuotaName"]
     assert (
@@ -237,21 +242,55 @@ def test_statistics(values: list[float]) -> None:
 def test_concurrency_is_sampled_every_ten_seconds() -> None:
     world = World()
     region = world.region("us-east-1")
-    for arrived, finished in ((1000.0, 1025.0), (1005.0, 1010.0), (1011.0, None)):
-        invocation = Invocation(arrived, "e", "v", finished=finished)
+    t = time.time() // 60 * 60 - 3600
+    for arrived, finished in ((t, t + 25), (t + 5, t + 10), (t + 11, None)):
+        invocation = Invocation(arrived, "e", "AllTraffic", component="c", finished=finished)
         world.invocations.add(region.name, invocation)
-    wanted = query("e", "ConcurrentRequestsPerModel", "Maximum")
-    wanted["MetricStat"]["Metric"]["Dimensions"].pop()
+    context = Context(world, region)
+    # Seconds 0 and 10 have one each (the one that ends at 10 no longer counts), 20 two, 30 one.
+    expected = [(t, 1.0), (t + 10, 1.0), (t + 20, 2.0), (t + 30, 1.0)]
+    of_model, of_copy = "ConcurrentRequestsPerModel", "ConcurrentRequestsPerCopy"
+    assert concurrency(context, of_model, "EndpointName", "VariantName", since=t) == expected
+    assert concurrency(context, of_copy, "InferenceComponentName", since=t) == expected
+    for metric, *names in (
+        (of_model, "EndpointName"),
+        (of_model, "InferenceComponentName"),
+        (of_copy, "EndpointName", "VariantName"),
+    ):
+        assert concurrency(context, metric, *names, since=t) == [], "other dimensions are another metric"
+
+
+def test_periods_under_a_minute_are_kept_for_three_hours() -> None:
+    world = World()
+    region = world.region("us-east-1")
+    t = time.time() // 60 * 60 - 4 * 3600
+    world.invocations.add(region.name, Invocation(t, "e", "AllTraffic", finished=t + 25))
+    context, dimensions = Context(world, region), ("EndpointName", "VariantName")
+    assert concurrency(context, "ConcurrentRequestsPerModel", *dimensions, since=t) == []
+    assert concurrency(context, "ConcurrentRequestsPerModel", *dimensions, since=t, period=60) == [(t, 1.0)]
+
+
+def concurrency(
+    context: Context, metric: str, *dimensions: str, since: float, period: int = 10
+) -> list[tuple[float, float]]:
+    """Times and values of a metric in the 31 s from ``since``."""
+    values = {"EndpointName": "e", "VariantName": "AllTraffic", "InferenceComponentName": "c"}
+    wanted = {
+        "Namespace": "AWS/SageMaker",
+        "MetricName": metric,
+        "Dimensions": [{"Name": name, "Value": values[name]} for name in dimensions],
+    }
     members = {
-        "MetricDataQueries": [{**wanted, "MetricStat": {**wanted["MetricStat"], "Period": 10}}],
-        "StartTime": datetime.fromtimestamp(990, UTC),
-        "EndTime": datetime.fromtimestamp(1031, UTC),
+        "MetricDataQueries": [
+            {"Id": "m", "MetricStat": {"Metric": wanted, "Period": period, "Stat": "Maximum"}}
+        ],
+        "StartTime": datetime.fromtimestamp(since - 10, UTC),
+        "EndTime": datetime.fromtimestamp(since + 31, UTC),
         "ScanBy": "TimestampAscending",
     }
-    [result] = metrics.get_metric_data(Context(world, region), members)["MetricDataResults"]
-    # Seconds 1000 and 1010 have one each (the one that ends at 1010 no longer counts), 1020 two, 1030 one.
-    assert result["Values"] == [1.0, 1.0, 2.0, 1.0]
-    assert [t.timestamp() for t in result["Timestamps"]] == [1000.0, 1010.0, 1020.0, 1030.0]
+    [result] = metrics.get_metric_data(context, members)["MetricDataResults"]
+    times = [at.timestamp() for at in result["Timestamps"]]
+    return list(zip(times, result["Values"], strict=True))
 
 
 def test_cpu_and_memory_of_a_containers_process() -> None:

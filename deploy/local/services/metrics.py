@@ -5,6 +5,7 @@ Namespaces ``AWS/SageMaker`` (invocations, errors, latencies in µs) and ``/aws/
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,9 @@ Sample = tuple[float, float]
 """Epoch seconds at which a value was emitted, and the value."""
 
 CONCURRENCY_SECONDS = 10.0
+FINE_KEPT_SECONDS = 3 * 3600.0
+"""How long values are kept for periods under a minute."""
+_OF_VARIANT, _OF_COMPONENT = {"EndpointName", "VariantName"}, {"InferenceComponentName"}
 _RUNTIME, _HOST = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
 
 
@@ -46,7 +50,8 @@ def _result(
     if not query.get("ReturnData", True):
         return None
     metric, period = stat["Metric"], stat["Period"]
-    samples = [s for s in _samples(context, metric, start, end) if start <= s[0] < end]
+    kept_since = time.time() - FINE_KEPT_SECONDS if period < 60 else 0.0
+    samples = [s for s in _samples(context, metric, start, end) if max(start, kept_since) <= s[0] < end]
     buckets: dict[float, list[float]] = {}
     for at, value in samples:
         buckets.setdefault(at // period * period, []).append(value)
@@ -88,12 +93,13 @@ def statistic(name: str, values: list[float]) -> float:
 def _samples(context: Context, metric: Members, start: float, end: float) -> Iterable[Sample]:
     dimensions = {d["Name"]: d["Value"] for d in metric.get("Dimensions", [])}
     name, namespace = metric["MetricName"], metric.get("Namespace")
-    if namespace == _HOST and name in ("CPUUtilization", "MemoryUtilization"):
+    of_variant = set(dimensions) == _OF_VARIANT
+    if namespace == _HOST and of_variant and name in ("CPUUtilization", "MemoryUtilization"):
         return context.world.utilisation.samples(context.region.name, name, dimensions)
-    if namespace != _RUNTIME:
-        return []
+    if namespace != _RUNTIME or not (of_variant or set(dimensions) == _OF_COMPONENT):
+        return []  # a metric is found by all its dimensions, and by no others
     mine = [i for i in context.world.invocations.of(context.region.name) if _belongs(i, dimensions)]
-    if name == "ConcurrentRequestsPerModel":
+    if name == ("ConcurrentRequestsPerModel" if of_variant else "ConcurrentRequestsPerCopy"):
         return _concurrency(mine, start, end)
     if name not in _METRICS:
         return []

@@ -40,7 +40,8 @@ def create_schedule(context: Context, members: Members) -> Members:
     context.check_role(target["RoleArn"], "scheduler.amazonaws.com")
     schedule = Resource(name, arn, {**members, "GroupName": group})
     schedules[name] = schedule
-    gevent.spawn_later((due - datetime.now(UTC)).total_seconds(), _carry_out, context, schedule)
+    seconds = max(0.0, (due - datetime.now(UTC)).total_seconds())
+    gevent.spawn_later(seconds, _carry_out, context, schedule)
     return {"ScheduleArn": arn}
 
 

@@ -1,0 +1,106 @@
+"""Checks that ask the account: what is left of its quotas, and how long its credentials last."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import pytest
+from deploy_harness import plan
+
+from configs.errors import UserError
+from deploy.account_checks import lasting, quotas
+from deploy.clients import Clients
+from deploy.local.process import LocalSageMaker
+from deploy.target import Target
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[LocalSageMaker]:
+    """An account of its own: what is set here would limit every other test."""
+    with LocalSageMaker() as local:
+        yield local
+
+
+@pytest.fixture
+def there(fresh: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Clients:
+    for name, value in fresh.environment.items():
+        monkeypatch.setenv(name, value)
+    return Clients.from_environment("us-east-1", attempts=1)
+
+
+def found(clients: Clients, instance_type: str, count: int = 1) -> list[tuple[str, str, str]]:
+    target = Target("bench", "run", "us-east-1", instance_type, count)
+    return [(check.name, check.level, check.finding) for check in quotas(target, clients)]
+
+
+def test_a_quota_without_an_applied_value_has_its_default(there: Clients, fresh: LocalSageMaker) -> None:
+    finding = "0 allowed, 0 in use, 1 wanted"
+    assert found(there, "ml.p5.48xlarge") == [("quota ml.p5.48xlarge", "stop", finding)]
+    fresh.tell("quotas", {"ml.p5.48xlarge": 1})
+    assert [level for _, level, _ in found(there, "ml.p5.48xlarge")] == ["ok"]
+
+
+def test_a_type_without_any_quota_stops(there: Clients) -> None:
+    [(_, level, finding)] = found(there, "ml.unheard.xlarge")
+    assert (level, "no quota" in finding) == ("stop", True)
+
+
+def test_the_quota_of_all_types_together_is_seen_where_it_is_listed(
+    there: Clients, fresh: LocalSageMaker
+) -> None:
+    fresh.tell("quotas", {"*": 2})
+    assert [level for _, level, _ in found(there, "ml.g5.xlarge", 2)] == ["ok", "ok"]
+    assert found(there, "ml.g5.xlarge", 3) == [
+        ("quota ml.g5.xlarge", "ok", "4 allowed, 0 in use, 3 wanted"),
+        ("quota of all endpoints", "stop", "2 allowed, 0 in use, 3 wanted"),
+    ]
+
+
+NEW_YEAR = 4_070_908_800.0
+"""2099-01-01T00:00:00Z"""
+SAFE: dict[str, Any] = {"instance_type": "ml.g5.xlarge", "scheduler_role": "Scheduler"}
+UNSAFE: dict[str, Any] = {"instance_type": "ml.g5.xlarge"}
+
+
+def clients_of_session(monkeypatch: pytest.MonkeyPatch, token: str | None, end: str | None) -> Clients:
+    for name, value in {"AWS_SESSION_TOKEN": token, "AWS_CREDENTIAL_EXPIRATION": end}.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    return Clients(botocore.session.get_session(), "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "longest_s", "level"),
+    [
+        (UNSAFE, 60.0, "ok"),
+        (UNSAFE, 7200.0, "stop"),
+        (SAFE, 7200.0, "stop"),  # the endpoint would go, but the run would break off
+        ({"name": "theirs"}, 7200.0, None),
+    ],
+)
+def test_a_session_that_is_known_to_end_must_outlast_the_run(
+    endpoint: dict[str, Any], longest_s: float, level: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = clients_of_session(monkeypatch, "token", "2099-01-01T00:00:00Z")
+    check = lasting(plan(endpoint=endpoint), clients, longest_s, now=NEW_YEAR - 3600)
+    assert (check and check.level) == level
+
+
+@pytest.mark.parametrize(("endpoint", "level"), [(UNSAFE, "warning"), (SAFE, "ok")])
+def test_a_session_of_unknown_end_needs_the_schedule(
+    endpoint: dict[str, Any], level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = lasting(plan(endpoint=endpoint), clients_of_session(monkeypatch, "token", None), 7200.0)
+    assert check is not None
+    assert (check.level, "scheduler_role" in check.remedy) == (level, level == "warning")
+
+
+def test_a_session_that_has_ended_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    clients_of_session(monkeypatch, "token", "2020-01-01T00:00:00Z")
+    with pytest.raises(UserError, match="have ended"):
+        Clients.from_environment("us-east-1")
+
+
+def test_keys_that_do_not_end_are_not_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lasting(plan(), clients_of_session(monkeypatch, None, None), 7200.0) is None

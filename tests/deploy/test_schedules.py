@@ -1,0 +1,37 @@
+"""The safety net by itself: what everybody has forgotten is deleted at its expiry."""
+
+import time
+
+from deploy_harness import QUICK, Account, plan
+
+from deploy import requests, resources
+from deploy.clients import Clients
+from deploy.resolve import targets
+from deploy.resources import KINDS
+
+
+def test_a_forgotten_endpoint_with_components_is_deleted_by_its_schedules(
+    account: Account, clients: Clients
+) -> None:
+    endpoint = {
+        "instance_type": "ml.g5.xlarge",
+        "scheduler_role": "local-scheduler",
+        "components": [{"name": "one", "accelerators": 1}],
+        "max_lifetime": "4s",
+    }
+    target = targets(plan(endpoint=endpoint), "forgotten", clients)[0]
+    model = requests.create_model(target, target.models[0], None)
+    resources.create(clients, KINDS["model"], model)
+    resources.create(clients, KINDS["endpoint-config"], requests.create_endpoint_config(target))
+    for request in requests.create_schedules(target, "aws"):
+        resources.create(clients, KINDS["schedule"], request)
+    resources.create(clients, KINDS["endpoint"], requests.create_endpoint(target))
+    serving = clients.sagemaker.describe_endpoint
+    while serving(EndpointName=target.name)["EndpointStatus"] != "InService":
+        time.sleep(QUICK.first_poll)
+    component = requests.create_component(target, target.components[0])
+    resources.create(clients, KINDS["inference-component"], component)
+    end = time.monotonic() + 60
+    while len(account.left()) > 2 and time.monotonic() < end:
+        time.sleep(QUICK.last_poll)
+    assert account.left() == [f"endpoint_configs/{target.name}", f"models/{target.name}"]
