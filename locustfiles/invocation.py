@@ -118,7 +118,10 @@ class Invoker:
         self._surplus = False
 
     def invoke(self, body: Body, request: Request, *, stream: bool) -> Outcome:
-        """Run one invocation to its end and fill in ``request``: ok, failed, or censored by `Aborted`."""
+        """Run one invocation to its end and fill in ``request``: ok, failed, or censored.
+
+        Censored is what the run's end (`Aborted`) or Locust (a plain ``GreenletExit``) has cut off.
+        """
         request.started_at = time.time()
         reading = _Reading(self._target, request, self._connection, stream=stream)
         parser = reading.parser
@@ -141,7 +144,7 @@ class Invoker:
             _fail(request, _broken(parser, str(error), reused=reused))
         except OSError as error:
             _fail(request, _broken(parser, error.strerror or str(error), reused=reused))
-        except Aborted:
+        except gevent.GreenletExit:
             request.outcome = "censored"
         except Exception as error:  # noqa: BLE001 - a request that has begun gets its row whatever came
             _fail(request, Failure("protocol", f"{type(error).__name__}: {error}"))

@@ -4,6 +4,7 @@ from locust import User, events, task
 from locust.env import Environment
 from locust.event import EventHook
 from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 import time
 from typing import Any, ClassVar
@@ -55,7 +56,19 @@ class SageMakerUser(User):
             request.prompt_tokens, request.prompt_tokens_source = body.prompt_tokens, "tokenizer"
         worker.recorder.end(outcome, worker.prompts[body.payload_id])
         fire(self.environment, outcome, worker.url)
+        if request.outcome == "censored":
+            raise StopUser
         self._rest(request)
+
+    def stop(self, force: bool = False) -> bool:  # noqa: FBT001, FBT002 - Locust's signature
+        """As Locust's, but a user that waits between two requests is left to end by itself.
+
+        Locust kills it there; when it wakes first, the kill hits the request that it has begun since.
+        """
+        if not force and self._state == LOCUST_STATE_WAITING:
+            self._state = LOCUST_STATE_STOPPING
+            return False
+        return bool(super().stop(force))
 
     def _rest(self, request: Request) -> None:
         if request.outcome == "ok":
