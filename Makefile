@@ -13,6 +13,8 @@ RUN_LOCKS  := requirements.lock requirements-nodeps.lock
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 DATA   := .cache/.ready
+# A network that inspects TLS has its certificates in the system's store, where pip looks too.
+export UV_SYSTEM_CERTS ?= 1
 
 # Passed on when given: make bench INSTANCE=ml.g5.xlarge PLAN=configs/llama2-7b-g5.yml ENDPOINT=… RESULTS=…
 RUN_OPTIONS = $(if $(PLAN),--plan '$(PLAN)') $(if $(INSTANCE),--instance '$(INSTANCE)') \
