@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import blocks
+from analysis.measure import price_step
 from analysis.objectives import Finding, Judgement, judge, verdict
+from analysis.repetitions import pool
 from analysis.results import ExperimentResult, RunResult, StepResult
-from analysis.sampling import RESAMPLES, Floats, resampled_sums
+from analysis.sampling import RESAMPLES, Floats, drawn_totals
 
 SURE = 0.95
 _DEAREST = float("inf")
@@ -18,12 +20,15 @@ Flags = NDArray[np.bool_]
 
 @dataclass
 class Candidate:
-    """A step of an experiment, judged against the SLO."""
+    """A step of an experiment, with its repetitions, judged against the SLO."""
 
     experiment: ExperimentResult
     step: StepResult
+    """With ``members`` that are several, what all of them measured together."""
     findings: list[Finding]
     judgement: Judgement
+    members: tuple[StepResult, ...]
+    """The repetitions of the step, as they stand in the tables."""
 
     @property
     def passes(self) -> bool:
@@ -52,11 +57,11 @@ class Choice:
     """Runner-up minus best, in dollars per request (in minutes per request without a price)."""
     gap_share: float | None = None
     stays: float | None = None
-    """Share of bootstrap resamples in which the best stays the cheapest that passes."""
+    """Share of bootstrap draws in which the best stays the cheapest that passes."""
     rival: Candidate | None = None
-    """The step that wins most of the other resamples, when the best is not sure."""
-    settle: tuple[Candidate, float | None] | None = None
-    """Where more minutes would tell best and rival apart, and how many."""
+    """The step that wins most of the other draws, when the best is not sure."""
+    settle: list[tuple[Candidate, float]] = field(default_factory=list)
+    """Where more minutes would tell best and rival apart, and how many at each; empty when none would."""
     closest: Candidate | None = None
     """When nothing passes: the trustworthy step that misses by least."""
     closest_by: float | None = None
@@ -71,7 +76,7 @@ class Choice:
 
     @property
     def sure(self) -> bool:
-        """Whether the resamples agree."""
+        """Whether the draws agree."""
         return self.stays is None or self.stays >= SURE
 
 
@@ -82,15 +87,27 @@ def choose(result: RunResult) -> list[Choice]:
 
 
 def candidates_for(payload: str, result: RunResult) -> list[Candidate]:
-    """Every measured step of the payload with its judgement."""
+    """Every measured level of the payload with its judgement; repetitions of a level are one candidate."""
     found = []
     for experiment in result.experiments:
+        if experiment.payload != payload:
+            continue
+        levels: dict[object, list[StepResult]] = {}
         for step in experiment.steps:
-            if experiment.payload == payload and step.window is not None and step.window_ok:
-                findings = judge(step, result.objectives)
-                judged = verdict(findings, step.error_rate, result.error_rate_limit)
-                found.append(Candidate(experiment, step, findings, judged))
+            if step.window is not None and step.window_ok:
+                # What cannot be trusted stands alone: it is shown, and spoils no other.
+                levels.setdefault(step.concurrency if step.usable else step.id, []).append(step)
+        found += [_candidate(experiment, steps, result) for steps in levels.values()]
     return found
+
+
+def _candidate(experiment: ExperimentResult, steps: list[StepResult], result: RunResult) -> Candidate:
+    step = pool([(step, result.rows) for step in steps])
+    if len(steps) > 1:
+        price_step(step, experiment.usd_per_hour, experiment.instance_count)
+    findings = judge(step, result.objectives)
+    judged = verdict(findings, step.error_rate, result.error_rate_limit)
+    return Candidate(experiment, step, findings, judged, tuple(steps))
 
 
 def choose_for(payload: str, result: RunResult) -> Choice:
@@ -100,8 +117,9 @@ def choose_for(payload: str, result: RunResult) -> Choice:
     with_price = [c for c in candidates if c.step.usd_per_request is not None]
     choice.priced = bool(with_price)
     if with_price:
-        without = {c.experiment.instance for c in candidates} - {c.experiment.instance for c in with_price}
-        choice.unpriced = sorted(without)
+        choice.unpriced = sorted(
+            {c.experiment.instance for c in candidates if c.experiment.usd_per_hour is None}
+        )
     competing = with_price or candidates
     passing = sorted((c for c in competing if c.passes and c.order < _DEAREST), key=lambda c: c.order)
     if not passing:
@@ -135,55 +153,80 @@ def excess(finding: Finding) -> float:
 
 
 def _weigh(choice: Choice, usable: list[Candidate], result: RunResult) -> None:
-    """Resample every step and answer anew, a thousand times."""
+    """Draw every step anew and answer again, a thousand times."""
     usable = [c for c in usable if c.step.blocks is not None]
     if choice.best not in usable or len(usable) < 2:
         return
     rng = np.random.default_rng(20240322)
-    drawn = [_resampled_order(candidate, result, rng) for candidate in usable]
+    drawn = [_drawn_order(candidate, result, rng) for candidate in usable]
     orders = np.column_stack([np.where(passes, order, _DEAREST) for order, passes in drawn])
     best = next(i for i, c in enumerate(usable) if c is choice.best)
     winners = np.argmin(orders, axis=1)
-    choice.stays = float(((winners == best) & np.isfinite(orders[:, best])).mean())
-    others = np.bincount(winners[(winners != best) & np.isfinite(orders.min(axis=1))], minlength=len(usable))
+    answered = np.isfinite(orders.min(axis=1))
+    choice.stays = float(((winners == best) & answered).mean())
+    others = np.bincount(winners[(winners != best) & answered], minlength=len(usable))
     if choice.stays < SURE and others.any():
         rival = int(np.argmax(others))
         choice.rival = usable[rival]
-        spreads = [float(np.std(drawn[i][0])) for i in (best, rival)]
-        choice.settle = _settle(choice, usable[rival], spreads)
+        fails = float((~drawn[best][1]).mean())
+        dearer = float((drawn[best][0] > drawn[rival][0]).mean())
+        choice.settle = _settle(usable[best], usable[rival], fails=fails, dearer=dearer)
 
 
-def _settle(choice: Choice, rival: Candidate, spreads: list[float]) -> tuple[Candidate, float | None]:
-    """Where, and for how many more minutes, to measure until best and rival are told apart.
+def _settle(
+    best: Candidate, rival: Candidate, *, fails: float, dearer: float
+) -> list[tuple[Candidate, float]]:
+    """Where, and for how many more minutes each, to measure until best and rival are told apart.
 
-    Against a rival that passes, the cost difference must grow to 1.96 standard errors, which shrink with the
-    root of time; against one that misses the SLO by less than noise, its statistic must be settled first.
+    Intervals shrink with the root of time. A rival that misses the SLO by no more than noise, or is open, is
+    told apart when its own statistic is; so is a best that may miss it. Between two that pass, the difference
+    in cost must outgrow the interval of both, so both are measured longer.
+
+    Args:
+        best: the cheapest that passes.
+        rival: what wins most of the other draws.
+        fails: share of the draws in which the best misses the SLO.
+        dearer: share of the draws in which the best costs more than the rival.
     """
-    best = choice.best
-    assert best is not None  # noqa: S101 - only called with one
-    for candidate in (rival, best):
-        waits = [f.more_minutes for f in candidate.findings if not f.sure and f.more_minutes is not None]
-        if waits and (candidate is rival) == (not rival.passes):
-            return candidate, max(waits)
-    at = best if spreads[0] >= spreads[1] else rival
-    gap = abs(rival.order - best.order)
-    if at.step.window is None or gap == 0:
-        return at, None
-    factor = (1.96 * float(np.hypot(spreads[0], spreads[1])) / gap) ** 2
-    extra = (factor - 1) * at.step.window.seconds / 60
-    return at, extra if extra > 0 else None
+    if not rival.passes:
+        return _unsettled(rival)
+    waits = dict.fromkeys((best.step.id, rival.step.id), 0.0)
+    doubt = (1 - SURE) / 2
+    if fails > doubt:
+        waits[best.step.id] = max((minutes for _, minutes in _unsettled(best)), default=0.0)
+    gap = rival.order - best.order
+    if dearer > doubt and gap > 0:
+        times = (float(np.hypot(_reach(best), _reach(rival))) / gap) ** 2
+        for one in (best, rival):
+            if one.step.window is not None:
+                longer = max(0.0, times - 1) * one.step.window.seconds / 60
+                waits[one.step.id] = max(waits[one.step.id], longer)
+    return [(one, waits[one.step.id]) for one in (best, rival) if waits[one.step.id] > 0]
 
 
-def _resampled_order(
-    candidate: Candidate, result: RunResult, rng: np.random.Generator
-) -> tuple[Floats, Flags]:
-    """Resampled cost of a step, and whether the resample meets the SLO."""
+def _unsettled(candidate: Candidate) -> list[tuple[Candidate, float]]:
+    """The candidate with the longest wait of its unsure objectives."""
+    waits = [f.more_minutes for f in candidate.findings if not f.sure and f.more_minutes is not None]
+    return [(candidate, max(waits))] if waits else []
+
+
+def _reach(candidate: Candidate) -> float:
+    """Half the 95 % interval of what a candidate costs, in the unit of its order."""
+    interval, rate = candidate.step.per_minute_interval, candidate.step.per_minute
+    return (
+        0.0 if interval is None or not rate else candidate.order * (interval.high - interval.low) / 2 / rate
+    )
+
+
+def _drawn_order(candidate: Candidate, result: RunResult, rng: np.random.Generator) -> tuple[Floats, Flags]:
+    """Drawn costs of a step, and whether each draw meets the SLO."""
     step = candidate.step
-    if step.blocks is None or step.completions is None:
+    if step.blocks is None or not step.completions:
         return np.full(RESAMPLES, _DEAREST), np.zeros(RESAMPLES, dtype=bool)
-    sums = resampled_sums(step.blocks, rng)
+    sums = drawn_totals(step.blocks, rng)
+    done = sums[:, blocks.COMPLETIONS]
     with np.errstate(divide="ignore", invalid="ignore"):
-        order = candidate.order * step.completions / sums[:, blocks.COMPLETIONS]
+        order = np.where(done > 0, candidate.order * step.completions / done, _DEAREST)
         ended = sums[:, blocks.FAILED] + sums[:, blocks.LATENCY_COUNT]
         passes = sums[:, blocks.FAILED] <= result.error_rate_limit * ended
         for index, objective in enumerate(result.objectives):

@@ -1,13 +1,13 @@
 """A step cut into blocks of time: sums per block, from which intervals and drifts follow.
 
-Requests that ran together influenced each other, so it is blocks that are resampled, not requests.
+Requests that ran together influenced each other, so noise is judged by blocks, not by requests.
 """
 
 import numpy as np
 import pandas as pd
 
 from analysis.metrics import Window, ended_at, numbers, per_row
-from analysis.sampling import Floats
+from analysis.sampling import Floats, Integers
 
 COMPLETIONS, STARTED, FAILED, LATENCY_SUM, LATENCY_COUNT = range(5)
 FIRST_OBJECTIVE = 5
@@ -15,13 +15,18 @@ FIRST_OBJECTIVE = 5
 rows measured and the sum of the metric in milliseconds."""
 
 
-def block_count(completions: int) -> int:
-    """How many blocks a window is cut into: about five completions each, 4 to 40."""
-    return int(np.clip(completions // 5, 4, 40))
+BLOCKS = 60
+"""Into how many blocks a window is cut; only swings much slower than a block are looked at."""
+
+
+def block_of(rows: pd.DataFrame, window: Window) -> Integers:
+    """The block in which each row started; every row must have started inside the window."""
+    position = (numbers(rows, "started_at") - window.start) / window.seconds
+    return np.clip((position * BLOCKS).astype(np.int64), 0, BLOCKS - 1)
 
 
 def block_sums(
-    rows: pd.DataFrame, started: pd.DataFrame, window: Window, objectives: list[dict[str, object]], count: int
+    rows: pd.DataFrame, started: pd.DataFrame, window: Window, objectives: list[dict[str, object]]
 ) -> Floats:
     """Sums per block of time, one row per block.
 
@@ -30,10 +35,9 @@ def block_sums(
         started: the rows that started in the window (latency, errors and objectives).
         window: the measure window.
         objectives: as in the plan: metric, statistic, limit_ms.
-        count: number of blocks.
     """
-    edges = np.linspace(window.start, window.end, count + 1)
-    sums = np.zeros((count, FIRST_OBJECTIVE + 2 * len(objectives)))
+    edges = np.linspace(window.start, window.end, BLOCKS + 1)
+    sums = np.zeros((BLOCKS, FIRST_OBJECTIVE + 2 * len(objectives)))
     ok_rows = (rows["outcome"] == "ok").to_numpy()
     sums[:, COMPLETIONS] = np.histogram(_inside(ended_at(rows)[ok_rows], window), edges)[0]
     start = numbers(started, "started_at")

@@ -1,13 +1,15 @@
 """Compare runs: the same steps paired, each difference with its interval, and a verdict beyond noise."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import Any, Literal
 
+from analysis import blocks
+from analysis.repetitions import pool
 from analysis.results import RunResult, StepResult
-from analysis.sampling import Interval
-from analysis.words import milliseconds, number, percent
+from analysis.sampling import SWINGS, T95, Interval, standard_error, student
+from analysis.words import joined, milliseconds, number, percent
 from configs.errors import UserError
 
 THRESHOLD = 0.05
@@ -90,50 +92,85 @@ class Comparison:
         return f"No regression beyond noise in {len(self.lines)} comparisons{gain}."
 
 
-def compare(baseline: RunResult, candidate: RunResult) -> Comparison:
-    """Pair the steps of two runs by experiment and concurrency, and compare every metric.
+def compare(before: Sequence[RunResult], after: Sequence[RunResult]) -> Comparison:
+    """Pair the steps of two sides by experiment and concurrency, and compare every metric.
 
-    A change counts when it exceeds a twentieth and its interval excludes 0. The intervals are widened for the
+    Several runs on a side are repetitions and pooled, so that what differs from run to run counts as noise. A
+    change counts when it exceeds a twentieth and its interval excludes 0. The intervals are widened for the
     number of comparisons (Bonferroni): a run against its repetition raises no alarm in 95 of 100 cases.
 
     Raises:
-        UserError: the runs have no step in common.
+        UserError: the sides have no step in common, or none of which a figure can be compared.
     """
-    others = {step.id: step for step in candidate.steps}
-    pairs = [(step, others[step.id]) for step in baseline.steps if step.id in others]
+    first, second = _pooled(before), _pooled(after)
+    names = (_names(before), _names(after))
+    pairs = [(step, second[key]) for key, step in first.items() if key in second]
     if not pairs:
-        raise UserError(
-            f"{baseline.run_id} and {candidate.run_id} have no step in common: compare runs of the same plan"
-        )
+        raise UserError(f"{names[0]} and {names[1]} have no step in common: compare runs of the same plan")
     measured = [
-        (step, metric, before, after)
+        (step, metric, a, b)
         for step, other in pairs
         if step.usable and other.usable
         for metric in METRICS
-        if (before := metric.read(step)) is not None and (after := metric.read(other)) is not None
+        if (a := metric.read(step)) is not None and (b := metric.read(other)) is not None
     ]
-    z = NormalDist().inv_cdf(1 - 0.025 / max(1, len(measured)))
-    lines = [_line(step, metric, before, after, z) for step, metric, before, after in measured]
-    notes = plan_differences(baseline.plan, candidate.plan)
-    notes += _errors(pairs, lines)
-    left = {s.id for s in [*baseline.steps, *candidate.steps]} - {s.id for s, _ in pairs}
+    reach = student(1 - 0.05 / max(1, len(measured)), 2 * SWINGS)
+    lines = [_line(step, metric, a, b, reach) for step, metric, a, b in measured]
+    failures, notes = _errors(pairs)
+    lines += failures
+    voids = [
+        f"{one.id} is void in {side}: {one.verdict.reasons[0]}"
+        for pair in pairs
+        for one, side in zip(pair, names, strict=True)
+        if not one.usable
+    ]
+    if not lines:
+        why = "; ".join(voids[:3]) or "no step has the samples that a percentile or a rate needs"
+        raise UserError(f"nothing of {names[0]} and {names[1]} can be compared: {why}")
+    told = [note for a, b in _plan_pairs(before, after) for note in plan_differences(a, b)]
+    told += [note for pair in pairs for note in _lengths(*pair)]
+    left = first.keys() ^ second.keys()
     if left:
-        notes.append(f"Only in one of the runs: {', '.join(sorted(left))}.")
-    notes += [
-        f"{s.id} is void in one of the runs and not compared."
-        for s, o in pairs
-        if not (s.usable and o.usable)
-    ]
-    return Comparison(baseline.run_id, candidate.run_id, lines, notes)
+        told.append(f"Only on one side: {', '.join(sorted(left))}.")
+    told += [f"Not compared: {void}." for void in voids]
+    return Comparison(*names, lines, list(dict.fromkeys(told + notes)))
+
+
+def _plan_pairs(
+    before: Sequence[RunResult], after: Sequence[RunResult]
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every run's plan beside that of the first."""
+    return [(before[0].plan, run.plan) for run in [*before[1:], *after]]
+
+
+def _names(runs: Sequence[RunResult]) -> str:
+    return joined([run.run_id for run in runs])
+
+
+def _pooled(runs: Sequence[RunResult]) -> dict[str, StepResult]:
+    """The steps of all runs by experiment and concurrency, trustworthy repetitions put together."""
+    found: dict[str, list[tuple[StepResult, RunResult]]] = {}
+    for run in runs:
+        for step in run.steps:
+            found.setdefault(step.id.split("#")[0], []).append((step, run))
+    pooled = {}
+    for key, parts in found.items():
+        usable = [(step, run.rows) for step, run in parts if step.usable and step.window is not None]
+        pooled[key] = pool(usable) if usable else parts[0][0]
+    return pooled
 
 
 def _line(
-    step: StepResult, metric: Metric, before: tuple[float, Interval], after: tuple[float, Interval], z: float
+    step: StepResult,
+    metric: Metric,
+    before: tuple[float, Interval],
+    after: tuple[float, Interval],
+    reach: float,
 ) -> Line:
     difference = after[0] - before[0]
     spread = math.hypot(_error(before[1]), _error(after[1]))
     scale = before[0] or 1.0
-    interval = Interval((difference - z * spread) / scale, (difference + z * spread) / scale)
+    interval = Interval((difference - reach * spread) / scale, (difference + reach * spread) / scale)
     change = difference / scale
     judgement: Judgement = "same"
     if interval.low > 0 or interval.high < 0:
@@ -146,22 +183,46 @@ def _line(
     )
 
 
-def _errors(pairs: list[tuple[StepResult, StepResult]], lines: list[Line]) -> list[str]:
+def _errors(pairs: list[tuple[StepResult, StepResult]]) -> tuple[list[Line], list[str]]:
     """Error rates: more failures than the baseline's, beyond chance, are a regression too."""
-    notes = []
+    lines, notes = [], []
+    certain = student(0.9973, 2 * SWINGS)
     for step, other in pairs:
         a, b = step.error_rate or 0.0, other.error_rate or 0.0
         n, m = step.window_ok + step.window_failed, other.window_ok + other.window_failed
         if not n or not m or a == b:
             continue
         pooled = (step.window_failed + other.window_failed) / (n + m)
-        spread = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-        sure = spread > 0 and abs(b - a) > 3 * spread
+        chance = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+        reach = certain * max(chance, math.hypot(_swing(step) / n, _swing(other) / m))
+        sure = abs(b - a) > reach
         judgement: Judgement = ("worse" if b > a else "better") if sure else "unclear"
-        interval = Interval(b - a - 3 * spread, b - a + 3 * spread)
+        interval = Interval(b - a - reach, b - a + reach)
         lines.append(Line(step.id, "error rate", percent(a), percent(b), b - a, interval, judgement))
         if not sure:
             notes.append(f"{step.id}: error rates {percent(a)} and {percent(b)} are not told apart.")
+    return lines, notes
+
+
+def _swing(step: StepResult) -> float:
+    """Standard error of a step's failures: errors come in bursts, which chance alone would not."""
+    return 0.0 if step.blocks is None else standard_error(step.blocks[:, blocks.FAILED]) or 0.0
+
+
+def _lengths(step: StepResult, other: StepResult) -> list[str]:
+    """Answers or prompts of another length make other work, which no latency may be blamed for."""
+    notes = []
+    for name in ("completion_tokens", "prompt_tokens"):
+        a, b = step.tokens.get(name), other.tokens.get(name)
+        if a is None or b is None or a.mean <= 0:
+            continue
+        spread = math.hypot((a.std or 0) / math.sqrt(a.n), (b.std or 0) / math.sqrt(b.n))
+        if abs(b.mean - a.mean) > max(3 * spread, THRESHOLD * a.mean):
+            what = "answers" if name == "completion_tokens" else "prompts"
+            notes.append(
+                f"{step.id}: the {what} have another length ({number(a.mean)} → {number(b.mean)} tokens, "
+                f"{_signed(b.mean / a.mean - 1)}), so E2E, TTFT and requests/min compare different work."
+            )
     return notes
 
 
@@ -220,7 +281,7 @@ def comparison_markdown(found: Comparison) -> str:
 
 def _error(interval: Interval) -> float:
     """Standard error that a 95 % interval stands for."""
-    return (interval.high - interval.low) / (2 * 1.96)
+    return (interval.high - interval.low) / (2 * T95)
 
 
 def _signed(share: float) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from analysis import cost, fleet, fmbench, metrics, objectives, sampling, trust
+from analysis import cost, fleet, fmbench, metrics, objectives, repetitions, sampling, trust
 from analysis.compare import THRESHOLD
 
 SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
@@ -52,9 +52,13 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             metrics.started_in,
             sampling.percentile,
             sampling.samples_needed,
+            sampling.cosine_terms,
+            sampling.effective_samples,
             sampling.percentile_interval,
-            sampling.resampled_sums,
+            sampling.ratio_interval,
             sampling.share_interval,
+            sampling.drawn_totals,
+            repetitions.pool,
             objectives.judge_one,
         ),
     ),
@@ -85,7 +89,8 @@ def document() -> str:
     parts.append(
         f"\nBounds: in flight more than {trust.LITTLE_WARN:.0%} below the target warns, "
         f"{trust.LITTLE_VOID:.0%} voids; a core {trust.CPU_BUSY:.0f} % busy warns; drifts count above "
-        f"{trust.DRIFT:.0%} and three standard errors; more than {trust.CENSORED_VOID:.0%} cut off voids. "
+        f"{trust.DRIFT:.0%} and what noise reaches once in 370 times; "
+        f"more than {trust.CENSORED_VOID:.0%} cut off voids. "
         f"In comparisons a change counts above {THRESHOLD:.0%} and beyond its interval.\n"
     )
     return "\n".join(parts)

@@ -16,7 +16,7 @@ from analysis.measure import price_step
 from analysis.metrics import Window, little_residual
 from analysis.prices import Prices
 from analysis.results import Distribution, ExperimentResult, RunResult, StepResult
-from analysis.sampling import interval_of, resampled_sums
+from analysis.sampling import ratio_interval
 from configs.errors import UserError
 from runfolder.records import REQUEST_COLUMNS, WORKER_COLUMNS
 
@@ -119,10 +119,9 @@ def _step(name: str, ordinal: int, level: int, bursts: list[Burst]) -> StepResul
     each = [1000 * b.latency_sum / b.successes for b in bursts if b.successes]
     step.latency["e2e"] = Distribution(ok, mean, None, min(each), max(each), {}, {})
     step.little = little_residual(level, step.per_minute, mean)
-    sums = resampled_sums(
-        np.array([(b.successes, b.seconds) for b in bursts]), np.random.default_rng(ordinal)
+    step.per_minute_interval = ratio_interval(
+        np.array([60.0 * b.successes for b in bursts]), np.array([b.seconds for b in bursts])
     )
-    step.per_minute_interval = interval_of(60 * sums[:, 0] / sums[:, 1])
     return step
 
 

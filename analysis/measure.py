@@ -1,6 +1,5 @@
 """From a run folder's frames to a `RunResult`: every metric of every step, each from its definition."""
 
-import zlib
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -12,11 +11,11 @@ from analysis.cost import Span, run_cost, usd_per_million_tokens, usd_per_reques
 from analysis.metrics import Window
 from analysis.objectives import goodput
 from analysis.results import LATENCIES, Distribution, ExperimentResult, Health, RunResult, StepResult
-from analysis.sampling import Interval, interval_of, resampled_sums
+from analysis.sampling import Floats, Interval, ratio_interval
 from runfolder.manifest import ExperimentEntry
 from runfolder.reading import RunTables
 
-_MEASURES = {"ttft": metrics.ttft_ms, "ttfo": metrics.ttfo_ms, "tpot": metrics.tpot_ms, "e2e": metrics.e2e_ms}
+_TOKENS = ("prompt_tokens", "completion_tokens")
 _ANNOUNCED = ("started", "ok", "failed", "censored", "locust_requests", "locust_failures")
 
 
@@ -167,7 +166,6 @@ def measure_window(
     window = result.window
     if window is None:
         return
-    rng = np.random.default_rng(zlib.crc32(result.id.encode()))
     overlapping = rows[_overlaps(rows, window)]
     started = metrics.started_in(own, window)
     outcome = started["outcome"]
@@ -175,12 +173,8 @@ def measure_window(
     result.window_ok = len(ok)
     result.window_failed = int((outcome == "failed").sum())
     result.window_censored = int((outcome == "censored").sum())
-    for name in LATENCIES:
-        if (described := Distribution.of(_MEASURES[name](ok), rng)) is not None:
-            result.latency[name] = described
-    for name in ("prompt_tokens", "completion_tokens"):
-        if (described := Distribution.of(metrics.measured(metrics.numbers(ok, name)), rng)) is not None:
-            result.tokens[name] = described
+    result.latency = {name: d for name in LATENCIES if (d := describe(ok, name, window)) is not None}
+    result.tokens = {name: d for name in _TOKENS if (d := describe(ok, name, window)) is not None}
     speed = metrics.user_tokens_per_s(ok)
     result.user_speed_p50 = float(np.median(speed)) if len(speed) else None
     result.gap_p50_ms = metrics.gap_percentile_ms(gaps, 50)
@@ -202,10 +196,28 @@ def measure_window(
     result.more_chunks_than_tokens = int((ok["chunks"] > ok["completion_tokens"]).sum())
     result.prompt_tokens_mean = _mean(result.tokens.get("prompt_tokens"))
     result.completion_tokens_mean = _mean(result.tokens.get("completion_tokens"))
-    count = blocks.block_count(result.completions)
-    result.blocks = blocks.block_sums(overlapping, started, window, objectives, count)
-    draws = resampled_sums(result.blocks, rng)[:, blocks.COMPLETIONS]
-    result.per_minute_interval = interval_of(60 * draws / window.seconds) if result.completions else None
+    result.blocks = blocks.block_sums(overlapping, started, window, objectives)
+    result.per_minute_interval = rate_interval(
+        result.blocks, np.full(blocks.BLOCKS, window.seconds / blocks.BLOCKS)
+    )
+
+
+def describe(rows: pd.DataFrame, name: str, window: Window) -> Distribution | None:
+    """A latency or a count of tokens of rows that started in the window; None when none has it."""
+    values = metrics.per_row(rows, name) if name in LATENCIES else metrics.numbers(rows, name)
+    known = ~np.isnan(values)
+    return Distribution.of(values[known], blocks.block_of(rows[known], window), blocks.BLOCKS)
+
+
+def rate_interval(sums: Floats, seconds: Floats) -> Interval | None:
+    """The 95 % interval of the requests per minute; None without a completed request.
+
+    Args:
+        sums: as `blocks.block_sums` gives them.
+        seconds: the length of each block.
+    """
+    done = sums[:, blocks.COMPLETIONS]
+    return ratio_interval(60 * done, seconds) if done.any() else None
 
 
 def price_step(result: StepResult, usd_per_hour: float | None, instances: int) -> None:

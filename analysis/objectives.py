@@ -1,15 +1,21 @@
 """Service level objectives: whether a step meets them, how sure that is, and goodput. Pure functions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from analysis import blocks
 from analysis.metrics import Window, per_row
 from analysis.results import StepResult
-from analysis.sampling import interval_of, resampled_sums, samples_needed, samples_to_settle, share_interval
+from analysis.sampling import (
+    Floats,
+    effective_count,
+    ratio_interval,
+    samples_needed,
+    samples_to_settle,
+    share_interval,
+)
 
 Judgement = Literal["met", "missed", "open", "unmeasured"]
 
@@ -64,41 +70,43 @@ def judge_one(step: StepResult, objective: dict[str, Any], index: int) -> Findin
     statistic, limit = objective["statistic"], float(objective["limit_ms"])
     if found is None or (value := found.statistic(statistic)) is None:
         return Finding(objective, "unmeasured")
-    if step.blocks is None:
-        judgement: Judgement = "met" if value <= limit else "missed"
-        return Finding(objective, judgement, value, found.n)
-    if statistic == "mean":
-        return _judge_mean(step, objective, index, value, found.n)
-    p = int(statistic.removeprefix("p"))
-    above = int(step.blocks[:, blocks.FIRST_OBJECTIVE + 2 * index + 1].sum())
-    allowed = 1 - p / 100
-    interval = share_interval(above, found.n)
     by_value: Judgement = "met" if value <= limit else "missed"
+    if step.blocks is None:
+        return Finding(objective, by_value, value, found.n)
+    column = blocks.FIRST_OBJECTIVE + 2 * index
+    measured, summed = step.blocks[:, column], step.blocks[:, column + 1]
+    if statistic == "mean":
+        return _judge_mean(step, Finding(objective, by_value, value, found.n), measured, summed)
+    above = float(summed.sum()) / found.n
+    allowed = 1 - int(statistic.removeprefix("p")) / 100
+    worth = effective_count(found.n, above, summed - above * measured)
+    interval = share_interval(above * worth, worth)
     if interval.high <= allowed or interval.low > allowed:
         return Finding(objective, by_value, value, found.n, sure=True)
-    needed = samples_needed(p)
-    if found.n >= needed:
-        settle = samples_to_settle(above, found.n, allowed)
-        return Finding(objective, by_value, value, found.n, more_minutes=_minutes(step, found.n, settle))
-    return Finding(objective, "open", value, found.n, more_minutes=_minutes(step, found.n, needed))
+    needed = samples_needed(int(statistic.removeprefix("p")))
+    if found.n < needed:
+        return Finding(objective, "open", value, found.n, more_minutes=_minutes(step, needed / found.n))
+    settle = samples_to_settle(above, allowed)
+    longer = None if settle is None else _minutes(step, settle / worth)
+    return Finding(objective, by_value, value, found.n, more_minutes=longer)
 
 
-def _judge_mean(step: StepResult, objective: dict[str, Any], index: int, value: float, n: int) -> Finding:
-    assert step.blocks is not None  # noqa: S101 - the caller has looked
-    column = blocks.FIRST_OBJECTIVE + 2 * index
-    sums = resampled_sums(step.blocks[:, column : column + 2], np.random.default_rng(index))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        interval = interval_of(sums[:, 1] / sums[:, 0])
-    limit = float(objective["limit_ms"])
-    judgement: Judgement = "met" if value <= limit else "missed"
-    sure = interval is not None and (interval.high <= limit or interval.low > limit)
-    return Finding(objective, judgement, value, n, sure=sure)
+def _judge_mean(step: StepResult, finding: Finding, measured: Floats, summed: Floats) -> Finding:
+    """Whether the mean's interval agrees; else the time in which it would shrink to the distance."""
+    interval = ratio_interval(summed, measured)
+    if interval is None or finding.value_ms is None:
+        return finding
+    limit = float(finding.objective["limit_ms"])
+    if interval.high <= limit or interval.low > limit:
+        return replace(finding, sure=True)
+    distance = abs(finding.value_ms - limit)
+    times = ((interval.high - interval.low) / 2 / distance) ** 2 if distance else None
+    return replace(finding, more_minutes=None if times is None else _minutes(step, times))
 
 
-def _minutes(step: StepResult, have: int, needed: int | None) -> float | None:
-    if needed is None or step.window is None or have <= 0:
-        return None
-    return max(0, needed - have) * step.window.seconds / have / 60
+def _minutes(step: StepResult, times: float) -> float | None:
+    """Minutes beyond its window that a step must run to be ``times`` as long."""
+    return None if step.window is None else max(0.0, times - 1) * step.window.seconds / 60
 
 
 def verdict(findings: list[Finding], error_rate: float | None, error_limit: float) -> Judgement:

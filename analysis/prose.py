@@ -7,7 +7,7 @@ from analysis.unmet import errors_allowed, measured, nothing_passes, place, slo_
 from analysis.words import confidence, dollars, hourly, joined, milliseconds, minutes, number, percent
 
 DECIDED = 0.5
-"""Below this share of the resamples the answer is called not decided."""
+"""Below this share of the draws the answer is called not decided."""
 NAMED = 3
 """How many warnings the answer names; the table has them all."""
 
@@ -106,7 +106,7 @@ def _warnings(choice: Choice, best: Candidate) -> list[str]:
 
 
 def _how_sure(result: RunResult, choice: Choice) -> str:
-    share = f"In {confidence(choice.stays)} of 1,000 bootstrap resamples it stays the best choice"
+    share = f"In {confidence(choice.stays)} of 1,000 bootstrap draws it stays the best choice"
     rival = choice.rival
     if choice.sure or rival is None:
         return f"{share}."
@@ -116,11 +116,18 @@ def _how_sure(result: RunResult, choice: Choice) -> str:
         why = _open(choice, rival)
     else:
         why = f"{place(rival)} misses the SLO by no more than noise ({joined(_near(result, rival))})"
-    if choice.settle is None or choice.settle[1] is None:
+    if not choice.settle:
         return f"{share}: {why}."
-    candidate, wait = choice.settle
-    where = "there" if candidate is rival and rival.judgement == "open" else f"at {place(candidate)}"
-    return f"{share}: {why}; about {minutes(wait)} {where} would settle it."
+    return f"{share}: {why}; about {_longer(choice.settle, rival)} would settle it."
+
+
+def _longer(settle: list[tuple[Candidate, float]], rival: Candidate) -> str:
+    """How many more minutes, and where: ``3 more minutes at each of the two``."""
+    if len({minutes(wait) for _, wait in settle}) == 1 and len(settle) > 1:
+        return f"{minutes(settle[0][1])} at each of the two"
+    if [candidate for candidate, _ in settle] == [rival] and rival.judgement == "open":
+        return f"{minutes(settle[0][1])} there"
+    return joined([f"{minutes(wait)} at {place(candidate)}" for candidate, wait in settle])
 
 
 def _near(result: RunResult, rival: Candidate) -> list[str]:

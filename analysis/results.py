@@ -8,7 +8,16 @@ import pandas as pd
 
 from analysis.cost import RunCost
 from analysis.metrics import Window
-from analysis.sampling import PERCENTILES, Floats, Interval, percentile, percentile_interval, samples_needed
+from analysis.sampling import (
+    PERCENTILES,
+    Floats,
+    Integers,
+    Interval,
+    effective_samples,
+    percentile,
+    percentile_interval,
+    samples_needed,
+)
 from runfolder.manifest import PriceQuote
 
 Level = Literal["pass", "warn", "void"]
@@ -32,19 +41,30 @@ class Distribution:
     """From Locust's rounded buckets (up to 4.8 % off) instead of raw rows."""
 
     @classmethod
-    def of(cls, values: Floats, rng: np.random.Generator) -> "Distribution | None":
-        """Describe raw values; None when there are none."""
+    def of(cls, values: Floats, block: Integers, blocks: int) -> "Distribution | None":
+        """Describe raw values; None when there are none.
+
+        Args:
+            values: in milliseconds.
+            block: index of the block of time in which each of them began.
+            blocks: how many blocks there are.
+        """
         if not len(values):
             return None
         ordered = np.sort(values)
-        intervals = {p: percentile_interval(ordered, p, rng) for p in PERCENTILES}
+        percentiles = {p: percentile(ordered, p) or 0.0 for p in PERCENTILES}
+        worth = {
+            p: effective_samples((values > value).astype(float), block, blocks)
+            for p, value in percentiles.items()
+        }
+        intervals = {p: percentile_interval(ordered, p, worth[p]) for p in PERCENTILES}
         return cls(
             n=len(ordered),
             mean=float(ordered.mean()),
             std=float(ordered.std()),
             low=float(ordered[0]),
             high=float(ordered[-1]),
-            percentiles={p: percentile(ordered, p) or 0.0 for p in PERCENTILES},
+            percentiles=percentiles,
             intervals={p: i for p, i in intervals.items() if i is not None},
         )
 

@@ -18,7 +18,7 @@ def summary(result: RunResult, choices: list[Choice], answer: str) -> dict[str, 
     ``requests_ok`` and ``requests_failed`` of a step are of the requests that started in its measure window;
     ``whole_step`` counts every request of the step. Percentiles on too few samples are null.
     """
-    judged = {id(c.step): c for choice in choices for c in choice.candidates}
+    judged = {id(step): c for choice in choices for c in choice.candidates for step in c.members}
     return {
         "format": FORMAT,
         "run": {
@@ -167,6 +167,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
         return {
             "experiment": candidate.experiment.name,
             "step": candidate.step.id,
+            "repetitions": [step.id for step in candidate.members],
             "concurrency": candidate.step.concurrency,
             "usd_per_request": candidate.step.usd_per_request,
         }

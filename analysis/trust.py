@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis import blocks
 from analysis.results import Level, RunResult, StepResult
-from analysis.sampling import Floats, samples_needed
+from analysis.sampling import Floats, samples_needed, standard_error, student
 from analysis.words import milliseconds, number, percent, plural
 
 CPU_BUSY, CPU_FULL = 85.0, 97.0
@@ -18,6 +18,8 @@ CPU_BUSY, CPU_FULL = 85.0, 97.0
 LITTLE_WARN, LITTLE_VOID = 0.05, 0.25
 DRIFT = 0.10
 """A drift below a tenth is not worth a word even when it is certain."""
+CERTAIN = student(0.9973)
+"""Standard errors that a drift must exceed: as rare by chance as three of a known noise."""
 LAG_SHARE = 0.05
 """Reading lag that matters: a twentieth of the median TTFT."""
 CENSORED_VOID = 0.05
@@ -115,21 +117,18 @@ def check_stationary(step: StepResult) -> None:
     """Does the second half tell another story than the first, or the first quarter than the rest?"""
     if step.blocks is None or len(step.blocks) < 8:
         return
+    half, quarter = len(step.blocks) // 2, len(step.blocks) // 4
     rate = step.blocks[:, blocks.COMPLETIONS]
-    half = len(rate) // 2
-    counts = step.blocks[:, blocks.LATENCY_COUNT]
-    known = counts > 0
-    latency = step.blocks[known, blocks.LATENCY_SUM] / counts[known]
-    if (change := _change(rate[:half], rate[half:])) is not None:
+    if (change := _change(rate, np.ones_like(rate), half)) is not None:
         step.verdict.add("warn", f"not stationary: throughput changed by {_signed(change)} between halves")
-    middle, quarter = len(latency) // 2, max(2, len(latency) // 4)
-    rest = latency[quarter:]
-    settled = _change(rest[: len(rest) // 2], rest[len(rest) // 2 :]) is None
-    if settled and (change := _change(latency[:quarter], rest)) is not None:
+    latency, count = step.blocks[:, blocks.LATENCY_SUM], step.blocks[:, blocks.LATENCY_COUNT]
+    rest = _change(latency[quarter:], count[quarter:], (len(latency) - quarter) // 2)
+    early = _change(latency, count, quarter)
+    if rest is None and early is not None:
         step.verdict.add(
-            "warn", f"warm-up still drifting: E2E changed by {_signed(change)} after the first quarter"
+            "warn", f"warm-up still drifting: E2E changed by {_signed(early)} after the first quarter"
         )
-    elif (change := _change(latency[:middle], latency[middle:])) is not None:
+    elif (change := _change(latency, count, half)) is not None:
         step.verdict.add("warn", f"not stationary: E2E changed by {_signed(change)} between the halves")
 
 
@@ -211,14 +210,25 @@ CHECKS: tuple[Callable[[StepResult], None], ...] = (
 )
 
 
-def _change(before: Floats, after: Floats) -> float | None:
-    """Relative change of the mean, when it is both certain (three standard errors) and above a tenth."""
-    if len(before) < 2 or len(after) < 2 or before.mean() <= 0:
+def _change(amounts: Floats, per: Floats, split: int) -> float | None:
+    """Relative change of a rate or a mean at a block, when it is both certain and above a tenth.
+
+    Certain is what exceeds the noise beside the change as three standard errors would (one in 370): the noise
+    is that of the swings about both levels, the slowest one left out because a drift is one.
+    """
+    parts = (slice(None, split), slice(split, None))
+    totals = [float(per[part].sum()) for part in parts]
+    if min(totals) <= 0 or amounts[:split].sum() <= 0:
         return None
-    spread = np.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after))
-    difference = float(after.mean() - before.mean())
-    change = difference / float(before.mean())
-    return change if abs(difference) > 3 * spread and abs(change) > DRIFT else None
+    levels = [float(amounts[part].sum()) / total for part, total in zip(parts, totals, strict=True)]
+    error = standard_error(amounts - per * np.repeat(levels, [split, len(per) - split]), first=2)
+    if error is None:
+        return None
+    each = error / np.sqrt(len(per))
+    shares = [np.sqrt(split) / totals[0], np.sqrt(len(per) - split) / totals[1]]
+    change = levels[1] / levels[0] - 1
+    certain = abs(levels[1] - levels[0]) > CERTAIN * each * float(np.hypot(*shares))
+    return change if certain and abs(change) > DRIFT else None
 
 
 def _void_if(condition: bool) -> Level:  # noqa: FBT001 - reads as a sentence where it is called

@@ -37,7 +37,7 @@ def view_of(
     result: RunResult, choices: list[Choice], answer: str, drawings: dict[str, Drawing], extras: Extras
 ) -> dict[str, Any]:
     """Everything the templates show."""
-    judged = {id(c.step): c for choice in choices for c in choice.candidates}
+    judged = {id(step): c for choice in choices for c in choice.candidates for step in c.members}
     return {
         "run": result,
         "choices": choices,
@@ -170,7 +170,7 @@ def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, 
         for step in experiment.steps:
             if step.window is None or not step.concurrency or not step.window_ok:
                 continue
-            chosen = any(c.best is not None and c.best.step is step for c in choices)
+            chosen = any(c.best is not None and step is c.best.members[0] for c in choices)
             if not chosen and result.source != "fmbench":
                 continue
             bursts, note = result.fmbench.get(step.id), ""

@@ -11,6 +11,7 @@ from analysis.fmbench_folder import load_fmbench
 from analysis.locust_csv import load_locust
 from analysis.prices import read_prices
 from analysis.report import load_result, write_report
+from analysis.results import RunResult
 from configs.errors import UserError
 
 _LATEST = Path("results/latest")
@@ -65,14 +66,17 @@ def _tell(made: Report) -> None:
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, type=_PATH)
+@click.argument("sides", nargs=-1, required=True, metavar="BASELINE OTHER...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
 @click.option("--out", type=_PATH, help="Write to this file too.")
-def compare_command(runs: tuple[Path, ...], *, as_json: bool, out: Path | None) -> int:
-    """Compare runs with the first of them; exit code 1 when one is worse beyond noise."""
-    if len(runs) < 2:
+def compare_command(sides: tuple[str, ...], *, as_json: bool, out: Path | None) -> int:
+    """Compare run folders with the first of them; exit code 1 when one is worse beyond noise.
+
+    A side may be several runs of the same plan, with commas: results/a1,results/a2 results/b1,results/b2.
+    """
+    if len(sides) < 2:
         raise UserError("name at least two run folders; the first is the baseline")
-    baseline, *others = [load_result(run) for run in runs]
+    baseline, *others = [_runs(side) for side in sides]
     found = [compare(baseline, other) for other in others]
     text = _as_json(found) if as_json else "\n".join(comparison_markdown(one) for one in found)
     if out is not None:
@@ -82,6 +86,13 @@ def compare_command(runs: tuple[Path, ...], *, as_json: bool, out: Path | None) 
             raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
     click.echo(text)
     return 1 if any(one.regressed for one in found) else 0
+
+
+def _runs(side: str) -> list[RunResult]:
+    """The runs that a side names; a folder that has a comma in its name is one."""
+    if Path(side).is_dir():
+        return [load_result(Path(side))]
+    return [load_result(Path(name.strip())) for name in side.split(",") if name.strip()]
 
 
 def _as_json(found: list[Comparison]) -> str:

@@ -47,7 +47,7 @@ def test_the_cheapest_step_within_the_slo_wins_and_not_the_cheapest_of_all(tmp_p
     assert choice.gap == pytest.approx(choice.runner_up.order - choice.best.order)
     assert choice.sure
     assert "Use ml.g5.xlarge at concurrency 4" in text
-    assert "% of 1,000 bootstrap resamples it stays the best choice." in text
+    assert "% of 1,000 bootstrap draws it stays the best choice." in text
 
 
 def test_nothing_passes_says_so_and_by_how_much(tmp_path: Path):
@@ -86,7 +86,7 @@ def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path):
     _, (choice,), text = answered(tmp_path, one, dear, slo=slo(1000))
     assert choice.stays == 1.0
     assert choice.gap_share == pytest.approx(1.88 / 1.4084 - 1, abs=0.1)
-    assert "In 100 % of 1,000 bootstrap resamples" in text
+    assert "In 100 % of 1,000 bootstrap draws" in text
 
 
 def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: Path):

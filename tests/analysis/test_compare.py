@@ -26,7 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_a_repetition_raises_no_alarm(runs: dict[str, Path]):
-    found = compare(load_result(runs["a"]), load_result(runs["again"]))
+    found = compare([load_result(runs["a"])], [load_result(runs["again"])])
     assert len(found.lines) == 14
     assert found.regressed == []
     assert "No regression beyond noise" in found.verdict
@@ -37,13 +37,13 @@ def test_short_noisy_repetitions_raise_no_alarm_either(tmp_path: Path):
     for seed in range(6):
         write_run(tmp_path / str(seed), (noisy,), seed=seed)
     first, *others = [load_result(tmp_path / str(seed)) for seed in range(6)]
-    found = [compare(first, other) for other in others]
+    found = [compare([first], [other]) for other in others]
     assert sum(len(one.lines) for one in found) > 80
     assert [line for one in found for line in one.regressed] == []
 
 
 def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path]):
-    found = compare(load_result(runs["a"]), load_result(runs["slow"]))
+    found = compare([load_result(runs["a"])], [load_result(runs["slow"])])
     worse = {line.metric for line in found.regressed}
     assert {"TPOT p50", "TPOT p95", "requests/min"} <= worse
     assert not worse & {"TTFT p50", "TTFT p95"}
@@ -53,24 +53,24 @@ def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path
 
 
 def test_faster_is_better_and_no_regression(runs: dict[str, Path]):
-    found = compare(load_result(runs["slow"]), load_result(runs["a"]))
+    found = compare([load_result(runs["slow"])], [load_result(runs["a"])])
     assert found.regressed == []
     assert any(line.judgement == "better" and line.metric == "requests/min" for line in found.lines)
 
 
 def test_new_errors_are_a_regression(runs: dict[str, Path], tmp_path: Path):
     write_run(tmp_path, (Deployed(measure_s=240, concurrency=(2, 8), server=Server(failing=0.05)),), seed=4)
-    found = compare(load_result(runs["a"]), load_result(tmp_path))
+    found = compare([load_result(runs["a"])], [load_result(tmp_path)])
     assert any(line.metric == "error rate" for line in found.regressed)
 
 
 def test_other_plans_are_told_and_other_steps_refused(runs: dict[str, Path], tmp_path: Path):
     write_run(tmp_path / "longer", (Deployed(measure_s=300, concurrency=(2, 8)),))
-    found = compare(load_result(runs["a"]), load_result(tmp_path / "longer"))
+    found = compare([load_result(runs["a"])], [load_result(tmp_path / "longer")])
     assert any("plans differ in load" in note for note in found.notes)
     write_run(tmp_path / "other", (Deployed("ml.p4d.24xlarge", measure_s=60),))
     with pytest.raises(UserError, match="no step in common"):
-        compare(load_result(runs["a"]), load_result(tmp_path / "other"))
+        compare([load_result(runs["a"])], [load_result(tmp_path / "other")])
 
 
 def test_the_command_speaks_markdown_and_json_and_its_exit_code_is_for_ci(
@@ -96,5 +96,5 @@ def test_one_run_is_not_enough(runs: dict[str, Path]):
 
 
 def test_the_markdown_has_one_row_per_comparison(runs: dict[str, Path]):
-    found = compare(load_result(runs["a"]), load_result(runs["again"]))
+    found = compare([load_result(runs["a"])], [load_result(runs["again"])])
     assert comparison_markdown(found).count("\n| ml.") == len(found.lines)

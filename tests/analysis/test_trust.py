@@ -11,7 +11,7 @@ from analysis.results import Distribution, Health, StepResult
 from analysis.trust import judge_run, judge_step
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
-RNG = np.random.default_rng(3)
+BLOCK = np.repeat(np.arange(50), 4)
 
 
 def step(**changes: object) -> StepResult:
@@ -20,7 +20,7 @@ def step(**changes: object) -> StepResult:
     found = StepResult(
         id="e/c4", experiment="e", ordinal=0, concurrency=4, state="complete",
         window=Window(0, 50), window_ok=200, step_ok=260,
-        latency={"e2e": Distribution.of(latency, RNG), "ttft": Distribution.of(latency / 5, RNG)},  # type: ignore[dict-item]
+        latency={"e2e": Distribution.of(latency, BLOCK, 50), "ttft": Distribution.of(latency / 5, BLOCK, 50)},  # type: ignore[dict-item]
         completions=200, per_minute=240.0, error_rate=0.0, in_flight=4.0, little=0.0,
         token_sources={"server": 200}, clocks={"kernel": 200}, blocks=blocks(np.ones(40)),
         announced={"started": 260.0, "locust_requests": 260.0},

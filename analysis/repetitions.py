@@ -1,0 +1,100 @@
+"""Repetitions of a step, in one run or over several, pooled into one result. Pure functions."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis import metrics
+from analysis.blocks import BLOCKS, block_of
+from analysis.measure import rate_interval
+from analysis.metrics import Window
+from analysis.results import LATENCIES, Distribution, StepResult, Verdict
+
+Part = tuple[StepResult, pd.DataFrame]
+"""A measured step and the rows of its run."""
+
+_COUNTS = ("window_ok", "window_failed", "window_censored", "step_ok", "step_failed", "step_censored")
+_RATES = ("per_minute", "completion_tokens_per_s", "prompt_tokens_per_s", "goodput_per_s", "in_flight")
+_TOKENS = ("prompt_tokens", "completion_tokens")
+
+
+def pool(parts: Sequence[Part]) -> StepResult:
+    """One result for repetitions of a step: all their requests, all their time.
+
+    Formula: counts and rows are put together, rates are the amounts of all windows / their seconds. The
+    blocks follow each other, so that what differs from one repetition to the next is noise like any other.
+    Unit: as of the parts; ``window`` begins with the first and is as long as all together.
+    Source: repetitions at different times show the slow noise that no single window can.
+    """
+    steps = [step for step, _ in parts]
+    if len(steps) == 1:
+        return steps[0]
+    windows = [step.window for step in steps if step.window is not None]
+    seconds = np.array([window.seconds for window in windows])
+    first = steps[0]
+    found = StepResult(first.id, first.experiment, first.ordinal, first.concurrency, "complete")
+    found.window = Window(windows[0].start, windows[0].start + float(seconds.sum()))
+    for name in _COUNTS:
+        setattr(found, name, sum(getattr(step, name) for step in steps))
+    found.completions = sum(step.completions or 0 for step in steps)
+    for name in _RATES:
+        setattr(found, name, _mean([getattr(step, name) for step in steps], seconds))
+    starts = np.array([step.window_ok + step.window_failed + step.window_censored for step in steps])
+    found.goodput_share = _mean([step.goodput_share for step in steps], starts)
+    ended = found.window_ok + found.window_failed
+    found.error_rate = found.window_failed / ended if ended else None
+    for name in ("error_classes", "finish_reasons", "token_sources", "clocks"):
+        setattr(found, name, _added(getattr(step, name) for step in steps))
+    found.latency = {name: d for name in LATENCIES if (d := _described(parts, name)) is not None}
+    found.tokens = {name: d for name in _TOKENS if (d := _described(parts, name)) is not None}
+    for name, described in found.tokens.items():
+        setattr(found, f"{name}_mean", described.mean)
+    e2e = found.latency.get("e2e")
+    found.little = metrics.little_residual(
+        found.concurrency or 0, found.per_minute, None if e2e is None else e2e.mean
+    )
+    found.verdict = _verdict(steps)
+    cut = [step.blocks for step in steps if step.blocks is not None]
+    if len(cut) == len(steps):
+        found.blocks = np.vstack(cut)
+        found.per_minute_interval = rate_interval(found.blocks, np.repeat(seconds / BLOCKS, BLOCKS))
+    return found
+
+
+def _described(parts: Sequence[Part], name: str) -> Distribution | None:
+    """A metric over all repetitions, each with blocks of its own."""
+    values, block = [], []
+    for index, (step, rows) in enumerate(parts):
+        if step.window is None:
+            continue
+        started = metrics.started_in(rows[rows["step"] == step.id], step.window)
+        ok = started[started["outcome"] == "ok"]
+        all_values = metrics.per_row(ok, name) if name in LATENCIES else metrics.numbers(ok, name)
+        known = ~np.isnan(all_values)
+        values.append(all_values[known])
+        block.append(block_of(ok[known], step.window) + index * BLOCKS)
+    return Distribution.of(np.concatenate(values), np.concatenate(block), BLOCKS * len(parts))
+
+
+def _mean(values: Sequence[float | None], weights: np.ndarray) -> float | None:
+    """Weighted mean; None where a part has no value or nothing weighs."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or weights.sum() <= 0:
+        return None
+    return float(np.average(known, weights=weights))
+
+
+def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    return dict(sum((Counter(one) for one in counts), Counter[str]()).most_common())
+
+
+def _verdict(steps: Sequence[StepResult]) -> Verdict:
+    """As good as the worst of the repetitions, with every reason once."""
+    verdict = Verdict()
+    for step in steps:
+        for reason in step.verdict.reasons or ([""] if step.verdict.level != "pass" else []):
+            if reason not in verdict.reasons:
+                verdict.add(step.verdict.level, reason)
+    return verdict
