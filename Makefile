@@ -37,7 +37,7 @@ worker: setup ## A load generator for a master: MASTER=host
 report: setup ## Make a report again: RUN=results/latest, or LOCUST=prefix of any Locust CSVs, or FMBENCH=folder; DEMAND= PRICE=1.41 or TYPE=1.41,TYPE=2.82 OUT=
 	@$(BENCH) report $(if $(LOCUST),--locust '$(LOCUST)',$(if $(FMBENCH),--fmbench '$(FMBENCH)','$(or $(RUN),results/latest)')) \
 	  $(if $(DEMAND),--demand '$(DEMAND)') $(if $(PRICE),--price '$(PRICE)') $(if $(OUT),--out '$(OUT)')
-compare: setup ## Is B slower or dearer than A beyond noise? A=run B=run (exit code 1: regression)
+compare: setup ## Is B slower than A beyond noise? A=run B=run, several of a side with commas (exit code 1: regression)
 	@$(BENCH) compare $(if $(and $(A),$(B)),'$(A)' '$(B)',--help)
 
 ##@ AWS account

@@ -224,9 +224,8 @@ def _drawn_order(candidate: Candidate, result: RunResult, rng: np.random.Generat
     if step.blocks is None or not step.completions:
         return np.full(RESAMPLES, _DEAREST), np.zeros(RESAMPLES, dtype=bool)
     sums = drawn_totals(step.blocks, rng)
-    done = sums[:, blocks.COMPLETIONS]
     with np.errstate(divide="ignore", invalid="ignore"):
-        order = np.where(done > 0, candidate.order * step.completions / done, _DEAREST)
+        order = candidate.order * step.completions / sums[:, blocks.COMPLETIONS]
         ended = sums[:, blocks.FAILED] + sums[:, blocks.LATENCY_COUNT]
         passes = sums[:, blocks.FAILED] <= result.error_rate_limit * ended
         for index, objective in enumerate(result.objectives):

@@ -1,5 +1,6 @@
 """Repetitions of a step, in one run or over several, pooled into one result. Pure functions."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -23,8 +24,9 @@ _TOKENS = ("prompt_tokens", "completion_tokens")
 def pool(parts: Sequence[Part]) -> StepResult:
     """One result for repetitions of a step: all their requests, all their time.
 
-    Formula: counts and rows are put together, rates are the amounts of all windows / their seconds. The
-    blocks follow each other, so that what differs from one repetition to the next is noise like any other.
+    Formula: counts and rows are put together, rates are the amounts of all windows / their seconds. Where
+    repetitions differ by more than their own noise, each counts as one block: then the spread between them
+    is the noise, with one degree of freedom less than there are repetitions.
     Unit: as of the parts; ``window`` begins with the first and is as long as all together.
     Source: repetitions at different times show the slow noise that no single window can.
     """
@@ -47,8 +49,10 @@ def pool(parts: Sequence[Part]) -> StepResult:
     found.error_rate = found.window_failed / ended if ended else None
     for name in ("error_classes", "finish_reasons", "token_sources", "clocks"):
         setattr(found, name, _added(getattr(step, name) for step in steps))
-    found.latency = {name: d for name in LATENCIES if (d := _described(parts, name)) is not None}
-    found.tokens = {name: d for name in _TOKENS if (d := _described(parts, name)) is not None}
+    each_is_one = differ(steps)
+    per_part = 1 if each_is_one else BLOCKS
+    found.latency = {n: d for n in LATENCIES if (d := _described(parts, n, per_part)) is not None}
+    found.tokens = {n: d for n in _TOKENS if (d := _described(parts, n, per_part)) is not None}
     for name, described in found.tokens.items():
         setattr(found, f"{name}_mean", described.mean)
     e2e = found.latency.get("e2e")
@@ -58,13 +62,33 @@ def pool(parts: Sequence[Part]) -> StepResult:
     found.verdict = _verdict(steps)
     cut = [step.blocks for step in steps if step.blocks is not None]
     if len(cut) == len(steps):
-        found.blocks = np.vstack(cut)
-        found.per_minute_interval = rate_interval(found.blocks, np.repeat(seconds / BLOCKS, BLOCKS))
+        if each_is_one:
+            found.blocks = np.vstack([sums.sum(axis=0) for sums in cut])
+            found.verdict.add("warn", "the repetitions differ by more than their own noise")
+        else:
+            found.blocks = np.vstack(cut)
+        length = np.repeat(seconds, len(found.blocks) // len(steps)) / (len(found.blocks) // len(steps))
+        found.per_minute_interval = rate_interval(found.blocks, length)
     return found
 
 
-def _described(parts: Sequence[Part], name: str) -> Distribution | None:
-    """A metric over all repetitions, each with blocks of its own."""
+def differ(steps: Sequence[StepResult]) -> bool:
+    """Whether two of the repetitions differ in rate or median latency by more than both intervals allow."""
+    figures = []
+    for step in steps:
+        e2e = step.latency.get("e2e")
+        median = None if e2e is None else (e2e.percentiles[50], e2e.intervals.get(50))
+        figures.append([(step.per_minute, step.per_minute_interval), median or (None, None)])
+    return any(
+        abs(a - b) > np.hypot(one.high - one.low, other.high - other.low) / 2
+        for own, others in itertools.combinations(figures, 2)
+        for (a, one), (b, other) in zip(own, others, strict=True)
+        if a is not None and b is not None and one is not None and other is not None
+    )
+
+
+def _described(parts: Sequence[Part], name: str, per_part: int) -> Distribution | None:
+    """A metric over all repetitions, each with ``per_part`` blocks of its own."""
     values, block = [], []
     for index, (step, rows) in enumerate(parts):
         if step.window is None:
@@ -74,8 +98,8 @@ def _described(parts: Sequence[Part], name: str) -> Distribution | None:
         all_values = metrics.per_row(ok, name) if name in LATENCIES else metrics.numbers(ok, name)
         known = ~np.isnan(all_values)
         values.append(all_values[known])
-        block.append(block_of(ok[known], step.window) + index * BLOCKS)
-    return Distribution.of(np.concatenate(values), np.concatenate(block), BLOCKS * len(parts))
+        block.append(block_of(ok[known], step.window) * per_part // BLOCKS + index * per_part)
+    return Distribution.of(np.concatenate(values), np.concatenate(block), per_part * len(parts))
 
 
 def _mean(values: Sequence[float | None], weights: np.ndarray) -> float | None:

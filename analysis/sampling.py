@@ -110,8 +110,8 @@ def effective_samples(flags: Floats, block: Integers, blocks: int) -> float:
     """How many independent samples a share is worth.
 
     Formula: n / (max(1, g) · (t/z)²); g = variance of the flagged sum by its `cosine_terms` over that of
-    independent samples, n · share · (1 − share); t and z the 95 % points of Student's t (six degrees of
-    freedom) and of the normal distribution.
+    independent samples, n · share · (1 − share); t and z the 95 % points of Student's t (as many degrees
+    of freedom as terms) and of the normal distribution.
     Unit: samples, at most those that there are.
     Source: A. Vehtari et al., "Rank-Normalization, Folding, and Localization", 2021: the effective sample
     size of a quantile is that of its indicator.
@@ -129,10 +129,11 @@ def effective_samples(flags: Floats, block: Integers, blocks: int) -> float:
 def effective_count(samples: int, share: float, residuals: Floats) -> float:
     """`effective_samples` from sums: ``residuals`` is, per block, samples flagged − share × samples."""
     independent = samples * share * (1 - share)
-    error = standard_error(residuals)
-    if error is None or independent <= 0:
+    terms = cosine_terms(residuals)
+    if not len(terms) or independent <= 0:
         return float(samples)  # where all agree no swing was seen
-    return samples / (max(1.0, error * error / independent) * (T95 / Z95) ** 2)
+    excess = float(np.mean(terms * terms)) / independent
+    return samples / (max(1.0, excess) * (student(0.95, len(terms)) / Z95) ** 2)
 
 
 def percentile_interval(ordered: Floats, p: float, effective: float) -> Interval | None:

@@ -76,8 +76,11 @@ def test_two_that_are_equal_are_not_told_apart_and_the_wait_is_named(tmp_path: P
     _, (choice,), text = answered(tmp_path, one, twin, slo=slo(1000))
     assert choice.stays is not None
     assert choice.stays < 0.95
+    assert [candidate.step.id for candidate, _ in choice.settle] == [
+        candidate.step.id for candidate in (choice.best, choice.rival) if candidate is not None
+    ]
     assert "not told apart yet" in text
-    assert "would settle it" in text
+    assert "at each of the two would settle it" in text
 
 
 def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path):
@@ -246,3 +249,25 @@ def test_confidence_is_never_rounded_up(share: float, text: str):
 
 def test_what_is_short_of_the_whole_never_reads_100():
     assert [percent(share) for share in (0.99, 0.9961, 0.99999, 1.0)] == ["99 %", "99.6 %", "99.9 %", "100 %"]
+
+
+@pytest.mark.parametrize("usd_per_hour", [1.0, None])
+def test_an_answer_that_never_came_wins_nothing(tmp_path: Path, usd_per_hour: float | None):
+    """Requests began in the window and none ended in it: no rate, no price, no place in the answer."""
+    both = [
+        Deployed(name, usd_per_hour=usd_per_hour, measure_s=100, concurrency=(4,))
+        for name in ("ml.endless", "ml.g5.xlarge")
+    ]
+    write_run(tmp_path, tuple(both), slo=slo(60_000, 1e7))
+    rows = pd.read_csv(tmp_path / "requests.csv")
+    rows.loc[rows["step"].str.startswith("ml.endless"), ["e2e_ms", "elapsed_ms"]] = 500_000.0
+    rows.to_csv(tmp_path / "requests.csv", index=False)
+    _, (choice,), text = answered_again(tmp_path)
+    silent = choice.candidates[0]
+    assert (silent.step.completions, silent.step.usable, silent.judgement) == (0, True, "met")
+    assert choice.best is not None
+    assert choice.best.experiment.instance_type == "ml.g5.xlarge"
+    assert choice.runner_up is None
+    assert choice.stays in (None, 1.0)
+    assert choice.unpriced == []
+    assert ("no price is known" in text) == (usd_per_hour is None)

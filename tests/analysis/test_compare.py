@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -98,3 +99,50 @@ def test_one_run_is_not_enough(runs: dict[str, Path]):
 def test_the_markdown_has_one_row_per_comparison(runs: dict[str, Path]):
     found = compare([load_result(runs["a"])], [load_result(runs["again"])])
     assert comparison_markdown(found).count("\n| ml.") == len(found.lines)
+
+
+def test_a_comparison_of_nothing_is_no_success(runs: dict[str, Path], tmp_path: Path):
+    """A run whose steps are all void has no regression to show, and must not turn CI green."""
+    write_run(tmp_path, (BASE,), seed=5)
+    steps = tmp_path / "steps.csv"
+    steps.write_text(steps.read_text().replace(",complete,", ",interrupted,"))
+    with pytest.raises(UserError, match=r"nothing of a and .* can be compared: .*was interrupted"):
+        compare([load_result(runs["a"])], [load_result(tmp_path)])
+
+
+def test_answers_of_another_length_are_told(runs: dict[str, Path], tmp_path: Path):
+    shorter = Server(completion_tokens=(12, 48))
+    write_run(tmp_path, (Deployed(measure_s=240, concurrency=(2, 8), server=shorter),), seed=5)
+    found = compare([load_result(runs["a"])], [load_result(tmp_path)])
+    note = next(note for note in found.notes if "length" in note)
+    assert "the answers have another length (59.5 → 29.7 tokens" in note
+    assert "−5" in note
+    assert "compare different work" in note
+    same = compare([load_result(runs["a"])], [load_result(runs["again"])])
+    assert not any("length" in note for note in same.notes)
+
+
+def test_several_runs_of_a_side_are_repetitions(runs: dict[str, Path], tmp_path: Path):
+    """One run was slower for a reason of its day: its sister, as fast as ever, says that this is noise."""
+    write_run(tmp_path / "b", (SLOW,), seed=8)
+    write_run(tmp_path / "c", (BASE,), seed=9)
+    sides = [f"{runs['a']},{runs['again']}", f"{tmp_path / 'b'},{tmp_path / 'c'}"]
+    result = CliRunner().invoke(compare_command, [*sides, "--json"], standalone_mode=False)
+    (found,) = json.loads(result.output)
+    assert result.return_value == 0
+    assert found["baseline"] == "a and again"
+    rate = next(line for line in found["lines"] if line["metric"] == "requests/min")
+    assert rate["judgement"] == "unclear"
+
+
+def test_errors_in_one_burst_are_no_certain_regression(runs: dict[str, Path], tmp_path: Path):
+    write_run(tmp_path, (BASE,), seed=6)
+    path = tmp_path / "requests.csv"
+    rows = pd.read_csv(path).astype({"error_class": object})
+    own = rows.index[rows["step"].str.endswith("/c8")]
+    burst = own[len(own) // 2 : len(own) // 2 + 30]
+    rows.loc[burst, ["outcome", "error_class"]] = ["failed", "model_5xx"]
+    rows.to_csv(path, index=False)
+    found = compare([load_result(runs["a"])], [load_result(tmp_path)])
+    errors = [line for line in found.lines if line.metric == "error rate"]
+    assert [line.judgement for line in errors] == ["unclear"]

@@ -1,0 +1,114 @@
+"""Repetitions of a step: pooled for the answer and for comparisons, shown apart in the tables."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.answer import choose
+from analysis.repetitions import differ, pool
+from analysis.report import load_result, make_report
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+
+TWICE = Deployed(measure_s=90, concurrency=(4, 8, 4), server=Server(failing=0.02))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    slo = {"objectives": [{"metric": "ttft", "statistic": "p95", "limit_ms": 1000.0}], "error_rate": 0.1}
+    write_run(tmp_path, (TWICE,), slo=slo)
+    return tmp_path
+
+
+def test_a_pooled_step_is_all_requests_over_all_time(folder: Path):
+    result = load_result(folder)
+    first, _, again = result.steps
+    both = pool([(first, result.rows), (again, result.rows)])
+    assert both.window is not None
+    assert both.window.seconds == pytest.approx(180)
+    assert both.window_ok == first.window_ok + again.window_ok
+    assert both.window_failed == first.window_failed + again.window_failed > 0
+    assert both.completions == (first.completions or 0) + (again.completions or 0)
+    assert both.per_minute == pytest.approx(both.completions / 3)
+    assert both.error_rate == pytest.approx(both.window_failed / (both.window_ok + both.window_failed))
+    assert both.error_classes == {"model_5xx": both.window_failed}
+    mean = (
+        first.latency["ttft"].mean * first.latency["ttft"].n
+        + again.latency["ttft"].mean * again.latency["ttft"].n
+    ) / both.window_ok
+    assert both.latency["ttft"].mean == pytest.approx(mean)
+    assert both.latency["ttft"].n == both.window_ok
+    rows = result.rows[result.rows["step"].isin([first.id, again.id])]
+    inside = [
+        rows[
+            (rows["step"] == s.id)
+            & (rows["started_at"] >= s.window.start)
+            & (rows["started_at"] < s.window.end)
+        ]
+        for s in (first, again)
+        if s.window is not None
+    ]
+    values = np.concatenate([part.loc[part["outcome"] == "ok", "ttft_ms"].to_numpy(float) for part in inside])
+    assert both.latency["ttft"].percentiles[95] == pytest.approx(np.percentile(values, 95))
+    assert both.in_flight == pytest.approx(4, rel=0.02)
+
+
+def test_one_step_alone_is_itself(folder: Path):
+    result = load_result(folder)
+    assert pool([(result.steps[0], result.rows)]) is result.steps[0]
+
+
+def test_what_differs_between_repetitions_is_noise(tmp_path: Path):
+    """Two repetitions that are sure of themselves and disagree by a fifth: together they are not sure."""
+    for name, tpot in (("a", 25.0), ("b", 31.0)):
+        write_run(tmp_path / name, (Deployed(measure_s=120, concurrency=(4,), server=Server(tpot_ms=tpot)),))
+    one, other = (load_result(tmp_path / name) for name in ("a", "b"))
+    both = pool([(one.steps[0], one.rows), (other.steps[0], other.rows)])
+    each, pooled = one.steps[0].per_minute_interval, both.per_minute_interval
+    assert each is not None
+    assert pooled is not None
+    assert differ([one.steps[0], other.steps[0]])
+    assert pooled.high - pooled.low > 5 * (each.high - each.low), "two runs that disagree say little"
+    assert "differ by more than their own noise" in both.verdict.reasons[-1]
+
+
+def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path):
+    for seed in (1, 2):
+        write_run(tmp_path / str(seed), (Deployed(measure_s=120, concurrency=(4,)),), seed=seed)
+    one, other = (load_result(tmp_path / name) for name in ("1", "2"))
+    both = pool([(one.steps[0], one.rows), (other.steps[0], other.rows)])
+    widths = [
+        interval.high - interval.low
+        for step in (one.steps[0], other.steps[0], both)
+        if (interval := step.per_minute_interval) is not None
+    ]
+    assert widths[2] < max(widths[:2])
+    assert both.verdict.level == "pass"
+
+
+def test_a_repetition_does_not_compete_with_itself(folder: Path):
+    (choice,) = choose(load_result(folder))
+    assert [len(candidate.members) for candidate in choice.candidates] == [2, 1]
+    assert choice.best is not None
+    assert choice.runner_up is not None
+    assert {choice.best.step.concurrency, choice.runner_up.step.concurrency} == {4, 8}
+
+
+def test_a_void_repetition_spoils_no_other(folder: Path):
+    steps = (folder / "steps.csv").read_text().splitlines()
+    steps[-1] = steps[-1].replace(",complete,", ",interrupted,")
+    (folder / "steps.csv").write_text("\n".join(steps) + "\n")
+    result = load_result(folder)
+    (choice,) = choose(result)
+    assert [[step.id[-2:] for step in c.members] for c in choice.candidates] == [["c4"], ["c8"], ["#2"]]
+    assert [c.step.usable for c in choice.candidates] == [True, True, False]
+
+
+def test_the_tables_show_every_repetition_and_mark_those_of_the_best(folder: Path):
+    made = make_report(folder)
+    chosen = made.summary["choices"][0]["best"]
+    page = (folder / "report.html").read_text()
+    if chosen["concurrency"] == 4:
+        assert chosen["repetitions"] == ["ml.g5.xlarge/en_1-500/c4", "ml.g5.xlarge/en_1-500/c4#2"]
+    assert page.count('<tr class="best">') == 2 * len(chosen["repetitions"])
+    assert [step["slo"]["judgement"] for step in made.summary["experiments"][0]["steps"]] == ["met"] * 3
