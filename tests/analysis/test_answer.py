@@ -165,6 +165,18 @@ def test_the_closest_may_be_one_that_only_fails_too_often(tmp_path: Path):
     assert "above the limit" not in text
 
 
+def test_of_two_that_fail_too_often_the_closest_fails_less(tmp_path: Path):
+    often = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.2))
+    seldom = Deployed("ml.g6.xlarge", measure_s=200, concurrency=(4,), server=Server(failing=0.06))
+    for order in ((often, seldom), (seldom, often)):
+        _, (choice,), _ = answered(
+            tmp_path / order[0].instance_type, *order, slo=slo(60_000, error_rate=0.01)
+        )
+        assert choice.closest is not None
+        assert choice.closest.experiment.instance_type == "ml.g6.xlarge"
+        assert choice.closest_by == pytest.approx((choice.closest.step.error_rate or 0) - 0.01)
+
+
 def test_without_a_limit_errors_are_told_and_only_many_disqualify(tmp_path: Path):
     few = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.01))
     result, (choice,), text = answered(tmp_path / "few", few)

@@ -112,6 +112,7 @@ def test_two_limits_on_one_metric_both_count(tmp_path: Path):
     assert best.endswith("concurrency 4")
     assert said(page).startswith(f"{best}:")
     assert said(page, **{"limit-0": ""}).startswith("ml.g5.xlarge at concurrency 8:")
+    assert said(page, **{"limit-1": "180"}).startswith("ml.g5.xlarge at concurrency 1:")
 
 
 def test_what_has_no_price_is_not_compared_with_dollars(tmp_path: Path):
