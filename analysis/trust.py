@@ -59,8 +59,7 @@ def judge_step(step: StepResult) -> None:
     if step.window_ok == 0:
         failed = ""
         if step.window_failed:
-            top = next(iter(step.error_classes))
-            failed = f": all {plural(step.window_failed, 'request')} failed, most of them {top}"
+            failed = f": all {plural(step.window_failed, 'request')} failed{_which(step.error_classes)}"
         step.verdict.add("void", f"no request that started in the window was answered{failed}")
         return
     for check in CHECKS:
@@ -108,9 +107,8 @@ def check_locust(step: StepResult) -> None:
 def check_errors(step: StepResult) -> None:
     """Failed requests are told; whether they are too many is the SLO's business."""
     if step.window_failed:
-        top, count = next(iter(step.error_classes.items()))
         failed = f"{plural(step.window_failed, 'request')} failed ({percent(step.error_rate)})"
-        step.verdict.add("warn", f"{failed}, most of them {top} ({count})")
+        step.verdict.add("warn", f"{failed}{_which(step.error_classes)}")
 
 
 def check_stationary(step: StepResult) -> None:
@@ -229,6 +227,14 @@ def _change(amounts: Floats, per: Floats, split: int) -> float | None:
     change = levels[1] / levels[0] - 1
     certain = abs(levels[1] - levels[0]) > CERTAIN * each * float(np.hypot(*shares))
     return change if certain and abs(change) > DRIFT else None
+
+
+def _which(classes: dict[str, int]) -> str:
+    """How the failed requests failed: ``: throttled``, ``, most of them throttled (3)``."""
+    if not classes:
+        return ""
+    top, count = next(iter(classes.items()))
+    return f": {top}" if len(classes) == 1 else f", most of them {top} ({count})"
 
 
 def _void_if(condition: bool) -> Level:  # noqa: FBT001 - reads as a sentence where it is called

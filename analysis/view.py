@@ -209,8 +209,10 @@ def calibration_sentence(result: RunResult) -> str | None:
 
 
 def level(step: StepResult) -> str:
-    """A step's concurrency, where it is known."""
-    return ABSENT if step.concurrency is None else str(step.concurrency)
+    """A step's concurrency, where it is known; a repetition bears its number: ``4``, ``4 #2``."""
+    again = step.id.partition("#")[2]
+    known = ABSENT if step.concurrency is None else str(step.concurrency)
+    return f"{known} #{again}" if again.isdigit() else known
 
 
 def describe(step: StepResult) -> list[tuple[str, str]]:

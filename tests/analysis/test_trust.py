@@ -66,7 +66,16 @@ def test_a_sound_step_passes_without_a_word():
         ({"announced": {"locust_requests": 259.0}}, "warn", "Locust counted 259"),
         ({"window_censored": 1}, "warn", "1 request (0.50 %) were cut off"),
         ({"window_censored": 40}, "void", "were cut off"),
-        ({"window_failed": 3, "error_classes": {"throttled": 3}}, "warn", "most of them throttled (3)"),
+        (
+            {"window_failed": 3, "error_classes": {"throttled": 3}},
+            "warn",
+            "3 requests failed (0 %): throttled",
+        ),
+        (
+            {"window_failed": 3, "error_classes": {"throttled": 2, "quota": 1}},
+            "warn",
+            "most of them throttled (2)",
+        ),
         ({"health": Health(cpu_max=91)}, "warn", "91.0 % busy"),
         ({"health": Health(cpu_max=99), "clocks": {"user": 200}}, "void", "99.0 % busy"),
         ({"health": Health(lag_p99_ms=30), "clocks": {"user": 200}}, "warn", "inside the latency"),
