@@ -98,35 +98,10 @@ def write_run(
         state: of the run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    clock = EPOCH
-    entries: list[ExperimentEntry] = []
-    steps, frames, gaps, health = [], [], [], []
+    run = _Run(np.random.default_rng(seed))
     for instance_type in dict.fromkeys(one.instance_type for one in deployed):
-        created = clock
-        clock += 200.0
-        shared: list[ExperimentEntry] = []
-        in_service = clock
-        for one in (d for d in deployed if d.instance_type == instance_type):
-            begun, own = clock, []
-            for ordinal, (step, level) in enumerate(one.steps()):
-                row, frame = _step(one, step, (ordinal, level), clock, rng)
-                clock = (row.tail_ended_at or clock) + 1.0
-                own.append(row)
-                frames.append(frame)
-                gaps += _gaps(row.step, frame)
-                health += _health(row)
-            steps += own
-            prefix = layout.locust_prefix(len(entries) + len(shared), len(deployed))
-            entry = _entry(one, [row.step for row in own], prefix)
-            entry.create_started_at, entry.in_service_at = created, in_service
-            entry.load_started_at, entry.load_ended_at = begun, clock
-            shared.append(entry)
-        for entry in shared:
-            entry.deleted_at = clock + 30
-        entries += shared
-        clock += 60
-    _write_tables(folder, frames, steps, gaps, health)
+        run.deploy([d for d in deployed if d.instance_type == instance_type], len(deployed))
+    run.write_tables(folder)
     manifest = Manifest(
         run_id=folder.name,
         plan={
@@ -137,9 +112,9 @@ def write_run(
         plan_file="configs/synthetic.yml",
         notices=list(notices),
         rehearsal=rehearsal,
-        experiments=entries,
+        experiments=run.entries,
         started_at=EPOCH,
-        ended_at=clock,
+        ended_at=run.clock,
         versions={"python": "3.11"},
         host={"cpus": 2},
         seed=seed,
@@ -149,19 +124,54 @@ def write_run(
     return manifest
 
 
-def _write_tables(
-    folder: Path,
-    frames: list[pd.DataFrame],
-    steps: list[StepRow],
-    gaps: list[GapBucket],
-    health: list[WorkerReport],
-) -> None:
-    requests = pd.concat(frames, ignore_index=True)
-    requests = requests.reindex(columns=list(REQUEST_COLUMNS))
-    requests.to_csv(folder / layout.REQUESTS, index=False, float_format="%.6f")
-    replace_rows(folder / layout.STEPS, STEP_COLUMNS, steps)
-    replace_rows(folder / layout.GAPS, GAP_COLUMNS, gaps)
-    replace_rows(folder / layout.WORKERS, WORKER_COLUMNS, health)
+@dataclass
+class _Run:
+    """A run in the making: its clock, and what its files will hold."""
+
+    rng: np.random.Generator
+    clock: float = EPOCH
+    entries: list[ExperimentEntry] = field(default_factory=list)
+    steps: list[StepRow] = field(default_factory=list)
+    frames: list[pd.DataFrame] = field(default_factory=list)
+    gaps: list[GapBucket] = field(default_factory=list)
+    health: list[WorkerReport] = field(default_factory=list)
+
+    def deploy(self, sharing: list[Deployed], experiments: int) -> None:
+        """Create an endpoint, load it with every experiment that shares it, and delete it."""
+        created = self.clock
+        self.clock += 200.0
+        in_service = self.clock
+        shared: list[ExperimentEntry] = []
+        for one in sharing:
+            prefix = layout.locust_prefix(len(self.entries) + len(shared), experiments)
+            entry = _entry(one, [step for step, _ in one.steps()], prefix)
+            entry.create_started_at, entry.in_service_at = created, in_service
+            entry.load_started_at = self.clock
+            self._load(one)
+            entry.load_ended_at = self.clock
+            shared.append(entry)
+        for entry in shared:
+            entry.deleted_at = self.clock + 30
+        self.entries += shared
+        self.clock += 60
+
+    def _load(self, one: Deployed) -> None:
+        for ordinal, (step, level) in enumerate(one.steps()):
+            row, frame = _step(one, step, (ordinal, level), self.clock, self.rng)
+            self.clock = (row.tail_ended_at or self.clock) + 1.0
+            self.steps.append(row)
+            self.frames.append(frame)
+            self.gaps += _gaps(row.step, frame)
+            self.health += _health(row)
+
+    def write_tables(self, folder: Path) -> None:
+        """Write the CSV files of the run folder."""
+        requests = pd.concat(self.frames, ignore_index=True)
+        requests = requests.reindex(columns=list(REQUEST_COLUMNS))
+        requests.to_csv(folder / layout.REQUESTS, index=False, float_format="%.6f")
+        replace_rows(folder / layout.STEPS, STEP_COLUMNS, self.steps)
+        replace_rows(folder / layout.GAPS, GAP_COLUMNS, self.gaps)
+        replace_rows(folder / layout.WORKERS, WORKER_COLUMNS, self.health)
 
 
 def _entry(one: Deployed, steps: list[str], prefix: str) -> ExperimentEntry:
