@@ -112,6 +112,19 @@ def test_few_samples_can_still_be_certain(tmp_path: Path):
     assert {f.judgement for f in judge(step, result.objectives)} == {"met"}
 
 
+def test_a_limit_on_a_mean_counts_in_the_draws_too(tmp_path: Path):
+    """Both pass or both fail for sure: the cheaper one that fails wins no draw, the dearer one every draw."""
+    within = {"objectives": [{"metric": "e2e", "statistic": "mean", "limit_ms": 2500.0}], "error_rate": 0.0}
+    slow = Deployed(
+        "ml.g6.xlarge", usd_per_hour=0.2, measure_s=120, concurrency=(4,), server=Server(tpot_ms=60)
+    )
+    _, (choice,), _ = answered(tmp_path, Deployed(measure_s=120, concurrency=(4,)), slow, slo=within)
+    assert [c.judgement for c in choice.candidates] == ["met", "missed"]
+    assert choice.best is not None
+    assert choice.best.experiment.instance_type == "ml.g5.xlarge"
+    assert choice.stays == 1.0
+
+
 def test_one_answer_per_payload(tmp_path: Path):
     short, long = Deployed(measure_s=120), Deployed(payload="en_500-1000", measure_s=120)
     _, choices, text = answered(tmp_path, short, long, slo=slo(1000))

@@ -290,3 +290,15 @@ def copy(source: Path, target: Path) -> Path:
     return shutil.copytree(
         source, target / "copy", ignore=shutil.ignore_patterns("report*", "summary*", "*.png")
     )
+
+
+def test_experiments_that_share_an_endpoint_pay_by_their_load(tmp_path: Path):
+    """One loads three times as long as the other: together they pay the bill once, three parts to one."""
+    long, short = Deployed(measure_s=300), Deployed(payload="en_500-1000", measure_s=80)
+    manifest = write_run(tmp_path, (long, short))
+    costs = [experiment.cost for experiment in load_result(tmp_path).experiments]
+    loads = [(e.load_ended_at or 0) - (e.load_started_at or 0) for e in manifest.experiments]
+    first = manifest.experiments[0]
+    whole = ((first.deleted_at or 0) - (first.create_started_at or 0)) / 3600 * 1.4084
+    assert sum(cost.usd or 0 for cost in costs) == pytest.approx(whole)
+    assert (costs[0].usd or 0) / (costs[1].usd or 1) == pytest.approx(loads[0] / loads[1])
