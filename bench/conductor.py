@@ -13,6 +13,7 @@ from rich.console import Console
 from analysis import make_report
 from bench import provenance
 from bench.backend import Backend, backend_for
+from bench.beacon import Beacon
 from bench.checks import check_plan, payload_facts
 from bench.load import INTERRUPTED, LoadOptions, play_load
 from bench.screen import deploy_reporter, say, summary_table
@@ -65,7 +66,8 @@ def play(plan: Plan, options: RunOptions) -> int:
             clients = Clients.from_environment(backend.plan.endpoint.region)
             run = _Run(backend, options, clients, new_run_folder(options.results, plan.name), payloads)
             run.refuse_what_stops()
-            run.play()
+            with run.beacon:
+                run.play()
     except Interrupted as stop:
         say(f"interrupted by {stop} before anything was created")
         return stop.exit_code
@@ -103,6 +105,7 @@ class _Run:
         self.plan = self.preflight.plan
         self.guard = SpendGuard(self.ledger, self.run_id, self.plan.budget.max_spend_usd)
         self.code = 0
+        self.beacon = Beacon(folder.name, options.load.beacon_address, lambda: self.code)
         self.manifest = Manifest(
             run_id=self.run_id,
             plan=self.plan.model_dump(mode="json", by_alias=True),
@@ -144,7 +147,8 @@ class _Run:
         say(f"run {self.folder.name}: {len(self.manifest.experiments)} experiment(s), {self._steps()} steps")
         if self.options.load.mode == "master":
             say(
-                f"on {self.options.load.expect_workers} hosts: {self.backend.worker_keys}make worker MASTER=…"
+                f"on {self.options.load.expect_workers} hosts, now or earlier: "
+                f"{self.backend.worker_keys}make worker MASTER=…"
             )
         try:
             for target in self.preflight.targets:
@@ -245,12 +249,13 @@ class _Run:
             experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
         )
         try:
-            code = play_load(
-                experiment_file,
-                self.folder / entry.locust_prefix,
-                self.options.load,
-                spent_too_much=self.guard.exceeded,
-            )
+            with self.beacon.load():
+                code = play_load(
+                    experiment_file,
+                    self.folder / entry.locust_prefix,
+                    self.options.load,
+                    spent_too_much=self.guard.exceeded,
+                )
         except BaseException:
             entry.state = "interrupted"
             raise

@@ -34,6 +34,11 @@ class LoadOptions:
     master_host: str = "127.0.0.1"
     master_port: int = 5557
 
+    @property
+    def beacon_address(self) -> tuple[str, int] | None:
+        """Where workers on other hosts hear how the run stands: the port after Locust's."""
+        return (self.master_host, self.master_port + 1) if self.mode == "master" else None
+
     def check(self) -> None:
         """Refuse a port that is taken.
 
@@ -44,6 +49,7 @@ class LoadOptions:
             _check_port("127.0.0.1", self.web_port, "PORT")
         if self.mode == "master":
             _check_port(self.master_host, self.master_port, "PORT")
+            _check_port(self.master_host, self.master_port + 1, "PORT")
 
 
 def _check_port(host: str, port: int, name: str) -> None:
@@ -150,11 +156,19 @@ def _tell_end_of(log: Path) -> None:
     say(f"  ({log})")
 
 
-def end_child(child: "subprocess.Popen[bytes]") -> None:
-    """End a child in order; kill its whole group when it does not end. Safe to call on one that has ended."""
+def end_child(child: "subprocess.Popen[bytes]", *, whole_group: bool = False) -> None:
+    """End a child in order; kill its whole group when it does not end. Safe to call on one that has ended.
+
+    Args:
+        child: leader of a session of its own.
+        whole_group: ask its children to end, too; else it tells them itself.
+    """
     try:
         if child.poll() is None:
-            child.send_signal(signal.SIGINT)
+            if whole_group:
+                os.killpg(child.pid, signal.SIGINT)
+            else:
+                child.send_signal(signal.SIGINT)
             child.wait(_ORDERLY_S)
     except subprocess.TimeoutExpired:
         say(f"the load generator did not end within {_ORDERLY_S:.0f} s and is killed")
