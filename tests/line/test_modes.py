@@ -1,6 +1,5 @@
 """The other ways in: Locust's web page, load from elsewhere, the OpenAI route. Same records and report."""
 
-import contextlib
 import json
 import socket
 import urllib.request
@@ -9,19 +8,9 @@ from typing import Any
 import pytest
 
 from deploy.local.process import LocalSageMaker
-from tests.line.harness import SIMULATED, Bench, eventually, locust_counts, requests_of
+from tests.line.harness import SIMULATED, Bench, eventually, locust_counts, neighbouring_ports, requests_of
 
 pytestmark = pytest.mark.e2e
-
-
-def free_ports() -> str:
-    """Two ports that follow each other: Locust's, and the one where workers hear how the run stands."""
-    while True:
-        with socket.socket() as one, socket.socket() as next_one:
-            one.bind(("127.0.0.1", 0))
-            with contextlib.suppress(OSError):
-                next_one.bind(("127.0.0.1", one.getsockname()[1] + 1))
-                return str(one.getsockname()[1])
 
 
 def test_workers_started_before_the_master_serve_every_experiment_and_end_with_the_run(bench: Bench) -> None:
@@ -31,7 +20,7 @@ def test_workers_started_before_the_master_serve_every_experiment_and_end_with_t
         "endpoint": SIMULATED["endpoint"] | {"instance_type": kinds, "role": "local-sagemaker"},
         "load": {"concurrency": [2], "warm_up": "500ms", "measure": "2s"},
     }
-    port = free_ports()
+    port = str(neighbouring_ports())
     with LocalSageMaker(["--create-seconds", "1", "--delete-seconds", "0"]) as local:
         workers = [
             bench.start("worker", "--master", "127.0.0.1", "--port", port, **local.environment)
