@@ -114,9 +114,9 @@ def test_a_lower_step_after_a_higher_one(truth: Callable[..., Run], concurrency:
     run.check_books()
 
 
-def test_workers_forked_on_this_machine_lose_nothing(truth: Callable[..., Run]) -> None:
+def test_workers_forked_on_this_machine_lose_nothing(truth: Callable[..., Run], free_port: int) -> None:
     run = truth(LONG, concurrency=(4,), load={"warm_up": 0.2, "measure": 1.0})
-    assert run.play(processes=2) == 0, run.log()
+    assert run.play(processes=2, master_port=free_port) == 0, run.log()
     run.check_books()
     assert {row["worker"] for row in run.requests()} == {"w0", "w1"}
 
@@ -173,10 +173,10 @@ def test_a_worker_that_joins_late_degrades_the_step_and_stops_no_tail(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("processes", [None, 2])
 def test_an_interrupt_writes_what_there_is(
-    truth: Callable[..., Run], number: signal.Signals, processes: int | None
+    truth: Callable[..., Run], number: signal.Signals, processes: int | None, free_port: int
 ) -> None:
     run = truth(LONG, concurrency=(4, 8), load={"measure": 60.0})
-    process = run.start(processes=processes)
+    process = run.start(processes=processes, master_port=free_port)
     assert eventually(lambda: run.status().get("phase") == "measure"), run.log()
     assert eventually(lambda: run.status()["in_flight"] == 4), run.log()
     process.send_signal(number)
@@ -299,9 +299,9 @@ def test_the_web_page_shows_the_llms_own_figures(truth: Callable[..., Run], free
     run.check_books()
 
 
-def test_no_process_is_left(truth: Callable[..., Run]) -> None:
+def test_no_process_is_left(truth: Callable[..., Run], free_port: int) -> None:
     run = truth()
-    process = run.start(processes=2)
+    process = run.start(processes=2, master_port=free_port)
     assert eventually(lambda: len(psutil.Process(process.pid).children()) == 2)
     children = psutil.Process(process.pid).children()
     assert process.wait(60) == 0, run.log()
