@@ -15,7 +15,7 @@ from bench import provenance
 from bench.backend import Backend, backend_for
 from bench.beacon import Beacon
 from bench.checks import check_plan, payload_facts
-from bench.load import INTERRUPTED, LoadOptions, play_load
+from bench.load import INTERRUPTED, LoadEnd, LoadOptions, play_load
 from bench.screen import deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
 from configs.errors import UserError
@@ -29,13 +29,8 @@ from deploy.removal import LeftBehindError
 from deploy.signals import Interrupted, orderly_exit
 from deploy.spending import SpendGuard
 from deploy.target import Target
-from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
+from runfolder.layout import LOCUST_LOG, create_run_folder, locust_prefix, new_run_folder
 from runfolder.manifest import ExperimentEntry, Manifest
-
-_MEANING = {
-    3: "some steps are not whole; the report says which, and why",
-    4: "the endpoint refused the requests",
-}
 
 
 @dataclass(frozen=True)
@@ -250,7 +245,7 @@ class _Run:
         )
         try:
             with self.beacon.load():
-                code = play_load(
+                end = play_load(
                     experiment_file,
                     self.folder / entry.locust_prefix,
                     self.options.load,
@@ -261,17 +256,18 @@ class _Run:
             raise
         finally:
             entry.load_ended_at = time.time()
-        self._judge(entry, code)
+        self._judge(entry, end)
 
-    def _judge(self, entry: ExperimentEntry, code: int) -> None:
+    def _judge(self, entry: ExperimentEntry, end: LoadEnd) -> None:
+        code = end.code
         entry.state = "complete" if code == 0 else "interrupted" if code == INTERRUPTED else "failed"
         spent = self.guard.reason()
         if spent:
             entry.error = f"stopped: {spent}"
         elif code != 0:
-            entry.error = _MEANING.get(code, f"the load generator ended with code {code}; see its log")
+            entry.error = end.message
         if entry.error:
-            say(f"{entry.name}: {entry.error}")
+            say(f"{entry.name}: {entry.error} (log: {self.folder / LOCUST_LOG})")
         self.code = self.code or code
         if spent or code == INTERRUPTED:
             raise UserError(entry.error or "the load was stopped")

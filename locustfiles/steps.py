@@ -33,7 +33,7 @@ _MAX_RATE = 100.0
 _HOPELESS = 5
 """Failures before the first answer of a run after which no more is asked."""
 
-COMPLETE, DEGRADED, REFUSED, INTERRUPTED = 0, 3, 4, 130
+COMPLETE, FAILED, DEGRADED, REFUSED, INTERRUPTED = 0, 1, 3, 4, 130
 """Exit codes."""
 
 
@@ -55,8 +55,8 @@ class Link(Protocol):
     def live_workers(self) -> dict[str, str]:
         """Client id → name of the workers that can be reached."""
 
-    def unready_workers(self) -> list[str]:
-        """Workers that have no assignment yet, or why they cannot take it."""
+    def unready_workers(self) -> dict[str, str | None]:
+        """Name of each worker that has not taken its assignment → why it cannot; None without an answer."""
 
     def announce(self, step: Step) -> None:
         """Tell every worker the step."""
@@ -138,11 +138,22 @@ class StepSequence:
         self._enter("done")
 
     def _gather(self) -> None:
-        """Wait until every worker has its assignment."""
+        """Wait until every worker has its assignment.
+
+        Raises:
+            EndEarly: one cannot take it, or does not answer.
+        """
         self._enter("start")
-        if not self._wait(lambda: not self._link.unready_workers(), _WORKERS_READY_S):
-            problems = "; ".join(self._link.unready_workers())
-            raise EndEarly(REFUSED, f"not every worker is ready: {problems}")
+
+        def decided() -> bool:
+            unready = self._link.unready_workers()
+            return not unready or any(unready.values())
+
+        self._wait(decided, _WORKERS_READY_S)
+        if unready := self._link.unready_workers():
+            refusals = [f"worker {name} cannot take part: {why}" for name, why in unready.items() if why]
+            silent = f"worker {', '.join(unready)} did not answer within {_WORKERS_READY_S:g} s; see its log"
+            raise EndEarly(FAILED, "; ".join(refusals) or silent)
 
     def _play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         status = self.status

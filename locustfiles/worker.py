@@ -15,6 +15,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.lock import Semaphore
+from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from configs.errors import UserError
@@ -36,6 +37,8 @@ REPORT_S = 0.5
 _HEALTH_EVERY = 4
 _HELLO_S = 2.0
 _FINAL_WAIT_S = 5.0
+_UNPREPARED = 2
+"""Exit code of a worker that could not take part."""
 
 
 class Worker:
@@ -74,7 +77,8 @@ class Worker:
 
     def _say_hello(self) -> None:
         while self._assignment is None:
-            self._send(messages.HELLO, {"client_id": self._runner.client_id, "worker": self.name})
+            who = {"client_id": self._runner.client_id, "worker": self.name, "host": self._health.host}
+            self._send(messages.HELLO, who)
             gevent.sleep(_HELLO_S)
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
@@ -83,20 +87,17 @@ class Worker:
     def _on_assignment(self, msg: Any, **_: object) -> None:
         if self._assignment is not None:
             return
-        assignment = Assignment.model_validate(msg.data)
-        answer = {"client_id": self._runner.client_id, "worker": self.name, "error": None}
+        answer = {"client_id": self._runner.client_id, "error": None}
         try:
-            self._prepare(assignment)
-        except UserError as error:
-            answer["error"] = str(error)
-        else:
-            self._assignment = assignment
-            # What is there now stays: the collector need not walk through all of Locust amid a measurement.
-            gc.collect()
-            gc.freeze()
+            self._prepare(msg.data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the master is told at once
+            answer["error"] = _in_words(error)
+            logger.error("This worker cannot take part: %s", answer["error"])  # noqa: TRY400 - for a person
+            self.environment.process_exit_code = _UNPREPARED
         self._send(messages.READY, answer)
 
-    def _prepare(self, assignment: Assignment) -> None:
+    def _prepare(self, message: dict[str, Any]) -> None:
+        assignment = Assignment.model_validate(message)
         self.stream = assignment.stream
         self._target = Target(**assignment.target)
         self._keeper = CredentialKeeper()
@@ -124,6 +125,10 @@ class Worker:
             region=self._target.region,
             service=SERVICE,
         )
+        self._assignment = assignment
+        # What is there now stays: the collector need not walk through all of Locust amid a measurement.
+        gc.collect()
+        gc.freeze()
 
     def new_user(self) -> tuple[Iterator[Body], Invoker]:
         """What one user needs: its bodies in its own seeded order, and its own connection."""
@@ -234,3 +239,12 @@ class Worker:
             self._runner._send_stats()
         self._silent = True
         self._send(messages.FINISHED, {"client_id": self._runner.client_id})
+
+
+def _in_words(error: Exception) -> str:
+    """Why a worker cannot take part, with the remedy where one is known."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ValidationError | TypeError):
+        return "its code is not the master's: use the same version on all hosts"
+    return f"{type(error).__name__}: {error}"

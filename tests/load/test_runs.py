@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -212,6 +213,23 @@ def test_credentials_that_expire_stop_the_run_with_the_remedy(scripted: Callable
     assert run.status()["message"] in run.log()
     assert "renew" in run.steps()[0]["reasons"]
     assert len(server.requests) < 20
+
+
+def test_a_worker_that_cannot_take_part_is_named_at_once_and_is_no_refusal_of_the_endpoint(
+    truth: Callable[..., Run], free_port: int
+) -> None:
+    run = truth()
+    run.start(mode="worker", master_port=free_port)
+    for name in [name for name in run.environment if name.startswith("AWS_") and "KEY" in name]:
+        del run.environment[name]
+    poor = run.start(mode="worker", master_port=free_port)
+    assert run.play(mode="master", expect_workers=2, master_port=free_port) == 1, run.log()
+    told = run.status()["message"]
+    assert re.search(r"worker w\d on \S+ cannot take part: there are no AWS credentials", told)
+    assert "aws configure" in told
+    assert run.status()["phase"] == "done"
+    assert poor.wait(20) == 2
+    assert not run.requests()
 
 
 def test_an_endpoint_that_is_not_there_stops_the_run(scripted: Callable[..., Any]) -> None:
