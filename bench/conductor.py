@@ -1,10 +1,11 @@
 """Play a plan from deploy to report. What was created is deleted and what was measured is kept, always."""
 
+import errno
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,14 @@ from deploy.removal import LeftBehindError
 from deploy.signals import Interrupted, orderly_exit
 from deploy.spending import SpendGuard
 from deploy.target import Target
-from runfolder.layout import LOCUST_LOG, create_run_folder, locust_prefix, new_run_folder
+from runfolder.layout import (
+    CLOUDWATCH,
+    LOCUST_LOG,
+    MANIFEST,
+    create_run_folder,
+    locust_prefix,
+    new_run_folder,
+)
 from runfolder.manifest import ExperimentEntry, Manifest
 
 
@@ -69,6 +77,18 @@ def play(plan: Plan, options: RunOptions) -> int:
     return run.code
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A file that cannot be written is told in one sentence: the disk is full, more often than not."""
+    try:
+        yield
+    except OSError as error:
+        what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise UserError(
+            f"{path} cannot be written: {what}; make room, or name another folder with RESULTS="
+        ) from None
+
+
 def _backend(plan: Plan, options: RunOptions) -> AbstractContextManager[Backend]:
     return backend_for(plan, rehearse=options.rehearse, full_windows=options.full_windows)
 
@@ -100,6 +120,7 @@ class _Run:
         self.plan = self.preflight.plan
         self.guard = SpendGuard(self.ledger, self.run_id, self.plan.budget.max_spend_usd)
         self.code = 0
+        self._unwritable: str | None = None
         self.beacon = Beacon(folder.name, options.load.beacon_address, lambda: self.code)
         self.manifest = Manifest(
             run_id=self.run_id,
@@ -137,8 +158,9 @@ class _Run:
         except FileExistsError:
             raise UserError(f"{self.folder}: another run began in the same second; start again") from None
         if self.options.plan_file:
-            shutil.copyfile(self.options.plan_file, self.folder / self.options.plan_file.name)
-        self.manifest.save(self.folder)
+            with _writing(copy := self.folder / self.options.plan_file.name):
+                shutil.copyfile(self.options.plan_file, copy)
+        self._save()
         say(f"run {self.folder.name}: {len(self.manifest.experiments)} experiment(s), {self._steps()} steps")
         if self.options.load.mode == "master":
             say(
@@ -147,11 +169,12 @@ class _Run:
             )
         try:
             for target in self.preflight.targets:
-                if reason := self.guard.reason():
+                if reason := self.guard.reason() or self._unwritable:
                     self._skip(target, f"not started: {reason}")
                 else:
                     self._play_target(target)
-            collect_server_view(self.folder, self.manifest, self.clients)
+            with _writing(self.folder / CLOUDWATCH):
+                collect_server_view(self.folder, self.manifest, self.clients)
             ending = {0: "complete", INTERRUPTED: "interrupted"}.get(self.code, "failed")
             errors = dict.fromkeys(entry.error for entry in self.manifest.experiments if entry.error)
             self._close(ending, "; ".join(errors) or None)
@@ -215,7 +238,7 @@ class _Run:
                 raise
         finally:
             self._remember_bill(target, entries)
-            self.manifest.save(self.folder)
+            self._save()
 
     def _remember_bill(self, target: Target, entries: list[ExperimentEntry]) -> None:
         """When billing began and ended, by the ledger: an endpoint that never came into service costs too."""
@@ -237,12 +260,13 @@ class _Run:
         entry.create_started_at = deployment.create_started_at
         entry.in_service_at = deployment.in_service_at
         entry.load_started_at = time.time()
-        self.manifest.save(self.folder)
+        self._save()
         experiment_file = self.folder / f"{entry.locust_prefix}_experiment.json"
         experiment = self._experiment(entry, target, deployment)
-        experiment_file.write_text(
-            experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
-        )
+        with _writing(experiment_file):
+            experiment_file.write_text(
+                experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
+            )
         try:
             with self.beacon.load():
                 end = play_load(
@@ -298,7 +322,18 @@ class _Run:
         self.manifest.ended_at = time.time()
         self.manifest.state = state  # type: ignore[assignment]  # pydantic validates it on assignment
         self.manifest.error = error
-        self.manifest.save(self.folder)
+        self._save()
+
+    def _save(self) -> None:
+        """Write the manifest. A full disk starts nothing more, and stops no deletion."""
+        try:
+            with _writing(self.folder / MANIFEST):
+                self.manifest.save(self.folder)
+        except UserError as error:
+            self.code = self.code or 1
+            if self._unwritable is None:
+                say(f"error: {error}")
+            self._unwritable = str(error)
 
     def _report(self) -> None:
         try:

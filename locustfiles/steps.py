@@ -257,6 +257,8 @@ class StepSequence:
         if (fatal := self._collector.fatal) is not None:
             experiment = self._experiment
             raise EndEarly(REFUSED, remedy(fatal, experiment.region, experiment.endpoint_name))
+        if (unwritable := self._collector.unwritable) is not None:
+            raise EndEarly(FAILED, unwritable)
         live = self._link.live_workers()
         for client in set(live) - set(self._roster) if self._roster else ():
             # Locust hands it users at once, before it can have its assignment.
@@ -300,13 +302,18 @@ class StepSequence:
             workers &= set(self._link.live_workers())
             gevent.sleep(_POLL_S)
         deadline = time.monotonic() + _LOST_REPORT_S
-        while not self._link.files_written() and time.monotonic() < deadline and self.interrupts < 2:
+        while not self._no_more_files() and time.monotonic() < deadline and self.interrupts < 2:
             gevent.sleep(_POLL_S)
         self._balance()
         self._collector.close()
+        if self.exit_code in (COMPLETE, DEGRADED) and (unwritable := self._collector.unwritable):
+            self.exit_code, self.status.message = FAILED, unwritable
         self.status.exit_code = self.exit_code
         self._enter("done")
         self.refresh()
+
+    def _no_more_files(self) -> bool:
+        return self._collector.unwritable is not None or self._link.files_written()
 
     def _balance(self) -> None:
         for row in self._rows:
@@ -339,7 +346,8 @@ class StepSequence:
         for row in self._rows:
             said = [*self._reasons[row.step], *self._remarks.get(row.step, ())]
             row.reasons = "; ".join(said) or None
-        replace_rows(self._path, STEP_COLUMNS, [*self._others, *self._rows])
+        with self._collector.writing(layout.STEPS):
+            replace_rows(self._path, STEP_COLUMNS, [*self._others, *self._rows])
 
     def _enter(self, phase: Phase, seconds: float | None = None) -> None:
         self.status.phase, self.status.phase_total_s = phase, seconds
@@ -361,7 +369,8 @@ class StepSequence:
             status.ttft_p50_ms = tally.quantile("ttft_ms", 0.5)
             status.e2e_p50_ms = tally.quantile("e2e_ms", 0.5)
         status.eta_s = eta_s(status, self._load)
-        status.save(self._experiment.run_folder)
+        with self._collector.writing(layout.STATUS):
+            status.save(self._experiment.run_folder)
 
     def table(self) -> list[dict[str, Any]]:
         """One row per step that has begun, for the web page."""

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import signal
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -239,6 +240,18 @@ def test_an_endpoint_that_is_not_there_stops_the_run(scripted: Callable[..., Any
     run, _ = scripted(sends(missing), load={"measure": 60.0})
     assert run.play() == 4, run.log()
     assert "InService" in run.status()["message"]
+
+
+def test_a_file_that_can_grow_no_more_ends_the_run_in_order_and_is_named(truth: Callable[..., Run]) -> None:
+    run = truth(concurrency=(2, 4), load={"measure": 60.0})
+    process = run.start()
+    assert eventually(lambda: bool(run.requests())), run.log()
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (8000, 8000))  # requests.csv is there first
+    assert process.wait(40) == 1, run.log()
+    assert "requests.csv cannot be written" in run.status()["message"]
+    assert (run.status()["phase"], run.status()["exit_code"]) == ("done", 1)
+    assert [step["state"] for step in run.steps()] == ["interrupted", "planned"]
+    assert len(run.requests()) > 2, "what is there is kept"
 
 
 def test_throttles_do_not_stop_a_run(scripted: Callable[..., Any]) -> None:
