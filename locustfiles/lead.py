@@ -50,6 +50,7 @@ class Lead:
         self._names: dict[str, str] = {}
         self._ready: set[str] = set()
         self._refusals: dict[str, str] = {}
+        self._proxies: set[str] = set()
         self._acknowledged: dict[str, set[str]] = defaultdict(set)
         self._round_trips: dict[str, float] = {}
         self._finished: set[str] = set()
@@ -120,6 +121,7 @@ class Lead:
         client, error = msg.data["client_id"], msg.data["error"]
         if error is None:
             self._ready.add(client)
+            self._proxies.update([msg.data["proxy"]] if msg.data["proxy"] else [])
         else:
             self._refusals[client] = error
 
@@ -162,6 +164,10 @@ class Lead:
         """Name of each worker that has not taken its assignment → why it cannot; None without an answer."""
         live, ready = self.live_workers(), self._ready
         return {name: self._refusals.get(client) for client, name in live.items() if client not in ready}
+
+    def proxies(self) -> list[str]:
+        """Proxies through which workers reach the endpoint."""
+        return sorted(self._proxies)
 
     def announce(self, step: Step) -> None:
         """Tell every worker the step, a few times: the quickest answer tells best how its clock stands."""

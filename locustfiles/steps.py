@@ -58,6 +58,9 @@ class Link(Protocol):
     def unready_workers(self) -> dict[str, str | None]:
         """Name of each worker that has not taken its assignment → why it cannot; None without an answer."""
 
+    def proxies(self) -> list[str]:
+        """Proxies through which workers reach the endpoint."""
+
     def announce(self, step: Step) -> None:
         """Tell every worker the step."""
 
@@ -187,7 +190,8 @@ class StepSequence:
         for reason in [*spoils, *self._collector.clock_steps]:
             self._note(row, reason)
         self._collector.clock_steps.clear()
-        self._remarks[row.step] = blurs
+        proxies = [f"latency includes the proxy {proxy}" for proxy in self._link.proxies()]
+        self._remarks[row.step] = [*blurs, *proxies]
         self._collector.save_gaps()
         self._save()
 

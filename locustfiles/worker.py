@@ -26,6 +26,7 @@ from locustfiles.credentials import BearerToken, CredentialKeeper
 from locustfiles.health import HealthProbe
 from locustfiles.invocation import Aborted, Invoker
 from locustfiles.messages import Assignment, Report
+from locustfiles.proxy import proxy_for
 from locustfiles.recorder import Recorder
 from locustfiles.signing import RequestSigner
 from locustfiles.target import SERVICE, Target, ca_bundle
@@ -87,9 +88,12 @@ class Worker:
     def _on_assignment(self, msg: Any, **_: object) -> None:
         if self._assignment is not None:
             return
-        answer = {"client_id": self._runner.client_id, "error": None}
+        answer = {"client_id": self._runner.client_id, "error": None, "proxy": None}
         try:
             self._prepare(msg.data)
+            if self._proxy is not None:
+                answer["proxy"] = str(self._proxy)
+                logger.warning("Requests go through the proxy %s: latencies include it", self._proxy)
         except Exception as error:  # noqa: BLE001 - whatever it is, the master is told at once
             answer["error"] = _in_words(error)
             logger.error("This worker cannot take part: %s", answer["error"])  # noqa: TRY400 - for a person
@@ -103,6 +107,7 @@ class Worker:
         self._keeper = CredentialKeeper()
         gevent.spawn(self._keeper.keep_fresh)
         self._bearer = BearerToken(self._keeper, self._target.region)
+        self._proxy = proxy_for(self._target.address)
         self._context = verifying_context(ca_bundle()) if self._target.scheme == "https" else None
         rows = [PayloadRow(*row) for row in assignment.payload]
         self.prompts = {row.payload_id: row.prompt for row in rows}
@@ -137,7 +142,7 @@ class Worker:
             raise RuntimeError("a user was started before the worker had its assignment")
         self._user_number += 1
         seed = f"{assignment.run_id}/{assignment.seed}/{self.name}/{self._user_number}"
-        connection = Connection(self._target.address, self._context)
+        connection = Connection(self._target.address, self._context, self._proxy)
         invoker = Invoker(
             self._target, self._authorize, connection, assignment.timeouts, self._health.on_read
         )

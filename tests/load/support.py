@@ -14,7 +14,7 @@ from configs.plan import Timeouts
 from locustfiles.bodies import Body
 from locustfiles.invocation import Invoker, Outcome
 from locustfiles.target import Target
-from locustfiles.transport import Connection
+from locustfiles.transport import Connection, Tunneller
 from runfolder.records import Request
 
 Script = Callable[[socket.socket], None]
@@ -150,6 +150,49 @@ def serving(*scripts: Script, context: ssl.SSLContext | None = None) -> Iterator
         server.close()
 
 
+class Proxy:
+    """A proxy that opens tunnels on this machine, or answers ``refusal`` instead."""
+
+    def __init__(self, refusal: bytes = b"") -> None:
+        self._refusal = refusal
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.heads: list[str] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                self._open(near)
+
+    def _open(self, near: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += near.recv(4096)
+        self.heads.append(head.decode())
+        if self._refusal:
+            near.sendall(self._refusal)
+            near.close()
+            return
+        host, _, port = head.split()[1].decode().rpartition(":")
+        far = socket.create_connection((host, int(port)))
+        near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        for one, other in ((near, far), (far, near)):
+            threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
+
+
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := one.recv(65_536):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
+
+
 def target(port: int, *, host: str = "127.0.0.1", scheme: str = "http", event_stream: bool = True) -> Target:
     return Target(
         scheme=scheme,
@@ -172,12 +215,13 @@ class Client:
         *,
         timeouts: Timeouts | None = None,
         context: ssl.SSLContext | None = None,
+        proxy: Tunneller | None = None,
         authorize: Any = lambda _hash, _now: [("Authorization", "test")],
     ) -> None:
         self.lags: list[float] = []
-        self.connection = Connection(where.address, context)
+        self.connection = Connection(where.address, context, proxy)
         limits = timeouts or Timeouts(connect=2.0, first_byte=5.0, total=10.0)
         self._invoker = Invoker(where, authorize, self.connection, limits, self.lags.append)
 
-    def invoke(self, *, stream: bool = True) -> Outcome:
-        return self._invoker.invoke(BODY, Request("r1", "s", "w0", "p1", 0.0), stream=stream)
+    def invoke(self, body: Body = BODY, *, stream: bool = True) -> Outcome:
+        return self._invoker.invoke(body, Request("r1", "s", "w0", "p1", 0.0), stream=stream)

@@ -2,26 +2,23 @@
 
 import json
 import socket
-import ssl
 import struct
+import threading
 import time
 import zlib
-from pathlib import Path
 
 import gevent
 import pytest
 
-from bench.calibration.certificates import make_certificates
 from bench.calibration.truth import event_frame
 from configs.plan import Timeouts
+from locustfiles.bodies import Body
 from locustfiles.invocation import Aborted, Outcome
-from locustfiles.transport import verifying_context
 from tests.load.support import (
     END,
     STREAM_HEAD,
     Client,
     Script,
-    ScriptedServer,
     chunk,
     response,
     sends,
@@ -268,6 +265,27 @@ def test_whatever_goes_wrong_in_reading_the_request_gets_its_row_and_its_connect
     assert not client.connection.is_open
 
 
+@pytest.mark.parametrize("size", [100, 16_000_000], ids=["a small body", "a body that is cut off"])
+def test_an_answer_that_comes_before_the_body_is_there_counts_though_the_connection_breaks(size: int) -> None:
+    refusal = response(413, b'{"message":"too large"}', {"x-amzn-ErrorType": "ValidationError"})
+    with socket.create_server(("127.0.0.1", 0)) as listener, gevent.Timeout(HANG_S):
+
+        def refuse() -> None:
+            sock, _ = listener.accept()
+            with sock:  # what is unread when it closes makes the kernel send a reset
+                sock.recv(100)
+                sock.sendall(refusal)
+
+        server = threading.Thread(target=refuse)
+        server.start()
+        request = (
+            Client(target(listener.getsockname()[1])).invoke(Body("p1", 4, b"x" * size, "0" * 64)).request
+        )
+        server.join()
+    assert (request.outcome, request.error_class, request.http_status) == ("failed", "validation", 413)
+    assert "too large" in str(request.error_detail)
+
+
 def test_no_http_at_all_is_a_protocol_fault() -> None:
     assert failure(sends(b"SSH-2.0-OpenSSH_9.2\r\n"))[0] == "protocol"
 
@@ -327,53 +345,6 @@ def test_an_aborted_request_is_censored_and_keeps_how_far_it_came() -> None:
     assert request.ttft_ms is not None
     assert request.e2e_ms is None
     assert (request.elapsed_ms or 0) > request.ttft_ms
-
-
-def tls_server(folder: Path, script: Script, **options: object) -> tuple[ScriptedServer, ssl.SSLContext]:
-    files = make_certificates(folder, **options)  # type: ignore[arg-type]
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key)
-    return ScriptedServer(script, context=context), verifying_context(str(files.authority))
-
-
-def test_tls_with_a_valid_certificate(tmp_path: Path) -> None:
-    server, context = tls_server(tmp_path, sends(*stream()))
-    client = Client(target(server.port, scheme="https"), context=context)
-    with gevent.Timeout(HANG_S):
-        rows = [client.invoke().request for _ in range(3)]
-    server.close()
-    assert [row.outcome for row in rows] == ["ok"] * 3
-    assert rows[0].arrival_clock == "kernel"
-    assert server.connections == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [({"valid_days": -1.0}, "expired"), ({"hosts": ("elsewhere.example",)}, "127.0.0.1")],
-    ids=["expired", "wrong host name"],
-)
-def test_a_bad_certificate_is_a_connection_fault(
-    tmp_path: Path, options: dict[str, object], words: str
-) -> None:
-    server, context = tls_server(tmp_path, sends(*stream()), **options)
-    with gevent.Timeout(HANG_S):
-        request = Client(target(server.port, scheme="https"), context=context).invoke().request
-    server.close()
-    assert request.error_class == "connection"
-    assert words in str(request.error_detail)
-    assert not server.requests
-
-
-def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
-    server, _ = tls_server(tmp_path, sends(*stream()))
-    other = tmp_path / "other"
-    other.mkdir()
-    context = verifying_context(str(make_certificates(other).authority))
-    with gevent.Timeout(HANG_S):
-        request = Client(target(server.port, scheme="https"), context=context).invoke().request
-    server.close()
-    assert request.error_class == "connection"
-    assert not server.requests
 
 
 def test_without_kernel_stamps_the_user_clock_is_used_and_every_row_says_so(
