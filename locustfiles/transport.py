@@ -11,8 +11,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 import gevent
 from gevent import get_hub
@@ -20,6 +18,7 @@ from gevent import socket as gevent_socket
 from gevent.hub import Waiter
 
 from locustfiles import timestamps
+from locustfiles.address import Address, Proxy
 
 _READ = 1
 _WRITE = 2
@@ -32,33 +31,6 @@ class ConnectFailed(Exception):  # noqa: N818 - a thing that happened, and its c
     """No connection could be opened; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to connect: host and port, and whether TLS is spoken there."""
-
-    host: str
-    port: int
-    tls: bool
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-class Tunneller(Protocol):
-    """A proxy that opens tunnels (`locustfiles.proxy.Proxy`)."""
-
-    @property
-    def host(self) -> str:
-        """Where it is."""
-
-    @property
-    def port(self) -> int:
-        """Its port there."""
-
-    def ask_for(self, address: Address) -> bytes:
-        """The request for a tunnel to ``address``."""
-
-
 class Connection:
     """One connection to one address, opened on demand. Not shared between greenlets.
 
@@ -68,9 +40,7 @@ class Connection:
         proxy: opens the way to it; None for a straight one.
     """
 
-    def __init__(
-        self, address: Address, context: ssl.SSLContext | None, proxy: Tunneller | None = None
-    ) -> None:
+    def __init__(self, address: Address, context: ssl.SSLContext | None, proxy: Proxy | None = None) -> None:
         self._address = address
         self._proxy = proxy
         self._context = context if address.tls else None

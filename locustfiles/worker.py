@@ -21,12 +21,12 @@ from tokenizers import Tokenizer
 from configs.errors import UserError
 from configs.payload import PayloadRow
 from locustfiles import messages
+from locustfiles.address import proxy_for
 from locustfiles.bodies import Body, BodyFactory
 from locustfiles.credentials import BearerToken, CredentialKeeper
 from locustfiles.health import HealthProbe
 from locustfiles.invocation import Aborted, Invoker
 from locustfiles.messages import Assignment, Report
-from locustfiles.proxy import proxy_for
 from locustfiles.recorder import Recorder
 from locustfiles.signing import RequestSigner
 from locustfiles.target import SERVICE, Target, ca_bundle

@@ -11,10 +11,12 @@ from typing import Any
 
 from bench.calibration.truth import event_frame
 from configs.plan import Timeouts
+from locustfiles import address
 from locustfiles.bodies import Body
-from locustfiles.invocation import Invoker, Outcome
+from locustfiles.invocation import Invoker
+from locustfiles.reading import Outcome
 from locustfiles.target import Target
-from locustfiles.transport import Connection, Tunneller
+from locustfiles.transport import Connection
 from runfolder.records import Request
 
 Script = Callable[[socket.socket], None]
@@ -215,7 +217,7 @@ class Client:
         *,
         timeouts: Timeouts | None = None,
         context: ssl.SSLContext | None = None,
-        proxy: Tunneller | None = None,
+        proxy: address.Proxy | None = None,
         authorize: Any = lambda _hash, _now: [("Authorization", "test")],
     ) -> None:
         self.lags: list[float] = []

@@ -21,7 +21,7 @@ from locustfiles.bodies import BodyFactory
 from locustfiles.collector import Collector
 from locustfiles.credentials import CredentialKeeper, bearer_token
 from locustfiles.gaps import GapCounter, bucket, bucket_of
-from locustfiles.invocation import fill_measures, set_completion_tokens
+from locustfiles.measures import fill_measures, set_completion_tokens
 from locustfiles.messages import Report
 from locustfiles.recorder import Counts
 from locustfiles.signing import Keys

@@ -11,8 +11,7 @@ from bench.calibration.certificates import make_certificates
 from bench.calibration.probe import truth_server
 from bench.calibration.truth import Profile
 from configs.errors import UserError
-from locustfiles.proxy import proxy_for
-from locustfiles.transport import Address
+from locustfiles.address import Address, proxy_for
 from tests.load.runs import Run, experiment
 from tests.load.support import Client, Proxy, sends, stream, target
 from tests.load.tls import tls_server

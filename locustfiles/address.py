@@ -1,4 +1,4 @@
-"""The proxy that stands between this host and the endpoint, by the same variables as botocore's calls."""
+"""Where to connect: the endpoint's address, and the proxy before it, by botocore's variables."""
 
 import base64
 from dataclasses import dataclass
@@ -6,7 +6,18 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from configs.errors import UserError
-from locustfiles.transport import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to connect: host and port, and whether TLS is spoken there."""
+
+    host: str
+    port: int
+    tls: bool
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
