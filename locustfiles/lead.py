@@ -19,8 +19,9 @@ from configs.experiment import Experiment, Step
 from configs.payload import read_payload
 from locustfiles import messages
 from locustfiles.collector import Collector
+from locustfiles.link import INTERRUPTED, REFUSED
 from locustfiles.messages import Ending, Report
-from locustfiles.steps import INTERRUPTED, REFUSED, StepSequence
+from locustfiles.steps import StepSequence
 from locustfiles.target import resolve_target
 from locustfiles.user import REQUEST_TYPE
 from locustfiles.webui import add_tab
@@ -32,7 +33,7 @@ _PINGS = 3
 
 
 class Lead:
-    """Implements `steps.Link` over Locust's runner; owns the sequence of steps.
+    """Implements `link.Link` over Locust's runner; owns the sequence of steps.
 
     Raises:
         UserError: the payload, the region or the endpoint's URL is not usable.
@@ -145,7 +146,7 @@ class Lead:
     def _send(self, kind: str, data: dict[str, Any], client: str | None = None) -> None:
         self._runner.send_message(kind, data, client)
 
-    # What the steps ask (`steps.Link`)
+    # What the steps ask (`link.Link`)
 
     @property
     def user_count(self) -> int:
