@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import gevent
+
 from bench.calibration.truth import event_frame
 from configs.plan import Timeouts
-from locustfiles import address
+from locustfiles.address import Proxy
 from locustfiles.bodies import Body
 from locustfiles.invocation import Invoker
 from locustfiles.reading import Outcome
@@ -22,6 +24,7 @@ from runfolder.records import Request
 Script = Callable[[socket.socket], None]
 """Answers one request, which has been read, on its connection."""
 
+HANG_S = 20.0
 BODY = Body("p1", 4, b'{"inputs":"hello"}', "0" * 64)
 
 
@@ -152,7 +155,7 @@ def serving(*scripts: Script, context: ssl.SSLContext | None = None) -> Iterator
         server.close()
 
 
-class Proxy:
+class ConnectProxy:
     """A proxy that opens tunnels on this machine, or answers ``refusal`` instead."""
 
     def __init__(self, refusal: bytes = b"") -> None:
@@ -217,7 +220,7 @@ class Client:
         *,
         timeouts: Timeouts | None = None,
         context: ssl.SSLContext | None = None,
-        proxy: address.Proxy | None = None,
+        proxy: Proxy | None = None,
         authorize: Any = lambda _hash, _now: [("Authorization", "test")],
     ) -> None:
         self.lags: list[float] = []
@@ -227,3 +230,19 @@ class Client:
 
     def invoke(self, body: Body = BODY, *, stream: bool = True) -> Outcome:
         return self._invoker.invoke(body, Request("r1", "s", "w0", "p1", 0.0), stream=stream)
+
+
+def invoke(*scripts: Script, times: int = 1, streamed: bool = True, **options: object) -> list[Outcome]:
+    with serving(*scripts) as server, gevent.Timeout(HANG_S):
+        client = Client(target(server.port, event_stream=streamed), **options)  # type: ignore[arg-type]
+        return [client.invoke(stream=streamed) for _ in range(times)]
+
+
+def failure(*scripts: Script, **options: object) -> tuple[str | None, int | None]:
+    request = invoke(*scripts, **options)[0].request  # type: ignore[arg-type]
+    assert request.outcome == "failed"
+    assert request.e2e_ms is None
+    assert request.elapsed_ms is not None
+    assert 0 < request.elapsed_ms < 1000 * HANG_S
+    assert request.error_detail
+    return request.error_class, request.http_status

@@ -13,10 +13,9 @@ from bench.calibration.truth import Profile
 from configs.errors import UserError
 from locustfiles.address import Address, proxy_for
 from tests.load.runs import Run, experiment
-from tests.load.support import Client, Proxy, sends, stream, target
+from tests.load.support import HANG_S, Client, ConnectProxy, sends, stream, target
 from tests.load.tls import tls_server
 
-HANG_S = 20.0
 NAMES = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
 RUNTIME = Address("runtime.sagemaker.eu-west-3.amazonaws.com", 443, tls=True)
 
@@ -28,11 +27,11 @@ def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def proxy() -> Iterator[Callable[..., Proxy]]:
-    made: list[Proxy] = []
+def proxy() -> Iterator[Callable[..., ConnectProxy]]:
+    made: list[ConnectProxy] = []
 
-    def make(refusal: bytes = b"") -> Proxy:
-        made.append(Proxy(refusal))
+    def make(refusal: bytes = b"") -> ConnectProxy:
+        made.append(ConnectProxy(refusal))
         return made[-1]
 
     yield make
@@ -41,7 +40,7 @@ def proxy() -> Iterator[Callable[..., Proxy]]:
 
 
 def test_a_tunnel_carries_tls_to_the_endpoint_with_the_kernels_stamps(
-    proxy: Callable[..., Proxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: Callable[..., ConnectProxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     between = proxy()
     monkeypatch.setenv("HTTPS_PROXY", f"http://us%40er:secret@127.0.0.1:{between.port}")
@@ -60,7 +59,7 @@ def test_a_tunnel_carries_tls_to_the_endpoint_with_the_kernels_stamps(
 
 
 def test_a_proxy_that_refuses_is_a_connection_fault_with_its_own_words(
-    proxy: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
+    proxy: Callable[..., ConnectProxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     between = proxy(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{between.port}")
@@ -73,7 +72,7 @@ def test_a_proxy_that_refuses_is_a_connection_fault_with_its_own_words(
 
 
 @pytest.mark.e2e
-def test_a_run_says_that_a_proxy_lies_between(proxy: Callable[..., Proxy], tmp_path: Path) -> None:
+def test_a_run_says_that_a_proxy_lies_between(proxy: Callable[..., ConnectProxy], tmp_path: Path) -> None:
     between, certificates = proxy(), make_certificates(tmp_path)
     with truth_server(tmp_path, Profile(ttft=0.02, gap=0.005, tokens=4), certificates) as (url, _):
         environment = {"AWS_CA_BUNDLE": str(certificates.authority), "NO_PROXY": "", "no_proxy": ""}

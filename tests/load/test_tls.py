@@ -7,10 +7,8 @@ import pytest
 
 from bench.calibration.certificates import make_certificates
 from locustfiles.transport import verifying_context
-from tests.load.support import Client, sends, stream, target
+from tests.load.support import HANG_S, Client, sends, stream, target
 from tests.load.tls import tls_server
-
-HANG_S = 20.0
 
 
 def test_tls_with_a_valid_certificate(tmp_path: Path) -> None:
