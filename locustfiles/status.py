@@ -55,6 +55,8 @@ class Status:
             fresh.replace(folder / STATUS)
         except OSError:
             fresh.unlink(missing_ok=True)
+            if not (folder / STATUS).exists():
+                raise
             with (folder / STATUS).open("r+", encoding="utf-8") as file:
                 file.write(content)
                 file.truncate()
