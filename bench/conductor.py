@@ -16,11 +16,11 @@ from bench import provenance
 from bench.backend import Backend, backend_for
 from bench.beacon import Beacon
 from bench.checks import check_plan, payload_facts
+from bench.experiments import entries_of, experiment_of
 from bench.load import INTERRUPTED, LoadEnd, LoadOptions, play_load
 from bench.screen import deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
 from configs.errors import UserError
-from configs.experiment import Experiment, experiment_name, plan_steps, wire_schema
 from configs.plan import Plan
 from deploy.clients import Clients
 from deploy.endpoint import Deployment, deployed
@@ -198,20 +198,9 @@ class _Run:
         return sum(len(entry.steps) for entry in self.manifest.experiments)
 
     def _entries(self, target: Target) -> Iterator[ExperimentEntry]:
-        price = self.preflight.quotes[target.instance_type]
-        for payload in self.plan.workload.payload:
-            name = experiment_name(target.instance_type, payload)
-            yield ExperimentEntry(
-                name=name,
-                model=self.plan.model.name,
-                instance_type=target.instance_type,
-                instance_label=self.backend.instance_label(target.instance_type),
-                instance_count=target.instance_count,
-                payload=payload,
-                payload_file=self.payloads[payload].name,
-                steps=[step.id for step in plan_steps(self.plan, name)],
-                price=price,
-            )
+        kind = target.instance_type
+        price, label = self.preflight.quotes[kind], self.backend.instance_label(kind)
+        return entries_of(self.plan, target, price, self.payloads, label)
 
     def _play_target(self, target: Target) -> None:
         """Deploy one instance type and load it with every payload. Its failure does not cost the others."""
@@ -262,7 +251,15 @@ class _Run:
         entry.load_started_at = time.time()
         self._save()
         experiment_file = self.folder / f"{entry.locust_prefix}_experiment.json"
-        experiment = self._experiment(entry, target, deployment)
+        experiment = experiment_of(
+            self.plan,
+            entry.name,
+            self.payloads[entry.payload],
+            deployment,
+            region=target.region,
+            run_id=self.run_id,
+            folder=self.folder,
+        )
         with _writing(experiment_file):
             experiment_file.write_text(
                 experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
@@ -295,28 +292,6 @@ class _Run:
         self.code = self.code or code
         if spent or code == INTERRUPTED:
             raise UserError(entry.error or "the load was stopped")
-
-    def _experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> Experiment:
-        workload = self.plan.workload
-        return Experiment(
-            name=entry.name,
-            run_id=self.run_id,
-            run_folder=self.folder.resolve(),
-            endpoint_name=deployment.endpoint_name,
-            component=deployment.component,
-            region=target.region,
-            payload=self.payloads[entry.payload],
-            tokenizer=Path(self.plan.model.tokenizer).resolve() if self.plan.model.tokenizer else None,
-            stream=workload.stream,
-            request_schema=wire_schema(self.plan),
-            route=workload.route,
-            parameters=workload.parameters,
-            unique_prefix=workload.unique_prefix,
-            samples=workload.samples,
-            steps=plan_steps(self.plan, entry.name),
-            load=self.plan.load,
-            slo=self.plan.slo,
-        )
 
     def _close(self, state: str, error: str | None = None) -> None:
         self.manifest.ended_at = time.time()
