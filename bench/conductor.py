@@ -17,7 +17,7 @@ from bench.backend import Backend, backend_for
 from bench.beacon import Beacon
 from bench.checks import check_plan, payload_facts
 from bench.experiments import entries_of, experiment_of
-from bench.load import INTERRUPTED, LoadEnd, LoadOptions, play_load
+from bench.load import INTERRUPTED, UNPLAYABLE, LoadEnd, LoadOptions, play_load
 from bench.screen import deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
 from configs.errors import UserError
@@ -120,7 +120,7 @@ class _Run:
         self.plan = self.preflight.plan
         self.guard = SpendGuard(self.ledger, self.run_id, self.plan.budget.max_spend_usd)
         self.code = 0
-        self._unwritable: str | None = None
+        self._no_more: str | None = None  # why nothing more is started
         self.beacon = Beacon(folder.name, options.load.beacon_address, lambda: self.code)
         self.manifest = Manifest(
             run_id=self.run_id,
@@ -169,7 +169,7 @@ class _Run:
             )
         try:
             for target in self.preflight.targets:
-                if reason := self.guard.reason() or self._unwritable:
+                if reason := self.guard.reason() or self._no_more:
                     self._skip(target, f"not started: {reason}")
                 else:
                     self._play_target(target)
@@ -290,7 +290,9 @@ class _Run:
         if entry.error:
             say(f"{entry.name}: {entry.error} (log: {self.folder / LOCUST_LOG})")
         self.code = self.code or code
-        if spent or code == INTERRUPTED:
+        if code == UNPLAYABLE:
+            self._no_more = entry.error
+        if spent or code in (INTERRUPTED, UNPLAYABLE):
             raise UserError(entry.error or "the load was stopped")
 
     def _close(self, state: str, error: str | None = None) -> None:
@@ -306,9 +308,9 @@ class _Run:
                 self.manifest.save(self.folder)
         except UserError as error:
             self.code = self.code or 1
-            if self._unwritable is None:
+            if self._no_more is None:
                 say(f"error: {error}")
-            self._unwritable = str(error)
+            self._no_more = str(error)
 
     def _report(self) -> None:
         try:

@@ -17,6 +17,8 @@ from locustfiles.launch import locust_command, locust_environment
 from runfolder.layout import LOCUST_LOG, STATUS
 
 INTERRUPTED = 130
+UNPLAYABLE = 1
+"""The fault is on this side (a worker, the disk): it would be the same with the next endpoint."""
 _MEANING = {
     3: "some steps are not whole; the report says which, and why",
     4: "the endpoint refused the requests",

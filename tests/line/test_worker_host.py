@@ -1,6 +1,7 @@
 """``make worker`` by itself: it ends at once when told to, and never waits for a master that is gone."""
 
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.beacon import Beacon
-from tests.line.harness import Bench, eventually, neighbouring_ports
+from deploy.local.process import LocalSageMaker
+from tests.line.harness import SIMULATED, Bench, eventually, neighbouring_ports
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,8 +24,8 @@ def port() -> int:
     return neighbouring_ports()
 
 
-def worker(bench: Bench, port: int, *options: str) -> "subprocess.Popen[str]":
-    return bench.start("worker", "--master", "127.0.0.1", "--port", str(port), *options)
+def worker(bench: Bench, port: int, *options: str, **environment: str) -> "subprocess.Popen[str]":
+    return bench.start("worker", "--master", "127.0.0.1", "--port", str(port), *options, **environment)
 
 
 def said(process: "subprocess.Popen[str]", words: str) -> Iterator[str]:
@@ -73,3 +75,27 @@ def test_what_is_no_master_is_refused(bench: Bench, port: int) -> None:
             _, err = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "no master of this version" in err
+
+
+def test_a_worker_without_credentials_is_named_and_no_second_endpoint_is_deployed(
+    bench: Bench, port: int
+) -> None:
+    kinds = {"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"], "role": "local-sagemaker"}
+    plan = SIMULATED | {
+        "model": {"name": "Simulated", "source": "image", "image": "simulated-vllm:1"},
+        "endpoint": SIMULATED["endpoint"] | kinds,
+    }
+    nothing = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    with LocalSageMaker(["--create-seconds", "0", "--delete-seconds", "0"]) as local:
+        poor = worker(bench, port, AWS_CONFIG_FILE=os.devnull, **nothing)
+        options = ("--workers", "1", "--port", str(port), "--bind", "127.0.0.1", "--results", bench.results)
+        done = bench.run("master", "--plan", bench.plan(plan), *options, **local.environment)
+        _, err = poor.communicate(timeout=30)
+    assert done.returncode == 1, done.stderr
+    assert "cannot take part: there are no AWS credentials" in done.stderr
+    assert "refused" not in done.stderr
+    assert (poor.returncode, "there are no AWS credentials" in err) == (1, True)
+    assert "served 0 loads" in err
+    created = [line for path in bench.ledger.glob("*.jsonl") for line in path.read_text().splitlines()]
+    assert sum('"kind": "endpoint"' in line and '"creating"' in line for line in created) == 1
+    assert bench.left_open() == []
