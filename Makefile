@@ -30,7 +30,7 @@ ui: setup ## The same run, live in Locust's web UI: PORT=8089
 	@$(BENCH) ui $(RUN_OPTIONS) $(if $(PORT),--port '$(PORT)')
 master: setup ## The same run, load from several hosts: WORKERS=2, then `make worker MASTER=…` on each
 	@$(BENCH) master $(RUN_OPTIONS) $(if $(WORKERS),--workers '$(WORKERS)') $(if $(PORT),--port '$(PORT)') $(if $(BIND),--bind '$(BIND)')
-worker: setup ## A load generator for a master: MASTER=host
+worker: setup ## Make load for a master's run, whenever it comes, until it is over: MASTER=host
 	@$(BENCH) worker $(if $(MASTER),--master '$(MASTER)') $(if $(PORT),--port '$(PORT)') $(if $(PROCESSES),--processes '$(PROCESSES)')
 
 ##@ Report

@@ -1,10 +1,11 @@
 """Play a plan from deploy to report. What was created is deleted and what was measured is kept, always."""
 
+import errno
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from rich.console import Console
 from analysis import make_report
 from bench import provenance
 from bench.backend import Backend, backend_for
+from bench.beacon import Beacon
 from bench.checks import check_plan, payload_facts
-from bench.load import INTERRUPTED, LoadOptions, play_load
+from bench.experiments import entries_of, experiment_of
+from bench.load import INTERRUPTED, UNPLAYABLE, LoadEnd, LoadOptions, play_load
 from bench.screen import deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
 from configs.errors import UserError
-from configs.experiment import Experiment, experiment_name, plan_steps, wire_schema
 from configs.plan import Plan
 from deploy.clients import Clients
 from deploy.endpoint import Deployment, deployed
@@ -28,13 +30,15 @@ from deploy.removal import LeftBehindError
 from deploy.signals import Interrupted, orderly_exit
 from deploy.spending import SpendGuard
 from deploy.target import Target
-from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
+from runfolder.layout import (
+    CLOUDWATCH,
+    LOCUST_LOG,
+    MANIFEST,
+    create_run_folder,
+    locust_prefix,
+    new_run_folder,
+)
 from runfolder.manifest import ExperimentEntry, Manifest
-
-_MEANING = {
-    3: "some steps are not whole; the report says which, and why",
-    4: "the endpoint refused the requests",
-}
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,24 @@ def play(plan: Plan, options: RunOptions) -> int:
             clients = Clients.from_environment(backend.plan.endpoint.region)
             run = _Run(backend, options, clients, new_run_folder(options.results, plan.name), payloads)
             run.refuse_what_stops()
-            run.play()
+            with run.beacon:
+                run.play()
     except Interrupted as stop:
         say(f"interrupted by {stop} before anything was created")
         return stop.exit_code
     return run.code
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A file that cannot be written is told in one sentence: the disk is full, more often than not."""
+    try:
+        yield
+    except OSError as error:
+        what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise UserError(
+            f"{path} cannot be written: {what}; make room, or name another folder with RESULTS="
+        ) from None
 
 
 def _backend(plan: Plan, options: RunOptions) -> AbstractContextManager[Backend]:
@@ -103,6 +120,8 @@ class _Run:
         self.plan = self.preflight.plan
         self.guard = SpendGuard(self.ledger, self.run_id, self.plan.budget.max_spend_usd)
         self.code = 0
+        self._no_more: str | None = None  # why nothing more is started
+        self.beacon = Beacon(folder.name, options.load.beacon_address, lambda: self.code)
         self.manifest = Manifest(
             run_id=self.run_id,
             plan=self.plan.model_dump(mode="json", by_alias=True),
@@ -139,20 +158,23 @@ class _Run:
         except FileExistsError:
             raise UserError(f"{self.folder}: another run began in the same second; start again") from None
         if self.options.plan_file:
-            shutil.copyfile(self.options.plan_file, self.folder / self.options.plan_file.name)
-        self.manifest.save(self.folder)
+            with _writing(copy := self.folder / self.options.plan_file.name):
+                shutil.copyfile(self.options.plan_file, copy)
+        self._save()
         say(f"run {self.folder.name}: {len(self.manifest.experiments)} experiment(s), {self._steps()} steps")
         if self.options.load.mode == "master":
             say(
-                f"on {self.options.load.expect_workers} hosts: {self.backend.worker_keys}make worker MASTER=…"
+                f"on {self.options.load.expect_workers} hosts, now or earlier: "
+                f"{self.backend.worker_keys}make worker MASTER=…"
             )
         try:
             for target in self.preflight.targets:
-                if reason := self.guard.reason():
+                if reason := self.guard.reason() or self._no_more:
                     self._skip(target, f"not started: {reason}")
                 else:
                     self._play_target(target)
-            collect_server_view(self.folder, self.manifest, self.clients)
+            with _writing(self.folder / CLOUDWATCH):
+                collect_server_view(self.folder, self.manifest, self.clients)
             ending = {0: "complete", INTERRUPTED: "interrupted"}.get(self.code, "failed")
             errors = dict.fromkeys(entry.error for entry in self.manifest.experiments if entry.error)
             self._close(ending, "; ".join(errors) or None)
@@ -176,20 +198,9 @@ class _Run:
         return sum(len(entry.steps) for entry in self.manifest.experiments)
 
     def _entries(self, target: Target) -> Iterator[ExperimentEntry]:
-        price = self.preflight.quotes[target.instance_type]
-        for payload in self.plan.workload.payload:
-            name = experiment_name(target.instance_type, payload)
-            yield ExperimentEntry(
-                name=name,
-                model=self.plan.model.name,
-                instance_type=target.instance_type,
-                instance_label=self.backend.instance_label(target.instance_type),
-                instance_count=target.instance_count,
-                payload=payload,
-                payload_file=self.payloads[payload].name,
-                steps=[step.id for step in plan_steps(self.plan, name)],
-                price=price,
-            )
+        kind = target.instance_type
+        price, label = self.preflight.quotes[kind], self.backend.instance_label(kind)
+        return entries_of(self.plan, target, price, self.payloads, label)
 
     def _play_target(self, target: Target) -> None:
         """Deploy one instance type and load it with every payload. Its failure does not cost the others."""
@@ -216,7 +227,7 @@ class _Run:
                 raise
         finally:
             self._remember_bill(target, entries)
-            self.manifest.save(self.folder)
+            self._save()
 
     def _remember_bill(self, target: Target, entries: list[ExperimentEntry]) -> None:
         """When billing began and ended, by the ledger: an endpoint that never came into service costs too."""
@@ -238,66 +249,68 @@ class _Run:
         entry.create_started_at = deployment.create_started_at
         entry.in_service_at = deployment.in_service_at
         entry.load_started_at = time.time()
-        self.manifest.save(self.folder)
+        self._save()
         experiment_file = self.folder / f"{entry.locust_prefix}_experiment.json"
-        experiment = self._experiment(entry, target, deployment)
-        experiment_file.write_text(
-            experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
+        experiment = experiment_of(
+            self.plan,
+            entry.name,
+            self.payloads[entry.payload],
+            deployment,
+            region=target.region,
+            run_id=self.run_id,
+            folder=self.folder,
         )
-        try:
-            code = play_load(
-                experiment_file,
-                self.folder / entry.locust_prefix,
-                self.options.load,
-                spent_too_much=self.guard.exceeded,
+        with _writing(experiment_file):
+            experiment_file.write_text(
+                experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
             )
+        try:
+            with self.beacon.load():
+                end = play_load(
+                    experiment_file,
+                    self.folder / entry.locust_prefix,
+                    self.options.load,
+                    spent_too_much=self.guard.exceeded,
+                )
         except BaseException:
             entry.state = "interrupted"
             raise
         finally:
             entry.load_ended_at = time.time()
-        self._judge(entry, code)
+        self._judge(entry, end)
 
-    def _judge(self, entry: ExperimentEntry, code: int) -> None:
+    def _judge(self, entry: ExperimentEntry, end: LoadEnd) -> None:
+        code = end.code
         entry.state = "complete" if code == 0 else "interrupted" if code == INTERRUPTED else "failed"
         spent = self.guard.reason()
         if spent:
             entry.error = f"stopped: {spent}"
         elif code != 0:
-            entry.error = _MEANING.get(code, f"the load generator ended with code {code}; see its log")
+            entry.error = end.message
         if entry.error:
-            say(f"{entry.name}: {entry.error}")
+            say(f"{entry.name}: {entry.error} (log: {self.folder / LOCUST_LOG})")
         self.code = self.code or code
-        if spent or code == INTERRUPTED:
+        if code == UNPLAYABLE:
+            self._no_more = entry.error
+        if spent or code in (INTERRUPTED, UNPLAYABLE):
             raise UserError(entry.error or "the load was stopped")
-
-    def _experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> Experiment:
-        workload = self.plan.workload
-        return Experiment(
-            name=entry.name,
-            run_id=self.run_id,
-            run_folder=self.folder.resolve(),
-            endpoint_name=deployment.endpoint_name,
-            component=deployment.component,
-            region=target.region,
-            payload=self.payloads[entry.payload],
-            tokenizer=Path(self.plan.model.tokenizer).resolve() if self.plan.model.tokenizer else None,
-            stream=workload.stream,
-            request_schema=wire_schema(self.plan),
-            route=workload.route,
-            parameters=workload.parameters,
-            unique_prefix=workload.unique_prefix,
-            samples=workload.samples,
-            steps=plan_steps(self.plan, entry.name),
-            load=self.plan.load,
-            slo=self.plan.slo,
-        )
 
     def _close(self, state: str, error: str | None = None) -> None:
         self.manifest.ended_at = time.time()
         self.manifest.state = state  # type: ignore[assignment]  # pydantic validates it on assignment
         self.manifest.error = error
-        self.manifest.save(self.folder)
+        self._save()
+
+    def _save(self) -> None:
+        """Write the manifest. A full disk starts nothing more, and stops no deletion."""
+        try:
+            with _writing(self.folder / MANIFEST):
+                self.manifest.save(self.folder)
+        except UserError as error:
+            self.code = self.code or 1
+            if self._no_more is None:
+                say(f"error: {error}")
+            self._no_more = str(error)
 
     def _report(self) -> None:
         try:

@@ -17,6 +17,12 @@ from locustfiles.launch import locust_command, locust_environment
 from runfolder.layout import LOCUST_LOG, STATUS
 
 INTERRUPTED = 130
+UNPLAYABLE = 1
+"""The fault is on this side (a worker, the disk): it would be the same with the next endpoint."""
+_MEANING = {
+    3: "some steps are not whole; the report says which, and why",
+    4: "the endpoint refused the requests",
+}
 _POLL_S = 0.25
 _ORDERLY_S = 20.0
 _KILL_S = 5.0
@@ -34,6 +40,11 @@ class LoadOptions:
     master_host: str = "127.0.0.1"
     master_port: int = 5557
 
+    @property
+    def beacon_address(self) -> tuple[str, int] | None:
+        """Where workers on other hosts hear how the run stands: the port after Locust's."""
+        return (self.master_host, self.master_port + 1) if self.mode == "master" else None
+
     def check(self) -> None:
         """Refuse a port that is taken.
 
@@ -44,6 +55,17 @@ class LoadOptions:
             _check_port("127.0.0.1", self.web_port, "PORT")
         if self.mode == "master":
             _check_port(self.master_host, self.master_port, "PORT")
+            _check_port(self.master_host, self.master_port + 1, "PORT")
+
+
+@dataclass(frozen=True)
+class LoadEnd:
+    """How a load ended."""
+
+    code: int
+    """0 when all steps are whole, 1 when it could not be played, 3, 4 and 130 as in the README."""
+    message: str
+    """What there is to say of it, in one sentence; empty where all went well."""
 
 
 def _check_port(host: str, port: int, name: str) -> None:
@@ -59,7 +81,7 @@ def _check_port(host: str, port: int, name: str) -> None:
 
 def play_load(
     experiment_file: Path, csv_prefix: Path, options: LoadOptions, *, spent_too_much: Callable[[], bool]
-) -> int:
+) -> LoadEnd:
     """Run a load to its end.
 
     The child has a session of its own, so that Ctrl-C reaches only us: we ask it to end in order, which
@@ -72,9 +94,10 @@ def play_load(
         spent_too_much: asked while waiting; True ends the load early.
 
     Returns:
-        The child's exit code.
+        How it ended.
     """
     folder = experiment_file.parent
+    log = folder / LOCUST_LOG
     status_file = folder / STATUS
     status_file.unlink(missing_ok=True)
     command = locust_command(
@@ -87,7 +110,8 @@ def play_load(
         master_port=options.master_port if options.mode == "master" else _free_port(),
         web_port=options.web_port,
     )
-    with (folder / LOCUST_LOG).open("ab") as output:
+    with log.open("ab") as output:
+        log_began = output.tell()
         child = subprocess.Popen(
             command,
             env=locust_environment(),
@@ -104,13 +128,14 @@ def play_load(
         end_child(child)
         last = _read_status(status_file)
         status_file.unlink(missing_ok=True)
-    if (message := last.get("message")) and message != "interrupted":
-        say(str(message))
-    if (said := last.get("exit_code")) is not None and child.returncode in (0, INTERRUPTED):
-        return int(said)  # a web page that lingered was ended, which says nothing of the load
-    if said is None and child.returncode not in (0, INTERRUPTED):
-        _tell_end_of(folder / LOCUST_LOG)
-    return child.returncode
+    code, message = child.returncode, str(last.get("message") or "")
+    if (said := last.get("exit_code")) is not None and code in (0, INTERRUPTED):
+        code = int(said)  # a web page that lingered was ended, which says nothing of the load
+    if not message and code in _MEANING:
+        message = _MEANING[code]
+    elif not message and code not in (0, INTERRUPTED):
+        message = f"the load generator ended with code {code}: {_last_words(log, log_began)}"
+    return LoadEnd(code, message)
 
 
 def _free_port() -> int:
@@ -142,19 +167,26 @@ def _watch(
     screen.update(_read_status(status_file))
 
 
-def _tell_end_of(log: Path) -> None:
-    """The last lines of a log, for a load that did not end well."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-6:]
-    for line in lines:
-        say(f"  {line}")
-    say(f"  ({log})")
+def _last_words(log: Path, start: int) -> str:
+    """What a load that did not end well said last: its last error, else its last line."""
+    lines = log.read_bytes()[start:].decode(errors="replace").splitlines()
+    errors = [line.partition("/ERROR/")[2] for line in lines if "/ERROR/" in line]
+    return (errors or lines or ["nothing was said"])[-1].strip()
 
 
-def end_child(child: "subprocess.Popen[bytes]") -> None:
-    """End a child in order; kill its whole group when it does not end. Safe to call on one that has ended."""
+def end_child(child: "subprocess.Popen[bytes]", *, whole_group: bool = False) -> None:
+    """End a child in order; kill its whole group when it does not end. Safe to call on one that has ended.
+
+    Args:
+        child: leader of a session of its own.
+        whole_group: ask its children to end, too; else it tells them itself.
+    """
     try:
         if child.poll() is None:
-            child.send_signal(signal.SIGINT)
+            if whole_group:
+                os.killpg(child.pid, signal.SIGINT)
+            else:
+                child.send_signal(signal.SIGINT)
             child.wait(_ORDERLY_S)
     except subprocess.TimeoutExpired:
         say(f"the load generator did not end within {_ORDERLY_S:.0f} s and is killed")

@@ -1,7 +1,10 @@
 """The master's side of the records: rows from all workers into the run folder, as they come."""
 
+import errno
 from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -95,8 +98,22 @@ class Collector:
         """The first failure that no further request can mend."""
         self.clock_steps: list[str] = []
         """Where a clock was set while it measured."""
+        self.unwritable: str | None = None
+        """What could not be written, in words, once something could not."""
         self._gaps: dict[str, Counter[int]] = defaultdict(Counter)
         self._healths: deque[WorkerReport] = deque(maxlen=10_000)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Write a file of the run folder; a disk that is full ends the run in order, not the writer."""
+        try:
+            yield
+        except OSError as error:
+            what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+            self.unwritable = self.unwritable or (
+                f"{self._folder / name} cannot be written: {what}. What is there is kept; make room, or name "
+                "another folder with RESULTS=, and run again"
+            )
 
     def take(self, report: Report) -> None:
         """Write what a report carries."""
@@ -110,12 +127,14 @@ class Collector:
                 row.started_at -= offset
                 worker.rows[row.step] += 1
                 self._tally(row, sent_at)
-            self._requests.append(rows)
+            with self.writing(layout.REQUESTS):
+                self._requests.append(rows)
             gevent.sleep(0)
         for step, index, count in report.gaps:
             self._gaps[step][index] += count
         if report.samples:
-            append_jsonl(self._folder / layout.SAMPLES, report.samples)
+            with self.writing(layout.SAMPLES):
+                append_jsonl(self._folder / layout.SAMPLES, report.samples)
         if report.health is not None:
             self._health(report, sent_at)
         # Last of all: who reads these may rely on the rows being there.
@@ -153,7 +172,8 @@ class Collector:
             in_flight=report.in_flight,
             **health,
         )
-        self._reports.append([row])
+        with self.writing(layout.WORKERS):
+            self._reports.append([row])
         self._healths.append(row)
 
     def client_limits(self, window: tuple[float, float]) -> tuple[list[str], list[str]]:
@@ -213,10 +233,12 @@ class Collector:
         rows = [row for row in read_rows(path, GapBucket) if row.step not in self._own_steps]
         for step, counter in self._gaps.items():
             rows += [gaps.bucket(step, index, counter[index]) for index in sorted(counter)]
-        replace_rows(path, GAP_COLUMNS, rows)
+        with self.writing(layout.GAPS):
+            replace_rows(path, GAP_COLUMNS, rows)
 
     def close(self) -> None:
         """No more rows come."""
         self.save_gaps()
-        self._requests.close()
-        self._reports.close()
+        for name, file in ((layout.REQUESTS, self._requests), (layout.WORKERS, self._reports)):
+            with self.writing(name):
+                file.close()

@@ -44,6 +44,14 @@ class Failure:
     detail: str
 
 
+class Failed(Exception):  # noqa: N818 - carries a failure to its row
+    """An invocation has failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
 def of_response(status: int, error_type: str | None, content_type: str, body: bytes) -> Failure:
     """Classify a response that is not 200.
 

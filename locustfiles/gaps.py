@@ -1,8 +1,10 @@
 """Inter-chunk gaps as mergeable counts in logarithmic buckets, of the measured requests only."""
 
 import math
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from runfolder.records import GAP_GROWTH, GAP_UNIT_MS, GapBucket
 
@@ -26,37 +28,68 @@ def bucket(step: str, index: int, count: int) -> GapBucket:
     return GapBucket(step, low, low * GAP_GROWTH, count)
 
 
+@dataclass(slots=True)
+class _Second:
+    """Gaps of the requests that started within one second: counted as a whole, and kept one by one.
+
+    The whole is for seconds inside the window; only where the window begins or ends a request decides for
+    itself. A kept gap takes two bytes.
+    """
+
+    counts: Counter[int] = field(default_factory=Counter)
+    starts: "array[float]" = field(default_factory=lambda: array("d"))
+    lengths: "array[int]" = field(default_factory=lambda: array("L"))
+    buckets: "array[int]" = field(default_factory=lambda: array("H"))
+
+    def add(self, started_at: float, buckets: list[int]) -> None:
+        """Hold one request."""
+        self.counts.update(buckets)
+        self.starts.append(started_at)
+        self.lengths.append(len(buckets))
+        self.buckets.extend(buckets)
+
+    def requests(self) -> Iterator[tuple[float, "array[int]"]]:
+        """Start and buckets of each request."""
+        end = 0
+        for started_at, length in zip(self.starts, self.lengths, strict=True):
+            begin, end = end, end + length
+            yield started_at, self.buckets[begin:end]
+
+
 class GapCounter:
     """Counts the gaps of requests that started inside their step's window.
 
-    The window's end is known only later, so the gaps of a step wait until it is told.
+    The window's end is known only later, so the gaps of a step wait until it is told, in buckets by the
+    second in which their request started.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[tuple[float, list[float]]]] = defaultdict(list)
+        self._waiting: dict[str, dict[int, _Second]] = defaultdict(lambda: defaultdict(_Second))
         self._windows: dict[str, Window] = {}
         self._counts: dict[str, Counter[int]] = defaultdict(Counter)
 
     def add(self, step: str, started_at: float, gaps_ms: list[float]) -> None:
         """Take the gaps of one finished request."""
+        buckets = [bucket_of(gap) for gap in gaps_ms]
         window = self._windows.get(step)
         if window is None:
-            self._waiting[step].append((started_at, gaps_ms))
-        else:
-            self._count(step, window, [(started_at, gaps_ms)])
+            self._waiting[step][int(started_at)].add(started_at, buckets)
+        elif window[0] <= started_at < window[1]:
+            self._counts[step].update(buckets)
 
     def close_window(self, step: str, window: Window) -> None:
         """The window of ``step`` is known: ``[start, end)`` in this worker's clock."""
         self._windows[step] = window
-        self._count(step, window, self._waiting.pop(step, []))
+        counts = self._counts[step]
+        for second, held in self._waiting.pop(step, {}).items():
+            if window[0] <= second and second + 1 <= window[1]:
+                counts.update(held.counts)
+                continue
+            for started_at, buckets in held.requests():
+                if window[0] <= started_at < window[1]:
+                    counts.update(buckets)
 
     def take(self) -> list[tuple[str, int, int]]:
         """``(step, bucket, count)`` counted since the last call."""
         counts, self._counts = self._counts, defaultdict(Counter)
         return [(step, index, n) for step, counter in counts.items() for index, n in counter.items()]
-
-    def _count(self, step: str, window: Window, gaps: Iterable[tuple[float, list[float]]]) -> None:
-        counter = self._counts[step]
-        for started_at, gaps_ms in gaps:
-            if window[0] <= started_at < window[1]:
-                counter.update(map(bucket_of, gaps_ms))

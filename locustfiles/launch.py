@@ -60,7 +60,7 @@ def locust_command(
         command += ["--expect-workers-max-wait", str(expect_workers_max_wait)]
     elif processes and processes > 1:
         command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(master_port)]
-        command += _forked(processes)
+        command += ["--master-port", str(master_port), *_forked(processes)]  # the forked look there
     return command
 
 

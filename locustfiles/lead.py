@@ -19,8 +19,9 @@ from configs.experiment import Experiment, Step
 from configs.payload import read_payload
 from locustfiles import messages
 from locustfiles.collector import Collector
+from locustfiles.link import INTERRUPTED, REFUSED
 from locustfiles.messages import Ending, Report
-from locustfiles.steps import INTERRUPTED, REFUSED, StepSequence
+from locustfiles.steps import StepSequence
 from locustfiles.target import resolve_target
 from locustfiles.user import REQUEST_TYPE
 from locustfiles.webui import add_tab
@@ -32,7 +33,7 @@ _PINGS = 3
 
 
 class Lead:
-    """Implements `steps.Link` over Locust's runner; owns the sequence of steps.
+    """Implements `link.Link` over Locust's runner; owns the sequence of steps.
 
     Raises:
         UserError: the payload, the region or the endpoint's URL is not usable.
@@ -48,7 +49,9 @@ class Lead:
         ).model_dump()
         self._collector = Collector(experiment.run_folder, frozenset(step.id for step in experiment.steps))
         self._names: dict[str, str] = {}
-        self._refusals: dict[str, str | None] = {}
+        self._ready: set[str] = set()
+        self._refusals: dict[str, str] = {}
+        self._proxies: set[str] = set()
         self._acknowledged: dict[str, set[str]] = defaultdict(set)
         self._round_trips: dict[str, float] = {}
         self._finished: set[str] = set()
@@ -112,11 +115,16 @@ class Lead:
 
     def _on_hello(self, msg: Any, **_: object) -> None:
         client = msg.data["client_id"]
-        self._names[client] = msg.data["worker"]
+        self._names[client] = f"{msg.data['worker']} on {msg.data['host']}"
         self._send(messages.ASSIGNMENT, self._assignment, client)
 
     def _on_ready(self, msg: Any, **_: object) -> None:
-        self._refusals[msg.data["client_id"]] = msg.data["error"]
+        client, error = msg.data["client_id"], msg.data["error"]
+        if error is None:
+            self._ready.add(client)
+            self._proxies.update([msg.data["proxy"]] if msg.data["proxy"] else [])
+        else:
+            self._refusals[client] = error
 
     def _on_step_ack(self, msg: Any, **_: object) -> None:
         client, now = msg.data["client_id"], time.time()
@@ -138,7 +146,7 @@ class Lead:
     def _send(self, kind: str, data: dict[str, Any], client: str | None = None) -> None:
         self._runner.send_message(kind, data, client)
 
-    # What the steps ask (`steps.Link`)
+    # What the steps ask (`link.Link`)
 
     @property
     def user_count(self) -> int:
@@ -153,13 +161,14 @@ class Lead:
         live = [*clients.ready, *clients.spawning, *clients.running]
         return {node.id: self._names.get(node.id, node.id) for node in live}
 
-    def unready_workers(self) -> list[str]:
-        """Workers that have no assignment yet, or why they cannot take it."""
-        return [
-            f"{name}: {self._refusals.get(client) or 'no answer'}"
-            for client, name in self.live_workers().items()
-            if self._refusals.get(client, "no answer") is not None
-        ]
+    def unready_workers(self) -> dict[str, str | None]:
+        """Name of each worker that has not taken its assignment → why it cannot; None without an answer."""
+        live, ready = self.live_workers(), self._ready
+        return {name: self._refusals.get(client) for client, name in live.items() if client not in ready}
+
+    def proxies(self) -> list[str]:
+        """Proxies through which workers reach the endpoint."""
+        return sorted(self._proxies)
 
     def announce(self, step: Step) -> None:
         """Tell every worker the step, a few times: the quickest answer tells best how its clock stands."""

@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 
 from locustfiles.gaps import GapCounter
-from locustfiles.invocation import Outcome
+from locustfiles.reading import Outcome
 from runfolder.records import REQUEST_COLUMNS, Request
 
 _SAMPLES_PER_STEP = 3

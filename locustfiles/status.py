@@ -44,10 +44,22 @@ class Status:
     """Of the load, once it is over: a web page that lingers does not change it."""
 
     def save(self, folder: Path) -> None:
-        """Write it atomically."""
-        fresh = folder / f".{STATUS}.{os.getpid()}.tmp"
-        fresh.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
-        fresh.replace(folder / STATUS)
+        """Write it atomically; where the disk is full over the old one, whose room is there.
+
+        Raises:
+            OSError: it cannot be written either way.
+        """
+        fresh, content = folder / f".{STATUS}.{os.getpid()}.tmp", json.dumps(asdict(self)) + "\n"
+        try:
+            fresh.write_text(content, encoding="utf-8")
+            fresh.replace(folder / STATUS)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            if not (folder / STATUS).exists():
+                raise
+            with (folder / STATUS).open("r+", encoding="utf-8") as file:
+                file.write(content)
+                file.truncate()
 
 
 def eta_s(status: Status, load: Load) -> float:

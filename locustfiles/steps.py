@@ -8,18 +8,19 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 
 from configs.experiment import Experiment, Step
 from locustfiles.collector import Collector
 from locustfiles.failures import remedy
+from locustfiles.link import COMPLETE, DEGRADED, FAILED, INTERRUPTED, REFUSED, EndEarly, Link
 from locustfiles.messages import Ending
 from locustfiles.status import Phase, Status, eta_s, step_table
+from locustfiles.stepbook import StepBook
 from runfolder import layout
-from runfolder.appending import read_rows, replace_rows
-from runfolder.records import STEP_COLUMNS, StepRow
+from runfolder.records import StepRow
 
 logger = logging.getLogger(__name__)
 
@@ -33,52 +34,6 @@ _MAX_RATE = 100.0
 _HOPELESS = 5
 """Failures before the first answer of a run after which no more is asked."""
 
-COMPLETE, DEGRADED, REFUSED, INTERRUPTED = 0, 3, 4, 130
-"""Exit codes."""
-
-
-class EndEarly(Exception):  # noqa: N818 - no error: the run is asked to end
-    """The run ends before its last step; carries the exit code and why."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
-class Link(Protocol):
-    """What the steps need of Locust and of the workers."""
-
-    @property
-    def user_count(self) -> int:
-        """Users that there are."""
-
-    def live_workers(self) -> dict[str, str]:
-        """Client id → name of the workers that can be reached."""
-
-    def unready_workers(self) -> list[str]:
-        """Workers that have no assignment yet, or why they cannot take it."""
-
-    def announce(self, step: Step) -> None:
-        """Tell every worker the step."""
-
-    def acknowledged(self, step: Step) -> set[str]:
-        """Client ids that have answered."""
-
-    def tell_window(self, step: Step, window: tuple[float, float]) -> None:
-        """Tell every worker the measure window."""
-
-    def finish(self, ending: Ending, timeout: float) -> None:
-        """Ask every worker for its last words."""
-
-    def finished(self) -> set[str]:
-        """Client ids that have said them."""
-
-    def locust_counts(self, step: str) -> tuple[int, int]:
-        """Locust's own requests and failures of a step."""
-
-    def files_written(self) -> bool:
-        """Whether Locust's CSV files hold every request."""
-
 
 class StepSequence:
     """Plays an experiment's steps and keeps ``steps.csv`` and the status up to date."""
@@ -88,16 +43,8 @@ class StepSequence:
         self._load = experiment.load
         self._link = link
         self._collector = collector
-        self._path = experiment.run_folder / layout.STEPS
-        self._rows = [
-            StepRow(step.id, experiment.name, ordinal, step.concurrency)
-            for ordinal, step in enumerate(experiment.steps, 1)
-        ]
-        self._others = [row for row in read_rows(self._path, StepRow) if row.experiment != experiment.name]
-        self._reasons: dict[str, list[str]] = {row.step: [] for row in self._rows}
-        self._remarks: dict[str, list[str]] = {}
-        """What is worth saying of a step and does not degrade it."""
-        self.status = Status(experiment.name, steps_total=len(self._rows))
+        self._book = StepBook(experiment, collector)
+        self.status = Status(experiment.name, steps_total=len(self._book.rows))
         self._phase_started = time.monotonic()
         self._roster: dict[str, str] = {}
         self._users = 0
@@ -105,7 +52,6 @@ class StepSequence:
         """How often the run was asked to end; the second time it no longer waits for workers."""
         self.exit_code = COMPLETE
         self.begun = False
-        self._save()
 
     @property
     def _longest_request_s(self) -> float:
@@ -117,7 +63,7 @@ class StepSequence:
         self.begun = True
         try:
             self._gather()
-            for step, row in zip(self._experiment.steps, self._rows, strict=True):
+            for step, row in zip(self._experiment.steps, self._book.rows, strict=True):
                 yield from self._play(step, row)
             ending = "drain"
         except EndEarly as end:
@@ -138,11 +84,22 @@ class StepSequence:
         self._enter("done")
 
     def _gather(self) -> None:
-        """Wait until every worker has its assignment."""
+        """Wait until every worker has its assignment.
+
+        Raises:
+            EndEarly: one cannot take it, or does not answer.
+        """
         self._enter("start")
-        if not self._wait(lambda: not self._link.unready_workers(), _WORKERS_READY_S):
-            problems = "; ".join(self._link.unready_workers())
-            raise EndEarly(REFUSED, f"not every worker is ready: {problems}")
+
+        def decided() -> bool:
+            unready = self._link.unready_workers()
+            return not unready or any(unready.values())
+
+        self._wait(decided, _WORKERS_READY_S)
+        if unready := self._link.unready_workers():
+            refusals = [f"worker {name} cannot take part: {why}" for name, why in unready.items() if why]
+            silent = f"worker {', '.join(unready)} did not answer within {_WORKERS_READY_S:g} s; see its log"
+            raise EndEarly(FAILED, "; ".join(refusals) or silent)
 
     def _play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         status = self.status
@@ -152,12 +109,12 @@ class StepSequence:
         row.workers = len(self._roster)
         self._collector.lost -= set(self._roster)  # who is back is waited for again
         self._enter("ramp")
-        self._save()
+        self._book.save()
         self._announce(step)
         yield from self._ramp(step.concurrency)
         # A user above the target leaves only when its request is done.
         if not self._wait(lambda: self._link.user_count == step.concurrency, self._longest_request_s):
-            self._note(row, f"{self._link.user_count} of {step.concurrency} users were there")
+            self._book.note(row, f"{self._link.user_count} of {step.concurrency} users were there")
         row.ramped_at = time.time()
         self._enter("warm_up", self._load.warm_up)
         self._wait(lambda: False, self._load.warm_up)
@@ -169,16 +126,17 @@ class StepSequence:
             lambda: self._collector.settled(window_end, set(self._roster)),
             self._longest_request_s + _REPORT_GRACE_S,
         ):
-            self._note(row, "not every measured request has ended")
+            self._book.note(row, "not every measured request has ended")
         row.tail_ended_at = time.time()
         row.state = "complete"
         spoils, blurs = self._collector.client_limits((row.measure_started_at or 0.0, window_end))
         for reason in [*spoils, *self._collector.clock_steps]:
-            self._note(row, reason)
+            self._book.note(row, reason)
         self._collector.clock_steps.clear()
-        self._remarks[row.step] = blurs
+        proxies = [f"latency includes the proxy {proxy}" for proxy in self._link.proxies()]
+        self._book.remark(row, [*blurs, *proxies])
         self._collector.save_gaps()
-        self._save()
+        self._book.save()
 
     def _announce(self, step: Step) -> None:
         self._link.announce(step)
@@ -186,7 +144,7 @@ class StepSequence:
         if not self._wait(lambda: expected <= self._link.acknowledged(step), _ACK_S):
             silent = expected - self._link.acknowledged(step)
             names = ", ".join(sorted(self._roster[client] for client in silent))
-            self._note(self._rows[self.status.ordinal - 1], f"{names} did not acknowledge the step")
+            self._book.note(self._book.rows[self.status.ordinal - 1], f"{names} did not acknowledge the step")
 
     def _ramp(self, target: int) -> Iterator[tuple[int, float]]:
         """One-second pieces, because Locust's master cannot be interrupted inside a ramp of its own."""
@@ -205,7 +163,7 @@ class StepSequence:
         row.measure_started_at = time.time()
         tally.window = (row.measure_started_at, float("inf"))
         self._enter("measure", self._load.measure)
-        self._save()
+        self._book.save()
         enough = self._load.min_requests
         self._wait(lambda: enough is not None and tally.measured_ok >= enough, self._load.measure)
         row.measure_ended_at = time.time()
@@ -246,11 +204,13 @@ class StepSequence:
         if (fatal := self._collector.fatal) is not None:
             experiment = self._experiment
             raise EndEarly(REFUSED, remedy(fatal, experiment.region, experiment.endpoint_name))
+        if (unwritable := self._collector.unwritable) is not None:
+            raise EndEarly(FAILED, unwritable)
         live = self._link.live_workers()
         for client in set(live) - set(self._roster) if self._roster else ():
             # Locust hands it users at once, before it can have its assignment.
-            self._note(
-                self._rows[self.status.ordinal - 1],
+            self._book.note(
+                self._book.rows[self.status.ordinal - 1],
                 f"worker {live[client]} joined in the middle of the step: it counts from the next",
             )
         for client in set(self._roster) - set(live):
@@ -258,20 +218,20 @@ class StepSequence:
             self._collector.lost.add(client)
             logger.error("Worker %s was lost", name)
             if self.status.ordinal:
-                self._note(self._rows[self.status.ordinal - 1], f"worker {name} was lost")
+                self._book.note(self._book.rows[self.status.ordinal - 1], f"worker {name} was lost")
 
     def _end_early(self, code: int, reason: str) -> None:
         self.exit_code = code
         self.status.message = reason
-        for row in self._rows:
+        for row in self._book.rows:
             if row.state == "running":
                 row.state = "interrupted"
                 if row.measure_started_at is not None and row.measure_ended_at is None:
                     row.measure_ended_at = time.time()  # what the open window has seen is worth showing
                     step = self._experiment.steps[row.ordinal - 1]
                     self._link.tell_window(step, (row.measure_started_at, row.measure_ended_at))
-                self._note(row, reason)
-        self._save()
+                self._book.note(row, reason)
+        self._book.save()
 
     def _finish(self, ending: Ending) -> None:
         """Every worker's last rows and Locust's last numbers, then the books are balanced."""
@@ -289,46 +249,19 @@ class StepSequence:
             workers &= set(self._link.live_workers())
             gevent.sleep(_POLL_S)
         deadline = time.monotonic() + _LOST_REPORT_S
-        while not self._link.files_written() and time.monotonic() < deadline and self.interrupts < 2:
+        while not self._no_more_files() and time.monotonic() < deadline and self.interrupts < 2:
             gevent.sleep(_POLL_S)
-        self._balance()
+        if not self._book.balance(self._link.locust_counts) and self.exit_code == COMPLETE:
+            self.exit_code = DEGRADED
         self._collector.close()
+        if self.exit_code in (COMPLETE, DEGRADED) and (unwritable := self._collector.unwritable):
+            self.exit_code, self.status.message = FAILED, unwritable
         self.status.exit_code = self.exit_code
         self._enter("done")
         self.refresh()
 
-    def _balance(self) -> None:
-        for row in self._rows:
-            if row.state == "planned":
-                continue
-            counts = self._collector.counts(row.step)
-            tally = self._collector.steps[row.step]
-            row.started = counts.started
-            row.ok, row.failed, row.censored = tally.ok, tally.failed, tally.censored
-            row.locust_requests, row.locust_failures = self._link.locust_counts(row.step)
-            for reason in self._collector.missing(row.step):
-                self._note(row, reason)
-            written = tally.ok + tally.failed + tally.censored
-            if (row.locust_requests, row.locust_failures) != (written, tally.failed + tally.censored):
-                self._note(row, f"Locust counted {row.locust_requests} requests, the rows are {written}")
-            if row.state == "complete" and not written:
-                self._note(row, "no request ended in this step")
-            if row.state == "complete" and self._reasons[row.step]:
-                row.state = "degraded"
-            if self.exit_code == COMPLETE and (row.state == "degraded" or (tally.failed and not tally.ok)):
-                self.exit_code = DEGRADED
-        self._save()
-
-    def _note(self, row: StepRow, reason: str) -> None:
-        if reason not in self._reasons[row.step]:
-            self._reasons[row.step].append(reason)
-            logger.warning("%s: %s", row.step, reason)
-
-    def _save(self) -> None:
-        for row in self._rows:
-            said = [*self._reasons[row.step], *self._remarks.get(row.step, ())]
-            row.reasons = "; ".join(said) or None
-        replace_rows(self._path, STEP_COLUMNS, [*self._others, *self._rows])
+    def _no_more_files(self) -> bool:
+        return self._collector.unwritable is not None or self._link.files_written()
 
     def _enter(self, phase: Phase, seconds: float | None = None) -> None:
         self.status.phase, self.status.phase_total_s = phase, seconds
@@ -345,13 +278,14 @@ class StepSequence:
             tally = collector.steps[status.step]
             status.ok, status.failed, status.censored = tally.ok, tally.failed, tally.censored
             now = time.time()
-            span = min(15.0, now - (self._rows[status.ordinal - 1].announced_at or now))
+            span = min(15.0, now - (self._book.rows[status.ordinal - 1].announced_at or now))
             status.requests_per_minute, status.completion_tokens_per_s = tally.rates(now, span)
             status.ttft_p50_ms = tally.quantile("ttft_ms", 0.5)
             status.e2e_p50_ms = tally.quantile("e2e_ms", 0.5)
         status.eta_s = eta_s(status, self._load)
-        status.save(self._experiment.run_folder)
+        with self._collector.writing(layout.STATUS):
+            status.save(self._experiment.run_folder)
 
     def table(self) -> list[dict[str, Any]]:
         """One row per step that has begun, for the web page."""
-        return step_table(self._rows, self._collector.steps, self.status.phase)
+        return step_table(self._book.rows, self._collector.steps, self.status.phase)

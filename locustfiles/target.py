@@ -12,7 +12,7 @@ from botocore.httpsession import where  # certifi's file, or botocore's own copy
 
 from configs.errors import UserError
 from configs.experiment import Experiment
-from locustfiles.transport import Address
+from locustfiles.address import Address
 
 SERVICE = "sagemaker"
 

@@ -11,7 +11,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import gevent
 from gevent import get_hub
@@ -19,6 +18,7 @@ from gevent import socket as gevent_socket
 from gevent.hub import Waiter
 
 from locustfiles import timestamps
+from locustfiles.address import Address, Proxy
 
 _READ = 1
 _WRITE = 2
@@ -31,20 +31,18 @@ class ConnectFailed(Exception):  # noqa: N818 - a thing that happened, and its c
     """No connection could be opened; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to connect: host and port, and whether TLS is spoken there."""
-
-    host: str
-    port: int
-    tls: bool
-
-
 class Connection:
-    """One connection to one address, opened on demand. Not shared between greenlets."""
+    """One connection to one address, opened on demand. Not shared between greenlets.
 
-    def __init__(self, address: Address, context: ssl.SSLContext | None) -> None:
+    Args:
+        address: where to.
+        context: for TLS; None where none is spoken.
+        proxy: opens the way to it; None for a straight one.
+    """
+
+    def __init__(self, address: Address, context: ssl.SSLContext | None, proxy: Proxy | None = None) -> None:
         self._address = address
+        self._proxy = proxy
         self._context = context if address.tls else None
         self._sock: _socket.socket | None = None
         self._tls: ssl.SSLObject | None = None
@@ -63,18 +61,21 @@ class Connection:
         return self._sock is not None
 
     def open(self, timeout: float) -> float:
-        """Connect, with TLS handshake and verification where the address asks for it.
+        """Connect, through the proxy if there is one, with TLS handshake where the address asks for it.
 
         Returns:
             Milliseconds that it took.
 
         Raises:
-            ConnectFailed: refused, unreachable, no such host, certificate not valid, or time-out.
+            ConnectFailed: refused, unreachable, no such host, no tunnel, certificate not valid, or time-out.
         """
         started = time.perf_counter()
         try:
             with gevent.Timeout(timeout):
                 self._connect()
+                if self._proxy is not None:
+                    self._send_raw(self._proxy.ask_for(self._address))
+                    self._await_tunnel()
                 if self._context is not None:
                     self._handshake(self._context)
         except gevent.Timeout:
@@ -93,12 +94,13 @@ class Connection:
 
     @property
     def _where(self) -> str:
-        return f"{self._address.host}:{self._address.port}"
+        return f"{self._address}" + (f" through proxy {self._proxy}" if self._proxy else "")
 
     def _connect(self) -> None:
         failure: OSError = OSError("no address")
+        peer = self._proxy or self._address
         for family, kind, protocol, _name, address in gevent_socket.getaddrinfo(
-            self._address.host, self._address.port, 0, socket.SOCK_STREAM
+            peer.host, peer.port, 0, socket.SOCK_STREAM
         ):
             candidate = gevent_socket.socket(family, kind, protocol)
             self._stamped = timestamps.enable(candidate)
@@ -120,6 +122,19 @@ class Connection:
             self._writable = loop.io(self._sock.fileno(), _WRITE)
             return
         raise failure
+
+    def _await_tunnel(self) -> None:
+        """Read the proxy's answer; what comes after it is the endpoint's."""
+        head = b""
+        while b"\r\n\r\n" not in head:
+            get_hub().wait(self._readable)
+            data = self._recvmsg(_TLS_RECORD)
+            if data == b"" or len(head) > _LARGE_READ:
+                raise ConnectionResetError("the proxy gave no whole answer")
+            head += data or b""
+        status = head.partition(b"\r\n")[0].decode(errors="replace")
+        if status.split(" ")[1:2] != ["200"]:
+            raise ConnectFailed(f"{self._where}: the proxy answered {status[:100]!r}")
 
     def _handshake(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

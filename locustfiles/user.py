@@ -9,7 +9,9 @@ from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 import time
 from typing import Any, ClassVar
 
-from locustfiles.invocation import InvocationFailed, Outcome, set_completion_tokens
+from locustfiles.invocation import InvocationFailed
+from locustfiles.measures import set_completion_tokens
+from locustfiles.reading import Outcome
 from locustfiles.worker import Worker
 from runfolder.records import Request
 

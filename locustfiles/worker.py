@@ -15,11 +15,13 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.lock import Semaphore
+from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from configs.errors import UserError
 from configs.payload import PayloadRow
 from locustfiles import messages
+from locustfiles.address import proxy_for
 from locustfiles.bodies import Body, BodyFactory
 from locustfiles.credentials import BearerToken, CredentialKeeper
 from locustfiles.health import HealthProbe
@@ -36,6 +38,8 @@ REPORT_S = 0.5
 _HEALTH_EVERY = 4
 _HELLO_S = 2.0
 _FINAL_WAIT_S = 5.0
+_UNPREPARED = 2
+"""Exit code of a worker that could not take part."""
 
 
 class Worker:
@@ -74,7 +78,8 @@ class Worker:
 
     def _say_hello(self) -> None:
         while self._assignment is None:
-            self._send(messages.HELLO, {"client_id": self._runner.client_id, "worker": self.name})
+            who = {"client_id": self._runner.client_id, "worker": self.name, "host": self._health.host}
+            self._send(messages.HELLO, who)
             gevent.sleep(_HELLO_S)
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
@@ -83,25 +88,26 @@ class Worker:
     def _on_assignment(self, msg: Any, **_: object) -> None:
         if self._assignment is not None:
             return
-        assignment = Assignment.model_validate(msg.data)
-        answer = {"client_id": self._runner.client_id, "worker": self.name, "error": None}
+        answer = {"client_id": self._runner.client_id, "error": None, "proxy": None}
         try:
-            self._prepare(assignment)
-        except UserError as error:
-            answer["error"] = str(error)
-        else:
-            self._assignment = assignment
-            # What is there now stays: the collector need not walk through all of Locust amid a measurement.
-            gc.collect()
-            gc.freeze()
+            self._prepare(msg.data)
+            if self._proxy is not None:
+                answer["proxy"] = str(self._proxy)
+                logger.warning("Requests go through the proxy %s: latencies include it", self._proxy)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the master is told at once
+            answer["error"] = _in_words(error)
+            logger.error("This worker cannot take part: %s", answer["error"])  # noqa: TRY400 - for a person
+            self.environment.process_exit_code = _UNPREPARED
         self._send(messages.READY, answer)
 
-    def _prepare(self, assignment: Assignment) -> None:
+    def _prepare(self, message: dict[str, Any]) -> None:
+        assignment = Assignment.model_validate(message)
         self.stream = assignment.stream
         self._target = Target(**assignment.target)
         self._keeper = CredentialKeeper()
         gevent.spawn(self._keeper.keep_fresh)
         self._bearer = BearerToken(self._keeper, self._target.region)
+        self._proxy = proxy_for(self._target.address)
         self._context = verifying_context(ca_bundle()) if self._target.scheme == "https" else None
         rows = [PayloadRow(*row) for row in assignment.payload]
         self.prompts = {row.payload_id: row.prompt for row in rows}
@@ -124,6 +130,10 @@ class Worker:
             region=self._target.region,
             service=SERVICE,
         )
+        self._assignment = assignment
+        # What is there now stays: the collector need not walk through all of Locust amid a measurement.
+        gc.collect()
+        gc.freeze()
 
     def new_user(self) -> tuple[Iterator[Body], Invoker]:
         """What one user needs: its bodies in its own seeded order, and its own connection."""
@@ -132,7 +142,7 @@ class Worker:
             raise RuntimeError("a user was started before the worker had its assignment")
         self._user_number += 1
         seed = f"{assignment.run_id}/{assignment.seed}/{self.name}/{self._user_number}"
-        connection = Connection(self._target.address, self._context)
+        connection = Connection(self._target.address, self._context, self._proxy)
         invoker = Invoker(
             self._target, self._authorize, connection, assignment.timeouts, self._health.on_read
         )
@@ -234,3 +244,12 @@ class Worker:
             self._runner._send_stats()
         self._silent = True
         self._send(messages.FINISHED, {"client_id": self._runner.client_id})
+
+
+def _in_words(error: Exception) -> str:
+    """Why a worker cannot take part, with the remedy where one is known."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ValidationError | TypeError):
+        return "its code is not the master's: use the same version on all hosts"
+    return f"{type(error).__name__}: {error}"

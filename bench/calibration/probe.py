@@ -83,6 +83,8 @@ def client_environment(url: str, certificates: Certificates | None) -> dict[str,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_CONFIG_FILE": os.devnull,
+        "NO_PROXY": "*",  # a proxy cannot reach this machine's loopback
+        "no_proxy": "*",
         **({"AWS_CA_BUNDLE": str(certificates.authority)} if certificates else {}),
     }
 

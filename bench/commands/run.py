@@ -1,6 +1,5 @@
 """Commands that play a plan: run, rehearse, ui, master; and worker, which helps a master."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -10,10 +9,11 @@ import click
 from bench.conductor import RunOptions, play
 from bench.load import LoadOptions
 from bench.screen import say
+from bench.worker import serve
 from configs.errors import UserError
 from configs.loading import load_plan
 from configs.plan import Plan
-from locustfiles.launch import locust_command, locust_environment
+from deploy.signals import Interrupted, orderly_exit
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LOCAL_PLAN = CONFIGS / "local.yml"
@@ -116,11 +116,13 @@ def master(*, workers: int, port: int, bind: str, **choice: Unpack[PlanChoice]) 
 @click.option("--port", type=click.IntRange(1, 65534), default=5557, show_default=True)
 @click.option("--processes", type=click.IntRange(1), help="Worker processes on this machine.")
 def worker(host: str, port: int, processes: int | None) -> int:
-    """Make load for a master; needs the code and AWS credentials of its own."""
-    command = locust_command(
-        None, None, mode="worker", master_host=host, master_port=port, processes=processes
-    )
-    return subprocess.call(command, env=locust_environment())
+    """Make load for a master, whenever it comes, until its run is over; needs AWS credentials of its own."""
+    try:
+        with orderly_exit():
+            return serve(host, port, processes)
+    except Interrupted as stop:
+        say(f"interrupted by {stop}")
+        return stop.exit_code
 
 
 COMMANDS = (run, rehearse, ui, master, worker)

@@ -1,8 +1,10 @@
 """The command line as a user has it: real processes, found again by a mark in their environment."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -116,6 +118,17 @@ def eventually(condition: Callable[[], object], seconds: float) -> bool:
             return True
         time.sleep(0.05)
     return bool(condition())
+
+
+def neighbouring_ports() -> int:
+    """A free port whose next one is free, too: Locust's, and the one where workers hear of the run."""
+    while True:
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            with contextlib.suppress(OSError):
+                other.bind(("127.0.0.1", port + 1))
+                return port
 
 
 def requests_of(folder: Path) -> pd.DataFrame:

@@ -57,6 +57,8 @@ def test_a_load_generator_that_is_killed(bench: Bench) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode not in (0, 2), err
     assert "Traceback" not in err
+    [told] = [line for line in err.splitlines() if "load generator ended with code -9" in line]
+    assert "locust.log" in told
     nothing_is_left(bench)
     assert manifest_of(bench)["state"] == "failed"
     assert len(requests_of(bench.latest())) > 0

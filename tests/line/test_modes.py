@@ -7,42 +7,36 @@ from typing import Any
 
 import pytest
 
-from tests.line.harness import SIMULATED, Bench, eventually, locust_counts, requests_of
+from deploy.local.process import LocalSageMaker
+from tests.line.harness import SIMULATED, Bench, eventually, locust_counts, neighbouring_ports, requests_of
 
 pytestmark = pytest.mark.e2e
 
 
-def test_workers_elsewhere_make_the_same_records(bench: Bench) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    plan = bench.plan(SIMULATED | {"load": {"concurrency": [2], "warm_up": "1s", "measure": "4s"}})
-    master = bench.start(
-        "master",
-        "--plan",
-        plan,
-        "--results",
-        bench.results,
-        "--workers",
-        "2",
-        "--port",
-        port,
-        "--bind",
-        "127.0.0.1",
-    )
-    assert master.stderr is not None
-    told = next(line for line in master.stderr if "make worker" in line)
-    keys = dict(word.split("=", 1) for word in told.split() if word.startswith("AWS_"))
-    workers = [bench.start("worker", "--master", "127.0.0.1", "--port", port, **keys) for _ in range(2)]
-    _, err = master.communicate(timeout=90)
-    assert master.returncode == 0, err
-    assert [worker.wait(30) for worker in workers] == [0, 0]
-    for worker in workers:
-        worker.communicate()
+def test_workers_started_before_the_master_serve_every_experiment_and_end_with_the_run(bench: Bench) -> None:
+    kinds = ["ml.g5.xlarge", "ml.g6.xlarge"]
+    plan = SIMULATED | {
+        "model": {"name": "Simulated", "source": "image", "image": "simulated-vllm:1"},
+        "endpoint": SIMULATED["endpoint"] | {"instance_type": kinds, "role": "local-sagemaker"},
+        "load": {"concurrency": [2], "warm_up": "500ms", "measure": "2s"},
+    }
+    port = str(neighbouring_ports())
+    with LocalSageMaker(["--create-seconds", "1", "--delete-seconds", "0"]) as local:
+        workers = [
+            bench.start("worker", "--master", "127.0.0.1", "--port", port, **local.environment)
+            for _ in range(2)
+        ]
+        options = ("--workers", "2", "--port", port, "--bind", "127.0.0.1", "--results", bench.results)
+        done = bench.run("master", "--plan", bench.plan(plan), *options, **local.environment)
+        said = [worker.communicate(timeout=30)[1] for worker in workers]
+    assert done.returncode == 0, done.stderr
+    assert [worker.returncode for worker in workers] == [0, 0], said
+    assert all("the run is over" in each and "served 2 loads" in each for each in said), said
     rows = requests_of(bench.latest())
-    assert rows["worker"].nunique() == 2
-    assert locust_counts(bench.latest()) == rows.groupby("step").size().to_dict()
-    assert bench.summary()["experiments"][0]["steps"][0]["requests_ok"] > 0
+    assert {(row.step, row.worker) for row in rows.itertuples()} == {
+        (f"{kind}/en_50-100/c2", worker) for kind in kinds for worker in ("w0", "w1")
+    }
+    assert set(rows["outcome"]) == {"ok"}
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])

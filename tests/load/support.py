@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import gevent
+
 from bench.calibration.truth import event_frame
 from configs.plan import Timeouts
+from locustfiles.address import Proxy
 from locustfiles.bodies import Body
-from locustfiles.invocation import Invoker, Outcome
+from locustfiles.invocation import Invoker
+from locustfiles.reading import Outcome
 from locustfiles.target import Target
 from locustfiles.transport import Connection
 from runfolder.records import Request
@@ -20,6 +24,7 @@ from runfolder.records import Request
 Script = Callable[[socket.socket], None]
 """Answers one request, which has been read, on its connection."""
 
+HANG_S = 20.0
 BODY = Body("p1", 4, b'{"inputs":"hello"}', "0" * 64)
 
 
@@ -150,6 +155,49 @@ def serving(*scripts: Script, context: ssl.SSLContext | None = None) -> Iterator
         server.close()
 
 
+class ConnectProxy:
+    """A proxy that opens tunnels on this machine, or answers ``refusal`` instead."""
+
+    def __init__(self, refusal: bytes = b"") -> None:
+        self._refusal = refusal
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.heads: list[str] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                self._open(near)
+
+    def _open(self, near: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += near.recv(4096)
+        self.heads.append(head.decode())
+        if self._refusal:
+            near.sendall(self._refusal)
+            near.close()
+            return
+        host, _, port = head.split()[1].decode().rpartition(":")
+        far = socket.create_connection((host, int(port)))
+        near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        for one, other in ((near, far), (far, near)):
+            threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
+
+
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := one.recv(65_536):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
+
+
 def target(port: int, *, host: str = "127.0.0.1", scheme: str = "http", event_stream: bool = True) -> Target:
     return Target(
         scheme=scheme,
@@ -172,12 +220,29 @@ class Client:
         *,
         timeouts: Timeouts | None = None,
         context: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
         authorize: Any = lambda _hash, _now: [("Authorization", "test")],
     ) -> None:
         self.lags: list[float] = []
-        self.connection = Connection(where.address, context)
+        self.connection = Connection(where.address, context, proxy)
         limits = timeouts or Timeouts(connect=2.0, first_byte=5.0, total=10.0)
         self._invoker = Invoker(where, authorize, self.connection, limits, self.lags.append)
 
-    def invoke(self, *, stream: bool = True) -> Outcome:
-        return self._invoker.invoke(BODY, Request("r1", "s", "w0", "p1", 0.0), stream=stream)
+    def invoke(self, body: Body = BODY, *, stream: bool = True) -> Outcome:
+        return self._invoker.invoke(body, Request("r1", "s", "w0", "p1", 0.0), stream=stream)
+
+
+def invoke(*scripts: Script, times: int = 1, streamed: bool = True, **options: object) -> list[Outcome]:
+    with serving(*scripts) as server, gevent.Timeout(HANG_S):
+        client = Client(target(server.port, event_stream=streamed), **options)  # type: ignore[arg-type]
+        return [client.invoke(stream=streamed) for _ in range(times)]
+
+
+def failure(*scripts: Script, **options: object) -> tuple[str | None, int | None]:
+    request = invoke(*scripts, **options)[0].request  # type: ignore[arg-type]
+    assert request.outcome == "failed"
+    assert request.e2e_ms is None
+    assert request.elapsed_ms is not None
+    assert 0 < request.elapsed_ms < 1000 * HANG_S
+    assert request.error_detail
+    return request.error_class, request.http_status

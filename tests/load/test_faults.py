@@ -1,28 +1,25 @@
-"""Every fault on a real socket: one row of the right class, and nothing hangs."""
+"""Every fault of a connection on a real socket: one row of the right class, and nothing hangs."""
 
 import json
 import socket
-import ssl
-import struct
+import threading
 import time
-import zlib
-from pathlib import Path
 
 import gevent
 import pytest
 
-from bench.calibration.certificates import make_certificates
 from bench.calibration.truth import event_frame
 from configs.plan import Timeouts
-from locustfiles.invocation import Aborted, Outcome
-from locustfiles.transport import verifying_context
+from locustfiles.bodies import Body
+from locustfiles.invocation import Aborted
 from tests.load.support import (
     END,
+    HANG_S,
     STREAM_HEAD,
     Client,
-    Script,
-    ScriptedServer,
     chunk,
+    failure,
+    invoke,
     response,
     sends,
     serving,
@@ -30,24 +27,6 @@ from tests.load.support import (
     target,
     tgi_events,
 )
-
-HANG_S = 20.0
-
-
-def invoke(*scripts: Script, times: int = 1, streamed: bool = True, **options: object) -> list[Outcome]:
-    with serving(*scripts) as server, gevent.Timeout(HANG_S):
-        client = Client(target(server.port, event_stream=streamed), **options)  # type: ignore[arg-type]
-        return [client.invoke(stream=streamed) for _ in range(times)]
-
-
-def failure(*scripts: Script, **options: object) -> tuple[str | None, int | None]:
-    request = invoke(*scripts, **options)[0].request  # type: ignore[arg-type]
-    assert request.outcome == "failed"
-    assert request.e2e_ms is None
-    assert request.elapsed_ms is not None
-    assert 0 < request.elapsed_ms < 1000 * HANG_S
-    assert request.error_detail
-    return request.error_class, request.http_status
 
 
 def test_a_good_answer_is_ok_with_the_servers_counts() -> None:
@@ -165,94 +144,6 @@ def test_a_refused_connection_is_a_connection_fault() -> None:
     assert Client(target(port)).invoke().request.error_class == "connection"
 
 
-THROTTLED = {"x-amzn-ErrorType": "ThrottlingException:http://internal.amazon.com/coral/"}
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "headers", "error_class"),
-    [
-        (400, b'{"message":null}', THROTTLED, "throttled"),
-        (400, b'{"message":"Endpoint e not found"}', {"x-amzn-ErrorType": "ValidationError"}, "validation"),
-        (403, b'{"message":"expired"}', {"x-amzn-ErrorType": "ExpiredTokenException"}, "auth"),
-        (403, b'{"message":"no"}', {}, "auth"),
-        (429, b'{"Message":"not ready"}', {"x-amzn-ErrorType": "ModelNotReadyException"}, "throttled"),
-        (429, b"", {}, "throttled"),
-        (500, b'{"Message":"oops"}', {"x-amzn-ErrorType": "InternalFailure"}, "service"),
-        (503, b'{"Message":"later"}', {"x-amzn-ErrorType": "ServiceUnavailable"}, "service"),
-        (530, b'{"Message":"x"}', {"x-amzn-ErrorType": "InternalDependencyException"}, "service"),
-        (502, b"<html>Bad gateway</html>", {"Content-Type": "text/html"}, "protocol"),
-        (200, b"<html>Please log in</html>", {"Content-Type": "text/html"}, "protocol"),
-        (302, b"", {"Location": "http://127.0.0.1:1/"}, "protocol"),
-    ],
-)
-def test_error_answers(status: int, body: bytes, headers: dict[str, str], error_class: str) -> None:
-    streamed = status != 200
-    assert failure(sends(response(status, body, headers)), streamed=streamed) == (error_class, status)
-
-
-@pytest.mark.parametrize(
-    ("original", "error_class"),
-    [(0, "model_timeout"), (429, "model_4xx"), (500, "model_5xx"), (503, "model_5xx")],
-)
-def test_model_errors_by_the_containers_own_status(original: int, error_class: str) -> None:
-    body = json.dumps({"Message": "…", "OriginalStatusCode": original, "OriginalMessage": "why"}).encode()
-    headers = {"x-amzn-ErrorType": "ModelError"}
-    assert failure(sends(response(424, body, headers))) == (error_class, 424)
-
-
-def exception_frame(name: str, payload: bytes) -> bytes:
-    """Built by hand: header block, prelude with its checksum, payload, checksum."""
-    headers = {":message-type": "exception", ":exception-type": name}
-    block = b"".join(
-        struct.pack(f">B{len(k)}sBH", len(k), k.encode(), 7, len(v)) + v.encode() for k, v in headers.items()
-    )
-    prelude = struct.pack(">II", 16 + len(block) + len(payload), len(block))
-    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + block + payload
-    return message + struct.pack(">I", zlib.crc32(message))
-
-
-@pytest.mark.parametrize(
-    ("name", "code", "error_class"),
-    [
-        ("ModelStreamError", "StreamBroken", "in_stream"),
-        ("ModelStreamError", "ModelInvocationTimeExceeded", "model_timeout"),
-        ("InternalStreamFailure", "", "in_stream"),
-    ],
-)
-def test_an_exception_inside_the_stream(name: str, code: str, error_class: str) -> None:
-    payload = json.dumps({"Message": "broke", "ErrorCode": code}).encode()
-    pieces = [*stream()[:2], chunk(exception_frame(name, payload)), END]
-    assert failure(sends(*pieces)) == (error_class, 200)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        {"error": "CUDA out of memory", "code": 424},
-        {"token": {"id": -1, "text": "oom"}, "details": {"finish_reason": "error"}},
-        {"error": "overloaded", "error_type": "overloaded"},
-        {"error": {"message": "bad", "type": "x"}},
-        {"object": "error", "message": "bad", "code": 400},
-    ],
-)
-def test_an_error_inside_a_200_answer(line: dict[str, object]) -> None:
-    first = {"token": {"id": 1, "text": "a"}, "generated_text": None, "details": None}
-    data = json.dumps(first).encode() + b"\n" + json.dumps(line).encode() + b"\n"
-    assert failure(sends(STREAM_HEAD, chunk(event_frame(data)), END)) == ("in_band", 200)
-
-
-@pytest.mark.parametrize("streamed", [True, False])
-def test_an_empty_answer_is_a_failure(*, streamed: bool) -> None:
-    pieces = [STREAM_HEAD, END] if streamed else [response(200, b"")]
-    assert failure(sends(*pieces), streamed=streamed) == ("empty", 200)
-
-
-@pytest.mark.parametrize("line", [{"token": "abc"}, {"choices": ["abc"]}, {"choices": {"a": 1}}])
-def test_json_of_an_unexpected_shape_is_a_protocol_fault(line: dict[str, object]) -> None:
-    data = json.dumps(line).encode() + b"\n"
-    assert failure(sends(STREAM_HEAD, chunk(event_frame(data)), END)) == ("protocol", 200)
-
-
 def test_whatever_goes_wrong_in_reading_the_request_gets_its_row_and_its_connection_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -266,6 +157,25 @@ def test_whatever_goes_wrong_in_reading_the_request_gets_its_row_and_its_connect
     assert (request.outcome, request.error_class) == ("failed", "protocol")
     assert "surprise" in str(request.error_detail)
     assert not client.connection.is_open
+
+
+def test_an_answer_that_comes_before_the_body_is_there_counts_though_the_connection_breaks() -> None:
+    large = Body("p1", 4, b"x" * 16_000_000, "0" * 64)
+    refusal = response(413, b'{"message":"too large"}', {"x-amzn-ErrorType": "ValidationError"})
+    with socket.create_server(("127.0.0.1", 0)) as listener, gevent.Timeout(HANG_S):
+
+        def refuse() -> None:
+            sock, _ = listener.accept()
+            with sock:  # what is unread when it closes makes the kernel send a reset
+                sock.recv(100)
+                sock.sendall(refusal)
+
+        server = threading.Thread(target=refuse)
+        server.start()
+        request = Client(target(listener.getsockname()[1])).invoke(large).request
+        server.join()
+    assert (request.outcome, request.error_class, request.http_status) == ("failed", "validation", 413)
+    assert "too large" in str(request.error_detail)
 
 
 def test_no_http_at_all_is_a_protocol_fault() -> None:
@@ -327,53 +237,6 @@ def test_an_aborted_request_is_censored_and_keeps_how_far_it_came() -> None:
     assert request.ttft_ms is not None
     assert request.e2e_ms is None
     assert (request.elapsed_ms or 0) > request.ttft_ms
-
-
-def tls_server(folder: Path, script: Script, **options: object) -> tuple[ScriptedServer, ssl.SSLContext]:
-    files = make_certificates(folder, **options)  # type: ignore[arg-type]
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key)
-    return ScriptedServer(script, context=context), verifying_context(str(files.authority))
-
-
-def test_tls_with_a_valid_certificate(tmp_path: Path) -> None:
-    server, context = tls_server(tmp_path, sends(*stream()))
-    client = Client(target(server.port, scheme="https"), context=context)
-    with gevent.Timeout(HANG_S):
-        rows = [client.invoke().request for _ in range(3)]
-    server.close()
-    assert [row.outcome for row in rows] == ["ok"] * 3
-    assert rows[0].arrival_clock == "kernel"
-    assert server.connections == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [({"valid_days": -1.0}, "expired"), ({"hosts": ("elsewhere.example",)}, "127.0.0.1")],
-    ids=["expired", "wrong host name"],
-)
-def test_a_bad_certificate_is_a_connection_fault(
-    tmp_path: Path, options: dict[str, object], words: str
-) -> None:
-    server, context = tls_server(tmp_path, sends(*stream()), **options)
-    with gevent.Timeout(HANG_S):
-        request = Client(target(server.port, scheme="https"), context=context).invoke().request
-    server.close()
-    assert request.error_class == "connection"
-    assert words in str(request.error_detail)
-    assert not server.requests
-
-
-def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
-    server, _ = tls_server(tmp_path, sends(*stream()))
-    other = tmp_path / "other"
-    other.mkdir()
-    context = verifying_context(str(make_certificates(other).authority))
-    with gevent.Timeout(HANG_S):
-        request = Client(target(server.port, scheme="https"), context=context).invoke().request
-    server.close()
-    assert request.error_class == "connection"
-    assert not server.requests
 
 
 def test_without_kernel_stamps_the_user_clock_is_used_and_every_row_says_so(

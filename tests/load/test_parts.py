@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from locustfiles.bodies import BodyFactory
 from locustfiles.collector import Collector
 from locustfiles.credentials import CredentialKeeper, bearer_token
 from locustfiles.gaps import GapCounter, bucket, bucket_of
-from locustfiles.invocation import fill_measures, set_completion_tokens
+from locustfiles.measures import fill_measures, set_completion_tokens
 from locustfiles.messages import Report
 from locustfiles.recorder import Counts
 from locustfiles.signing import Keys
@@ -93,6 +94,22 @@ def test_gaps_of_requests_outside_the_window_do_not_count() -> None:
     counter.add("s", 19.9, [2.0])
     counter.add("s", 20.0, [3.0])
     assert sum(count for _, _, count in counter.take()) == 3
+
+
+MOMENTS = st.floats(0.0, 6.0)
+
+
+@given(st.lists(st.tuples(MOMENTS, st.lists(st.sampled_from([1.0, 5.0]), max_size=3))), MOMENTS, MOMENTS)
+def test_gaps_that_waited_for_their_window_are_counted_to_its_edges(
+    requests: list[tuple[float, list[float]]], start: float, end: float
+) -> None:
+    counter = GapCounter()
+    for started_at, gaps_ms in requests:
+        counter.add("s", started_at, gaps_ms)
+    counter.close_window("s", (start, end))
+    inside = [gap for started_at, gaps_ms in requests if start <= started_at < end for gap in gaps_ms]
+    counted = {index: count for _, index, count in counter.take()}
+    assert counted == Counter(map(bucket_of, inside))
 
 
 def request(number: int, *, step: str = "s", started_at: float = 100.0, **values: Any) -> Request:

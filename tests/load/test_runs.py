@@ -3,6 +3,8 @@
 import itertools
 import json
 import os
+import re
+import resource
 import signal
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -114,9 +116,9 @@ def test_a_lower_step_after_a_higher_one(truth: Callable[..., Run], concurrency:
     run.check_books()
 
 
-def test_workers_forked_on_this_machine_lose_nothing(truth: Callable[..., Run]) -> None:
+def test_workers_forked_on_this_machine_lose_nothing(truth: Callable[..., Run], free_port: int) -> None:
     run = truth(LONG, concurrency=(4,), load={"warm_up": 0.2, "measure": 1.0})
-    assert run.play(processes=2) == 0, run.log()
+    assert run.play(processes=2, master_port=free_port) == 0, run.log()
     run.check_books()
     assert {row["worker"] for row in run.requests()} == {"w0", "w1"}
 
@@ -173,10 +175,10 @@ def test_a_worker_that_joins_late_degrades_the_step_and_stops_no_tail(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("processes", [None, 2])
 def test_an_interrupt_writes_what_there_is(
-    truth: Callable[..., Run], number: signal.Signals, processes: int | None
+    truth: Callable[..., Run], number: signal.Signals, processes: int | None, free_port: int
 ) -> None:
     run = truth(LONG, concurrency=(4, 8), load={"measure": 60.0})
-    process = run.start(processes=processes)
+    process = run.start(processes=processes, master_port=free_port)
     assert eventually(lambda: run.status().get("phase") == "measure"), run.log()
     assert eventually(lambda: run.status()["in_flight"] == 4), run.log()
     process.send_signal(number)
@@ -214,6 +216,23 @@ def test_credentials_that_expire_stop_the_run_with_the_remedy(scripted: Callable
     assert len(server.requests) < 20
 
 
+def test_a_worker_that_cannot_take_part_is_named_at_once_and_is_no_refusal_of_the_endpoint(
+    truth: Callable[..., Run], free_port: int
+) -> None:
+    run = truth()
+    run.start(mode="worker", master_port=free_port)
+    for name in [name for name in run.environment if name.startswith("AWS_") and "KEY" in name]:
+        del run.environment[name]
+    poor = run.start(mode="worker", master_port=free_port)
+    assert run.play(mode="master", expect_workers=2, master_port=free_port) == 1, run.log()
+    told = run.status()["message"]
+    assert re.search(r"worker w\d on \S+ cannot take part: there are no AWS credentials", told)
+    assert "aws configure" in told
+    assert run.status()["phase"] == "done"
+    assert poor.wait(20) == 2
+    assert not run.requests()
+
+
 def test_an_endpoint_that_is_not_there_stops_the_run(scripted: Callable[..., Any]) -> None:
     missing = response(
         400, b'{"message":"Endpoint truth of account 1 not found."}', {"x-amzn-ErrorType": "ValidationError"}
@@ -221,6 +240,18 @@ def test_an_endpoint_that_is_not_there_stops_the_run(scripted: Callable[..., Any
     run, _ = scripted(sends(missing), load={"measure": 60.0})
     assert run.play() == 4, run.log()
     assert "InService" in run.status()["message"]
+
+
+def test_a_file_that_can_grow_no_more_ends_the_run_in_order_and_is_named(truth: Callable[..., Run]) -> None:
+    run = truth(concurrency=(2, 4), load={"measure": 60.0})
+    process = run.start()
+    assert eventually(lambda: bool(run.requests())), run.log()
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (8000, 8000))  # requests.csv is there first
+    assert process.wait(40) == 1, run.log()
+    assert "requests.csv cannot be written" in run.status()["message"]
+    assert (run.status()["phase"], run.status()["exit_code"]) == ("done", 1)
+    assert [step["state"] for step in run.steps()] == ["interrupted", "planned"]
+    assert len(run.requests()) > 2, "what is there is kept"
 
 
 def test_throttles_do_not_stop_a_run(scripted: Callable[..., Any]) -> None:
@@ -299,9 +330,9 @@ def test_the_web_page_shows_the_llms_own_figures(truth: Callable[..., Run], free
     run.check_books()
 
 
-def test_no_process_is_left(truth: Callable[..., Run]) -> None:
+def test_no_process_is_left(truth: Callable[..., Run], free_port: int) -> None:
     run = truth()
-    process = run.start(processes=2)
+    process = run.start(processes=2, master_port=free_port)
     assert eventually(lambda: len(psutil.Process(process.pid).children()) == 2)
     children = psutil.Process(process.pid).children()
     assert process.wait(60) == 0, run.log()

@@ -1,0 +1,63 @@
+"""The experiments of a plan: what the manifest says of each, and what its load is told."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from configs.experiment import Experiment, experiment_name, plan_steps, wire_schema
+from configs.plan import Plan
+from deploy.endpoint import Deployment
+from deploy.target import Target
+from runfolder.manifest import ExperimentEntry, PriceQuote
+
+
+def entries_of(
+    plan: Plan, target: Target, price: PriceQuote, payloads: Mapping[str, Path], label: str | None
+) -> Iterator[ExperimentEntry]:
+    """One entry per payload, for one instance type.
+
+    Args:
+        plan: as played.
+        target: the endpoint to be.
+        price: of its instance type.
+        payloads: file of each payload that the plan names.
+        label: what the report calls the instance; None for its plain type.
+    """
+    for payload in plan.workload.payload:
+        name = experiment_name(target.instance_type, payload)
+        yield ExperimentEntry(
+            name=name,
+            model=plan.model.name,
+            instance_type=target.instance_type,
+            instance_label=label,
+            instance_count=target.instance_count,
+            payload=payload,
+            payload_file=payloads[payload].name,
+            steps=[step.id for step in plan_steps(plan, name)],
+            price=price,
+        )
+
+
+def experiment_of(
+    plan: Plan, name: str, payload: Path, deployment: Deployment, *, region: str, run_id: str, folder: Path
+) -> Experiment:
+    """What the load of the experiment ``name`` is told, once its endpoint is there."""
+    workload = plan.workload
+    return Experiment(
+        name=name,
+        run_id=run_id,
+        run_folder=folder.resolve(),
+        endpoint_name=deployment.endpoint_name,
+        component=deployment.component,
+        region=region,
+        payload=payload,
+        tokenizer=Path(plan.model.tokenizer).resolve() if plan.model.tokenizer else None,
+        stream=workload.stream,
+        request_schema=wire_schema(plan),
+        route=workload.route,
+        parameters=workload.parameters,
+        unique_prefix=workload.unique_prefix,
+        samples=workload.samples,
+        steps=plan_steps(plan, name),
+        load=plan.load,
+        slo=plan.slo,
+    )

@@ -1,0 +1,148 @@
+"""A worker host: waits for a master, makes load for every experiment of its run, and ends with it."""
+
+import contextlib
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+from bench.beacon import SIGN_OF_LIFE_S, RunState
+from bench.load import end_child
+from bench.screen import say
+from configs.errors import UserError
+from locustfiles.launch import locust_command, locust_environment
+
+_PATIENCE_S = 3600.0
+_REMINDER_S = 30.0
+_RETRY_S = 1.0
+_CONNECT_S = 5.0
+_POLL_S = 0.25
+_SILENCE_S = 6 * SIGN_OF_LIFE_S
+_GOODBYE_S = 20.0
+"""For a load generator to end when its master has."""
+
+
+def serve(host: str, port: int, processes: int | None = None) -> int:
+    """Make load for the run of a master until that run is over.
+
+    Args:
+        host: the master's host.
+        port: Locust's port there; how the run stands is told on the next one.
+        processes: load generators on this machine.
+
+    Returns:
+        0 when the run came to its end and this host did its part, 1 when the master was lost or a load
+        generator failed.
+
+    Raises:
+        UserError: no such host, nobody there within an hour, or no master of this version.
+    """
+    with _reach(host, port) as link:
+        generator = _Generator(
+            locust_command(None, None, mode="worker", master_host=host, master_port=port, processes=processes)
+        )
+        found = False
+        try:
+            for state in _states(link):
+                if not found:
+                    found = True
+                    say(f"found the master of {state.run}")
+                generator.follow(state)
+                if state.phase == "over":
+                    say(f"the run is over (exit code {state.code} there): {generator.served}")
+                    return generator.code
+        finally:
+            generator.end()
+    say(f"the master at {host} is gone before its run was over: {generator.served}")
+    return 1
+
+
+def _reach(host: str, port: int) -> socket.socket:
+    """Connect to the master's beacon, however long its host takes to start one."""
+    began = reminded = time.monotonic()
+    say(f"looking for a master at {host}, ports {port} and {port + 1} (Ctrl-C ends this)")
+    while True:
+        try:
+            return socket.create_connection((host, port + 1), _CONNECT_S)
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_NONAME:
+                raise UserError(f"MASTER={host}: no such host; give the name or address of one") from None
+            reason = error.strerror
+        except OSError as error:
+            reason = error.strerror or str(error)
+        now = time.monotonic()
+        if now - began > _PATIENCE_S:
+            raise UserError(
+                f"MASTER={host}: nobody answers on port {port + 1} since {_PATIENCE_S / 60:.0f} minutes "
+                f"({reason}); start `make master` there and let ports {port} and {port + 1} through to it"
+            )
+        if now - reminded > _REMINDER_S:
+            reminded = now
+            say(f"no master at {host} yet, after {now - began:.0f} s ({reason}); still looking")
+        time.sleep(_RETRY_S)
+
+
+def _states(link: socket.socket) -> Iterator[RunState]:
+    """The master's state several times a second, new or not; ends when the master is gone."""
+    unread, heard_at, state = b"", time.monotonic(), None
+    while time.monotonic() - heard_at < _SILENCE_S:
+        if select.select([link], [], [], _POLL_S)[0]:
+            try:
+                data = link.recv(4096)
+            except OSError:
+                return
+            if not data:
+                return
+            heard_at = time.monotonic()
+            *lines, unread = (unread + data).split(b"\n")
+            state = RunState.from_line(lines[-1]) if lines else state
+        if state is not None:
+            yield state
+
+
+class _Generator:
+    """The Locust worker of this host: a new one for every load."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+        self._child: subprocess.Popen[bytes] | None = None
+        self._load = 0
+        """Number of the last load that was begun."""
+        self._loads = 0
+        self.code = 0
+
+    @property
+    def served(self) -> str:
+        """What was done so far, in words."""
+        return f"this worker served {self._loads} load{'' if self._loads == 1 else 's'}"
+
+    def follow(self, state: RunState) -> None:
+        """Bring the load generator to the state of the run."""
+        wanted = state.load if state.phase == "load" else None
+        if self._child is not None and (wanted != self._load or self._child.poll() is not None):
+            self._see_off(self._child)
+        if wanted is not None and wanted != self._load:
+            say(f"{state.run}: load {wanted} begins")
+            self._load = wanted
+            # A session of its own: Ctrl-C reaches only us, and we end it in order.
+            self._child = subprocess.Popen(
+                self._command, env=locust_environment(), stdin=subprocess.DEVNULL, start_new_session=True
+            )
+
+    def _see_off(self, child: "subprocess.Popen[bytes]") -> None:
+        """Locust's master sends its workers home; one that stays is ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_GOODBYE_S)
+        self.end()
+        if child.returncode == 0:
+            self._loads += 1
+        else:
+            self.code = 1
+            say(f"the load generator of load {self._load} ended with code {child.returncode}; see above")
+
+    def end(self) -> None:
+        """End it if it is still there, with whatever it started."""
+        child, self._child = self._child, None
+        if child is not None:
+            end_child(child, whole_group=True)
