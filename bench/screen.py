@@ -124,6 +124,7 @@ def deploy_reporter(label: str) -> Callable[[str, float, float | None, float | N
 _SUMMARY: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("users", lambda step: f"{step['concurrency']}"),
     ("trust", lambda step: str(step["trust"]["level"])),
+    ("SLO", lambda step: _slo(step["slo"])),
     ("ok", lambda step: f"{step['requests_ok']}"),
     ("failed", lambda step: f"{step['requests_failed']}"),
     ("req/min", lambda step: _number(step["requests_per_minute"], ".1f")),
@@ -139,10 +140,15 @@ def summary_table(experiment: dict[str, Any]) -> Table:
     """The measured steps of an experiment of ``summary.json``, a row each."""
     table = Table(title=experiment["name"], title_justify="left", box=None, pad_edge=False)
     for name, _ in _SUMMARY:
-        table.add_column(name, justify="left" if name == "trust" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in ("trust", "SLO") else "right", no_wrap=True)
     for step in experiment["steps"]:
         table.add_row(*(cell(step) for _, cell in _SUMMARY))
     return table
+
+
+def _slo(judged: dict[str, Any] | None) -> str:
+    """``met``, ``missed``, ``open``; an en dash where there is nothing to meet."""
+    return str(judged["judgement"]) if judged and judged["objectives"] else "–"
 
 
 def _times(value: float | None, factor: float) -> float | None:
