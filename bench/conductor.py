@@ -1,11 +1,9 @@
 """Play a plan from deploy to report. What was created is deleted and what was measured is kept, always."""
 
-import errno
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from bench.experiments import entries_of, experiment_of
 from bench.load import INTERRUPTED, UNPLAYABLE, LoadEnd, LoadOptions, play_load
 from bench.screen import deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
-from configs.errors import UserError
+from configs.errors import UserError, writing
 from configs.plan import Plan
 from deploy.clients import Clients
 from deploy.endpoint import Deployment, deployed
@@ -65,32 +63,18 @@ def play(plan: Plan, options: RunOptions) -> int:
     payloads = check_plan(plan, options.results)
     options.load.check()
     try:
-        with orderly_exit(), _backend(plan, options) as backend:
+        shorten = {"rehearse": options.rehearse, "full_windows": options.full_windows}
+        with orderly_exit(), backend_for(plan, **shorten) as backend:
             clients = Clients.from_environment(backend.plan.endpoint.region)
             run = _Run(backend, options, clients, new_run_folder(options.results, plan.name), payloads)
             run.refuse_what_stops()
             with run.beacon:
+                run.beacon.gather(f"{run.backend.worker_keys}make worker MASTER=…")
                 run.play()
     except Interrupted as stop:
         say(f"interrupted by {stop} before anything was created")
         return stop.exit_code
     return run.code
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """A file that cannot be written is told in one sentence: the disk is full, more often than not."""
-    try:
-        yield
-    except OSError as error:
-        what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise UserError(
-            f"{path} cannot be written: {what}; make room, or name another folder with RESULTS="
-        ) from None
-
-
-def _backend(plan: Plan, options: RunOptions) -> AbstractContextManager[Backend]:
-    return backend_for(plan, rehearse=options.rehearse, full_windows=options.full_windows)
 
 
 class _Run:
@@ -121,7 +105,9 @@ class _Run:
         self.guard = SpendGuard(self.ledger, self.run_id, self.plan.budget.max_spend_usd)
         self.code = 0
         self._no_more: str | None = None  # why nothing more is started
-        self.beacon = Beacon(folder.name, options.load.beacon_address, lambda: self.code)
+        self.beacon = Beacon(
+            folder.name, options.load.beacon_address, lambda: self.code, wanted=options.load.workers_elsewhere
+        )
         self.manifest = Manifest(
             run_id=self.run_id,
             plan=self.plan.model_dump(mode="json", by_alias=True),
@@ -158,22 +144,17 @@ class _Run:
         except FileExistsError:
             raise UserError(f"{self.folder}: another run began in the same second; start again") from None
         if self.options.plan_file:
-            with _writing(copy := self.folder / self.options.plan_file.name):
+            with writing(copy := self.folder / self.options.plan_file.name):
                 shutil.copyfile(self.options.plan_file, copy)
         self._save()
         say(f"run {self.folder.name}: {len(self.manifest.experiments)} experiment(s), {self._steps()} steps")
-        if self.options.load.mode == "master":
-            say(
-                f"on {self.options.load.expect_workers} hosts, now or earlier: "
-                f"{self.backend.worker_keys}make worker MASTER=…"
-            )
         try:
             for target in self.preflight.targets:
-                if reason := self.guard.reason() or self._no_more:
+                if reason := self.guard.reason() or self._no_more or self.beacon.too_few():
                     self._skip(target, f"not started: {reason}")
                 else:
                     self._play_target(target)
-            with _writing(self.folder / CLOUDWATCH):
+            with writing(self.folder / CLOUDWATCH):
                 collect_server_view(self.folder, self.manifest, self.clients)
             ending = {0: "complete", INTERRUPTED: "interrupted"}.get(self.code, "failed")
             errors = dict.fromkeys(entry.error for entry in self.manifest.experiments if entry.error)
@@ -260,7 +241,7 @@ class _Run:
             run_id=self.run_id,
             folder=self.folder,
         )
-        with _writing(experiment_file):
+        with writing(experiment_file):
             experiment_file.write_text(
                 experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
             )
@@ -304,7 +285,7 @@ class _Run:
     def _save(self) -> None:
         """Write the manifest. A full disk starts nothing more, and stops no deletion."""
         try:
-            with _writing(self.folder / MANIFEST):
+            with writing(self.folder / MANIFEST):
                 self.manifest.save(self.folder)
         except UserError as error:
             self.code = self.code or 1

@@ -41,6 +41,11 @@ class LoadOptions:
     master_port: int = 5557
 
     @property
+    def workers_elsewhere(self) -> int:
+        """Load generators of other hosts that the load needs; 0 when it is made here."""
+        return self.expect_workers or 1 if self.mode == "master" else 0
+
+    @property
     def beacon_address(self) -> tuple[str, int] | None:
         """Where workers on other hosts hear how the run stands: the port after Locust's."""
         return (self.master_host, self.master_port + 1) if self.mode == "master" else None

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from bench.beacon import SIGN_OF_LIFE_S, RunState
+from bench.beacon import SIGN_OF_LIFE_S, Hello, RunState
 from bench.load import end_child
 from bench.screen import say
 from configs.errors import UserError
@@ -39,6 +39,7 @@ def serve(host: str, port: int, processes: int | None = None) -> int:
         UserError: no such host, nobody there within an hour, or no master of this version.
     """
     with _reach(host, port) as link:
+        link.sendall(Hello(processes or 1).line())
         generator = _Generator(
             locust_command(None, None, mode="worker", master_host=host, master_port=port, processes=processes)
         )

@@ -1,6 +1,5 @@
 """The master's side of the records: rows from all workers into the run folder, as they come."""
 
-import errno
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -11,6 +10,7 @@ from typing import Literal
 
 import gevent
 
+from configs.errors import UserError, writing
 from locustfiles import gaps
 from locustfiles.failures import STOPS_RUN, Failure
 from locustfiles.messages import Report
@@ -107,13 +107,10 @@ class Collector:
     def writing(self, name: str) -> Iterator[None]:
         """Write a file of the run folder; a disk that is full ends the run in order, not the writer."""
         try:
-            yield
-        except OSError as error:
-            what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-            self.unwritable = self.unwritable or (
-                f"{self._folder / name} cannot be written: {what}. What is there is kept; make room, or name "
-                "another folder with RESULTS=, and run again"
-            )
+            with writing(self._folder / name):
+                yield
+        except UserError as error:
+            self.unwritable = self.unwritable or str(error)
 
     def take(self, report: Report) -> None:
         """Write what a report carries."""

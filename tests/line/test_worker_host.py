@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.beacon import Beacon
+from bench.beacon import Beacon, Hello
 from deploy.local.process import LocalSageMaker
 from tests.line.harness import SIMULATED, Bench, eventually, neighbouring_ports
 
@@ -38,7 +38,7 @@ def test_an_interrupt_ends_a_worker_that_still_looks_for_its_master(bench: Bench
     next(said(process, "looking for a master"))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "Traceback" not in err
 
 
@@ -49,7 +49,7 @@ def test_an_interrupt_amid_a_load_leaves_no_process(bench: Bench, port: int) -> 
         assert eventually(lambda: sum("locustfile" in line for line in bench.processes()) == 3, 30)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == 130
+        assert process.returncode == 130, err
         assert "is killed" not in err, "all of it was asked to end, and did"
         assert bench.processes() == []
 
@@ -99,3 +99,35 @@ def test_a_worker_without_credentials_is_named_and_no_second_endpoint_is_deploye
     created = [line for path in bench.ledger.glob("*.jsonl") for line in path.read_text().splitlines()]
     assert sum('"kind": "endpoint"' in line and '"creating"' in line for line in created) == 1
     assert bench.left_open() == []
+
+
+def test_nothing_is_deployed_before_the_workers_are_there(bench: Bench, port: int) -> None:
+    """A worker that never comes costs no GPU its hours; whoever waits is told, and may stop waiting."""
+    process = bench.start(
+        "master", "--plan", bench.plan(SIMULATED), "--workers", "3", "--port", str(port),
+        "--bind", "127.0.0.1", "--results", bench.results,
+    )  # fmt: skip
+    next(said(process, "make worker MASTER="))
+    next(said(process, "0 of 3 workers are there"))
+    two = worker(bench, port, "--processes", "2")
+    next(said(process, "2 of 3 workers are there"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "before anything was created" in err
+    _, told = two.communicate(timeout=30)
+    assert (two.returncode, "the run is over" in told) == (0, True)
+    assert not list(bench.ledger.glob("*.jsonl"))
+    assert not bench.results.exists() or not list(bench.results.iterdir())
+
+
+def test_a_host_that_went_away_is_missed_before_the_next_deploy(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.beacon.SIGN_OF_LIFE_S", 0.05)
+    with Beacon("run", ("127.0.0.1", port + 1), lambda: 0, wanted=2) as beacon:
+        with socket.create_connection(("127.0.0.1", port + 1)) as link:
+            link.sendall(Hello(2).line())
+            beacon.gather("make worker")
+            assert beacon.too_few() is None
+        assert eventually(lambda: beacon.too_few() == "0 of 2 workers are left", 20)
