@@ -194,6 +194,7 @@ class _Launch:
             group=self.target.name,
             run_id=self.target.run_id,
             owner=self.target.owner,
+            process=self.target.process,
             region=self.target.region,
             api=self.clients.api,
             account=self.clients.identity.account,

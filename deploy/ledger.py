@@ -48,6 +48,8 @@ class Item:
     """Of one instance; only on an endpoint."""
     arn: str | None = None
     state: State = "creating"
+    process: str | None = None
+    """`owner.Process` that made it, as text; None in ledgers from before it was written."""
     closed_at: float | None = None
     """Epoch seconds at which it was known to be gone, or never to have been."""
 

@@ -14,7 +14,7 @@ from deploy.failures import meaning, message
 from deploy.ledger import Item, Ledger
 from deploy.pace import AWS_PACE, Pace
 from deploy.resources import KINDS, REMOVAL_ORDER, Kind
-from deploy.target import TAG_RUN, tag_value
+from deploy.tags import TAG_RUN, tag_value
 
 _SETTLED_AGE = 120.0
 

@@ -7,17 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner
+from command_line import bench
 from deploy_harness import IMAGE, QUICK, Account, plan
 
-from bench.cli import cli
 from bench.commands.deploy import confirmed
-from configs.errors import UserError
 from deploy.clients import Clients
 from deploy.endpoint import deployed
 from deploy.ledger import Ledger
@@ -38,27 +34,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "plan.yml").write_text(PLAN)
     (tmp_path / "prompts.jsonl").write_text('{"payload_id": "1", "prompt": "Hello", "prompt_tokens": 2}\n')
     return tmp_path
-
-
-@dataclass
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    error: str
-
-
-def bench(*arguments: str) -> Done:
-    """Run a command in this process, where and as whom the test has put it."""
-    result = CliRunner(env={"COLUMNS": "160"}).invoke(cli, arguments, standalone_mode=False)
-    if result.exception is None:
-        return Done(result.return_value or 0, result.stdout, "")
-    if isinstance(result.exception, UserError):
-        return Done(2, result.stdout, str(result.exception))
-    if isinstance(result.exception, click.Abort):
-        return Done(130, result.stdout, "")
-    raise result.exception
 
 
 @pytest.fixture
