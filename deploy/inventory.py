@@ -11,7 +11,7 @@ from deploy.clients import Clients
 from deploy.failures import meaning, sentence
 from deploy.ledger import Item, Ledger
 from deploy.owner import Process
-from deploy.resources import KINDS, Kind, KindName
+from deploy.resources import KINDS, LARGE_PAGES, Kind, KindName
 from deploy.tags import PROJECT, TAG_OWNER, TAG_PROCESS, TAG_PROJECT, TAG_RUN, expiry_of
 from deploy.target import group_of
 
@@ -101,7 +101,7 @@ def _tagged(kind_name: KindName, clients: Clients, owner: str, notice: Callable[
     found: list[Found] = []
     unread: list[tuple[str, Exception]] = []
     try:
-        for page in clients.sagemaker.get_paginator(operation).paginate():
+        for page in clients.sagemaker.get_paginator(operation).paginate(PaginationConfig=LARGE_PAGES):
             for summary in page[member]:
                 try:
                     found += _if_ours(kind, summary, clients, owner)
@@ -133,7 +133,9 @@ def _schedules(tagged: Sequence[Found], clients: Clients, notice: Callable[[str]
     for found in {one.item.group: one for one in tagged}.values():
         group = found.item.group
         try:
-            pages = scheduler.get_paginator("list_schedules").paginate(NamePrefix=group)
+            pages = scheduler.get_paginator("list_schedules").paginate(
+                NamePrefix=group, PaginationConfig=LARGE_PAGES
+            )
             rows = [row for page in pages for row in page["Schedules"]]
             for name in (row["Name"] for row in rows if group_of(row["Name"]) == group):
                 seen = resources.describe(clients, KINDS["schedule"], name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -154,9 +155,12 @@ def _priced(item: Item, clients: Clients) -> Item:
     """An endpoint found by its tags alone has no price in the ledger: look it up by its configuration."""
     if item.kind != "endpoint" or item.usd_per_hour is not None:
         return item
-    endpoint = describe(clients, KINDS["endpoint"], item.name) or {}
-    config = describe(clients, KINDS["endpoint-config"], endpoint.get("EndpointConfigName", item.name)) or {}
-    variants = config.get("ProductionVariants", [])
+    try:
+        endpoint = describe(clients, KINDS["endpoint"], item.name) or {}
+        config = describe(clients, KINDS["endpoint-config"], endpoint.get("EndpointConfigName", item.name))
+    except (ClientError, BotoCoreError):
+        return item  # without a price it is listed all the same
+    variants = (config or {}).get("ProductionVariants", [])
     if not variants or "InstanceType" not in variants[0]:
         return item
     kind, count = variants[0]["InstanceType"], variants[0].get("InitialInstanceCount", 1)
@@ -196,7 +200,10 @@ def _told(item: Item, state: str) -> None:
 def _mention(others: Sequence[Item]) -> None:
     if others:
         places = sorted({f"{item.region} of account {item.account} ({item.api})" for item in others})
-        click.echo(f"the ledger also holds {len(others)} item(s) made elsewhere: {'; '.join(places)}")
+        click.echo(
+            f"the ledger also holds {len(others)} item(s) made elsewhere: {'; '.join(places)} "
+            "(REGION= looks into another region)"
+        )
 
 
 def _span(seconds: float) -> str:

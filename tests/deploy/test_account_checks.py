@@ -30,7 +30,7 @@ def there(fresh: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Clients:
 
 def found(clients: Clients, instance_type: str, count: int = 1) -> list[tuple[str, str, str]]:
     target = Target("bench", "run", "us-east-1", instance_type, count)
-    return [(check.name, check.level, check.finding) for check in quotas(target, clients)]
+    return [(check.name, check.level, check.finding) for check in quotas([target], clients)]
 
 
 def test_a_quota_without_an_applied_value_has_its_default(there: Clients, fresh: LocalSageMaker) -> None:
