@@ -170,6 +170,17 @@ def test_endpoints_lists_and_teardown_deletes(account: Account, clients: Clients
     assert bench("teardown").returncode == 0
 
 
+def test_endpoints_lists_without_a_price_what_may_not_be_described(
+    account: Account, clients: Clients, folder: Path
+) -> None:
+    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(folder / "lost"), pace=QUICK):
+        account.faults([{"call": "DescribeEndpoint", "fault": "access_denied", "nth": 0}])
+        listed = bench("endpoints")
+        account.faults([])
+    assert listed.returncode == 0
+    assert "no price" in listed.stdout
+
+
 def test_teardown_asks_and_takes_silence_for_no(account: Account, clients: Clients, folder: Path) -> None:
     theirs = targets(plan(), "commanded", clients, owner="ann@elsewhere")[0]
     with deployed(theirs, clients, Ledger(folder / "elsewhere"), pace=QUICK):

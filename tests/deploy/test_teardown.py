@@ -111,6 +111,16 @@ def test_a_call_that_is_refused_leaves_out_only_what_it_would_have_shown(
         assert f"endpoint_configs/{found_by_tag.name}" not in left
 
 
+def test_many_resources_are_listed_in_large_pages(clients: Clients, account: Account, ledger: Ledger) -> None:
+    target = targets(plan(), "many", clients)[0]
+    request = requests.create_model(target, target.models[0], None)
+    for index in range(11):  # one more than a page has unless it is asked for more
+        resources.create(clients, KINDS["model"], request | {"ModelName": f"production-{index}"})
+    before = len(account.calls())
+    assert inventory(clients, ledger, machine_owner()) == []
+    assert account.calls(before).count(("sagemaker", "ListModels")) == 1
+
+
 def test_what_bears_no_tag_of_ours_is_not_even_listed(
     clients: Clients, account: Account, ledger: Ledger
 ) -> None:
