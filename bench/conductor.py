@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -83,7 +83,8 @@ class _Run:
         self, backend: Backend, options: RunOptions, clients: Clients, folder: Path, payloads: dict[str, Path]
     ) -> None:
         self.backend = backend
-        self.options = options
+        load = replace(options.load, withheld=backend.plan.token_variables)
+        self.options = replace(options, load=load)
         self.clients = clients
         self.folder = folder
         self.payloads = payloads

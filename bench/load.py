@@ -33,6 +33,8 @@ class LoadOptions:
     web_port: int = 8089
     master_host: str = "127.0.0.1"
     master_port: int = 5557
+    withheld: frozenset[str] = frozenset()
+    """Variables of this process's environment that Locust has no use for: tokens."""
 
     def check(self) -> None:
         """Refuse a port that is taken.
@@ -90,7 +92,7 @@ def play_load(
     with (folder / LOCUST_LOG).open("ab") as output:
         child = subprocess.Popen(
             command,
-            env=locust_environment(),
+            env={k: v for k, v in locust_environment().items() if k not in options.withheld},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

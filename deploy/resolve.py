@@ -52,7 +52,7 @@ def targets(
 
 def _refuse_secrets(plan: Plan) -> None:
     """Refuse a plan with a secret in it: the plan is kept with the results."""
-    for model in (plan.model, *(part.model for part in plan.endpoint.components if part.model)):
+    for model in plan.models:
         if secret := next((name for name, value in model.env.items() if is_secret(name, value)), None):
             raise UserError(
                 f"model.env.{secret}: a plan is written into the run folder, so it may hold no secret; "
