@@ -117,7 +117,8 @@ def sentence(error: Exception, doing: str) -> str:
     said = message(error).rstrip(".")
     remedy = {
         "denied": "; docs/iam.md has the policy that each command needs",
-        "credentials": "; renew the credentials, or play the plan without AWS: `make rehearse`",
+        "credentials": "; renew the credentials (an opt-in region must be enabled first), or play the plan "
+        "without AWS: `make rehearse`",
         "limit": "; ask for a higher quota in Service Quotas, or take another instance type or region",
         "throttled": "; AWS throttles this account: try again in a few minutes",
         "service": "; the fault is on AWS's side: try again",

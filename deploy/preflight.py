@@ -3,7 +3,6 @@
 import os
 import resource
 import shutil
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,8 +180,7 @@ def finding_and_remedy(said: str) -> tuple[str, str]:
 
 
 def _usual(clients: Clients | None, ledger: Ledger, instance_type: str) -> float | None:
-    known = ledger.seconds_to_service(clients.api, instance_type) if clients else []
-    return statistics.median(known) if known else None
+    return ledger.usual_boot_s(clients.api, instance_type) if clients else None
 
 
 def _once(found: Sequence[Check]) -> list[Check]:

@@ -136,8 +136,6 @@ def build_target(
         UserError: a tag of the plan is one that AWS refuses, or bears a key of ours.
     """
     endpoint = plan.endpoint
-    if endpoint.name:
-        return existing_target(endpoint, instance_type, run_id, region)
     name = resource_name(plan.name, instance_type, run_id, owner)
     own = {c.name: child_name(name, c.name) for c in endpoint.components if c.name in containers}
     models = [ModelSpec(own.get(key or "", name), container) for key, container in containers.items()]
