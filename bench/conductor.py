@@ -8,14 +8,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from analysis import make_report
 from bench import provenance
 from bench.backend import Backend, backend_for
 from bench.checks import check_plan, payload_facts
 from bench.load import INTERRUPTED, LoadOptions, play_load
-from bench.screen import deploy_reporter, say, summary_table
+from bench.screen import answers, deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
 from configs.errors import UserError
 from configs.experiment import Experiment, experiment_name, plan_steps, wire_schema
@@ -309,7 +307,6 @@ class _Run:
                 raise UserError(f"{error}; {kept}") from None
             say(kept)
             raise
-        answers = Console(highlight=False, soft_wrap=True)
         for experiment in report.summary["experiments"]:
             answers.print("", summary_table(experiment), sep="\n")
         answers.print(f"\n{report.answer}\n\nreport: {self.folder / 'report.html'}", markup=False)

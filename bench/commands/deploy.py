@@ -15,7 +15,7 @@ from rich.table import Table
 from bench.backend import backend_for
 from bench.checks import payload_facts
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
-from bench.screen import say
+from bench.screen import answers, say
 from configs.plan import Plan, Price
 from deploy.checks import Check
 from deploy.clients import Clients
@@ -194,7 +194,7 @@ def confirmed(fact: str) -> bool:
 
 
 def _told(item: Item, state: str) -> None:
-    click.echo(f"{item.kind} {item.name}: {state}")
+    answers.print(f"{item.kind} {item.name}: {state}", markup=False)
 
 
 def _mention(others: Sequence[Item]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from command_line import bench
 from deploy_harness import IMAGE, QUICK, Account, plan
 
+from bench.cli import cli
 from bench.commands.deploy import confirmed
 from deploy.clients import Clients
 from deploy.endpoint import deployed
@@ -212,6 +213,20 @@ def test_only_a_typed_yes_is_one(typed: str, yes: bool, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("sys.stdin", Terminal(typed))
     assert confirmed("ann@elsewhere created endpoint bench.") is yes
+
+
+def test_an_output_that_is_gone_does_not_stop_a_deletion(
+    account: Account, clients: Clients, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(), pace=QUICK):
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", Gone())
+            assert cli.main(["teardown"], standalone_mode=False) == 0
+        assert account.left() == []
 
 
 def test_what_teardown_cannot_delete_is_the_exit_code(
