@@ -45,7 +45,7 @@ plan: setup ## Preflight, duration and cost, before anything is created: INSTANC
 	@$(BENCH) plan $(RUN_OPTIONS)
 endpoints: setup ## What we own in the account, with age and cost so far: REGION=
 	@$(BENCH) endpoints $(if $(REGION),--region '$(REGION)')
-teardown: setup ## Delete what we own, by ledger and by tag: REGION=, ALL=1 without asking
+teardown: setup ## Delete what we own, by ledger and by tag: REGION=, ALL=1 without asking (a live run too)
 	@$(BENCH) teardown $(if $(REGION),--region '$(REGION)') $(if $(ALL),--all)
 
 ##@ This machine

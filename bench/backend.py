@@ -56,7 +56,8 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
     if plan.model.source != "local" and not rehearse:
         yield Backend(plan)
         return
-    with LocalSageMaker(region=plan.endpoint.region or "us-east-1") as local, _environment(local):
+    region, withheld = plan.endpoint.region or "us-east-1", plan.token_variables
+    with LocalSageMaker(region=region, withheld=withheld) as local, _environment(local):
         _furnish(local, plan)
         if rehearse:
             shown = plan if full_windows else _short(plan)
@@ -81,14 +82,13 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
 def _furnish(local: LocalSageMaker, plan: Plan) -> None:
     """Give the local account what the plan takes for granted: its roles, instances and the token's secret."""
     endpoint = plan.endpoint
-    models = [plan.model, *(part.model for part in endpoint.components if part.model)]
     roles: dict[str, list[str]] = {}
     for role, service in ((endpoint.role, "sagemaker"), (endpoint.scheduler_role, "scheduler")):
         for name in {role, role.rsplit("/", 1)[-1]} if role else ():
             roles.setdefault(name, []).append(f"{service}.amazonaws.com")
     local.tell("roles", roles)
     local.tell("quotas", dict.fromkeys(endpoint.instance_type, endpoint.instance_count))
-    local.tell("secrets", {m.hub_token_secret: _MADE_UP_TOKEN for m in models if m.hub_token_secret})
+    local.tell("secrets", {m.hub_token_secret: _MADE_UP_TOKEN for m in plan.models if m.hub_token_secret})
 
 
 @contextmanager

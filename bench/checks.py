@@ -14,11 +14,8 @@ from configs.errors import UserError
 from configs.experiment import experiment_name
 from configs.payload import read_payload
 from configs.plan import Plan
-from deploy.checks import PayloadFacts
+from deploy.checks import PayloadFacts, files_needed
 from payloads.files import payload_path
-
-_FILES_PER_USER = 2
-_FILES_SPARE = 256
 
 
 @cache
@@ -51,7 +48,7 @@ def check_results(results: Path) -> None:
 
 def check_file_limit(users: int) -> None:
     """Raise the soft limit of open files as far as allowed; refuse when the users do not fit into it."""
-    needed = users * _FILES_PER_USER + _FILES_SPARE
+    needed = files_needed(users)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= needed or soft == resource.RLIM_INFINITY:
         return

@@ -4,10 +4,8 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.console import Console
 
 from analysis import make_report
 from bench import provenance
@@ -16,7 +14,7 @@ from bench.beacon import Beacon
 from bench.checks import check_plan, payload_facts
 from bench.experiments import entries_of, experiment_of
 from bench.load import INTERRUPTED, UNPLAYABLE, LoadEnd, LoadOptions, play_load
-from bench.screen import deploy_reporter, say, summary_table
+from bench.screen import answers, deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
 from configs.errors import UserError, writing
 from configs.plan import Plan
@@ -84,7 +82,8 @@ class _Run:
         self, backend: Backend, options: RunOptions, clients: Clients, folder: Path, payloads: dict[str, Path]
     ) -> None:
         self.backend = backend
-        self.options = options
+        load = replace(options.load, withheld=backend.plan.token_variables)
+        self.options = replace(options, load=load)
         self.clients = clients
         self.folder = folder
         self.payloads = payloads
@@ -302,7 +301,6 @@ class _Run:
                 raise UserError(f"{error}; {kept}") from None
             say(kept)
             raise
-        answers = Console(highlight=False, soft_wrap=True)
         for experiment in report.summary["experiments"]:
             answers.print("", summary_table(experiment), sep="\n")
         answers.print(f"\n{report.answer}\n\nreport: {self.folder / 'report.html'}", markup=False)

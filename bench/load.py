@@ -39,6 +39,8 @@ class LoadOptions:
     web_port: int = 8089
     master_host: str = "127.0.0.1"
     master_port: int = 5557
+    withheld: frozenset[str] = frozenset()
+    """Variables of this process's environment that Locust has no use for: tokens."""
 
     @property
     def workers_elsewhere(self) -> int:
@@ -119,7 +121,7 @@ def play_load(
         log_began = output.tell()
         child = subprocess.Popen(
             command,
-            env=locust_environment(),
+            env={k: v for k, v in locust_environment().items() if k not in options.withheld},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

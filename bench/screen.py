@@ -1,8 +1,10 @@
 """What a person sees while a run goes on: a live table on a terminal, plain lines elsewhere."""
 
+import contextlib
+import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Literal, Self, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -14,7 +16,33 @@ Status = dict[str, Any]
 _DELETING_S = 5.0
 """A deletion under way is news only when it takes longer than this."""
 
-console = Console(stderr=True, highlight=False)
+
+class _Enduring:
+    """A standard stream that may go away: a terminal that is closed must not decide what is kept."""
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(getattr(sys, self._name), attribute)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            getattr(sys, self._name).write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            getattr(sys, self._name).flush()
+
+
+def _console(stream: Literal["stdout", "stderr"], **options: Any) -> Console:
+    return Console(file=cast("IO[str]", _Enduring(stream)), highlight=False, **options)
+
+
+console = _console("stderr")
+answers = _console("stdout", soft_wrap=True)
+"""For what the run found, which a person may send into a file."""
 
 
 def say(message: str) -> None:

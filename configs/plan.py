@@ -212,3 +212,13 @@ class Plan(Strict):
     slo: Slo = Slo()
     budget: Budget = Budget()
     price: Price = Price()
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Its own model, and those that its inference components have for themselves."""
+        return (self.model, *(part.model for part in self.endpoint.components if part.model))
+
+    @property
+    def token_variables(self) -> frozenset[str]:
+        """Environment variables that hold a gated model's token: for nobody but the deploy."""
+        return frozenset(model.hub_token_env for model in self.models if model.hub_token_env)

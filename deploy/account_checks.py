@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,13 +15,24 @@ from deploy.checks import CLOCK_LIMIT_S, Check, Level
 from deploy.clients import Clients
 from deploy.failures import meaning, message
 from deploy.images import ecr_image
-from deploy.resources import KINDS, KindName
+from deploy.resources import KINDS, LARGE_PAGES, KindName
 from deploy.target import Target
 from runfolder.manifest import PriceQuote
 
 _ACROSS_ENDPOINTS = re.compile(r"number of instances .*across active endpoints", re.IGNORECASE)
-_MAY_ASSUME = "sagemaker.amazonaws.com"
-_MOST_ENDPOINTS = 50
+_MANIFESTS = [
+    f"application/vnd.{kind}+json"
+    for kind in (
+        "docker.distribution.manifest.v2",
+        "docker.distribution.manifest.list.v2",
+        "oci.image.manifest.v1",
+        "oci.image.index.v1",
+    )
+]
+"""What ECR may answer with: a form that is not asked for it would have to convert, which can fail."""
+_NOT_THERE = frozenset(
+    {"ImageNotFound", "InvalidImageTag", "InvalidImageDigest", "ImageTagDoesNotMatchDigest"}
+)
 
 
 def account(clients: Clients) -> Check:
@@ -71,23 +83,28 @@ def clock(clients: Clients) -> Check:
     return Check("clock", "ok", finding)
 
 
-def role(arn: str, clients: Clients) -> Check:
-    """Whether the execution role exists and SageMaker may assume it."""
-    name = arn.rsplit("/", 1)[-1]
+def role(name: str, arn: str, service: str, clients: Clients) -> Check:
+    """Whether a role exists and ``service`` may assume it.
+
+    Args:
+        name: what the plan needs it for: ``execution role`` or ``scheduler role``.
+        arn: the role's.
+        service: ``sagemaker.amazonaws.com`` or ``scheduler.amazonaws.com``.
+        clients: of the role's account.
+    """
+    called = arn.rsplit("/", 1)[-1]
     try:
-        found = clients.client("iam").get_role(RoleName=name)["Role"]
+        found = clients.client("iam").get_role(RoleName=called)["Role"]
     except (ClientError, BotoCoreError) as error:
         if meaning(error) == "missing":
-            return Check(
-                "execution role", "stop", f"there is no role {name}", "create it, or set endpoint.role"
-            )
-        said = f"{name} could not be looked at ({message(error)})"
-        return Check("execution role", "warning", said, "allow iam:GetRole to have it checked (docs/iam.md)")
+            return Check(name, "stop", f"there is no role {called}", "create it, or name another in the plan")
+        said = f"{called} could not be looked at ({message(error)})"
+        return Check(name, "warning", said, "allow iam:GetRole to have it checked (docs/iam.md)")
     policy = found.get("AssumeRolePolicyDocument", {})
-    if not trusts(json.loads(policy) if isinstance(policy, str) else policy, _MAY_ASSUME):
-        remedy = f"add {_MAY_ASSUME} to the role's trust policy"
-        return Check("execution role", "stop", f"{name} does not let SageMaker assume it", remedy)
-    return Check("execution role", "ok", f"{name}, which SageMaker may assume")
+    if not trusts(json.loads(policy) if isinstance(policy, str) else policy, service):
+        remedy = f"add {service} to the role's trust policy"
+        return Check(name, "stop", f"{called} does not let {service} assume it", remedy)
+    return Check(name, "ok", f"{called}, which {service} may assume")
 
 
 def trusts(policy: dict[str, Any], service: str) -> bool:
@@ -108,27 +125,34 @@ def trusts(policy: dict[str, Any], service: str) -> bool:
     return False
 
 
-def quotas(target: Target, clients: Clients) -> list[Check]:
-    """Instances of the type, and of all types together where that is limited, that may still be started."""
-    name, wanted = f"quota {target.instance_type}", target.instance_count
-    of_type = f"{target.instance_type} for endpoint usage"
+def quotas(targets: Sequence[Target], clients: Clients) -> list[Check]:
+    """Instances of each type, and of all types together where that is limited, that may still be started."""
     try:
         limits = limits_by_name(clients, "list_service_quotas")
-        if of_type not in limits:  # without an applied value a quota is not listed; its default holds
+        if any(_of_type(target) not in limits for target in targets):
+            # Without an applied value a quota is not listed; its default holds.
             limits = limits_by_name(clients, "list_aws_default_service_quotas") | limits
         used = instances_in_use(clients)
     except (ClientError, BotoCoreError) as error:
         said = f"could not be asked ({message(error)})"
         remedy = "look it up in Service Quotas, or allow the calls in docs/iam.md"
-        return [Check(name, "warning", said, remedy)]
-    if of_type not in limits:
-        remedy = "request it in Service Quotas (Amazon SageMaker, endpoint usage)"
-        return [Check(name, "stop", "the account has no quota for it in this region", remedy)]
+        return [Check("quota", "warning", said, remedy)]
     across = [limit for quota, limit in limits.items() if _ACROSS_ENDPOINTS.search(quota)]
-    return [
-        _within(name, limits[of_type], used[target.instance_type], wanted),
-        *(_within("quota of all endpoints", limit, used.total(), wanted) for limit in across),
-    ]
+    found: list[Check] = []
+    for target in targets:
+        kind, wanted = target.instance_type, target.instance_count
+        if (limit := limits.get(_of_type(target))) is None:
+            remedy = "request it in Service Quotas (Amazon SageMaker, endpoint usage)"
+            said = "the account has no quota for it in this region"
+            found.append(Check(f"quota {kind}", "stop", said, remedy))
+            continue
+        found.append(_within(f"quota {kind}", limit, used[kind], wanted))
+        found += [_within("quota of all endpoints", limit, used.total(), wanted) for limit in across]
+    return found
+
+
+def _of_type(target: Target) -> str:
+    return f"{target.instance_type} for endpoint usage"
 
 
 def _within(name: str, limit: float, in_use: int, wanted: int) -> Check:
@@ -141,7 +165,8 @@ def _within(name: str, limit: float, in_use: int, wanted: int) -> Check:
 
 def limits_by_name(clients: Clients, operation: str) -> dict[str, float]:
     """SageMaker's quotas by their names, applied or default; their codes are written down nowhere."""
-    pages = clients.client("service-quotas").get_paginator(operation).paginate(ServiceCode="sagemaker")
+    paginator = clients.client("service-quotas").get_paginator(operation)
+    pages = paginator.paginate(ServiceCode="sagemaker", PaginationConfig=LARGE_PAGES)
     return {
         entry["QuotaName"]: float(entry["Value"])
         for page in pages
@@ -153,9 +178,7 @@ def limits_by_name(clients: Clients, operation: str) -> dict[str, float]:
 def instances_in_use(clients: Clients) -> Counter[str]:
     """Instances that the account's endpoints have now, by type. Raises what botocore raises."""
     used: Counter[str] = Counter()
-    pages = clients.sagemaker.get_paginator("list_endpoints").paginate(
-        PaginationConfig={"MaxItems": _MOST_ENDPOINTS}
-    )
+    pages = clients.sagemaker.get_paginator("list_endpoints").paginate(PaginationConfig=LARGE_PAGES)
     for page in pages:
         for summary in page["Endpoints"]:
             used += _instances_of(summary["EndpointName"], clients)
@@ -188,7 +211,10 @@ def image_there(uri: str, clients: Clients) -> Check | None:
     remedy = "correct model.image; `aws ecr list-images` shows what is there"
     try:
         answer = clients.client("ecr", found.region).batch_get_image(
-            registryId=found.registry, repositoryName=found.repository, imageIds=[wanted]
+            registryId=found.registry,
+            repositoryName=found.repository,
+            imageIds=[wanted],
+            acceptedMediaTypes=_MANIFESTS,
         )
     except (ClientError, BotoCoreError) as error:
         if meaning(error) == "missing":
@@ -197,9 +223,11 @@ def image_there(uri: str, clients: Clients) -> Check | None:
         return Check("image in ECR", "warning", said, "allow ecr:BatchGetImage on it (docs/iam.md)")
     named = found.digest or found.tag
     if not answer.get("images"):
-        reason = next((failure.get("failureReason") for failure in answer.get("failures", [])), None)
-        said = f"{named} is not in {place}" + (f" ({reason})" if reason else "")
-        return Check("image in ECR", "stop", said, remedy)
+        failure: dict[str, Any] = next(iter(answer.get("failures", [])), {})
+        reason = f" ({failure['failureReason']})" if failure.get("failureReason") else ""
+        if failure.get("failureCode", "ImageNotFound") not in _NOT_THERE:
+            return Check("image in ECR", "warning", f"{named} could not be looked at in {place}{reason}")
+        return Check("image in ECR", "stop", f"{named} is not in {place}{reason}", remedy)
     return Check("image in ECR", "ok", f"{named} is in {place}")
 
 

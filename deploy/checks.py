@@ -125,9 +125,14 @@ def context(plan: Plan, facts: list[PayloadFacts]) -> Check:
     return Check("context", "ok", f"{needed} fit into {limit}")
 
 
+def files_needed(users: int) -> int:
+    """Open files of a load: each user's connections, and those of the process itself."""
+    return users * _FILES_PER_USER + _FILES_SPARE
+
+
 def file_descriptors(plan: Plan, machine: MachineFacts) -> Check:
     """A connection per user against the hard limit of open files."""
-    needed = max(plan.load.concurrency) * _FILES_PER_USER + _FILES_SPARE
+    needed = files_needed(max(plan.load.concurrency))
     if machine.open_files is None:
         return Check("open files", "ok", f"{needed} needed, not limited")
     if machine.open_files < needed:

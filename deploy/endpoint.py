@@ -1,7 +1,6 @@
 """An endpoint as a context: created or found, awaited, described, and deleted whatever happens."""
 
 import contextlib
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -194,6 +193,7 @@ class _Launch:
             group=self.target.name,
             run_id=self.target.run_id,
             owner=self.target.owner,
+            process=self.target.process,
             region=self.target.region,
             api=self.clients.api,
             account=self.clients.identity.account,
@@ -205,7 +205,6 @@ class _Launch:
         )
 
     def _wait(self) -> Wait:
-        known = self.ledger.seconds_to_service(self.clients.api, self.target.instance_type)
         allowed = self.target.startup_timeout + self.target.download_timeout + self.pace.provision
         return Wait(
             clients=self.clients,
@@ -213,7 +212,7 @@ class _Launch:
             pace=self.pace,
             limit=allowed if self.pace.in_service is None else self.pace.in_service,
             stop=self.stop,
-            usual=statistics.median(known) if known else None,
+            usual=self.ledger.usual_boot_s(self.clients.api, self.target.instance_type),
         )
 
     def _describe(self, tokens: list[str]) -> dict[str, Any]:

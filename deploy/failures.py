@@ -7,11 +7,11 @@ from typing import Literal
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    EndpointConnectionError,
     HTTPClientError,
     NoCredentialsError,
     ParamValidationError,
 )
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from configs.errors import UserError
 
@@ -61,6 +61,8 @@ _BY_CODE: dict[str, Meaning] = {
     "MissingAuthenticationToken": "credentials",
     "MissingAuthenticationTokenException": "credentials",
 }
+_TOO_MANY, _SERVER_ERROR = 429, 500
+_CLOCK = ("signature expired", "signature not yet current")
 _MISSING = ("could not find", "does not exist", "not found")
 _TAKEN = ("already exist",)
 _BUSY = ("in-progress", "in progress", "in use", "currently", "cannot delete", "cannot update")
@@ -78,10 +80,15 @@ def meaning(error: Exception) -> Meaning:
         code = error.response.get("Error", {}).get("Code", "")
         if code in _BY_CODE:
             return _BY_CODE[code]
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
-            return "service"
-        return _meaning_of_text(message(error).lower())
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return _meaning_of_status(status) or _meaning_of_text(message(error).lower())
     return "connection"
+
+
+def _meaning_of_status(status: int) -> Meaning | None:
+    if status == _TOO_MANY:  # services have a dozen codes for it
+        return "throttled"
+    return "service" if status >= _SERVER_ERROR else None
 
 
 def _meaning_of_text(text: str) -> Meaning:
@@ -110,14 +117,17 @@ def sentence(error: Exception, doing: str) -> str:
     said = message(error).rstrip(".")
     remedy = {
         "denied": "; docs/iam.md has the policy that each command needs",
-        "credentials": "; renew the credentials, or play the plan without AWS: `make rehearse`",
+        "credentials": "; renew the credentials (an opt-in region must be enabled first), or play the plan "
+        "without AWS: `make rehearse`",
         "limit": "; ask for a higher quota in Service Quotas, or take another instance type or region",
         "throttled": "; AWS throttles this account: try again in a few minutes",
         "service": "; the fault is on AWS's side: try again",
         "taken": "; nothing that exists was changed",
     }.get(kind, "")
-    if isinstance(error, EndpointConnectionError | HTTPClientError):
-        remedy = "; check the network, the region and AWS_ENDPOINT_URL"
+    if isinstance(error, NoConnectionError | HTTPClientError):
+        remedy = "; check the network, its proxy, the region and AWS_ENDPOINT_URL"
+    if any(words in said.lower() for words in _CLOCK):  # the credentials may be in the best of health
+        remedy = "; set this machine's clock (NTP): signatures fail when it is 5 minutes off"
     return f"{doing} failed: {said}{remedy}"
 
 

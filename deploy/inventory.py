@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,8 +10,10 @@ from deploy import resources
 from deploy.clients import Clients
 from deploy.failures import meaning, sentence
 from deploy.ledger import Item, Ledger
-from deploy.resources import KINDS, Kind, KindName
-from deploy.target import PROJECT, TAG_EXPIRES, TAG_OWNER, TAG_PROJECT, TAG_RUN, group_of
+from deploy.owner import Process
+from deploy.resources import KINDS, LARGE_PAGES, Kind, KindName
+from deploy.tags import PROJECT, TAG_OWNER, TAG_PROCESS, TAG_PROJECT, TAG_RUN, expiry_of
+from deploy.target import group_of
 
 _LISTED: dict[KindName, tuple[str, str]] = {
     "inference-component": ("list_inference_components", "InferenceComponents"),
@@ -28,11 +29,13 @@ class Found:
 
     item: Item
     mine: bool
-    """Created by this user on this machine: it stands in the ledger, or its owner tag says so."""
+    """Created by this user on this machine: by its line in the ledger, or by its owner tag."""
     known_by: str
     """``ledger``, ``tag`` or ``ledger and tag``."""
     status: str | None = None
     """The API's word; None where only the ledger knows it."""
+    live: Process | None = None
+    """The process of this host that made it, where that still goes on: its run may be using it."""
 
 
 def inventory(
@@ -58,15 +61,27 @@ def inventory(
     everything = [
         Found(
             item=item,
-            mine=True,
+            mine=_made_here(item),
             known_by="ledger and tag" if key in tagged else "ledger",
             status=tagged[key].status if key in tagged else None,
         )
         for key, item in known.items()
     ]
     everything += [found for key, found in tagged.items() if key not in known]
+    everything = [replace(found, live=_live(found.item)) for found in everything]
     order = list(KINDS)
     return sorted(everything, key=lambda found: (found.item.group, order.index(found.item.kind)))
+
+
+def _made_here(item: Item) -> bool:
+    """Whether a line of the ledger is of this host: hosts may share a home, and the ledger in it."""
+    process = Process.parse(item.process)
+    return process is None or process.is_here
+
+
+def _live(item: Item) -> Process | None:
+    process = Process.parse(item.process)
+    return process if process and process.goes_on else None
 
 
 def item_is_here(item: Item, clients: Clients) -> bool:
@@ -86,7 +101,7 @@ def _tagged(kind_name: KindName, clients: Clients, owner: str, notice: Callable[
     found: list[Found] = []
     unread: list[tuple[str, Exception]] = []
     try:
-        for page in clients.sagemaker.get_paginator(operation).paginate():
+        for page in clients.sagemaker.get_paginator(operation).paginate(PaginationConfig=LARGE_PAGES):
             for summary in page[member]:
                 try:
                     found += _if_ours(kind, summary, clients, owner)
@@ -118,7 +133,9 @@ def _schedules(tagged: Sequence[Found], clients: Clients, notice: Callable[[str]
     for found in {one.item.group: one for one in tagged}.values():
         group = found.item.group
         try:
-            pages = scheduler.get_paginator("list_schedules").paginate(NamePrefix=group)
+            pages = scheduler.get_paginator("list_schedules").paginate(
+                NamePrefix=group, PaginationConfig=LARGE_PAGES
+            )
             rows = [row for page in pages for row in page["Schedules"]]
             for name in (row["Name"] for row in rows if group_of(row["Name"]) == group):
                 seen = resources.describe(clients, KINDS["schedule"], name)
@@ -141,14 +158,8 @@ def _item(kind: Kind, group: str, tags: dict[str, str], summary: dict[str, Any],
         api=clients.api,
         account=clients.identity.account,
         created_at=summary["CreationTime"].timestamp(),
-        expires_at=_epoch(tags.get(TAG_EXPIRES)),
+        expires_at=expiry_of(tags),
+        process=tags.get(TAG_PROCESS),
         arn=summary[kind.arn],
         state="created",
     )
-
-
-def _epoch(text: str | None) -> float | None:
-    try:
-        return datetime.strptime(text or "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return None

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
@@ -48,6 +49,8 @@ class Item:
     """Of one instance; only on an endpoint."""
     arn: str | None = None
     state: State = "creating"
+    process: str | None = None
+    """`owner.Process` that made it, as text; None in ledgers from before it was written."""
     closed_at: float | None = None
     """Epoch seconds at which it was known to be gone, or never to have been."""
 
@@ -116,9 +119,9 @@ class Ledger:
         """What may still exist, of one run or of all."""
         return [item for item in self.items(run_id) if item.state not in _CLOSED]
 
-    def seconds_to_service(self, api: str, instance_type: str) -> list[float]:
-        """Seconds from create call to InService of this ledger's endpoints of the type, oldest first."""
-        return [
+    def usual_boot_s(self, api: str, instance_type: str) -> float | None:
+        """Median of the seconds from create call to InService of the type; None where none is known."""
+        known = [
             line["at"] - line["created_at"]
             for line in self._lines()
             if line.get("kind") == "endpoint"
@@ -126,6 +129,7 @@ class Ledger:
             and line.get("api") == api
             and line.get("instance_type") == instance_type
         ]
+        return statistics.median(known) if known else None
 
     def _file(self, run_id: str) -> Path:
         return self.folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}.jsonl"

@@ -3,7 +3,6 @@
 import os
 import resource
 import shutil
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +87,7 @@ def preflight(
         for kind in plan.endpoint.instance_type
     }
     if clients:
+        found += _account(resolved, clients)
         for target in resolved:
             found += _target(plan, target, clients)
     found += [account_checks.price(kind, quotes[kind]) for kind in quotes]
@@ -119,12 +119,23 @@ def _connected(connect: Callable[[], Clients]) -> Clients:
     return clients
 
 
+def _account(targets: Sequence[Target], clients: Clients) -> list[Check]:
+    """What all targets of a run share: roles and quotas."""
+    ours = [target for target in targets if not target.existing]
+    if not ours:
+        return []
+    roles = (
+        ("execution role", ours[0].role_arn, "sagemaker.amazonaws.com"),
+        ("scheduler role", ours[0].scheduler_role_arn, "scheduler.amazonaws.com"),
+    )
+    asked = [account_checks.role(name, arn, service, clients) for name, arn, service in roles if arn]
+    return [*asked, *account_checks.quotas(ours, clients)]
+
+
 def _target(plan: Plan, target: Target, clients: Clients) -> list[Check]:
     if target.existing:
         return []
     return [
-        account_checks.role(target.role_arn or "", clients),
-        *account_checks.quotas(target, clients),
         *checks.target_checks(plan, target),
         *_images(target, clients),
         account_checks.names_free(target, clients),
@@ -154,14 +165,22 @@ def _attempt(name: str, what: Callable[[], T], found: list[Check]) -> T | None:
     try:
         return what()
     except UserError as error:
-        finding, _, remedy = str(error).partition(": ")
+        finding, remedy = finding_and_remedy(str(error))
         found.append(Check(name, "stop", finding, remedy))
         return None
 
 
+def finding_and_remedy(said: str) -> tuple[str, str]:
+    """The two halves of a sentence that tells a mistake: ``what is wrong; remedy`` or ``what: remedy``."""
+    finding, semicolon, remedy = said.rpartition("; ")
+    if semicolon:
+        return finding, remedy
+    finding, _, remedy = said.partition(": ")
+    return (said, "") if finding.endswith(" failed") else (finding, remedy)
+
+
 def _usual(clients: Clients | None, ledger: Ledger, instance_type: str) -> float | None:
-    known = ledger.seconds_to_service(clients.api, instance_type) if clients else []
-    return statistics.median(known) if known else None
+    return ledger.usual_boot_s(clients.api, instance_type) if clients else None
 
 
 def _once(found: Sequence[Check]) -> list[Check]:

@@ -18,6 +18,10 @@ ALLOWED = frozenset({
 })  # fmt: skip
 
 
+_SERVING = ("InService", "Updating", "SystemUpdating", "RollingBack")
+"""While AWS changes an endpoint, or takes a change back, the old one serves."""
+
+
 class EndpointReader:
     """Describes an endpoint. Its client refuses every operation but those `ALLOWED`, before signing."""
 
@@ -46,7 +50,7 @@ class EndpointReader:
             if meaning(error) == "credentials":
                 raise UserError(sentence(error, f"looking at endpoint {name}") or NO_CREDENTIALS) from error
             return {"not_described": sentence(error, f"describing endpoint {name}")}
-        if endpoint["EndpointStatus"] not in ("InService", "Updating", "SystemUpdating"):
+        if endpoint["EndpointStatus"] not in _SERVING:
             raise UserError(
                 f"endpoint {name} is {endpoint['EndpointStatus']}, not InService: nothing can be sent to it"
             )

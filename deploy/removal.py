@@ -14,7 +14,7 @@ from deploy.failures import meaning, message
 from deploy.ledger import Item, Ledger
 from deploy.pace import AWS_PACE, Pace
 from deploy.resources import KINDS, REMOVAL_ORDER, Kind
-from deploy.target import TAG_RUN, tag_value
+from deploy.tags import TAG_RUN, tag_value
 
 _SETTLED_AGE = 120.0
 
@@ -121,7 +121,7 @@ def _remove(item: Item, clients: Clients, ledger: Ledger, pace: Pace, told: Told
                 resources.delete(clients, kind, item.name)
                 present = True
         except (ClientError, BotoCoreError) as error:
-            refusal, means = message(error), meaning(error)
+            before, refusal, means = refusal, message(error), meaning(error)
             if means == "missing" and not seen and (present or time.monotonic() >= settled_at):
                 ledger.mark(item, "deleted")
                 return None
@@ -132,7 +132,8 @@ def _remove(item: Item, clients: Clients, ledger: Ledger, pace: Pace, told: Told
                 clients, renewed = clients.renewed(), True
             if means == "busy":
                 settled_at = time.monotonic() + pace.settle  # it is there, whatever the looks say
-                told(item, "AWS refuses to delete it while it is Creating or Updating; trying on")
+            if refusal != before:
+                told(item, f"not deleted yet ({refusal.rstrip('.')}); trying on")
     return refusal or f"still there after {limit:.0f} s"
 
 

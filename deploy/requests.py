@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy.target import ComponentSpec, ModelSpec, Target, tag_value
+from deploy.tags import tag_value
+from deploy.target import ComponentSpec, ModelSpec, Target
 
 VARIANT = "AllTraffic"
 Request = dict[str, Any]

@@ -10,9 +10,10 @@ from configs.plan import Model, Plan
 from deploy.clients import Clients
 from deploy.images import LLAMA_CPP, families, family_of, gpu_count, image_uri
 from deploy.jumpstart import hub_model
+from deploy.owner import machine_owner, this_process
 from deploy.reader import EndpointReader
 from deploy.secrets import HubToken, is_secret
-from deploy.target import Container, Host, Target, build_target, existing_target, machine_owner
+from deploy.target import Container, Host, Target, build_target, existing_target
 
 _ROLE_VARIABLE = "SAGEMAKER_ROLE"
 
@@ -39,6 +40,7 @@ def targets(
             run_id,
             region=clients.region,
             owner=owner or machine_owner(),
+            process=str(this_process()),
             now=now or time.time(),
             role_arn=role,
             containers=_containers(plan, instance_type, clients),
@@ -50,7 +52,7 @@ def targets(
 
 def _refuse_secrets(plan: Plan) -> None:
     """Refuse a plan with a secret in it: the plan is kept with the results."""
-    for model in (plan.model, *(part.model for part in plan.endpoint.components if part.model)):
+    for model in plan.models:
         if secret := next((name for name, value in model.env.items() if is_secret(name, value)), None):
             raise UserError(
                 f"model.env.{secret}: a plan is written into the run folder, so it may hold no secret; "

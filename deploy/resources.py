@@ -42,6 +42,9 @@ KINDS: dict[KindName, Kind] = {
 }  # fmt: skip
 """In the order of removal. The schedule comes last: while anything else is left it is the safety net."""
 
+LARGE_PAGES = {"PageSize": 100}
+"""The most that the List calls give at a time: by default SageMaker gives ten, and throttles."""
+
 REMOVAL_ORDER: tuple[KindName, ...] = tuple(KINDS)
 
 

@@ -15,7 +15,10 @@ REDACTED = "(redacted)"
 _SECRET_NAME = re.compile(
     r"(^|[_.-])(token|secret|password|passwd|api_?key|access_?key|secret_?key|credentials?)$", re.IGNORECASE
 )
-_SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|sk-[A-Za-z0-9_-]{16,})\b")
+_SECRET_VALUE = re.compile(
+    r"\b(?:hf_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|sk-[A-Za-z0-9_-]{16,})\b"
+    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"  # a URL's user and password
+)
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,13 @@
 """What a plan comes to on one instance type: every name, image, number and tag, and no secret."""
 
-import getpass
 import hashlib
 import re
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
-from configs.errors import UserError
 from configs.plan import Component, Endpoint, Plan
 from deploy.secrets import HubToken
-
-PROJECT = "sagemaker-llm-bench"
-TAG_PROJECT = "project"
-TAG_RUN = f"{PROJECT}:run-id"
-TAG_OWNER = f"{PROJECT}:owner"
-TAG_EXPIRES = f"{PROJECT}:expires"
+from deploy.tags import TAG_EXPIRES, expiry_tag, our_tags, own_tags
 
 STARTUP_S = 900.0
 DOWNLOAD_S = 1200.0
@@ -84,6 +75,8 @@ class Target:
     instance_count: int = 1
     existing: bool = False
     owner: str = ""
+    process: str = ""
+    """`owner.Process` that makes it, as text."""
     role_arn: str | None = None
     models: tuple[ModelSpec, ...] = ()
     components: tuple[ComponentSpec, ...] = ()
@@ -119,6 +112,7 @@ def build_target(
     *,
     region: str,
     owner: str,
+    process: str,
     now: float,
     role_arn: str | None,
     containers: Mapping[str | None, Container],
@@ -131,18 +125,17 @@ def build_target(
         instance_type: the one of the plan's instance types that this endpoint has.
         run_id: names and tags carry it.
         region: of every call.
-        owner: `machine_owner()`.
+        owner: `owner.machine_owner()`.
+        process: `owner.this_process()` as text.
         now: epoch seconds; the expiry counts from it.
         role_arn: the execution role.
         containers: by component name; the plan's own model under None.
         scheduler_role_arn: role of the one-time delete; None for no schedule.
 
     Raises:
-        UserError: a tag of the plan bears a key of ours.
+        UserError: a tag of the plan is one that AWS refuses, or bears a key of ours.
     """
     endpoint = plan.endpoint
-    if endpoint.name:
-        return existing_target(endpoint, instance_type, run_id, region)
     name = resource_name(plan.name, instance_type, run_id, owner)
     own = {c.name: child_name(name, c.name) for c in endpoint.components if c.name in containers}
     models = [ModelSpec(own.get(key or "", name), container) for key, container in containers.items()]
@@ -156,6 +149,7 @@ def build_target(
         instance_type=instance_type,
         instance_count=endpoint.instance_count,
         owner=owner,
+        process=process,
         role_arn=role_arn,
         models=tuple(models),
         components=components,
@@ -168,7 +162,7 @@ def build_target(
         expires_at=expires_at,
         components_expire_at=expires_at - component_lead(endpoint.max_lifetime) if components else None,
         scheduler_role_arn=scheduler_role_arn,
-        tags={**_own_tags(endpoint.tags), **our_tags(run_id, owner, expires_at)},
+        tags={**own_tags(endpoint.tags), **our_tags(run_id, owner, process, expires_at)},
     )
 
 
@@ -214,42 +208,6 @@ def component_lead(max_lifetime: float) -> float:
 def slug(text: str, limit: int) -> str:
     """``text`` in the characters that SageMaker's names have."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:limit].strip("-")
-
-
-def our_tags(run_id: str, owner: str, expires_at: float) -> dict[str, str]:
-    """The tags by which teardown finds what is ours."""
-    expires = {TAG_EXPIRES: expiry_tag(expires_at)}
-    return {TAG_PROJECT: PROJECT, TAG_RUN: tag_value(run_id), TAG_OWNER: owner} | expires
-
-
-def expiry_tag(expires_at: float) -> str:
-    """An expiry in epoch seconds as the tag's value."""
-    return datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _own_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
-    """The plan's own tags. IAM's conditions know no case in a key, so neither does the comparison."""
-    ours = (TAG_PROJECT, TAG_RUN, TAG_OWNER, TAG_EXPIRES)
-    if taken := next((key for key in tags if key.lower() in ours), None):
-        raise UserError(
-            f"endpoint.tags.{taken}: teardown and the IAM policies find what is ours by this key; "
-            "give yours another name"
-        )
-    return tags
-
-
-def tag_value(text: str) -> str:
-    """``text`` in the characters that a tag's value may have."""
-    return re.sub(r"[^\w\s.:/=+\-@]", "-", text)[:256]
-
-
-def machine_owner() -> str:
-    """Who runs this, and where: ``user@host``. Teardown asks before it touches another's."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return tag_value(f"{user}@{socket.gethostname()}")
 
 
 def _host(endpoint: Endpoint, containers: Iterable[Container]) -> Host:

@@ -1,6 +1,6 @@
 """Removes what is ours, by ledger and by tag. Safe to repeat; never touches what bears no tag of ours."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from deploy.clients import Clients
 from deploy.inventory import Found
@@ -19,31 +19,37 @@ def teardown(
     clients: Clients,
     ledger: Ledger,
     *,
-    others: Callable[[str, Sequence[Found]], bool],
+    agreed: Callable[[Sequence[Found]], bool],
     told: Callable[[Item, str], None] = quiet,
     pace: Pace = AWS_PACE,
 ) -> list[Leftover]:
-    """Delete what `inventory` found: this machine's first, then each other owner's if ``others`` agrees.
+    """Delete what `inventory` found: what ended runs of this machine left, then what ``agreed`` gives up.
 
     Args:
         found: what is ours.
         clients: of the account and region in which it was found.
         ledger: where confirmed deletions are marked.
-        others: asked with the owner's name and their resources.
+        agreed: asked run by run about what belongs to a run that still goes on, and owner by owner about
+            what others made.
         told: called with each item and what becomes of it.
         pace: how often to look and for how long.
 
     Returns:
-        What could not be deleted; what its owner keeps is not among it.
+        What could not be deleted; what is kept because ``agreed`` said no is not among it.
     """
-    with shielded():
-        left = remove([one.item for one in found if one.mine], clients, ledger, pace=pace, told=told)
-    strangers: dict[str, list[Found]] = {}
+    groups: dict[Hashable, list[Found]] = {None: []}
     for one in found:
-        if not one.mine:
-            strangers.setdefault(one.item.owner or "an unknown owner", []).append(one)
-    for owner, theirs in strangers.items():
-        if others(owner, theirs):
+        groups.setdefault(_asked_about(one), []).append(one)
+    left: list[Leftover] = []
+    for question, group in groups.items():
+        if question is None or agreed(group):
             with shielded():
-                left += remove([one.item for one in theirs], clients, ledger, pace=pace, told=told)
+                left += remove([one.item for one in group], clients, ledger, pace=pace, told=told)
     return left
+
+
+def _asked_about(one: Found) -> Hashable:
+    """What it is asked about together with; None where it is deleted without a question."""
+    if one.live:
+        return one.live, one.item.run_id
+    return None if one.mine else one.item.owner

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from configs.errors import UserError
 from deploy import resources
 from deploy.clients import Clients
-from deploy.failures import TRANSIENT, meaning, sentence
+from deploy.failures import TRANSIENT, meaning, message, sentence
 from deploy.ledger import Item
 from deploy.pace import Pace
 from deploy.resources import KINDS
@@ -17,6 +17,7 @@ from deploy.resources import KINDS
 Progress = Callable[[str, float, float | None, float | None], None]
 """Called with (status, elapsed seconds, usual seconds or None, cost so far in dollars or None)."""
 
+_NO_ANSWER = "no answer"
 _ON_THE_WAY = ("Creating", "Updating", "SystemUpdating")
 
 
@@ -52,7 +53,7 @@ class Wait:
             if status == "not visible yet":
                 if elapsed > self.pace.visible:
                     raise UserError(f"the {item.kind} {item.name} was created and is gone: who deleted it?")
-            elif status not in _ON_THE_WAY and status != "no answer":
+            elif status not in _ON_THE_WAY and not status.startswith(_NO_ANSWER):
                 raise UserError(f"the {item.kind} {item.name} is {status}: {failure}{_hint(failure)}")
         raise UserError(
             f"the {item.kind} {item.name} is still not in service after {self.limit:.0f} s: its log group in "
@@ -65,7 +66,7 @@ class Wait:
             seen = resources.describe(self.clients, kind, item.name)
         except (ClientError, BotoCoreError) as error:
             if meaning(error) in TRANSIENT:
-                return "no answer", ""
+                return f"{_NO_ANSWER} ({message(error).rstrip('.')})", ""
             raise UserError(sentence(error, f"waiting for the {item.kind} {item.name}")) from error
         if seen is None:
             return "not visible yet", ""

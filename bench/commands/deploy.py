@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,19 +15,19 @@ from rich.table import Table
 from bench.backend import backend_for
 from bench.checks import payload_facts
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
-from bench.screen import say
+from bench.screen import answers, say
 from configs.plan import Plan, Price
 from deploy.checks import Check
 from deploy.clients import Clients
 from deploy.estimate import Estimate
 from deploy.inventory import Found, elsewhere, inventory
 from deploy.ledger import Item, Ledger
+from deploy.owner import machine_owner
 from deploy.preflight import Preflight, preflight
 from deploy.price import quote
 from deploy.removal import LeftBehindError
 from deploy.resources import KINDS, describe
 from deploy.signals import orderly_exit
-from deploy.target import machine_owner
 from deploy.teardown import teardown
 from payloads.files import payload_path
 
@@ -70,18 +71,22 @@ def endpoints_command(region: str | None) -> int:
 
 @click.command("teardown")
 @click.option("--region", help="Region to look into.")
-@click.option("--all", "everyone", is_flag=True, help="Delete other machines' too, without asking.")
+@click.option(
+    "--all", "everyone", is_flag=True, help="Delete other machines' and live runs' too, without asking."
+)
 def teardown_command(region: str | None, *, everyone: bool) -> int:
-    """Delete what this suite created, by ledger and by tag; asks before another machine's. Safe to repeat."""
+    """Delete what this suite created, by ledger and by tag. Safe to repeat.
+
+    Asks before what belongs to a run that still goes on, and before what another user or machine created.
+    """
     clients, ledger = Clients.from_environment(region), Ledger()
     found = inventory(clients, ledger, machine_owner(), notice=say)
 
-    def agreed(owner: str, theirs: Sequence[Found]) -> bool:
-        names = ", ".join(f"{one.item.kind} {one.item.name}" for one in theirs)
-        return everyone or confirmed(f"{owner} created {names}.")
+    def agreed(asked: Sequence[Found]) -> bool:
+        return everyone or confirmed(_fact(asked))
 
     with orderly_exit():
-        left = teardown(found, clients, ledger, others=agreed, told=_told)
+        left = teardown(found, clients, ledger, agreed=agreed, told=_told)
     if not found:
         click.echo(f"nothing of ours in {clients.region} of account {clients.identity.account}")
     _mention(elsewhere(clients, ledger))
@@ -139,7 +144,7 @@ def show_inventory(found: Sequence[Found], clients: Clients) -> None:
             one.status or "not seen",
             _span(now - item.created_at),
             "" if item.kind != "endpoint" else "no price" if cost is None else f"${cost:.2f}",
-            item.run_id,
+            item.run_id + (f" (live, process {one.live.pid})" if one.live else ""),
             item.owner + ("" if one.mine else " (not this machine)"),
             one.known_by,
         )
@@ -150,14 +155,30 @@ def _priced(item: Item, clients: Clients) -> Item:
     """An endpoint found by its tags alone has no price in the ledger: look it up by its configuration."""
     if item.kind != "endpoint" or item.usd_per_hour is not None:
         return item
-    endpoint = describe(clients, KINDS["endpoint"], item.name) or {}
-    config = describe(clients, KINDS["endpoint-config"], endpoint.get("EndpointConfigName", item.name)) or {}
-    variants = config.get("ProductionVariants", [])
+    try:
+        endpoint = describe(clients, KINDS["endpoint"], item.name) or {}
+        config = describe(clients, KINDS["endpoint-config"], endpoint.get("EndpointConfigName", item.name))
+    except (ClientError, BotoCoreError):
+        return item  # without a price it is listed all the same
+    variants = (config or {}).get("ProductionVariants", [])
     if not variants or "InstanceType" not in variants[0]:
         return item
     kind, count = variants[0]["InstanceType"], variants[0].get("InitialInstanceCount", 1)
     found = quote(kind, clients.region, Price(), clients)
     return item.priced(kind, count, found.usd_per_hour)
+
+
+def _fact(asked: Sequence[Found]) -> str:
+    """What the user must know to answer for these: who created them, and which run goes on."""
+    names = ", ".join(f"{one.item.kind} {one.item.name}" for one in asked)
+    item, live = asked[0].item, asked[0].live
+    if live is None:
+        return f"{item.owner or 'An unknown owner'} created {names}."
+    age = _span(time.time() - live.started_at)
+    return (
+        f"Run {item.run_id} of {item.owner} is going on, in process {live.pid} for {age} now "
+        f"(`kill -INT {live.pid}` ends it in order and keeps what it measured). It has {names}."
+    )
 
 
 def confirmed(fact: str) -> bool:
@@ -173,13 +194,16 @@ def confirmed(fact: str) -> bool:
 
 
 def _told(item: Item, state: str) -> None:
-    click.echo(f"{item.kind} {item.name}: {state}")
+    answers.print(f"{item.kind} {item.name}: {state}", markup=False)
 
 
 def _mention(others: Sequence[Item]) -> None:
     if others:
         places = sorted({f"{item.region} of account {item.account} ({item.api})" for item in others})
-        click.echo(f"the ledger also holds {len(others)} item(s) made elsewhere: {'; '.join(places)}")
+        click.echo(
+            f"the ledger also holds {len(others)} item(s) made elsewhere: {'; '.join(places)} "
+            "(REGION= looks into another region)"
+        )
 
 
 def _span(seconds: float) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +29,7 @@ class LocalSageMaker:
         options: further options of ``python -m deploy.local``, for example ``["--create-seconds", "0"]``.
         log_path: file for its log; if None a temporary one, removed at the end when nothing was logged.
         region: region that ``environment`` names.
+        withheld: variables of this process's environment that it does not get.
         detach: let it outlive this process, should this one be killed.
 
     Start it from a thread that lives as long as it does (the main one): the kernel ends it with that thread.
@@ -40,10 +41,12 @@ class LocalSageMaker:
         *,
         log_path: Path | None = None,
         region: str = REGION,
+        withheld: Collection[str] = (),
         detach: bool = False,
     ) -> None:
         self._options = [*options, *(["--detach"] if detach else [])]
         self._region = region
+        self._withheld = {PARENT_VARIABLE, *withheld}
         self._detach = detach
         self._keys = {
             "AWS_ACCESS_KEY_ID": f"AKIALOCAL{secrets.token_hex(5).upper()}",
@@ -79,7 +82,7 @@ class LocalSageMaker:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "LOCUST_")) and name != PARENT_VARIABLE
+            if not name.startswith(("AWS_", "LOCUST_")) and name not in self._withheld
         }
         environment |= self._keys
         if not self._detach:

@@ -15,9 +15,9 @@ from configs.errors import UserError
 from deploy.endpoint import deployed
 from deploy.inventory import inventory
 from deploy.ledger import Ledger
+from deploy.owner import machine_owner
 from deploy.resolve import targets
 from deploy.signals import Interrupted, orderly_exit
-from deploy.target import machine_owner
 from deploy.teardown import teardown
 
 RUNNING = "the run itself"
@@ -94,7 +94,7 @@ def play(case: Interruption) -> Ending:
         for _ in range(2):  # the second finds nothing to do and does nothing
             clients = fresh_clients()
             found = inventory(clients, ledger, machine_owner())
-            teardown(found, clients, ledger, others=lambda _owner, _found: False, pace=QUICK)
+            teardown(found, clients, ledger, agreed=lambda _asked: False, pace=QUICK)
         return Ending(
             reached=reached,
             status=status,

@@ -5,12 +5,15 @@ from typing import Any
 
 import botocore.session
 import pytest
-from deploy_harness import plan
+from botocore.stub import Stubber
+from deploy_harness import IMAGE, Account, plan
 
 from configs.errors import UserError
-from deploy.account_checks import lasting, quotas
+from deploy.account_checks import image_there, lasting, quotas, role
 from deploy.clients import Clients
+from deploy.ledger import Ledger
 from deploy.local.process import LocalSageMaker
+from deploy.preflight import preflight
 from deploy.target import Target
 
 
@@ -30,7 +33,7 @@ def there(fresh: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Clients:
 
 def found(clients: Clients, instance_type: str, count: int = 1) -> list[tuple[str, str, str]]:
     target = Target("bench", "run", "us-east-1", instance_type, count)
-    return [(check.name, check.level, check.finding) for check in quotas(target, clients)]
+    return [(check.name, check.level, check.finding) for check in quotas([target], clients)]
 
 
 def test_a_quota_without_an_applied_value_has_its_default(there: Clients, fresh: LocalSageMaker) -> None:
@@ -54,6 +57,63 @@ def test_the_quota_of_all_types_together_is_seen_where_it_is_listed(
         ("quota ml.g5.xlarge", "ok", "4 allowed, 0 in use, 3 wanted"),
         ("quota of all endpoints", "stop", "2 allowed, 0 in use, 3 wanted"),
     ]
+
+
+def test_the_quotas_are_asked_for_once_for_all_types(there: Clients, fresh: LocalSageMaker) -> None:
+    def asked(*types: str) -> int:
+        before = len(Account(fresh.url).calls())
+        quotas([Target("bench", "run", "us-east-1", kind) for kind in types], there)
+        return Account(fresh.url).calls(before).count(("service-quotas", "ListServiceQuotas"))
+
+    assert asked("ml.g5.xlarge", "ml.g5.2xlarge", "ml.g5.4xlarge") == asked("ml.g5.xlarge")
+
+
+@pytest.mark.parametrize(
+    ("called", "service", "level"),
+    [
+        ("Loose", "sagemaker.amazonaws.com", "ok"),
+        ("Loose", "scheduler.amazonaws.com", "stop"),
+        ("Nobody", "scheduler.amazonaws.com", "stop"),
+    ],
+)
+def test_a_role_must_be_there_and_trust_the_service_that_assumes_it(
+    called: str, service: str, level: str, there: Clients, fresh: LocalSageMaker
+) -> None:
+    fresh.tell("roles", {"Loose": ["sagemaker.amazonaws.com"]})
+    check = role("a role", f"arn:aws:iam::123456789012:role/path/{called}", service, there)
+    assert (check.level, called in check.finding) == (level, True)
+
+
+def test_the_role_of_the_schedule_is_looked_at_before_the_schedule_is_needed(
+    there: Clients, fresh: LocalSageMaker
+) -> None:
+    fresh.tell("roles", {"Execution": ["sagemaker.amazonaws.com"]})
+    endpoint = {"instance_type": "ml.g5.xlarge", "role": "Execution", "scheduler_role": "Execution"}
+    checks = preflight(plan(endpoint=endpoint), lambda: there, Ledger()).checks
+    assert {check.name: check.level for check in checks if check.name.endswith("role")} == {
+        "execution role": "ok",
+        "scheduler role": "stop",
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "level"), [("ImageNotFound", "stop"), ("KmsError", "warning"), (None, "ok")]
+)
+def test_only_an_image_that_is_not_there_stops(code: str | None, level: str, there: Clients) -> None:
+    every_form = ["docker.distribution.manifest.v2", "docker.distribution.manifest.list.v2"]
+    every_form += ["oci.image.manifest.v1", "oci.image.index.v1"]
+    asked = {
+        "registryId": "123456789012",
+        "repositoryName": "simulated",
+        "imageIds": [{"imageTag": "latest"}],
+        "acceptedMediaTypes": [f"application/vnd.{form}+json" for form in every_form],
+    }
+    answer = {"failures": [{"failureCode": code, "failureReason": "so"}]} if code else {"images": [{}]}
+    with Stubber(there.client("ecr")) as ecr:
+        ecr.add_response("batch_get_image", answer, asked)
+        check = image_there(IMAGE, there)
+    assert check is not None
+    assert check.level == level
 
 
 NEW_YEAR = 4_070_908_800.0

@@ -7,17 +7,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner
+from command_line import bench
 from deploy_harness import IMAGE, QUICK, Account, plan
 
 from bench.cli import cli
 from bench.commands.deploy import confirmed
-from configs.errors import UserError
 from deploy.clients import Clients
 from deploy.endpoint import deployed
 from deploy.ledger import Ledger
@@ -38,27 +35,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "plan.yml").write_text(PLAN)
     (tmp_path / "prompts.jsonl").write_text('{"payload_id": "1", "prompt": "Hello", "prompt_tokens": 2}\n')
     return tmp_path
-
-
-@dataclass
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    error: str
-
-
-def bench(*arguments: str) -> Done:
-    """Run a command in this process, where and as whom the test has put it."""
-    result = CliRunner(env={"COLUMNS": "160"}).invoke(cli, arguments, standalone_mode=False)
-    if result.exception is None:
-        return Done(result.return_value or 0, result.stdout, "")
-    if isinstance(result.exception, UserError):
-        return Done(2, result.stdout, str(result.exception))
-    if isinstance(result.exception, click.Abort):
-        return Done(130, result.stdout, "")
-    raise result.exception
 
 
 @pytest.fixture
@@ -195,6 +171,17 @@ def test_endpoints_lists_and_teardown_deletes(account: Account, clients: Clients
     assert bench("teardown").returncode == 0
 
 
+def test_endpoints_lists_without_a_price_what_may_not_be_described(
+    account: Account, clients: Clients, folder: Path
+) -> None:
+    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(folder / "lost"), pace=QUICK):
+        account.faults([{"call": "DescribeEndpoint", "fault": "access_denied", "nth": 0}])
+        listed = bench("endpoints")
+        account.faults([])
+    assert listed.returncode == 0
+    assert "no price" in listed.stdout
+
+
 def test_teardown_asks_and_takes_silence_for_no(account: Account, clients: Clients, folder: Path) -> None:
     theirs = targets(plan(), "commanded", clients, owner="ann@elsewhere")[0]
     with deployed(theirs, clients, Ledger(folder / "elsewhere"), pace=QUICK):
@@ -226,6 +213,20 @@ def test_only_a_typed_yes_is_one(typed: str, yes: bool, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("sys.stdin", Terminal(typed))
     assert confirmed("ann@elsewhere created endpoint bench.") is yes
+
+
+def test_an_output_that_is_gone_does_not_stop_a_deletion(
+    account: Account, clients: Clients, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(), pace=QUICK):
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", Gone())
+            assert cli.main(["teardown"], standalone_mode=False) == 0
+        assert account.left() == []
 
 
 def test_what_teardown_cannot_delete_is_the_exit_code(

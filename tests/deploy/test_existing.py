@@ -1,9 +1,12 @@
 """Bring your own: looked at if one may, used if one may only invoke, never changed, never deleted."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
+from botocore.stub import Stubber
 from deploy_harness import QUICK, Account, fresh_clients, plan
 
 from configs.errors import UserError
@@ -158,3 +161,23 @@ def test_several_variants_are_told_because_one_price_is_not_theirs(
     assert notice is not None
     assert "2 variants" in notice
     assert kinds[1] in notice
+
+
+@pytest.mark.parametrize(("status", "serves"), [("RollingBack", True), ("OutOfService", False)])
+def test_an_endpoint_that_takes_a_change_back_still_serves(
+    status: str,
+    serves: bool,  # noqa: FBT001 - a table's column
+    clients: Clients,
+) -> None:
+    reader, now = EndpointReader(clients), datetime.now(UTC)
+    with Stubber(reader._client) as aws:
+        seen = {
+            "EndpointName": "theirs",
+            "EndpointArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/theirs",
+            "EndpointStatus": status,
+        }
+        times = {"CreationTime": now, "LastModifiedTime": now}
+        aws.add_response("describe_endpoint", seen | times | {"EndpointConfigName": "theirs"})
+        aws.add_client_error("describe_endpoint_config", "AccessDeniedException")
+        with contextlib.nullcontext() if serves else pytest.raises(UserError, match=status):
+            assert reader.describe("theirs")["endpoint"]["EndpointStatus"] == status

@@ -13,9 +13,9 @@ from deploy.cloudwatch import Served, collect
 from deploy.endpoint import deployed
 from deploy.inventory import inventory
 from deploy.ledger import Ledger
+from deploy.owner import machine_owner
 from deploy.preflight import preflight
 from deploy.resolve import targets
-from deploy.target import machine_owner
 from deploy.teardown import teardown
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "iam.md"
@@ -129,7 +129,7 @@ def test_endpoints_and_teardown_stay_within_their_policies(
             inventory(mine, ledger, machine_owner()),
             mine,
             ledger,
-            others=lambda _owner, _found: False,
+            agreed=lambda _asked: False,
             pace=QUICK,
         )
         assert left == []

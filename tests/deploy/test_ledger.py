@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,11 @@ def test_the_line_is_there_before_the_call(clients: Clients, ledger: Ledger, acc
 
 
 def test_the_usual_time_is_of_this_type_and_this_api(ledger: Ledger) -> None:
-    ledger.mark(dataclasses.replace(items(1)[0], created_at=1.0), "in_service")
-    assert ledger.seconds_to_service("http://api", "ml.g5.xlarge") != []
-    assert ledger.seconds_to_service("http://api", "ml.p4d.24xlarge") == []
-    assert ledger.seconds_to_service("http://other", "ml.g5.xlarge") == []
+    for age, item in zip((100, 300, 1000), items(3), strict=True):
+        ledger.mark(dataclasses.replace(item, created_at=time.time() - age), "in_service")
+    assert ledger.usual_boot_s("http://api", "ml.g5.xlarge") == pytest.approx(300, abs=5)
+    assert ledger.usual_boot_s("http://api", "ml.p4d.24xlarge") is None
+    assert ledger.usual_boot_s("http://other", "ml.g5.xlarge") is None
 
 
 def test_cost_so_far_is_instances_times_price_times_time() -> None:

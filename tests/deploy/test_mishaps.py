@@ -17,7 +17,8 @@ from deploy.removal import LeftBehindError
 from deploy.resolve import targets
 from deploy.signals import Interrupted
 from deploy.spending import SpendGuard
-from deploy.target import TAG_EXPIRES, Target
+from deploy.tags import TAG_EXPIRES
+from deploy.target import Target
 from runfolder.manifest import PriceQuote
 
 

@@ -117,6 +117,24 @@ def test_a_tag_by_which_teardown_finds_us_is_not_the_plan_s_to_set(key: str, cli
         targets(chosen, "run", clients)
 
 
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"aws:team": "ml"}, r"endpoint\.tags\.aws:team: AWS keeps"),
+        ({"team": "R&D"}, r"endpoint\.tags\.team: 'R&D' is no tag"),
+        ({"team": "x" * 257}, r"endpoint\.tags\.team: .* at most 256"),
+        ({"x" * 129: ""}, "at most 128"),
+        ({f"tag-{index}": "" for index in range(46)}, "46 tags"),
+    ],
+    ids=["key-of-aws", "character", "long-value", "long-key", "too-many"],
+)
+def test_a_tag_that_aws_refuses_is_told_before_anything_is_created(
+    tags: dict[str, str], said: str, clients: Clients
+) -> None:
+    with pytest.raises(UserError, match=said):
+        targets(plan(endpoint={"instance_type": "ml.g5.xlarge", "tags": tags}), "run", clients)
+
+
 def test_the_plan_s_own_tags_stand_beside_ours(clients: Clients) -> None:
     chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", "tags": {"team": "ml"}})
     tags = targets(chosen, "run", clients)[0].tags

@@ -86,7 +86,11 @@ def test_a_secret_in_the_plan_is_refused(name: str, account: Account, clients: C
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("HF_AUTH", "hf_abcdefghijklmnopqrst"), ("AWS_ACCESS_KEY_ID", "AKIAABCDEFGHIJKLMNOP")],
+    [
+        ("HF_AUTH", "hf_abcdefghijklmnopqrst"),
+        ("AWS_ACCESS_KEY_ID", "AKIAABCDEFGHIJKLMNOP"),
+        ("HTTPS_PROXY", "http://user:open-sesame@proxy:3128"),
+    ],
 )
 @pytest.mark.parametrize("place", ["model", "component", "existing"])
 def test_a_secret_is_known_by_its_value_wherever_the_plan_has_it(
@@ -149,6 +153,8 @@ def test_what_is_no_secret_stays() -> None:
         "b": {"MAX_TOTAL_TOKENS": "4096"},
     }
     assert redacted("token hf_abcdefghijklmnopqrst here") == f"token {REDACTED} here"
+    assert redacted("at http://user:open-sesame@host:1/x") == f"at http://{REDACTED}@host:1/x"
+    assert redacted("s3://bucket/a:b/c@d") == "s3://bucket/a:b/c@d"
 
 
 def test_no_token_is_asked_for_when_none_is_named(clients: Clients) -> None:

@@ -12,10 +12,11 @@ from deploy import requests, resources
 from deploy.clients import Clients
 from deploy.inventory import Found, elsewhere, inventory
 from deploy.ledger import Item, Ledger
+from deploy.owner import machine_owner
 from deploy.removal import remove
 from deploy.resolve import targets
 from deploy.resources import KINDS
-from deploy.target import Target, machine_owner
+from deploy.target import Target
 from deploy.teardown import teardown
 
 
@@ -35,14 +36,14 @@ class Answer:
         self.yes = yes
         self.asked: list[str] = []
 
-    def __call__(self, owner: str, _found: Sequence[Found]) -> bool:
-        self.asked.append(owner)
+    def __call__(self, asked: Sequence[Found]) -> bool:
+        self.asked += {one.item.owner for one in asked}
         return self.yes
 
 
 def tear(clients: Clients, ledger: Ledger, answer: Answer) -> list[str]:
     found = inventory(clients, ledger, machine_owner())
-    return [str(left) for left in teardown(found, clients, ledger, others=answer, pace=QUICK)]
+    return [str(left) for left in teardown(found, clients, ledger, agreed=answer, pace=QUICK)]
 
 
 def test_what_this_machine_left_is_found_by_its_tags_alone(
@@ -69,12 +70,12 @@ def test_what_is_mine_is_gone_before_anybody_is_asked(
     mine = leave(clients, "mine")
     theirs = leave(clients, "theirs", owner="ann@elsewhere")
 
-    def ask(_owner: str, _found: Sequence[Found]) -> bool:
+    def ask(_asked: Sequence[Found]) -> bool:
         raise KeyboardInterrupt
 
     found = inventory(clients, ledger, machine_owner())
     with pytest.raises(KeyboardInterrupt):
-        teardown(found, clients, ledger, others=ask, pace=QUICK)
+        teardown(found, clients, ledger, agreed=ask, pace=QUICK)
     left = account.left()
     assert f"models/{mine.name}" not in left
     assert f"models/{theirs.name}" in left
@@ -102,12 +103,22 @@ def test_a_call_that_is_refused_leaves_out_only_what_it_would_have_shown(
     notices: list[str] = []
     found = inventory(clients, ledger, machine_owner(), notice=notices.append)
     account.faults([])
-    assert teardown(found, clients, ledger, others=Answer(yes=False), pace=QUICK) == []
+    assert teardown(found, clients, ledger, agreed=Answer(yes=False), pace=QUICK) == []
     left = account.left()
     assert not any(known.name in entry for entry in left), "what the ledger knows goes, whatever is refused"
     assert any(said in notice for notice in notices) if said else notices == []
     if call in ("ListModels", "ListSchedules"):
         assert f"endpoint_configs/{found_by_tag.name}" not in left
+
+
+def test_many_resources_are_listed_in_large_pages(clients: Clients, account: Account, ledger: Ledger) -> None:
+    target = targets(plan(), "many", clients)[0]
+    request = requests.create_model(target, target.models[0], None)
+    for index in range(11):  # one more than a page has unless it is asked for more
+        resources.create(clients, KINDS["model"], request | {"ModelName": f"production-{index}"})
+    before = len(account.calls())
+    assert inventory(clients, ledger, machine_owner()) == []
+    assert account.calls(before).count(("sagemaker", "ListModels")) == 1
 
 
 def test_what_bears_no_tag_of_ours_is_not_even_listed(

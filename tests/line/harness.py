@@ -58,14 +58,16 @@ class Bench:
         path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
         return path
 
-    def start(self, *arguments: str | Path, **environment: str) -> "subprocess.Popen[str]":
+    def start(
+        self, *arguments: str | Path, stderr: int = subprocess.PIPE, **environment: str
+    ) -> "subprocess.Popen[str]":
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "LOCUST_", "BENCH_"))}
         return subprocess.Popen(
             [sys.executable, *self.program, *map(str, arguments)],
             cwd=ROOT,
             env=clean | {MARK: self.mark, "BENCH_LEDGER": str(self.ledger)} | environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 

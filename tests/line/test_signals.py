@@ -1,6 +1,7 @@
 """A signal at any moment leaves no process, no endpoint, and a report of what was measured."""
 
 import json
+import os
 import signal
 from typing import Any
 
@@ -51,3 +52,18 @@ def test_a_signal_leaves_no_process_no_endpoint_and_a_report(
     assert "interrupted" in (bench.latest() / "report.md").read_text().lower()
     if moment == "while measuring":
         assert len(requests_of(bench.latest())) > 0
+
+
+def test_a_terminal_that_is_closed_leaves_no_endpoint_and_an_ended_run(bench: Bench) -> None:
+    plan: dict[str, Any] = SIMULATED | {"load": {"concurrency": [2], "warm_up": "1s", "measure": "20s"}}
+    window, terminal = os.openpty()
+    process = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results, stderr=terminal)
+    os.close(terminal)
+    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)
+    os.close(window)  # from now on every line that it says is an error
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGHUP
+    assert bench.left_open() == []
+    assert json.loads((bench.latest() / "manifest.json").read_text())["state"] == "interrupted"
+    assert (bench.latest() / "report.md").exists()

@@ -1,0 +1,99 @@
+"""What a failed call means, and the remedy told: the account's, the network's or the clock's."""
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, ProxyConnectionError
+from deploy_harness import QUICK, Account, plan
+
+from deploy.clients import Clients
+from deploy.endpoint import deployed
+from deploy.failures import meaning, sentence
+from deploy.ledger import Ledger
+from deploy.preflight import finding_and_remedy
+from deploy.resolve import targets
+
+
+def answered(code: str, said: str, status: int = 400) -> ClientError:
+    answer = {"Error": {"Code": code, "Message": said}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "Operation")  # type: ignore[arg-type]  # the rest of an answer says nothing here
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (answered("SlowDownPlease", "Rate exceeded", 429), "throttled"),
+        (answered("InternalFailure", "", 500), "service"),
+        (answered("ValidationException", 'Could not find endpoint "arn"'), "missing"),
+        (answered("ValidationException", 'Cannot update in-progress endpoint "arn"'), "busy"),
+        (answered("ValidationException", "1 validation error detected"), "invalid"),
+    ],
+)
+def test_what_aws_answers_is_known_by_code_status_or_words(error: ClientError, expected: str) -> None:
+    assert meaning(error) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy", "wrong"),
+    [
+        (
+            answered(
+                "SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than …", 403
+            ),
+            "clock",
+            "renew",
+        ),
+        (answered("InvalidSignatureException", "Signature not yet current: …", 403), "clock", "renew"),
+        (answered("InvalidClientTokenId", "The security token is invalid.", 403), "renew", "clock"),
+        (ProxyConnectionError(proxy_url="http://***:***@proxy:3128"), "its proxy", "clock"),
+        (EndpointConnectionError(endpoint_url="https://api"), "network", "clock"),
+    ],
+)
+def test_the_remedy_is_of_what_is_wrong(error: Exception, remedy: str, wrong: str) -> None:
+    said = sentence(error, "asking")
+    assert remedy in said.partition("; ")[2]
+    assert wrong not in said
+
+
+@pytest.mark.parametrize(
+    ("said", "halves"),
+    [
+        ("model.image: no tag; add one", ("model.image: no tag", "add one")),
+        ("no AWS region: set one", ("no AWS region", "set one")),
+        ("asking failed: Rate exceeded; try again", ("asking failed: Rate exceeded", "try again")),
+        ("asking failed: Member must not be null", ("asking failed: Member must not be null", "")),
+    ],
+)
+def test_a_cause_is_not_told_as_a_remedy(said: str, halves: tuple[str, str]) -> None:
+    assert finding_and_remedy(said) == halves
+
+
+def test_why_nothing_is_known_of_an_endpoint_is_told_while_waiting(
+    account: Account, clients: Clients, ledger: Ledger
+) -> None:
+    account.faults([{"call": "DescribeEndpoint", "fault": "throttle", "nth": n} for n in range(1, 3)])
+    said: list[str] = []
+    with deployed(
+        targets(plan(), "silent", clients)[0],
+        clients,
+        ledger,
+        lambda status, *_: said.append(status),
+        pace=QUICK,
+    ):
+        pass
+    assert "no answer (Rate exceeded)" in said
+    assert account.left() == []
+
+
+def test_why_something_is_not_deleted_yet_is_told_while_it_is_tried(
+    account: Account, clients: Clients, ledger: Ledger
+) -> None:
+    said: list[str] = []
+    with deployed(
+        targets(plan(), "slow", clients)[0],
+        clients,
+        ledger,
+        lambda status, *_: said.append(status),
+        pace=QUICK,
+    ):
+        account.faults([{"call": "DeleteEndpoint", "fault": "throttle", "nth": n} for n in range(1, 3)])
+    assert "endpoint: not deleted yet (Rate exceeded); trying on" in said
+    assert account.left() == []
