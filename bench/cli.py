@@ -1,20 +1,40 @@
-"""The command line. A user's mistake is one sentence and exit code 2; a traceback is a bug of ours."""
+"""The command line. A user's mistake is one sentence and no traceback; a traceback is a bug of ours."""
 
 import sys
+from importlib import import_module
 
 import click
 
-from bench.commands import deploy, load, report, run
 from configs.errors import UserError
 
+COMMANDS = {
+    "run": ("run", "rehearse", "ui", "master", "worker"),
+    "report": ("report", "compare"),
+    "deploy": ("plan", "endpoints", "teardown"),
+    "load": ("calibrate",),
+}
+"""Module of `bench.commands` → the commands in it."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """Imports a module when one of its commands is asked for: pandas takes longer than a mistake is told."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Every command, in the order of the table."""
+        return [name for names in COMMANDS.values() for name in names]
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """The command of that name; None when there is none."""
+        for module, names in COMMANDS.items():
+            if name in names:
+                found: dict[str, click.Command] = import_module(f"bench.commands.{module}").COMMANDS
+                return found[name]
+        return None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def cli() -> None:
     """Load tests for LLMs on Amazon SageMaker endpoints: true latency, true cost, one answer."""
-
-
-for command in (*run.COMMANDS, *report.COMMANDS, *deploy.COMMANDS, *load.COMMANDS):
-    cli.add_command(command)
 
 
 def main() -> None:
@@ -23,7 +43,7 @@ def main() -> None:
         code = cli.main(standalone_mode=False)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except click.UsageError as error:
         error.show()
         sys.exit(2)

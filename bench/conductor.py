@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis import make_report
 from bench import provenance
 from bench.backend import Backend, backend_for
 from bench.beacon import Beacon
@@ -16,7 +15,7 @@ from bench.experiments import entries_of, experiment_of
 from bench.load import INTERRUPTED, UNPLAYABLE, LoadEnd, LoadOptions, play_load
 from bench.screen import answers, deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
-from configs.errors import UserError, writing
+from configs.errors import StartedError, UserError, writing
 from configs.plan import Plan
 from deploy.clients import Clients
 from deploy.endpoint import Deployment, deployed
@@ -293,12 +292,14 @@ class _Run:
             self._no_more = str(error)
 
     def _report(self) -> None:
+        from analysis import make_report  # noqa: PLC0415 - a mistake is told before pandas is imported
+
         try:
             report = make_report(self.folder)
         except BaseException as error:
             kept = f"what was measured is kept: `make report RUN={self.folder}` makes the report from it"
             if isinstance(error, UserError):
-                raise UserError(f"{error}; {kept}") from None
+                raise StartedError(f"{error}; {kept}") from None
             say(kept)
             raise
         for experiment in report.summary["experiments"]:

@@ -1,16 +1,26 @@
-"""The one exception that stands for a user's mistake."""
+"""What is told to the user in one sentence, without a traceback."""
 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 
 class UserError(Exception):
     """A mistake that the user can mend: one clear sentence that names the thing and the remedy.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with ``exit_code``.
     """
+
+    exit_code: ClassVar[int] = 2
+    """Nothing was started."""
+
+
+class StartedError(UserError):
+    """What went wrong after something was started: told in the same way, but no mistake in the plan."""
+
+    exit_code = 1
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from configs.errors import UserError
+from configs.errors import StartedError, UserError
 from deploy import resources
 from deploy.clients import Clients
 from deploy.failures import meaning, message
@@ -37,7 +37,7 @@ class Leftover:
         return f"{self.item.kind} {self.item.name} ({self.reason}): {self.command}"
 
 
-class LeftBehindError(UserError):
+class LeftBehindError(StartedError):
     """Something of ours still exists. The message says whether it costs money, and what removes it."""
 
     def __init__(self, leftovers: Sequence[Leftover], after: BaseException | None = None) -> None:

@@ -1,1 +1,1 @@
-"""One module per family of commands; each lists its click commands in ``COMMANDS``."""
+"""One module per family of commands; each has its click commands by name in ``COMMANDS``."""

@@ -214,4 +214,4 @@ def _span(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-COMMANDS: tuple[click.Command, ...] = (plan_command, endpoints_command, teardown_command)
+COMMANDS = {command.name: command for command in (plan_command, endpoints_command, teardown_command)}

@@ -89,4 +89,4 @@ def _cell(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-COMMANDS: tuple[click.Command, ...] = (calibrate,)
+COMMANDS = {command.name: command for command in (calibrate,)}

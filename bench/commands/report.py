@@ -99,4 +99,4 @@ def _as_json(found: list[Comparison]) -> str:
     return json.dumps([comparison_data(one) for one in found], indent=2, ensure_ascii=False) + "\n"
 
 
-COMMANDS = (report, compare_command)
+COMMANDS = {command.name: command for command in (report, compare_command)}

@@ -125,4 +125,4 @@ def worker(host: str, port: int, processes: int | None) -> int:
         return stop.exit_code
 
 
-COMMANDS = (run, rehearse, ui, master, worker)
+COMMANDS = {command.name: command for command in (run, rehearse, ui, master, worker)}

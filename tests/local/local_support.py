@@ -132,7 +132,7 @@ class Local:
         return name
 
     def shared_endpoint(self) -> str:
-        """An endpoint in service with one inference component, called like it and ``-part``."""
+        """An endpoint with one inference component, called like it and ``-part``, both in service."""
         name, sagemaker = self.name(), self.client("sagemaker")
         sagemaker.create_model(
             ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": OPENAI, "Environment": FAST}
@@ -153,7 +153,12 @@ class Local:
             },
             RuntimeConfig={"CopyCount": 1},
         )
+        poll(lambda: self.component_status(f"{name}-part") == "InService")
         return name
+
+    def component_status(self, name: str) -> str:
+        found = self.client("sagemaker").describe_inference_component(InferenceComponentName=name)
+        return str(found["InferenceComponentStatus"])
 
     def settled(self, name: str) -> dict[str, Any]:
         """Wait until an endpoint is no longer Creating; its description."""
