@@ -24,7 +24,7 @@ def bench(*arguments: str) -> Done:
     if result.exception is None:
         return Done(result.return_value or 0, result.stdout, "")
     if isinstance(result.exception, UserError):
-        return Done(2, result.stdout, str(result.exception))
+        return Done(result.exception.exit_code, result.stdout, str(result.exception))
     if isinstance(result.exception, click.Abort):
         return Done(130, result.stdout, "")
     raise result.exception
