@@ -182,6 +182,14 @@ def lifetime(plan: Plan, foreseen: Estimate) -> Check:
     if longest > allowed:
         level: Level = "stop" if plan.endpoint.scheduler_role else "warning"
         return Check("lifetime", level, finding, "raise endpoint.max_lifetime, or shorten the windows")
+    if not plan.endpoint.scheduler_role and plan.model.source != "local":
+        alone = (
+            f"{longest / 60:.0f} min at the longest; if this machine is lost, nothing deletes the endpoint"
+        )
+        remedy = (
+            "set endpoint.scheduler_role for a schedule in AWS that does, or run `make teardown` elsewhere"
+        )
+        return Check("lifetime", "warning", alone, remedy)
     return Check("lifetime", "ok", finding)
 
 

@@ -100,7 +100,7 @@ def _show(plan: Plan, path: Path, found: Preflight) -> None:
     table = Table(title=f"{plan.name} ({path})", title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("check", no_wrap=True)
     table.add_column("")
-    table.add_column("finding, and what to do about it")
+    table.add_column("finding, and what to do about it", overflow="fold")
     for check in found.checks:
         table.add_row(*_row(check))
     console.print(table)

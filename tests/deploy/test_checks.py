@@ -89,7 +89,8 @@ def test_no_budget_is_held_against_an_endpoint_of_others() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "level"),
     [
-        ({"max_lifetime": "2h"}, "ok"),
+        ({"max_lifetime": "2h", "scheduler_role": "Scheduler"}, "ok"),
+        ({"max_lifetime": "2h"}, "warning"),
         ({"max_lifetime": "10s"}, "warning"),
         ({"max_lifetime": "10s", "scheduler_role": "Scheduler"}, "stop"),
         ({"max_lifetime": "10s", "name": "theirs"}, "ok"),
