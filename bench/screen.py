@@ -153,25 +153,38 @@ _SUMMARY: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("users", lambda step: f"{step['concurrency']}"),
     ("trust", lambda step: str(step["trust"]["level"])),
     ("SLO", lambda step: _slo(step["slo"])),
-    ("ok", lambda step: f"{step['requests_ok']}"),
-    ("failed", lambda step: f"{step['requests_failed']}"),
+    ("ok", lambda step: _answered(step["requests_ok"], step["requests_failed"])),
     ("req/min", lambda step: _number(step["requests_per_minute"], ".1f")),
     ("tok/s", lambda step: _number(step["completion_tokens_per_s"], ".1f")),
-    ("TTFT p50", lambda step: f"{_number(step['ttft_ms']['p50'], ',.0f')} ms"),
-    ("TPOT p50", lambda step: f"{_number(step['tpot_ms']['p50'], ',.1f')} ms"),
-    ("E2E p50", lambda step: f"{_number(step['e2e_ms']['p50'], ',.0f')} ms"),
+    ("TTFT", lambda step: _latency(step["ttft_ms"]["p50"])),
+    ("TPOT", lambda step: _latency(step["tpot_ms"]["p50"], digits=1)),
+    ("E2E", lambda step: _latency(step["e2e_ms"]["p50"])),
     ("$/10k", lambda step: _number(_times(step["usd_per_request"], 10_000), ",.3f")),
 )  # fmt: skip
 
 
 def summary_table(experiment: dict[str, Any]) -> Table:
     """The measured steps of an experiment of ``summary.json``, a row each."""
-    table = Table(title=experiment["name"], title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=f"{experiment['name']}, latencies at p50", title_justify="left", box=None, pad_edge=False
+    )
     for name, _ in _SUMMARY:
         table.add_column(name, justify="left" if name in ("trust", "SLO") else "right", no_wrap=True)
     for step in experiment["steps"]:
         table.add_row(*(cell(step) for _, cell in _SUMMARY))
     return table
+
+
+def _answered(ok: int, failed: int) -> str:
+    """``104``, or ``102/104`` where some failed."""
+    return f"{ok}/{ok + failed}" if failed else str(ok)
+
+
+def _latency(milliseconds: float | None, digits: int = 0) -> str:
+    """``835 ms``, ``31.3 ms`` with a digit, ``3.25 s``."""
+    if milliseconds is None:
+        return "–"
+    return f"{milliseconds / 1000:.2f} s" if milliseconds >= 1000 else f"{milliseconds:.{digits}f} ms"
 
 
 def _slo(judged: dict[str, Any] | None) -> str:
