@@ -1,4 +1,4 @@
-"""The parts that need no socket: bodies, buckets, books, URLs, credentials, and the counts of an answer."""
+"""The parts that need no socket: bodies, buckets, URLs, credentials, and the counts of an answer."""
 
 import json
 import math
@@ -15,19 +15,16 @@ from hypothesis import strategies as st
 
 from configs.errors import UserError
 from configs.payload import PayloadRow
-from locustfiles import failures, gaps
+from locustfiles import failures
 from locustfiles.answers import Answer
 from locustfiles.bodies import BodyFactory
-from locustfiles.collector import Collector
 from locustfiles.credentials import CredentialKeeper, bearer_token
 from locustfiles.gaps import GapCounter, bucket, bucket_of
 from locustfiles.measures import fill_measures, set_completion_tokens
-from locustfiles.messages import Report
-from locustfiles.recorder import Counts
 from locustfiles.signing import Keys
 from locustfiles.target import ca_bundle, resolve_target, runtime_url
-from runfolder.records import REQUEST_COLUMNS, Request
-from tests.load.runs import experiment, rows_of
+from runfolder.records import Request
+from tests.load.runs import experiment
 
 ROWS = [PayloadRow(f"p{n}", f"prompt {n}", n) for n in range(4)]
 
@@ -112,111 +109,30 @@ def test_gaps_that_waited_for_their_window_are_counted_to_its_edges(
     assert counted == Counter(map(bucket_of, inside))
 
 
-def request(number: int, *, step: str = "s", started_at: float = 100.0, **values: Any) -> Request:
-    return Request(f"w0-{number}", step, "w0", "p1", started_at, **values)
-
-
-def report(rows: list[Request], counts: tuple[int, int, int, int], **values: Any) -> Report:
-    defaults: dict[str, Any] = {
-        "worker": "w0",
-        "client_id": "client",
-        "host": "h",
-        "sent_at": 110.0,
-        "step": "s",
-        "users": 1,
-        "in_flight": 0,
-        "oldest_start": None,
-        "rows": [[getattr(row, column) for column in REQUEST_COLUMNS] for row in rows],
-        "gaps": [],
-        "samples": [],
-        "counts": {"s": counts},
-        "health": None,
-    }
-    return Report(**{**defaults, **values})
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Collector:
-    return Collector(tmp_path, frozenset({"s"}))
-
-
-def test_rows_that_did_not_arrive_and_requests_without_an_end_are_named(collector: Collector) -> None:
-    collector.take(report([request(1, e2e_ms=5.0)], (4, 2, 0, 1)))
-    assert collector.missing("s") == ["w0: 1 requests without an end", "w0: 2 rows did not arrive"]
-    assert collector.counts("s") == Counts(4, 2, 0, 1)
-
-
-def test_times_of_a_worker_whose_clock_is_ahead_are_put_right(collector: Collector, tmp_path: Path) -> None:
-    collector.offsets["client"] = 30.0
-    collector.take(report([request(1, started_at=130.0)], (1, 1, 0, 0), oldest_start=140.0, sent_at=145.0))
-    assert float(rows_of(tmp_path / "requests.csv")[0]["started_at"]) == 100.0
-    assert not collector.settled(111.0, {"client"})
-    assert collector.settled(110.0, {"client"})
-
-
-def test_a_lost_worker_is_not_waited_for(collector: Collector) -> None:
-    collector.take(report([], (1, 0, 0, 0), oldest_start=90.0, in_flight=1))
-    assert not collector.settled(100.0, {"client"})
-    collector.lost.add("client")
-    assert collector.settled(100.0, set()), "it left the step's roster; so did one that came too late for it"
-    assert collector.in_flight == 0
-
-
-def test_a_client_that_was_the_bottleneck_is_named(collector: Collector) -> None:
-    health = {
-        "cpu_percent": 97.0,
-        "memory_mb": 90.0,
-        "lag_p50_ms": 1.0,
-        "lag_p99_ms": 90.0,
-        "clock_lag_p50_ms": 1.0,
-        "clock_lag_p99_ms": 80.0,
-        "clock_step_ms": 0.0,
-    }
-    collector.take(report([], (0, 0, 0, 0), health=health))
-    spoils, blurs = collector.client_limits((100.0, 120.0))
-    assert "97 %" in spoils[0]
-    assert "80 ms" in blurs[0]
-    assert collector.client_limits((0.0, 50.0)) == ([], [])
-
-
-def test_a_clock_that_was_set_is_noticed(collector: Collector) -> None:
-    health = {
-        "cpu_percent": 1.0,
-        "memory_mb": 90.0,
-        "lag_p50_ms": None,
-        "lag_p99_ms": None,
-        "clock_lag_p50_ms": None,
-        "clock_lag_p99_ms": None,
-        "clock_step_ms": -4000.0,
-    }
-    collector.take(report([], (0, 0, 0, 0), health=health))
-    assert "-4000 ms" in collector.clock_steps[0]
-
-
 def answer(**values: Any) -> Answer:
     return Answer(first_at=101.0, first_output_at=101.0, last_at=103.0, chunks=5, pieces=5, **values)
 
 
 def test_tpot_by_hand() -> None:
-    row = request(1)
+    row = Request("r1", "s", "w0", "p1", 100.0)
     fill_measures(row, answer(completion_tokens=11, first_chunk_pieces=1), stream=True)
     assert (row.ttft_ms, row.e2e_ms, row.tpot_ms) == (1000.0, 3000.0, 200.0)  # 2000 ms / (11 - 1)
 
 
 def test_tpot_leaves_out_the_tokens_of_the_first_chunk() -> None:
-    row = request(1)
+    row = Request("r1", "s", "w0", "p1", 100.0)
     fill_measures(row, answer(completion_tokens=11, first_chunk_pieces=3), stream=True)
     assert row.tpot_ms == 250.0  # 2000 ms / (11 - 3)
 
 
 def test_tpot_of_one_token_is_unknown_and_never_zero() -> None:
-    row = request(1)
+    row = Request("r1", "s", "w0", "p1", 100.0)
     fill_measures(row, answer(completion_tokens=1, first_chunk_pieces=1), stream=True)
     assert row.tpot_ms is None
 
 
 def test_counts_bear_their_source() -> None:
-    row = request(1)
+    row = Request("r1", "s", "w0", "p1", 100.0)
     fill_measures(row, answer(first_chunk_pieces=1), stream=True)
     assert (row.completion_tokens, row.completion_tokens_source) == (5, "estimate")
     set_completion_tokens(row, 9, "tokenizer")
@@ -352,11 +268,3 @@ def test_the_bearer_token_is_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_every_stop_names_its_remedy(error_class: Any, detail: str, words: str) -> None:
     assert words in failures.remedy(failures.Failure(error_class, detail), "us-east-1", "e")
-
-
-def test_gap_rows_of_other_experiments_are_kept(tmp_path: Path) -> None:
-    for step in ("s", "t"):
-        one = Collector(tmp_path, frozenset({step}))
-        one.take(report([], (0, 0, 0, 0), gaps=[(step, gaps.bucket_of(50.0), 7)]))
-        one.close()
-    assert [(row["step"], row["count"]) for row in rows_of(tmp_path / "gaps.csv")] == [("s", "7"), ("t", "7")]
