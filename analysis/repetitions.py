@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from analysis.blocks import BLOCKS, block_of
 from analysis.measure import rate_interval
 from analysis.metrics import Window
 from analysis.results import LATENCIES, Distribution, StepResult, Verdict
+from analysis.trust import check_errors, check_samples, check_tokens
 
 Part = tuple[StepResult, pd.DataFrame]
 """A measured step and the rows of its run."""
@@ -19,6 +21,8 @@ Part = tuple[StepResult, pd.DataFrame]
 _COUNTS = ("window_ok", "window_failed", "window_censored", "step_ok", "step_failed", "step_censored")
 _RATES = ("per_minute", "completion_tokens_per_s", "prompt_tokens_per_s", "goodput_per_s", "in_flight")
 _TOKENS = ("prompt_tokens", "completion_tokens")
+_OF_COUNTS = (check_samples, check_errors, check_tokens)
+"""Checks that are made anew on the sums: what is too few for one may be enough together."""
 
 
 def pool(parts: Sequence[Part]) -> StepResult:
@@ -59,16 +63,13 @@ def pool(parts: Sequence[Part]) -> StepResult:
     found.little = metrics.little_residual(
         found.concurrency or 0, found.per_minute, None if e2e is None else e2e.mean
     )
-    found.verdict = _verdict(steps)
+    _judge(found, steps)
     cut = [step.blocks for step in steps if step.blocks is not None]
     if len(cut) == len(steps):
-        if each_is_one:
-            found.blocks = np.vstack([sums.sum(axis=0) for sums in cut])
-            found.verdict.add("warn", "the repetitions differ by more than their own noise")
-        else:
-            found.blocks = np.vstack(cut)
-        length = np.repeat(seconds, len(found.blocks) // len(steps)) / (len(found.blocks) // len(steps))
-        found.per_minute_interval = rate_interval(found.blocks, length)
+        found.blocks = np.vstack([sums.sum(axis=0) for sums in cut] if each_is_one else cut)
+        found.per_minute_interval = rate_interval(found.blocks, np.repeat(seconds / per_part, per_part))
+    if each_is_one:
+        found.verdict.add("warn", "the repetitions differ by more than their own noise")
     return found
 
 
@@ -114,11 +115,14 @@ def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(sum((Counter(one) for one in counts), Counter[str]()).most_common())
 
 
-def _verdict(steps: Sequence[StepResult]) -> Verdict:
-    """As good as the worst of the repetitions, with every reason once."""
-    verdict = Verdict()
+def _judge(found: StepResult, steps: Sequence[StepResult]) -> None:
+    """What holds of the counts together, and every other reason of a repetition, once."""
+    for check in _OF_COUNTS:
+        check(found)
     for step in steps:
-        for reason in step.verdict.reasons or ([""] if step.verdict.level != "pass" else []):
-            if reason not in verdict.reasons:
-                verdict.add(step.verdict.level, reason)
-    return verdict
+        alone = replace(step, verdict=Verdict())
+        for check in _OF_COUNTS:
+            check(alone)
+        for reason in step.verdict.reasons:
+            if reason not in alone.verdict.reasons and reason not in found.verdict.reasons:
+                found.verdict.add(step.verdict.level, reason)

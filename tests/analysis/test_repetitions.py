@@ -86,6 +86,28 @@ def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path):
     assert both.verdict.level == "pass"
 
 
+def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path):
+    failing = Server(failing=0.03)
+    write_run(tmp_path, (Deployed(measure_s=30, concurrency=(4, 4), server=failing),))
+    result = load_result(tmp_path)
+    assert all("carry no p95" in step.verdict.reasons[0] for step in result.steps)
+    both = pool([(step, result.rows) for step in result.steps])
+    assert both.window_ok >= 100
+    said = "; ".join(both.verdict.reasons)
+    assert "carry no p95" not in said
+    assert said.count("failed (") == 1
+    assert f"{both.window_failed} requests failed" in said
+
+
+def test_other_reasons_of_a_repetition_stay(folder: Path):
+    result = load_result(folder)
+    first, _, again = result.steps
+    again.verdict.add("warn", "the client's event loop lagged")
+    both = pool([(first, result.rows), (again, result.rows)])
+    assert "the client's event loop lagged" in both.verdict.reasons
+    assert both.verdict.level == "warn"
+
+
 def test_a_repetition_does_not_compete_with_itself(folder: Path):
     (choice,) = choose(load_result(folder))
     assert [len(candidate.members) for candidate in choice.candidates] == [2, 1]
