@@ -122,7 +122,7 @@ def test_a_client_that_leaves_ends_the_work_of_the_container(local: Local, tmp_p
     for streamed in (True, False):
         log.unlink(missing_ok=True)
         connection = raw_invocation(local, endpoint, tgi_body(2000, stream=streamed), streamed=streamed)
-        poll(lambda: local.containers(endpoint)[0]["outstanding"] == 1)
+        poll(lambda: local.load(endpoint)["running"] == 1)  # earlier there is no work to end
         connection.close()
         poll(lambda: local.containers(endpoint)[0]["outstanding"] == 0)
         row = json.loads(poll(lambda: log.exists() and log.read_text()))
