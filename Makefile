@@ -8,8 +8,7 @@ PYTHON ?= python3
 JOBS   ?= 3
 VENV   := .venv
 BIN    := $(VENV)/bin
-BENCH  := $(BIN)/python -m bench
-RUN_LOCKS  := requirements.lock requirements-nodeps.lock
+BENCH  := $(BIN)/llm-bench
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 DATA   := .cache/.ready
@@ -60,8 +59,7 @@ check: setup $(DEV) ## Lint, types, the rules of the house
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 lock: ## Resolve the requirements anew into the lock files
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements.txt -o requirements.lock
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements-dev.txt -o requirements-dev.lock
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-deps requirements-nodeps.txt -o requirements-nodeps.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev -c requirements.lock -o requirements-dev.lock
 clean: ## Remove the environment and the caches; results stay, and the ledger of what costs money
 	rm -rf $(VENV) payloads/built .mypy_cache .ruff_cache
 	@test ! -d .cache || find .cache -mindepth 1 -maxdepth 1 ! -name ledger -exec rm -rf {} +
@@ -72,12 +70,13 @@ help: ## This list
 .PHONY: bench rehearse ui master worker report compare plan endpoints teardown calibrate setup test check lock clean help
 
 # Installation: hash-checked, nothing resolved. The stamp makes it run again only when a lock changes.
-$(READY): $(RUN_LOCKS) requirements-installer.txt
+$(READY): requirements.lock requirements-installer.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
 	@echo "setting up $(VENV) (once, about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-installer.txt
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes $(addprefix -r ,$(RUN_LOCKS))
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --no-build-isolation --offline -e .
 	@touch $@
 $(DEV): $(READY) requirements-dev.lock
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements-dev.lock

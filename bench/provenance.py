@@ -3,26 +3,52 @@
 import json
 import os
 import platform
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+SUITE = "sagemaker-llm-bench"
+_ROOT = Path(__file__).parents[1]
 _PACKAGES = ("locust", "gevent", "geventhttpclient", "boto3", "botocore", "pandas", "matplotlib", "xllamacpp")
 
-_CALIBRATION = Path(__file__).parents[1] / ".cache" / "calibration.json"
+_CALIBRATION = _ROOT / ".cache" / "calibration.json"
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a figure may depend on."""
-    found = {"python": platform.python_version()}
+    """Versions of this suite, of Python and of the packages that a figure may depend on."""
+    found = {SUITE: suite_version(), "python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def suite_version(root: Path = _ROOT) -> str:
+    """This suite's version; in a git checkout with its commit: ``0.2.0 (1a2b3c4d, modified)``."""
+    version = metadata.version(SUITE)
+    commit = _git(root, "rev-parse", "--short=8", "HEAD")
+    if not commit:
+        return version
+    modified = ", modified" if _git(root, "status", "--porcelain", "--untracked-files=no") else ""
+    return f"{version} ({commit}{modified})"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Output of a git command; empty without git or outside a checkout of our own."""
+    if not (root / ".git").exists():
+        return ""
+    try:
+        result = subprocess.run(
+            ["git", "-C", root, *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""
 
 
 def host() -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from configs.errors import UserError
 from configs.plan import Model
 from deploy.clients import Clients
@@ -137,4 +139,12 @@ def _version(request: dict[str, str], wanted: str | None, clients: Clients) -> s
         raise UserError(
             f"model.version: {wanted} of {request['HubContentName']} is not among {', '.join(versions)}"
         )
-    return max(fitting, key=lambda version: [int(part) for part in version.split(".")])
+    return max(fitting, key=version_order)
+
+
+def version_order(version: str) -> Version:
+    """Versions sort as packages do; a text that is not a version sorts before all of them."""
+    try:
+        return Version(version)
+    except InvalidVersion:
+        return Version("0.dev0")

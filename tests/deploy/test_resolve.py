@@ -13,7 +13,7 @@ from configs.loading import load_plan
 from deploy import resolve
 from deploy.clients import Clients
 from deploy.images import LLAMA_CPP, families, family_of, image_uri
-from deploy.jumpstart import parse
+from deploy.jumpstart import parse, version_order
 from deploy.resolve import container_for, targets
 from deploy.target import Host
 
@@ -262,3 +262,9 @@ def test_a_document_that_cannot_be_read_is_one_sentence() -> None:
 def test_the_shipped_plans_come_to_targets(clients: Clients) -> None:
     for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yml")):
         assert targets(load_plan(path), "run", clients)
+
+
+def test_the_newest_version_of_a_hub_model_is_found_by_its_meaning() -> None:
+    versions = ["1.0.9", "1.0.10", "1.0.10-rc1", "preview", "1.0.2"]
+    assert max(versions, key=version_order) == "1.0.10"
+    assert min(versions, key=version_order) == "preview"
