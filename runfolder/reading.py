@@ -35,6 +35,7 @@ _TEXT = frozenset(
         "payload_id",
         "prompt_tokens_source",
         "completion_tokens_source",
+        "first_chunk_source",
         "finish_reason",
         "outcome",
         "error_class",
@@ -47,10 +48,17 @@ _TEXT = frozenset(
 )
 _UNREAD = frozenset({"request_id", "bytes_out", "bytes_in"})
 """Columns of requests.csv that no figure uses: two million identifiers would be a third of the memory."""
-_LATER = frozenset({"elapsed_ms"})
+_LATER = frozenset({"elapsed_ms", "first_chunk_source", "cached_prompt_tokens", "skipped_events"})
 """Columns that run folders of older versions lack; what needs them says so itself."""
 _DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "elapsed_ms", "tpot_ms", "connect_ms")
-_COUNTS = ("prompt_tokens", "completion_tokens", "chunks", "first_chunk_tokens")
+_COUNTS = (
+    "prompt_tokens",
+    "cached_prompt_tokens",
+    "completion_tokens",
+    "chunks",
+    "first_chunk_tokens",
+    "skipped_events",
+)
 _OUTCOMES = ("ok", "failed", "censored")
 
 

@@ -8,6 +8,9 @@ from typing import Literal
 
 Outcome = Literal["ok", "failed", "censored"]
 TokenSource = Literal["server", "tokenizer", "estimate"]
+FirstChunkSource = Literal["usage", "tokenizer", "proportion", "pieces"]
+"""How the tokens of the first chunk are known: by the server's running count, by counting its text with the
+tokenizer, by its share of the answer's text, or by its pieces where each piece is one token."""
 ArrivalClock = Literal["kernel", "user"]
 ErrorClass = Literal[
     "throttled",
@@ -57,11 +60,17 @@ class Request:
     chunks: int | None = None
     """Chunks with content."""
     first_chunk_tokens: int | None = None
+    first_chunk_source: FirstChunkSource | None = None
+    """Absent in run folders of older versions, which counted pieces."""
     prompt_tokens: int | None = None
     prompt_tokens_source: TokenSource | None = None
+    cached_prompt_tokens: int | None = None
+    """Prompt tokens that the server took from its prefix cache; empty where it does not say."""
     completion_tokens: int | None = None
     completion_tokens_source: TokenSource | None = None
     reasoning_tokens: int | None = None
+    skipped_events: int | None = None
+    """Events of a stream that carried neither output nor usage nor an end, and were skipped."""
     finish_reason: str | None = None
     outcome: Outcome = "ok"
     error_class: ErrorClass | None = None
