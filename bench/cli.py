@@ -32,7 +32,23 @@ class Commands(click.Group):
         return None
 
 
+def _print_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's order
+    if asked:
+        from bench.provenance import SUITE, suite_version  # noqa: PLC0415 - costs a start of git
+
+        click.echo(f"{SUITE} {suite_version()}")
+        context.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version.",
+)
 def cli() -> None:
     """Load tests for LLMs on Amazon SageMaker endpoints: true latency, true cost, one answer."""
 

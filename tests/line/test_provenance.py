@@ -4,6 +4,9 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from bench.cli import cli
 from bench.provenance import SUITE, suite_version, versions
 
 ROOT = Path(__file__).parents[2]
@@ -33,3 +36,8 @@ def test_the_commit_stands_beside_the_version_and_changes_are_named(tmp_path: Pa
 
 def test_outside_a_checkout_there_is_only_the_version(tmp_path: Path) -> None:
     assert "(" not in suite_version(tmp_path)
+
+
+def test_the_command_says_its_version() -> None:
+    result = CliRunner().invoke(cli, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"{SUITE} {suite_version()}\n")
