@@ -8,10 +8,10 @@ table: how often each interval holds it (and how far it reaches), how often the 
 nothing drifts, and how often one of two equal steps is called the better one for sure.
 """
 
-import argparse
 import math
 from dataclasses import dataclass
 
+import click
 import numpy as np
 import pandas as pd
 
@@ -134,11 +134,10 @@ def row(load: Load, runs: int, rng: np.random.Generator) -> list[str]:
     return [str(load.users), memory, *cells, f"{alarms / runs:.1%}", f"{sure / (runs - 1):.0%}"]
 
 
-def main() -> None:
+@click.command(help="Simulate RUNS steps per row and print how often each interval holds the truth.")
+@click.option("--runs", type=click.IntRange(min=2), default=400, show_default=True)
+def main(runs: int) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--runs", type=int, default=400)
-    runs = parser.parse_args().runs
     rng = np.random.default_rng(20240322)
     print("| users | memory | requests/min | E2E p50 | E2E p95 | drift alarms | equal steps told apart |")
     print("|---:|---:|---:|---:|---:|---:|---:|")

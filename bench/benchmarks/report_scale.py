@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import click
+
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
 SIZES = (50_000, 200_000, 500_000, 1_000_000, 2_000_000)
@@ -20,11 +22,17 @@ _SLO = {"objectives": [{"metric": "ttft", "statistic": "p95", "limit_ms": 150.0}
 _LEVELS = (16, 32, 64, 128, 256)
 
 
-def main(sizes: list[int]) -> None:
-    """Measure every size and print the table."""
+@click.command(help="Measure the report of runs of these SIZES, in rows of requests.csv.")
+@click.argument("sizes", nargs=-1, type=click.IntRange(min=1))
+@click.option("--one", type=click.Path(path_type=Path, exists=True), hidden=True)
+def main(sizes: tuple[int, ...], one: Path | None) -> None:
+    """Measure every size and print the table; with ``one``, measure that folder in this process."""
+    if one is not None:
+        measure(one)
+        return
     print("| rows | requests.csv, MB | read, s | whole report, s | peak memory, MB |")
     print("|---:|---:|---:|---:|---:|")
-    for size in sizes:
+    for size in sizes or SIZES:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "run"
             rows = make(folder, size)
@@ -45,7 +53,7 @@ def make(folder: Path, rows: int) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1
 
 
-def one(folder: Path) -> None:
+def measure(folder: Path) -> None:
     """Report on one folder; print seconds of reading, seconds of all, and peak memory in MB."""
     began = time.perf_counter()
     from analysis import make_report  # noqa: PLC0415 - imports are part of what is measured
@@ -62,7 +70,4 @@ def one(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        one(Path(sys.argv[2]))
-    else:
-        main([int(size) for size in sys.argv[1:]] or list(SIZES))
+    main()

@@ -4,9 +4,9 @@ Play with ``python -m bench.benchmarks.screenshots results/latest/report.html do
 """
 
 import shutil
-import sys
 from pathlib import Path
 
+import click
 from playwright.sync_api import sync_playwright
 
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
@@ -17,6 +17,9 @@ _VIEWS = (
 )
 
 
+@click.command(help="Take pictures of the report PAGE into the folder OUT.")
+@click.argument("page", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 def main(page: Path, out: Path) -> None:
     """Write one picture per view into ``out``, and one of the plots."""
     out.mkdir(parents=True, exist_ok=True)
@@ -38,4 +41,4 @@ def main(page: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import select
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from typing import Any
 
 from bench.calibration.probe import Level, play_levels
 from bench.calibration.truth import Profile
+from configs.errors import UserError
 
 RESULT = Path(".cache/calibration.json")
 LEVELS = (1, 4, 16, 64, 128, 256, 512, 1024)
@@ -67,8 +69,13 @@ def calibrate(
         progress: told what is going on.
 
     Raises:
-        UserError: the load generator or the server did not start.
+        UserError: not Linux, or the load generator or the server did not start.
     """
+    if not hasattr(select, "epoll"):
+        raise UserError(
+            "calibrate needs Linux: it measures against kernel receive timestamps, which this system lacks; "
+            "run it on the machine that will generate the load"
+        )
     profile = Profile(PROFILE.ttft, PROFILE.gap, tokens)
     measured: list[Level] = []
     for encrypted in tls:
@@ -78,7 +85,6 @@ def calibrate(
             measured += play_levels(levels, Path(folder), tls=encrypted, seconds=seconds, profile=profile)
     result = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": platform.node(),
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
         "kernel": platform.release(),

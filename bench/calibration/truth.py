@@ -7,7 +7,6 @@ its number as its finish reason, so that a client's row and this log can be join
     python -m bench.calibration.truth --ttft 0.2 --gap 0.05 --tokens 60 --log truth.csv
 """
 
-import argparse
 import heapq
 import itertools
 import json
@@ -21,6 +20,8 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import click
 
 from locustfiles import timestamps
 
@@ -292,25 +293,26 @@ class TruthServer:
             self._epoll.modify(client.sock.fileno(), select.EPOLLIN)
 
 
-def main() -> None:
-    """Serve as told on the command line; says where on standard output, as one JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ttft", type=float, default=0.2, help="seconds to the first token")
-    parser.add_argument("--gap", type=float, default=0.05, help="seconds between tokens")
-    parser.add_argument("--tokens", type=int, default=60, help="tokens of an answer, two or more")
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--tls-cert", type=Path)
-    parser.add_argument("--tls-key", type=Path)
-    options = parser.parse_args()
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command(help="A server whose token times are known; prints its port as one JSON line.")
+@click.option("--port", default=0, show_default=True, help="0: any free port.")
+@click.option("--ttft", default=0.2, show_default=True, help="Seconds to the first token.")
+@click.option("--gap", default=0.05, show_default=True, help="Seconds between tokens.")
+@click.option("--tokens", type=click.IntRange(min=2), default=60, help="Tokens per answer.")
+@click.option("--log", type=click.Path(path_type=Path), required=True, help="What was sent when, as CSV.")
+@click.option("--tls-cert", type=_FILE)
+@click.option("--tls-key", type=_FILE)
+def main(
+    *, port: int, ttft: float, gap: float, tokens: int, log: Path, tls_cert: Path | None, tls_key: Path | None
+) -> None:
+    """Serve until SIGTERM or SIGINT."""
     context = None
-    if options.tls_cert:
+    if tls_cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(options.tls_cert, options.tls_key)
-    profile = Profile(options.ttft, options.gap, max(2, options.tokens))
-    server = TruthServer(profile, options.port, options.log, context)
+        context.load_cert_chain(tls_cert, tls_key)
+    server = TruthServer(Profile(ttft, gap, tokens), port, log, context)
     signal.signal(signal.SIGTERM, server.stop)
     signal.signal(signal.SIGINT, server.stop)
     sys.stdout.write(json.dumps({"port": server.port}) + "\n")
