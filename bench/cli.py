@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 from configs.errors import UserError
+from configs.streams import survive_lost_streams
 
 COMMANDS = {
     "run": ("run", "rehearse", "ui", "master", "worker"),
@@ -55,6 +56,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; ends the process."""
+    survive_lost_streams()
     try:
         code = cli.main(standalone_mode=False)
     except UserError as error:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from configs.errors import UserError
 from configs.experiment import Experiment
+from configs.streams import survive_lost_streams
 from configs.tether import LOAD_PARENT_VARIABLE, tie_to_parent
 from locustfiles.lead import Lead
 from locustfiles.user import SageMakerUser
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 if LOAD_PARENT_VARIABLE in os.environ:  # a load must not outlive who pays attention to it
     tie_to_parent(signal.SIGINT, LOAD_PARENT_VARIABLE)
+    survive_lost_streams()  # its log may be on a full disk
 
 
 class Steps(LoadTestShape):

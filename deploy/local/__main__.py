@@ -6,7 +6,9 @@ monkey.patch_all()
 
 import sys  # noqa: E402 - everything else comes after the patching
 
+from configs.streams import survive_lost_streams  # noqa: E402
 from deploy.local.serve import main  # noqa: E402
 
 if __name__ == "__main__":
+    survive_lost_streams()
     sys.exit(main(sys.argv[1:]))

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit  # noqa: E402
 import gevent  # noqa: E402
 
 from configs.errors import UserError  # noqa: E402
+from configs.streams import survive_lost_streams  # noqa: E402
 from configs.tether import tie_to_parent  # noqa: E402
 from deploy.local.containers.llama_options import find_model, parameters  # noqa: E402
 from deploy.local.exchange import chunks  # noqa: E402
@@ -124,6 +125,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    survive_lost_streams()
     try:
         sys.exit(main())
     except UserError as mistake:

@@ -29,6 +29,7 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 
 from configs.errors import UserError  # noqa: E402
+from configs.streams import survive_lost_streams  # noqa: E402
 from configs.tether import tie_to_parent  # noqa: E402
 from deploy.local.containers import schemas  # noqa: E402
 from deploy.local.containers.engine import Engine, Generation, QueueFullError  # noqa: E402
@@ -248,6 +249,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    survive_lost_streams()
     try:
         sys.exit(main())
     except UserError as mistake:
