@@ -119,7 +119,7 @@ def compare(before: Sequence[RunResult], after: Sequence[RunResult]) -> Comparis
     failures, notes = _errors(pairs)
     lines += failures
     voids = [
-        f"{one.id} is void in {side}: {one.verdict.reasons[0]}"
+        f"{one.id} is void in {side}: {one.verdict.texts[0]}"
         for pair in pairs
         for one, side in zip(pair, names, strict=True)
         if not one.usable

@@ -269,4 +269,5 @@ def _judge_fmbench(result: RunResult, figures: dict[str, list[Burst]]) -> None:
             level = fmbench_level(figures.get(step.id, []), experiment.usd_per_hour)
             impossible = impossible_rate(step, level) if level else None
             if impossible:
-                step.verdict.add("warn", f"FMBench's own figure is impossible: {impossible}")
+                text = f"FMBench's own figure is impossible: {impossible}"
+                step.verdict.add("warn", "impossible_fmbench_figure", text)

@@ -127,7 +127,11 @@ def _step(
     if (described := _distribution(row)) is not None:
         step.latency["e2e"] = described
     _throughput(step, own)
-    step.verdict.add("warn", "Locust's figures alone: whole-step averages with warm-up, bucketed percentiles")
+    step.verdict.add(
+        "warn",
+        "locust_figures_only",
+        "Locust's figures alone: whole-step averages with warm-up, bucketed percentiles",
+    )
     return step
 
 
@@ -201,6 +205,7 @@ def _throughput(step: StepResult, own: pd.DataFrame | None) -> None:
         levels = f"{int(users.min())} to {int(users.max())}"
         step.verdict.add(
             "void",
+            "users_varied",
             f"the number of users varied ({levels}) while these requests were sent under one name, so "
             "no figure is of one concurrency: give each level a name or a run of its own",
         )

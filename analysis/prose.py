@@ -91,7 +91,7 @@ def _recommendation(result: RunResult, choice: Choice, best: Candidate) -> str:
 
 def _warnings(choice: Choice, best: Candidate) -> list[str]:
     """What the trust gate says of the recommended step, and the best step of which it says nothing."""
-    reasons = [reason.split(":")[0] for reason in best.step.verdict.reasons]
+    reasons = [reason.title for reason in best.step.verdict.reasons]
     if not reasons:
         return []
     more = len(reasons) - NAMED

@@ -3,7 +3,6 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,8 @@ from analysis import metrics
 from analysis.blocks import BLOCKS, block_of
 from analysis.measure import rate_interval
 from analysis.metrics import Window
-from analysis.results import LATENCIES, Distribution, StepResult, Verdict
-from analysis.trust import check_errors, check_samples, check_tokens
+from analysis.results import LATENCIES, Distribution, StepResult
+from analysis.trust import COUNT_CHECKS, COUNT_CODES
 
 Part = tuple[StepResult, pd.DataFrame]
 """A measured step and the rows of its run."""
@@ -21,8 +20,6 @@ Part = tuple[StepResult, pd.DataFrame]
 _COUNTS = ("window_ok", "window_failed", "window_censored", "step_ok", "step_failed", "step_censored")
 _RATES = ("per_minute", "completion_tokens_per_s", "prompt_tokens_per_s", "goodput_per_s", "in_flight")
 _TOKENS = ("prompt_tokens", "completion_tokens")
-_OF_COUNTS = (check_samples, check_errors, check_tokens)
-"""Checks that are made anew on the sums: what is too few for one may be enough together."""
 
 
 def pool(parts: Sequence[Part]) -> StepResult:
@@ -69,7 +66,8 @@ def pool(parts: Sequence[Part]) -> StepResult:
         found.blocks = np.vstack([sums.sum(axis=0) for sums in cut] if each_is_one else cut)
         found.per_minute_interval = rate_interval(found.blocks, np.repeat(seconds / per_part, per_part))
     if each_is_one:
-        found.verdict.add("warn", "the repetitions differ by more than their own noise")
+        text = "the repetitions differ by more than their own noise"
+        found.verdict.add("warn", "repetitions_differ", text)
     return found
 
 
@@ -117,12 +115,8 @@ def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 def _judge(found: StepResult, steps: Sequence[StepResult]) -> None:
     """What holds of the counts together, and every other reason of a repetition, once."""
-    for check in _OF_COUNTS:
+    for check in COUNT_CHECKS:
         check(found)
-    for step in steps:
-        alone = replace(step, verdict=Verdict())
-        for check in _OF_COUNTS:
-            check(alone)
-        for reason in step.verdict.reasons:
-            if reason not in alone.verdict.reasons and reason not in found.verdict.reasons:
-                found.verdict.add(step.verdict.level, reason)
+    for reason in itertools.chain.from_iterable(step.verdict.reasons for step in steps):
+        if reason.code not in COUNT_CODES and reason not in found.verdict.reasons:
+            found.verdict.add_reason(reason)

@@ -116,7 +116,7 @@ def reconcile_run(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:
             if one is not None:
                 found.append(one)
                 if not one.agrees:
-                    step.verdict.add("warn", disagreement(one))
+                    step.verdict.add("warn", "locust_csv_differs", disagreement(one))
     return tuple(found)
 
 
@@ -135,7 +135,7 @@ def warnings_of(result: RunResult, choices: list[Choice]) -> list[str]:
     """What the command line repeats: problems of the folder and steps that are not sound."""
     found = list(result.problems)
     found += [
-        f"{step.id} is {step.verdict.level}: {'; '.join(step.verdict.reasons)}."
+        f"{step.id} is {step.verdict.level}: {'; '.join(step.verdict.texts)}."
         for step in result.steps
         if step.verdict.level == "void"
     ]

@@ -21,6 +21,7 @@ from analysis.sampling import (
 from runfolder.manifest import PriceQuote
 
 Level = Literal["pass", "warn", "void"]
+LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
 LATENCIES = ("ttft", "ttfo", "tpot", "e2e")
 ERRORS_UNSTATED = 0.05
 """Errors that a step may have where the plan names no limit: told, and above this not recommended."""
@@ -81,18 +82,62 @@ class Distribution:
         return name != "mean" and self.n < samples_needed(int(name.removeprefix("p")))
 
 
+_TITLES = {
+    "client_cpu": "a busy load generator",
+    "client_lag": "event-loop lag of the load generator",
+    "cloudwatch_count_differs": "CloudWatch's count differs",
+    "impossible_fmbench_figure": "an impossible figure of FMBench's",
+    "locust_count_differs": "Locust's count differs",
+    "locust_csv_differs": "Locust's CSV differs",
+    "locust_figures_only": "Locust's figures only",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a step is not trusted without reserve. ``code`` is stable and for programs; ``text`` may change."""
+
+    code: str
+    """In snake_case. Programs decide by it; no code reads ``text``."""
+    text: str
+    """One sentence without its full stop."""
+    level: Level = "warn"
+    values: dict[str, Any] = field(default_factory=dict)
+    """The figures in ``text``: durations in the unit of their key's suffix, shares from 0 to 1."""
+
+    @property
+    def title(self) -> str:
+        """A few words for a list of reasons: ``failed requests``."""
+        return _TITLES.get(self.code, self.code.replace("_", " "))
+
+
 @dataclass
 class Verdict:
     """Whether a step can be trusted, and why not. A void step cannot enter a recommendation."""
 
     level: Level = "pass"
-    reasons: list[str] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
 
-    def add(self, level: Level, reason: str) -> None:
-        """Note a reason; the level only ever gets worse."""
+    def add(self, level: Level, code: str, text: str, **values: Any) -> None:
+        """Add a reason. The level only ever gets worse."""
+        self.add_reason(Reason(code, text, level, values))
+
+    def add_reason(self, reason: Reason) -> None:
+        """Add a reason of another verdict."""
         self.reasons.append(reason)
-        if ("pass", "warn", "void").index(level) > ("pass", "warn", "void").index(self.level):
-            self.level = level
+        if LEVELS.index(reason.level) > LEVELS.index(self.level):
+            self.level = reason.level
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of all reasons."""
+        return [reason.code for reason in self.reasons]
+
+    @property
+    def texts(self) -> list[str]:
+        """The sentences of all reasons, those of the worst level first."""
+        worst_first = sorted(self.reasons, key=lambda reason: -LEVELS.index(reason.level))
+        return [reason.text for reason in worst_first]
 
 
 @dataclass

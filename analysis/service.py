@@ -68,7 +68,10 @@ def judge_counts(result: RunResult) -> None:
         for step in experiment.steps:
             step.verdict.add(
                 "warn",
+                "cloudwatch_count_differs",
                 f"CloudWatch counted {number(counted, 6)} invocations of this experiment, the rows {rows:,}",
+                cloudwatch=counted,
+                rows=rows,
             )
 
 

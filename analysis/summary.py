@@ -1,5 +1,6 @@
 """``summary.json`` and ``summary.csv``: the figures of the report for programs. null is "not measured"."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,8 @@ from analysis.results import LATENCIES, Distribution, ExperimentResult, RunResul
 from analysis.sampling import PERCENTILES
 from analysis.words import utc
 
-FORMAT = 1
+FORMAT = 2
+"""2: the reasons of a verdict are objects with a code; 1 had sentences."""
 
 
 def summary(result: RunResult, choices: list[Choice], answer: str) -> dict[str, Any]:
@@ -58,7 +60,8 @@ def summary_frame(result: RunResult) -> pd.DataFrame:
                 elif not isinstance(value, list):
                     row[key] = value
             row["trust"] = step.verdict.level
-            row["trust_reasons"] = "; ".join(step.verdict.reasons)
+            row["trust_reasons"] = "; ".join(step.verdict.texts)
+            row["trust_codes"] = " ".join(step.verdict.codes)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -126,7 +129,7 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
         "usd_per_request_95": [price.low, price.high] if price else None,
         "usd_per_million_output_tokens": step.usd_per_million_output,
         "usd_per_million_tokens": step.usd_per_million_total,
-        "trust": {"level": step.verdict.level, "reasons": step.verdict.reasons},
+        "trust": asdict(step.verdict),
         "slo": None if judged is None else _slo(judged),
     }
 

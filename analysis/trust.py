@@ -1,4 +1,4 @@
-"""The trust gate: every step passes, warns or is void, with reasons in words. Pure functions.
+"""The trust gate: every step passes, warns or is void, with coded reasons. Pure functions.
 
 A void step is shown, greyed, and cannot enter a recommendation.
 """
@@ -34,8 +34,11 @@ def judge_run(result: RunResult) -> None:
         if honest is not None and per_worker > honest:
             step.verdict.add(
                 "warn",
+                "beyond_calibration",
                 f"{number(per_worker)} streams per worker are more than the {honest} up to which this "
                 "machine's clock was found honest",
+                streams_per_worker=per_worker,
+                calibrated=honest,
             )
 
 
@@ -49,18 +52,24 @@ def honest_concurrency(calibration: dict[str, Any] | None) -> int | None:
 def judge_step(step: StepResult) -> None:
     """Run every check on one step; a step without a window or without an ok request is void at once."""
     if step.state == "interrupted":
-        step.verdict.add("void", f"the step was interrupted{_because(step)}")
+        step.verdict.add("void", "interrupted", f"the step was interrupted{_because(step)}")
     if step.state in ("planned", "running"):
-        step.verdict.add("void", "the step was not finished")
+        step.verdict.add("void", "not_finished", "the step was not finished")
     elif step.window is None and step.state != "interrupted":
-        step.verdict.add("void", "the measure window is not on record")
+        step.verdict.add("void", "no_window", "the measure window is not on record")
     if step.window is None:
         return
     if step.window_ok == 0:
         failed = ""
         if step.window_failed:
             failed = f": all {plural(step.window_failed, 'request')} failed{_which(step.error_classes)}"
-        step.verdict.add("void", f"no request that started in the window was answered{failed}")
+        step.verdict.add(
+            "void",
+            "nothing_answered",
+            f"no request that started in the window was answered{failed}",
+            failed=step.window_failed,
+            classes=step.error_classes,
+        )
         return
     for check in CHECKS:
         check(step)
@@ -69,15 +78,20 @@ def judge_step(step: StepResult) -> None:
 def check_state(step: StepResult) -> None:
     """What the load generator itself said of the step."""
     if step.state == "degraded":
-        step.verdict.add("warn", f"the load generator calls the step degraded{_because(step)}")
+        step.verdict.add("warn", "degraded", f"the load generator calls the step degraded{_because(step)}")
 
 
 def check_samples(step: StepResult) -> None:
     """Too few samples for a median, or for a p95."""
+    level: Level
     if step.window_ok < samples_needed(50):
-        step.verdict.add("void", f"{step.window_ok} samples carry not even a median (10 are needed)")
+        level, text = "void", "carry not even a median (10 are needed)"
     elif step.window_ok < samples_needed(95):
-        step.verdict.add("warn", f"{step.window_ok} samples carry no p95 worth printing (100 are needed)")
+        level, text = "warn", "carry no p95 worth printing (100 are needed)"
+    else:
+        return
+    samples = plural(step.window_ok, "sample")
+    step.verdict.add(level, "too_few_samples", f"{samples} {text}", samples=step.window_ok)
 
 
 def check_lost(step: StepResult) -> None:
@@ -87,13 +101,22 @@ def check_lost(step: StepResult) -> None:
     if started is not None and started != rows:
         step.verdict.add(
             _void_if(abs(started - rows) > 0.01 * started),
+            "rows_missing",
             f"{number(started)} requests were started, {number(rows)} rows tell of them",
+            started=started,
+            rows=rows,
         )
     if step.window_censored:
         total = step.window_ok + step.window_failed + step.window_censored
         share = step.window_censored / total
         cut = plural(step.window_censored, "request")
-        step.verdict.add(_void_if(share > CENSORED_VOID), f"{cut} ({percent(share)}) were cut off")
+        step.verdict.add(
+            _void_if(share > CENSORED_VOID),
+            "censored_requests",
+            f"{cut} ({percent(share)}) were cut off",
+            censored=step.window_censored,
+            share=share,
+        )
 
 
 def check_locust(step: StepResult) -> None:
@@ -101,14 +124,27 @@ def check_locust(step: StepResult) -> None:
     counted = step.announced.get("locust_requests")
     rows = step.step_ok + step.step_failed + step.step_censored
     if counted is not None and counted != rows:
-        step.verdict.add("warn", f"Locust counted {number(counted)} requests, the rows {number(rows)}")
+        step.verdict.add(
+            "warn",
+            "locust_count_differs",
+            f"Locust counted {number(counted)} requests, the rows {number(rows)}",
+            locust=counted,
+            rows=rows,
+        )
 
 
 def check_errors(step: StepResult) -> None:
     """Failed requests are told; whether they are too many is the SLO's business."""
     if step.window_failed:
         failed = f"{plural(step.window_failed, 'request')} failed ({percent(step.error_rate)})"
-        step.verdict.add("warn", f"{failed}{_which(step.error_classes)}")
+        step.verdict.add(
+            "warn",
+            "failed_requests",
+            f"{failed}{_which(step.error_classes)}",
+            failed=step.window_failed,
+            share=step.error_rate,
+            classes=step.error_classes,
+        )
 
 
 def check_stationary(step: StepResult) -> None:
@@ -118,16 +154,17 @@ def check_stationary(step: StepResult) -> None:
     half, quarter = len(step.blocks) // 2, len(step.blocks) // 4
     rate = step.blocks[:, blocks.COMPLETIONS]
     if (change := _change(rate, np.ones_like(rate), half)) is not None:
-        step.verdict.add("warn", f"not stationary: throughput changed by {_signed(change)} between halves")
+        text = f"not stationary: throughput changed by {_signed(change)} between halves"
+        step.verdict.add("warn", "throughput_drift", text, change=change)
     latency, count = step.blocks[:, blocks.LATENCY_SUM], step.blocks[:, blocks.LATENCY_COUNT]
     rest = _change(latency[quarter:], count[quarter:], (len(latency) - quarter) // 2)
     early = _change(latency, count, quarter)
     if rest is None and early is not None:
-        step.verdict.add(
-            "warn", f"warm-up still drifting: E2E changed by {_signed(early)} after the first quarter"
-        )
+        text = f"warm-up still drifting: E2E changed by {_signed(early)} after the first quarter"
+        step.verdict.add("warn", "warm_up_drift", text, change=early)
     elif (change := _change(latency, count, half)) is not None:
-        step.verdict.add("warn", f"not stationary: E2E changed by {_signed(change)} between the halves")
+        text = f"not stationary: E2E changed by {_signed(change)} between the halves"
+        step.verdict.add("warn", "latency_drift", text, change=change)
 
 
 def check_client(step: StepResult) -> None:
@@ -139,7 +176,9 @@ def check_client(step: StepResult) -> None:
         void = health.cpu_max >= CPU_FULL and kernel < 0.99
         step.verdict.add(
             "void" if void else "warn",
+            "client_cpu",
             f"a worker's core was {number(health.cpu_max)} % busy: the client may have been the bottleneck",
+            cpu_percent=health.cpu_max,
         )
     lag = health.lag_p99_ms
     if lag is not None and ttft is not None and lag > LAG_SHARE * ttft.percentiles[50]:
@@ -147,7 +186,8 @@ def check_client(step: StepResult) -> None:
             late = "arrivals carry kernel time stamps, so latency stands, but requests were sent late"
         else:
             late = "the clock was read in the client, so this lag is inside the latency"
-        step.verdict.add("warn", f"the client's event loop lagged {milliseconds(lag)} at p99: {late}")
+        text = f"the client's event loop lagged {milliseconds(lag)} at p99: {late}"
+        step.verdict.add("warn", "client_lag", text, lag_p99_ms=lag, kernel_share=kernel)
 
 
 def check_little(step: StepResult) -> None:
@@ -161,13 +201,16 @@ def check_little(step: StepResult) -> None:
         users = "client" if step.concurrency == 1 else "clients"
         step.verdict.add(
             "void",
+            "impossible_little",
             f"impossible by Little's law: {step.concurrency} {users} at {number(mean)} s cannot do "
             f"{number(step.per_minute)} requests a minute",
+            residual=step.little,
         )
     if step.in_flight is None:
         if step.window_failed or step.window_censored:
             step.verdict.add(
                 "warn",
+                "in_flight_unknown",
                 "how many requests were in flight is not known: "
                 "the record does not say how long the failed ones took",
             )
@@ -176,8 +219,11 @@ def check_little(step: StepResult) -> None:
     if short > LITTLE_WARN:
         step.verdict.add(
             _void_if(short > LITTLE_VOID),
+            "underload",
             f"{number(step.in_flight)} requests were in flight on average, not {step.concurrency}: "
             "the load did not reach its target",
+            in_flight=step.in_flight,
+            target=step.concurrency,
         )
 
 
@@ -187,12 +233,19 @@ def check_tokens(step: StepResult) -> None:
     guessed = step.token_sources.get("estimate", 0)
     unknown = step.token_sources.get("unknown", 0)
     if guessed:
-        step.verdict.add("warn", f"{percent(guessed / total)} of the token counts are estimates")
+        text = f"{percent(guessed / total)} of the token counts are estimates"
+        step.verdict.add("warn", "estimated_tokens", text, share=guessed / total)
     if unknown:
-        step.verdict.add("warn", f"{percent(unknown / total)} of the answers have no token count")
+        text = f"{percent(unknown / total)} of the answers have no token count"
+        step.verdict.add("warn", "no_token_counts", text, share=unknown / total)
     if step.more_chunks_than_tokens:
         answers = plural(step.more_chunks_than_tokens, "answer")
-        step.verdict.add("warn", f"token counts disagree: {answers} with more chunks than tokens")
+        step.verdict.add(
+            "warn",
+            "more_chunks_than_tokens",
+            f"token counts disagree: {answers} with more chunks than tokens",
+            answers=step.more_chunks_than_tokens,
+        )
 
 
 CHECKS: tuple[Callable[[StepResult], None], ...] = (
@@ -206,6 +259,19 @@ CHECKS: tuple[Callable[[StepResult], None], ...] = (
     check_little,
     check_tokens,
 )
+
+COUNT_CHECKS = (check_samples, check_errors, check_tokens)
+"""Checks that are made again on the sums of repetitions: too few for one may be enough together."""
+COUNT_CODES = frozenset(
+    {
+        "too_few_samples",
+        "failed_requests",
+        "estimated_tokens",
+        "no_token_counts",
+        "more_chunks_than_tokens",
+    }
+)
+"""The codes that those checks give."""
 
 
 def _change(amounts: Floats, per: Floats, split: int) -> float | None:

@@ -34,7 +34,7 @@ def nothing_passes(result: RunResult, choice: Choice) -> str:
         return "Nothing was measured for this payload."
     usable = [c for c in choice.competing if c.step.usable]
     if not usable:
-        reasons = dict.fromkeys(r for c in choice.competing for r in c.step.verdict.reasons)
+        reasons = dict.fromkeys(r for c in choice.competing for r in c.step.verdict.texts)
         return f"No step can be trusted, so nothing is recommended: {joined(list(reasons)[:3])}."
     missed = [c for c in usable if c.judgement == "missed"]
     undecided = not_decided(usable)

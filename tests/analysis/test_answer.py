@@ -251,8 +251,7 @@ def test_the_warnings_of_the_recommended_step_are_in_the_answer(tmp_path: Path):
     assert choice.best is not None
     assert choice.best.step.concurrency == 4
     told = text.split("This step has warnings: ")[1]
-    assert "a worker's core was 99.0 % busy" in told
-    assert "event loop lagged 400 ms at p99" in told
+    assert told.startswith("a busy load generator and event-loop lag of the load generator.")
     assert "The cheapest without warnings is ml.g5.xlarge at concurrency 2 ($" in text
 
 

@@ -192,7 +192,7 @@ def test_a_disagreement_reaches_the_verdict(reconciled: Path, column: str, facto
     (one,) = reconcile_run(result, reconciled)
     assert not one.agrees
     assert result.steps[0].verdict.level == "warn"
-    assert "Locust's CSV says" in result.steps[0].verdict.reasons[-1]
+    assert "Locust's CSV says" in result.steps[0].verdict.reasons[-1].text
 
 
 def test_a_real_locust_run_is_read(tmp_path: Path):

@@ -69,7 +69,7 @@ def test_what_differs_between_repetitions_is_noise(tmp_path: Path):
     assert pooled is not None
     assert differ([one.steps[0], other.steps[0]])
     assert pooled.high - pooled.low > 5 * (each.high - each.low), "two runs that disagree say little"
-    assert "differ by more than their own noise" in both.verdict.reasons[-1]
+    assert "differ by more than their own noise" in both.verdict.reasons[-1].text
 
 
 def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path):
@@ -90,10 +90,10 @@ def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path):
     failing = Server(failing=0.03)
     write_run(tmp_path, (Deployed(measure_s=30, concurrency=(4, 4), server=failing),))
     result = load_result(tmp_path)
-    assert all("carry no p95" in step.verdict.reasons[0] for step in result.steps)
+    assert all("carry no p95" in step.verdict.reasons[0].text for step in result.steps)
     both = pool([(step, result.rows) for step in result.steps])
     assert both.window_ok >= 100
-    said = "; ".join(both.verdict.reasons)
+    said = "; ".join(both.verdict.texts)
     assert "carry no p95" not in said
     assert said.count("failed (") == 1
     assert f"{both.window_failed} requests failed" in said
@@ -102,9 +102,9 @@ def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path):
 def test_other_reasons_of_a_repetition_stay(folder: Path):
     result = load_result(folder)
     first, _, again = result.steps
-    again.verdict.add("warn", "the client's event loop lagged")
+    again.verdict.add("warn", "client_lag", "the client's event loop lagged")
     both = pool([(first, result.rows), (again, result.rows)])
-    assert "the client's event loop lagged" in both.verdict.reasons
+    assert "client_lag" in both.verdict.codes
     assert both.verdict.level == "warn"
 
 

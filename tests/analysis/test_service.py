@@ -76,14 +76,14 @@ def test_both_means_are_of_the_requests_that_ended_in_the_same_periods(run_folde
 def test_a_count_that_differs_from_cloudwatchs_reaches_the_verdict(run_folder: Path, tmp_path: Path):
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, 10.0))
     mine, other = result.experiments
-    assert all("CloudWatch counted 10" in "; ".join(s.verdict.reasons) for s in mine.steps)
-    assert not any("CloudWatch" in "; ".join(s.verdict.reasons) for s in other.steps)
+    assert all("CloudWatch counted 10" in "; ".join(s.verdict.texts) for s in mine.steps)
+    assert not any("CloudWatch" in "; ".join(s.verdict.texts) for s in other.steps)
 
 
 def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path):
     rows = sum(s.step_ok + s.step_failed for s in load_result(run_folder).experiments[0].steps)
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, float(rows)))
-    assert not any("CloudWatch" in "; ".join(s.verdict.reasons) for s in result.steps)
+    assert not any("CloudWatch" in "; ".join(s.verdict.texts) for s in result.steps)
 
 
 def test_without_points_there_is_no_picture(run_folder: Path):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.metrics import Window
-from analysis.report import load_result
+from analysis.report import load_result, make_report
 from analysis.results import Distribution, Health, StepResult
-from analysis.trust import check_stationary, judge_run, judge_step
+from analysis.trust import COUNT_CHECKS, COUNT_CODES, check_stationary, judge_run, judge_step
 from bench.benchmarks.coverage import Load
 from bench.benchmarks.coverage import step as measured_step
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
@@ -44,7 +44,7 @@ def blocks(latency: np.ndarray, rate: np.ndarray | None = None) -> np.ndarray:
 def verdict(**changes: object) -> tuple[str, str]:
     judged = step(**changes)
     judge_step(judged)
-    return judged.verdict.level, "; ".join(judged.verdict.reasons)
+    return judged.verdict.level, "; ".join(judged.verdict.texts)
 
 
 def test_a_sound_step_passes_without_a_word():
@@ -132,7 +132,7 @@ def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path):
     (step,) = load_result(tmp_path).steps
     assert step.window_failed > 3
     assert step.in_flight == pytest.approx(8, rel=0.01)
-    assert not any("in flight" in reason for reason in step.verdict.reasons)
+    assert not any("in flight" in reason for reason in step.verdict.texts)
     path = tmp_path / "requests.csv"
     path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
     result = load_result(tmp_path)
@@ -145,7 +145,7 @@ def test_more_streams_than_the_calibration_allows_warn(run_folder: Path):
     result = load_result(run_folder)
     result.calibration = {"honest_concurrency": {"HTTP": 6, "TLS": None}}
     judge_run(result)
-    warned = {s.concurrency for s in result.steps if "found honest" in "; ".join(s.verdict.reasons)}
+    warned = {s.concurrency for s in result.steps if "found honest" in "; ".join(s.verdict.texts)}
     assert warned == {8}
 
 
@@ -157,5 +157,29 @@ def test_a_steady_load_rings_no_drift_alarm():
     for _ in range(100):
         steady = measured_step(load, load.window_s, rng)
         check_stationary(steady)
-        reasons += steady.verdict.reasons
+        reasons += steady.verdict.texts
     assert len(reasons) <= 2, reasons
+
+
+def test_every_reason_travels_as_a_code_with_its_figures(tmp_path: Path) -> None:
+    write_run(tmp_path, (Deployed(server=Server(failing=0.2), measure_s=60, concurrency=(4,)),))
+    made = make_report(tmp_path)
+    trust = made.summary["experiments"][0]["steps"][0]["trust"]
+    (failed,) = (reason for reason in trust["reasons"] if reason["code"] == "failed_requests")
+    assert trust["level"] == failed["level"] == "warn"
+    assert failed["values"]["classes"] == {"model_5xx": failed["values"]["failed"]}
+    assert 0.05 < failed["values"]["share"] < 0.4
+    assert failed["text"].startswith(f"{failed['values']['failed']} requests failed (")
+
+
+def test_the_codes_of_the_counts_are_those_that_their_checks_give() -> None:
+    """What repetitions judge again on their sums must not be taken over from each of them."""
+    judged = step(
+        window_ok=60,
+        window_failed=3,
+        token_sources={"estimate": 1, "unknown": 1},
+        more_chunks_than_tokens=1,
+    )
+    for check in COUNT_CHECKS:
+        check(judged)
+    assert set(judged.verdict.codes) == COUNT_CODES
