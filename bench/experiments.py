@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from configs.experiment import Experiment, experiment_name, plan_steps, wire_schema
+from configs.experiment import Experiment, experiment_name, plan_steps, request_parameters, wire_schema
 from configs.plan import Plan
 from deploy.endpoint import Deployment
 from deploy.target import Target
@@ -41,7 +41,7 @@ def experiment_of(
     plan: Plan, name: str, payload: Path, deployment: Deployment, *, region: str, run_id: str, folder: Path
 ) -> Experiment:
     """What the load of the experiment ``name`` is told, once its endpoint is there."""
-    workload = plan.workload
+    workload, schema = plan.workload, wire_schema(plan)
     return Experiment(
         name=name,
         run_id=run_id,
@@ -52,9 +52,9 @@ def experiment_of(
         payload=payload,
         tokenizer=Path(plan.model.tokenizer).resolve() if plan.model.tokenizer else None,
         stream=workload.stream,
-        request_schema=wire_schema(plan),
+        request_schema=schema,
         route=workload.route,
-        parameters=workload.parameters,
+        parameters=request_parameters(workload, schema),
         unique_prefix=workload.unique_prefix,
         samples=workload.samples,
         steps=plan_steps(plan, name),

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from configs.plan import Load, Plan, Route, Slo
+from configs.plan import Load, Plan, Route, Workload
+from configs.slo import Slo
 
 WireSchema = Literal["tgi", "openai", "lmi"]
 
@@ -80,3 +81,11 @@ def wire_schema(plan: Plan) -> WireSchema:
     if "djl" in image or "lmi" in image:
         return "lmi"
     return "openai"
+
+
+def request_parameters(workload: Workload, schema: WireSchema) -> dict[str, Any]:
+    """The parameters of every request, with the longest answer under the name that the schema has for it."""
+    if workload.max_tokens is None:
+        return workload.parameters
+    name = "max_tokens" if schema == "openai" else "max_new_tokens"
+    return {name: workload.max_tokens, **workload.parameters}

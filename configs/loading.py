@@ -1,14 +1,22 @@
 """Read a plan from YAML; every mistake becomes one sentence that names the file, the key and the remedy."""
 
 import difflib
+import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from configs.errors import UserError
 from configs.plan import Plan
+from configs.plan_yaml import PlanYamlError, read_plan_yaml
+from configs.secrets import find_secret, line_with_secret, redacted
+from configs.text import one_line
+
+_LARGEST = 1_000_000
+_SHOWN = 60
 
 
 def load_plan(path: Path, overrides: dict[str, Any] | None = None) -> Plan:
@@ -19,26 +27,57 @@ def load_plan(path: Path, overrides: dict[str, Any] | None = None) -> Plan:
         overrides: dotted keys that replace the file's, e.g. ``{"endpoint.instance_type": "ml.g5.xlarge"}``.
 
     Raises:
-        UserError: no file, no permission, no YAML, or a key or value that a plan does not have.
+        UserError: no file, no permission, no YAML, a secret, or a key or value that a plan does not have.
     """
+    text = _read_text(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such plan; `ls configs/*.yml` shows those that there are") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}:{where} is not YAML: {getattr(error, 'problem', error)}") from None
+        content = read_plan_yaml(text)
+    except PlanYamlError as error:
+        raise UserError(f"{path}: {one_line(str(error))}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: a plan is a mapping of keys (name, model, workload, load, …)")
+    _refuse_secrets(path, text, content)
     for dotted, value in (overrides or {}).items():
         _set(content, dotted.split("."), value)
     try:
         return Plan.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{path}: {_first_mistake(error)}") from None
+        raise UserError(f"{path}: {one_line(_first_mistake(error))}") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such plan; `ls configs/*.yml` shows those that there are") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; name the plan's YAML file in it") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason}); name another file") from None
+    if len(content) > _LARGEST:
+        raise UserError(
+            f"{path}: is larger than {_LARGEST / 1e6:.0f} MB, which no plan is; name another file"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+
+
+def _refuse_secrets(path: Path, text: str, content: dict[str, Any]) -> None:
+    """Refuse a file with a secret, in a comment too: it is copied into the run folder as it is."""
+    place = find_secret(content)
+    if place is None and (line := line_with_secret(text)):
+        place = f"line {line}"
+    if place:
+        raise UserError(
+            f"{path}: {place} looks like a secret, and a plan is kept with its results; take it out (a gated "
+            "model's token: export it and name the variable in model.hub_token_env, or use "
+            "model.hub_token_secret)"
+        )
 
 
 def _set(content: dict[str, Any], keys: list[str], value: object) -> None:
@@ -50,30 +89,128 @@ def _set(content: dict[str, Any], keys: list[str], value: object) -> None:
     content[keys[-1]] = value
 
 
+_WORDS: Mapping[str, str] = {
+    "tuple_type": "write a list, such as [{example}]",
+    "list_type": "write a list, such as [{example}]",
+    "dict_type": "write keys and values below it",
+    "model_type": "write keys and values below it",
+    "string_type": "write a text, in quotes where YAML would read a number",
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
+    "int_type": "write a whole number",
+    "int_parsing": "write a whole number",
+    "int_parsing_size": "write a smaller whole number",
+    "int_from_float": "write a whole number",
+    "float_type": "write a number",
+    "float_parsing": "write a number",
+    "finite_number": "write a finite number",
+    "too_short": "write at least one value",
+}
+"""pydantic's kind of mistake → what to do about it."""
+
+
+_PHRASES = (
+    ("Value error, ", ""),
+    ("Input should be", "must be"),
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+    ("greater than", "more than"),
+)
+"""pydantic's phrases → ours."""
+
+
 def _first_mistake(error: ValidationError) -> str:
-    mistakes = error.errors(include_url=False)
-    # A misspelt key explains the missing one, so it is told first.
-    first = min(mistakes, key=lambda mistake: mistake["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"]) or "plan"
+    every = error.errors(include_url=False)
+    places = [mistake["loc"] for mistake in every]
+    # What is wrong inside a value explains what is wrong with the value.
+    mistakes = [m for m in every if not any(place[: len(m["loc"])] == m["loc"] != place for place in places)]
+    # A misspelt key explains the missing one; of a union's branches the deepest is what was meant.
+    first = min(mistakes, key=lambda mistake: (mistake["type"] != "extra_forbidden", -len(mistake["loc"])))
+    key = ".".join(_named(first))
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
     if first["type"] == "extra_forbidden":
         return f"{key} is not a key of a plan{_suggestion(first['loc'])}{more}"
     if first["type"] == "missing":
         return f"{key} is missing{more}"
-    message = first["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(first["input"], dict | list) else f", not {first['input']!r}"
-    return f"{key}: {message[0].lower()}{message[1:]}{shown}{more}"
+    advice = _advice(first)
+    named = advice if not key or advice.startswith(f"{key}.") else f"{key}: {advice}"
+    return f"{named}{_shown(first['input'])}{_intended(first)}{more}"
+
+
+def _named(mistake: ErrorDetails) -> list[str]:
+    """The keys that lead to a mistake, without the branches of a union that pydantic adds."""
+    return [str(part) for part in mistake["loc"] if not isinstance(part, str) or "[" not in part]
+
+
+def _advice(mistake: ErrorDetails) -> str:
+    if mistake["type"] in _WORDS:
+        value = mistake["input"]
+        example = value if isinstance(value, str | int | float) else "1, 2, 4"
+        return _WORDS[mistake["type"]].format(example=_short(example))
+    message = mistake["msg"]
+    for theirs, ours in _PHRASES:
+        message = message.replace(theirs, ours)
+    return message[0].lower() + message[1:]
+
+
+def _intended(mistake: ErrorDetails) -> str:
+    """The nearest of the values that a key takes."""
+    if mistake["type"] != "literal_error":
+        return ""
+    known = str(mistake["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
+    return _did_you_mean(str(mistake["input"]), known)
+
+
+def _shown(value: object) -> str:
+    return "" if isinstance(value, dict | list | tuple | Plan) else f", not {_short(value)!r}"
+
+
+def _short(value: object) -> object:
+    text = str(redacted(str(value)))
+    if len(text) > _SHOWN:
+        return f"{text[:_SHOWN]}…"
+    return text if isinstance(value, str) else value
 
 
 def _suggestion(location: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = Plan
     for part in location[:-1]:
-        field = model.model_fields.get(str(part))
-        if field is None or not (
-            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        ):
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(str(part)) or next(
+            (field for field in model.model_fields.values() if field.alias == part), None
+        )
+        inner = _model_in(field.annotation) if field else None
+        if inner is None:
             return ""
-        model = field.annotation
+        model = inner
     known = [field.alias or name for name, field in model.model_fields.items()]
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; its keys are {', '.join(known)}"
+    hint = _did_you_mean(str(location[-1]), known)
+    if hint:
+        return hint
+    elsewhere = _place_of(str(location[-1]), Plan)
+    return f"; it belongs under {elsewhere}" if elsewhere else f"; its keys are {', '.join(known)}"
+
+
+def _did_you_mean(given: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(given.lower().replace("-", "_"), known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The plan's part in an annotation: ``Load``, ``Model | None``, ``tuple[Component, ...]``."""
+    parts = typing.get_args(annotation)
+    if not parts:
+        return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return next((model for part in parts if (model := _model_in(part))), None)
+
+
+def _place_of(key: str, model: type[BaseModel]) -> str | None:
+    """The section of a plan that has the key, where exactly one top section does."""
+    places = [
+        name
+        for name, field in model.model_fields.items()
+        if (inner := _model_in(field.annotation))
+        and key in {field.alias or inner_name for inner_name, field in inner.model_fields.items()}
+    ]
+    return places[0] if len(places) == 1 else None

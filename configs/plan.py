@@ -1,54 +1,36 @@
 """The plan: one benchmark as a person writes it. See ``configs/local.yml`` for a short one."""
 
-import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from configs.durations import Seconds, parse_seconds
+from configs.durations import Seconds
+from configs.fields import VARIABLE, Name, Number, OneOrMore, Strict, Whole, as_tuple
+from configs.slo import Slo
 
-Source = Literal["jumpstart", "huggingface", "image", "local"]
+Source = Literal["jumpstart", "huggingface", "image", "local", "endpoint"]
 RequestSchema = Literal["auto", "tgi", "openai", "lmi"]
 Route = Literal["invocations", "openai"]
 
-SLO_KEY = re.compile(r"^(ttft|tpot|e2e)_(mean|p50|p90|p95|p99)$")
-_NAME = re.compile(r"^[a-zA-Z0-9](?:[-_.]?[a-zA-Z0-9])*$")
-
-
-def _check_name(value: str) -> str:
-    if not _NAME.match(value) or len(value) > 40:
-        raise ValueError("use up to 40 letters, digits and single - _ . between them")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_check_name)]
-OneOrMore = Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-def _as_tuple(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-class Strict(BaseModel):
-    """Base of the plan's parts: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+MAX_TOKENS_KEYS = frozenset({"max_new_tokens", "max_tokens", "max_completion_tokens", "n_predict"})
+"""How the containers call the longest answer."""
+_DAY_S = 86_400.0
 
 
 class Model(Strict):
-    """What is served, and from where it comes."""
+    """What is served, and from where it comes. ``endpoint``: what an existing endpoint serves."""
 
-    name: str
+    name: str = ""
     source: Source
     id: str | None = None
     version: str | None = None
     image: str | None = None
     model_data: str | None = None
-    env: dict[str, str] = {}
+    env: dict[str, str] = Field(default_factory=dict)
     accept_eula: bool = False
     hub_token_env: str | None = None
     hub_token_secret: str | None = None
-    context_length: Annotated[int, Field(gt=0)] | None = None
+    context_length: Annotated[Whole, Field(gt=0)] | None = None
     tokenizer: str | None = None
     """A ``tokenizer.json`` of this model, for answers whose server gives no count."""
 
@@ -57,12 +39,28 @@ class Model(Strict):
     def _env_is_text(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
-        if empty := next((key for key, text in value.items() if text is None), None):
-            raise ValueError(f'the variable {empty} has no value: give it one ("" for an empty one)')
-        return {key: str(text) for key, text in value.items()}
+        for key, text in value.items():
+            if not VARIABLE.fullmatch(str(key)):
+                raise ValueError(
+                    f"{key!r} cannot be a variable's name: use letters, digits and _, a digit not first"
+                )
+            if text is None:
+                raise ValueError(f'the variable {key} has no value: give it one ("" for an empty one)')
+            if isinstance(text, dict | list):
+                raise ValueError(f"the variable {key} is a text: put JSON in single quotes")  # noqa: TRY004
+        return {str(key): _as_text(text) for key, text in value.items()}
+
+    @field_validator("hub_token_env")
+    @classmethod
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        if value is not None and not VARIABLE.fullmatch(value):
+            raise ValueError("name the environment variable, without $ and without its value")
+        return value
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> Self:
+        if not self.name and self.source != "endpoint":
+            raise ValueError("model.name is needed: what the report calls the model")
         if self.source in ("jumpstart", "huggingface") and not self.id:
             raise ValueError(f"model.id is needed when model.source is {self.source}")
         if self.source == "image" and not self.image:
@@ -70,35 +68,40 @@ class Model(Strict):
         return self
 
 
+def _as_text(value: object) -> str:
+    """A variable's value as YAML has it: ``true``, not Python's ``True``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class Component(Strict):
     """An inference component: copies of a model, the plan's own unless it names one, on a shared endpoint."""
 
     name: Name
     model: Model | None = None
-    copies: Annotated[int, Field(ge=1)] = 1
-    accelerators: Annotated[float, Field(ge=1)] | None = None
-    cpus: Annotated[float, Field(ge=0.25)] | None = None
-    memory_mb: Annotated[int, Field(ge=128)] = 1024
+    copies: Annotated[Whole, Field(ge=1)] = 1
+    accelerators: Annotated[Number, Field(ge=1)] | None = None
+    cpus: Annotated[Number, Field(ge=0.25)] | None = None
+    memory_mb: Annotated[Whole, Field(ge=128)] = 1024
 
 
 class Endpoint(Strict):
     """Where it is served. With ``name`` an existing endpoint is used and never changed or deleted."""
 
     instance_type: OneOrMore = ("ml.g5.xlarge",)
-    instance_count: Annotated[int, Field(ge=1)] = 1
+    instance_count: Annotated[Whole, Field(ge=1)] = 1
     name: str | None = None
     role: str | None = None
     scheduler_role: str | None = None
     region: str | None = None
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = Field(default_factory=dict)
     startup_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = None
     download_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = None
     inference_ami: str | None = None
-    volume_gb: Annotated[int, Field(ge=1, le=512)] | None = None
-    max_lifetime: Seconds = 4 * 3600.0
+    volume_gb: Annotated[Whole, Field(ge=1, le=512)] | None = None
+    max_lifetime: Annotated[Seconds, Field(gt=0)] = 4 * 3600.0
     components: tuple[Component, ...] = ()
 
-    _listify = field_validator("instance_type", mode="before")(_as_tuple)
+    _listify = field_validator("instance_type", mode="before")(as_tuple)
 
     @field_validator("instance_type")
     @classmethod
@@ -115,90 +118,48 @@ class Workload(Strict):
     stream: bool = True
     request_schema: RequestSchema = Field(default="auto", alias="schema")
     route: Route = "invocations"
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    max_tokens: Annotated[Whole, Field(ge=1)] | None = None
+    """Longest answer; sent as ``max_tokens`` or ``max_new_tokens``, as the request schema calls it."""
     unique_prefix: bool = True
     samples: bool = True
 
-    _listify = field_validator("payload", mode="before")(_as_tuple)
+    _listify = field_validator("payload", mode="before")(as_tuple)
 
 
 class Timeouts(Strict):
     """Seconds after which an invocation is given up; the defaults lie above SageMaker's own limits."""
 
-    connect: Seconds = 10.0
-    first_byte: Seconds = 70.0
-    total: Seconds = 500.0
+    connect: Annotated[Seconds, Field(gt=0)] = 10.0
+    first_byte: Annotated[Seconds, Field(gt=0)] = 70.0
+    total: Annotated[Seconds, Field(gt=0)] = 500.0
 
 
 class Load(Strict):
     """How the load is stepped. A window closes after ``measure``, or earlier at ``min_requests``."""
 
     shape: Literal["steps"] = "steps"
-    concurrency: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Field(min_length=1)]
-    spawn_rate: Annotated[float, Field(gt=0, le=1000)] | None = None
-    warm_up: Seconds = 30.0
-    measure: Annotated[Seconds, Field(gt=0)] = 120.0
-    min_requests: Annotated[int, Field(ge=1)] | None = None
+    concurrency: Annotated[tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...], Field(min_length=1)]
+    spawn_rate: Annotated[Number, Field(gt=0, le=1000)] | None = None
+    warm_up: Annotated[Seconds, Field(le=_DAY_S)] = 30.0
+    measure: Annotated[Seconds, Field(gt=0, le=_DAY_S)] = 120.0
+    min_requests: Annotated[Whole, Field(ge=1)] | None = None
     timeouts: Timeouts = Timeouts()
-    seed: int = 20240322
-
-
-class Objective(Strict):
-    """One service level objective: a statistic of a latency metric and its limit in milliseconds."""
-
-    metric: Literal["ttft", "tpot", "e2e"]
-    statistic: Literal["mean", "p50", "p90", "p95", "p99"]
-    limit_ms: float
-
-    @property
-    def key(self) -> str:
-        """The objective as the plan spells it, for example ``ttft_p95``."""
-        return f"{self.metric}_{self.statistic}"
-
-
-class Slo(Strict):
-    """Service level objectives: latency limits such as ``ttft_p95: 1s``, and the share of errors allowed.
-
-    Without ``error_rate`` errors are told and only a step with many of them is not recommended.
-    """
-
-    objectives: tuple[Objective, ...] = ()
-    error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_keys(cls, value: object) -> object:
-        if not isinstance(value, dict) or "objectives" in value:
-            return value
-        objectives = []
-        rest = {}
-        for key, limit in value.items():
-            if match := SLO_KEY.match(str(key)):
-                objectives.append(
-                    {"metric": match[1], "statistic": match[2], "limit_ms": parse_seconds(limit) * 1000}
-                )
-            elif key == "error_rate":
-                rest[key] = limit
-            else:
-                raise ValueError(
-                    f"slo.{key} is not known: write ttft_, tpot_ or e2e_ with mean, p50, p90, p95 or p99 "
-                    "(for example ttft_p95: 1s), or error_rate"
-                )
-        return {"objectives": objectives, **rest}
+    seed: Whole = 20240322
 
 
 class Budget(Strict):
     """What the run may cost."""
 
-    max_spend_usd: Annotated[float, Field(gt=0)] | None = None
+    max_spend_usd: Annotated[Number, Field(gt=0)] | None = None
 
 
 class Price(Strict):
     """A price set by hand, for all instance types or by type, and where it comes from."""
 
-    usd_per_hour: Annotated[float, Field(ge=0)] | dict[str, Annotated[float, Field(ge=0)]] | None = None
+    usd_per_hour: Annotated[Number, Field(ge=0)] | dict[str, Annotated[Number, Field(ge=0)]] | None = None
     source: str = "set in the plan"
-    discount: Annotated[float, Field(gt=0, le=1)] = 1.0
+    discount: Annotated[Number, Field(gt=0, le=1)] = 1.0
 
 
 class Plan(Strict):
@@ -212,6 +173,26 @@ class Plan(Strict):
     slo: Slo = Slo()
     budget: Budget = Budget()
     price: Price = Price()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        longest_s = self.load.timeouts.total
+        for objective in self.slo.objectives:
+            if objective.limit_ms > longest_s * 1000:
+                seconds = objective.limit_ms / 1000
+                raise ValueError(
+                    f"slo.{objective.key}: {seconds:g} s is beyond load.timeouts.total ({longest_s:g} s), so "
+                    f"it could not be missed; for milliseconds write {seconds:g}ms"
+                )
+        if self.model.source == "endpoint" and not self.endpoint.name:
+            raise ValueError(
+                "model.source endpoint is what an existing endpoint serves; name it in endpoint.name"
+            )
+        if self.workload.max_tokens and (twice := MAX_TOKENS_KEYS & set(self.workload.parameters)):
+            raise ValueError(
+                f"workload.max_tokens and workload.parameters.{min(twice)} say the same; keep one of them"
+            )
+        return self
 
     @property
     def models(self) -> tuple[Model, ...]:

@@ -80,7 +80,7 @@ def answer_time(plan: Plan) -> Check:
             "answer time",
             "warning",
             f"the answer's length is not limited, {kind} is cut off after {limit:.0f} s",
-            "set max_tokens (or max_new_tokens) in workload.parameters",
+            "set workload.max_tokens",
         )
     seconds = answer_seconds(plan)
     finding = f"{tokens} tokens in about {seconds:.0f} s for one user; {kind} may take {limit:.0f} s"

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from configs.errors import UserError
+from configs.secrets import redacted
 from deploy import requests, resources
 from deploy.clients import Clients
 from deploy.creation import Creator
@@ -19,7 +20,6 @@ from deploy.pace import AWS_PACE, Pace
 from deploy.reader import EndpointReader, plain
 from deploy.removal import LeftBehindError, Leftover, remove
 from deploy.resources import KINDS, KindName
-from deploy.secrets import redacted
 from deploy.signals import interruptible, shielded
 from deploy.target import Target
 from deploy.waiting import Progress, Wait

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from configs.plan import Plan
+from configs.plan import MAX_TOKENS_KEYS, Plan
 from runfolder.manifest import PriceQuote
 
 BOOT_S = 390.0
@@ -14,7 +14,6 @@ SECONDS_PER_TOKEN = 0.045
 FIRST_TOKEN_S = 0.5
 DEFAULT_TOKENS = 100
 _RAMP_S = 5.0
-_TOKEN_KEYS = ("max_new_tokens", "max_tokens", "max_completion_tokens", "n_predict")
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Estimate:
 
 def answer_tokens(plan: Plan) -> int | None:
     """The longest answer that the plan asks for, in tokens; None where it sets no limit."""
-    values = [plan.workload.parameters.get(key) for key in _TOKEN_KEYS]
+    values = [plan.workload.max_tokens, *(plan.workload.parameters.get(key) for key in MAX_TOKENS_KEYS)]
     known = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
     return max(known, default=None)
 

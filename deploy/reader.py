@@ -5,9 +5,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from configs.errors import UserError
+from configs.secrets import redacted
 from deploy.clients import Clients
 from deploy.failures import NO_CREDENTIALS, meaning, sentence
-from deploy.secrets import redacted
 
 ALLOWED = frozenset({
     "DescribeEndpoint",

@@ -7,12 +7,13 @@ from typing import Any
 
 from configs.errors import UserError
 from configs.plan import Model, Plan
+from configs.secrets import is_secret
 from deploy.clients import Clients
 from deploy.images import LLAMA_CPP, families, family_of, gpu_count, image_uri
 from deploy.jumpstart import hub_model
 from deploy.owner import machine_owner, this_process
 from deploy.reader import EndpointReader
-from deploy.secrets import HubToken, is_secret
+from deploy.secrets import HubToken
 from deploy.target import Container, Host, Target, build_target, existing_target
 
 _ROLE_VARIABLE = "SAGEMAKER_ROLE"

@@ -2,23 +2,11 @@
 
 import json
 import os
-import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from configs.errors import UserError
 from deploy.clients import Clients
 from deploy.failures import told
-
-REDACTED = "(redacted)"
-_SECRET_NAME = re.compile(
-    r"(^|[_.-])(token|secret|password|passwd|api_?key|access_?key|secret_?key|credentials?)$", re.IGNORECASE
-)
-_SECRET_VALUE = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[A-Z0-9]{16}|sk-[A-Za-z0-9_-]{16,})\b"
-    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"  # a URL's user and password
-)
 
 
 @dataclass(frozen=True)
@@ -64,29 +52,3 @@ def _token(text: str, secret: str) -> str:
     if value := text.strip():
         return value
     raise UserError(f"the secret {secret} (model.hub_token_secret) holds no text")
-
-
-def is_secret(name: str, value: str) -> bool:
-    """Whether a variable holds a secret, by its name or by its value's form."""
-    return is_secret_name(name) or _SECRET_VALUE.search(value) is not None
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a variable of this name holds a secret (``HF_TOKEN``, not ``MAX_TOTAL_TOKENS``)."""
-    return _SECRET_NAME.search(name) is not None
-
-
-def redacted(value: Any, known: Sequence[str] = ()) -> Any:
-    """A copy of a JSON-able value without secrets: by name, by form, and the ``known`` ones by value."""
-    if isinstance(value, Mapping):
-        return {
-            key: REDACTED if is_secret_name(str(key)) and isinstance(item, str) else redacted(item, known)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [redacted(item, known) for item in value]
-    if isinstance(value, str):
-        for secret in known:
-            value = value.replace(secret, REDACTED) if secret else value
-        return _SECRET_VALUE.sub(REDACTED, value)
-    return value

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from configs.errors import UserError
 from configs.plan import Plan
+from configs.secrets import REDACTED, is_secret_name, redacted
 from deploy.clients import Clients
 from deploy.endpoint import deployed
 from deploy.ledger import Ledger
 from deploy.preflight import preflight
 from deploy.resolve import targets
-from deploy.secrets import REDACTED, HubToken, is_secret_name, redacted
+from deploy.secrets import HubToken
 
 PLANTED = "plantedvalue-0123456789abcdefghij"
 MODEL = {"name": "Gated", "source": "image", "image": IMAGE}
@@ -77,7 +78,7 @@ def test_a_token_that_is_named_and_not_there_stops_before_anything_is_created(
 
 
 @pytest.mark.parametrize(
-    "name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "DB_PASSWORD", "API_KEY", "my.secret"]
+    "name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "DB_PASSWORD", "API_KEY", "my_secret"]
 )
 def test_a_secret_in_the_plan_is_refused(name: str, account: Account, clients: Clients) -> None:
     with pytest.raises(UserError, match="hub_token_env"):

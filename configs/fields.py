@@ -1,0 +1,44 @@
+"""The types that a plan's values are made of."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,1023}")
+"""What SageMaker takes as the name of an environment variable."""
+_NAME = re.compile(r"^[a-zA-Z0-9](?:[-_.]?[a-zA-Z0-9])*$")
+
+
+def _check_name(value: str) -> str:
+    if not _NAME.fullmatch(value) or len(value) > 40:
+        raise ValueError("use up to 40 letters, digits and single - _ . between them")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+
+
+def _check_no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("write a number")  # noqa: TRY004 - pydantic turns ValueErrors into its own
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_check_no_flag)]
+"""A whole number; ``true`` is none, though Python counts it as 1."""
+Number = Annotated[float, BeforeValidator(_check_no_flag)]
+OneOrMore = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def as_tuple(value: object) -> object:
+    """One text as a list of one. Raises ValueError for what is neither a text nor a list."""
+    if not isinstance(value, str | list | tuple):
+        raise ValueError("write one text, or a list of them")  # noqa: TRY004 - as above
+    return (value,) if isinstance(value, str) else value
+
+
+class Strict(BaseModel):
+    """Base of the plan's parts: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,82 @@
+"""Service level objectives as a plan spells them: ``ttft_p95: 1s``."""
+
+import difflib
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from configs.durations import parse_seconds
+from configs.fields import Number, Strict
+
+SLO_KEY = re.compile(r"^(ttft|tpot|e2e)_(mean|p50|p90|p95|p99)$")
+_SLO_KEYS = [f"{m}_{s}" for m in ("ttft", "tpot", "e2e") for s in ("mean", "p50", "p90", "p95", "p99")]
+_SLO_KEYS.append("error_rate")
+_SLOWEST_TOKEN_S = 10.0
+
+
+class Objective(Strict):
+    """One service level objective: a statistic of a latency metric and its limit in milliseconds."""
+
+    metric: Literal["ttft", "tpot", "e2e"]
+    statistic: Literal["mean", "p50", "p90", "p95", "p99"]
+    limit_ms: Annotated[float, Field(gt=0)]
+
+    @property
+    def key(self) -> str:
+        """The objective as the plan spells it, for example ``ttft_p95``."""
+        return f"{self.metric}_{self.statistic}"
+
+
+class Slo(Strict):
+    """Service level objectives: latency limits such as ``ttft_p95: 1s``, and the share of errors allowed.
+
+    Without ``error_rate`` errors are told and only a step with many of them is not recommended.
+    """
+
+    objectives: tuple[Objective, ...] = ()
+    error_rate: Annotated[Number, Field(ge=0, lt=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_keys(cls, value: object) -> object:
+        if not isinstance(value, dict) or "objectives" in value:
+            return value
+        objectives = []
+        rest = {}
+        for key, limit in value.items():
+            if match := SLO_KEY.fullmatch(str(key)):
+                objectives.append(
+                    {"metric": match[1], "statistic": match[2], "limit_ms": _limit_s(key, limit) * 1000}
+                )
+            elif key == "error_rate":
+                rest[key] = _share(limit)
+            else:
+                close = difflib.get_close_matches(str(key).lower(), _SLO_KEYS, n=1)
+                if close:
+                    raise ValueError(f"slo.{key} is not known; did you mean {close[0]}?")
+                raise ValueError(
+                    f"slo.{key} is not known: write ttft_, tpot_ or e2e_ with mean, p50, p90, p95 or p99 "
+                    "(for example ttft_p95: 1s), or error_rate"
+                )
+        return {"objectives": objectives, **rest}
+
+
+def _share(value: object) -> object:
+    if isinstance(value, str) or (isinstance(value, int | float) and value >= 1):
+        raise ValueError(f"slo.error_rate: write a share below 1, such as 0.01 for 1%, not {value!r}")
+    return value
+
+
+def _limit_s(key: str, value: object) -> float:
+    try:
+        seconds = parse_seconds(value)
+    except ValueError as error:
+        raise ValueError(f"slo.{key}: {error}") from None
+    if seconds == 0:
+        raise ValueError(f"slo.{key}: a limit of 0 can never be met; write a duration such as 500ms or 5s")
+    if key.startswith("tpot") and seconds > _SLOWEST_TOKEN_S:
+        raise ValueError(
+            f"slo.{key}: {seconds:g} seconds for each token is no limit; for milliseconds write {seconds:g}ms"
+        )
+    return seconds
