@@ -10,6 +10,7 @@ from typing import Any
 
 from analysis import cost, fleet, fmbench, metrics, objectives, repetitions, sampling, trust
 from analysis.compare import THRESHOLD
+from runfolder.percentiles import percentile
 
 SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
     (
@@ -50,7 +51,7 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
         "Statistics",
         (
             metrics.started_in,
-            sampling.percentile,
+            percentile,
             sampling.samples_needed,
             sampling.cosine_terms,
             sampling.effective_samples,

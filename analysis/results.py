@@ -14,11 +14,11 @@ from analysis.sampling import (
     Integers,
     Interval,
     effective_samples,
-    percentile,
     percentile_interval,
     samples_needed,
 )
 from runfolder.manifest import PriceQuote
+from runfolder.percentiles import percentile
 
 Level = Literal["pass", "warn", "void"]
 LEVELS: tuple[Level, ...] = ("pass", "warn", "void")

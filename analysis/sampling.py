@@ -47,11 +47,6 @@ def samples_needed(percentile: float) -> int:
     return math.ceil(round(5 / (1 - percentile / 100), 6))
 
 
-def percentile(values: Floats, p: float) -> float | None:
-    """Exact percentile of raw values, linear between order statistics (numpy's default); None when empty."""
-    return float(np.percentile(values, p)) if len(values) else None
-
-
 def cosine_terms(blocks: Floats, first: int = 1) -> Floats:
     """The slow swings of sums over a window: their projections on cosines of 1/2, 1, 3/2 … periods.
 

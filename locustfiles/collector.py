@@ -6,15 +6,18 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import gevent
 
 from configs.errors import UserError, writing
 from locustfiles import gaps
+from locustfiles.breaker import CircuitBreaker
+from locustfiles.clock import Clock, SystemClock
 from locustfiles.failures import STOPS_RUN, Failure
+from locustfiles.link import Reason
 from locustfiles.messages import Report
 from locustfiles.recorder import Counts
+from locustfiles.tally import StepTally, Window
 from runfolder import layout
 from runfolder.appending import RowAppender, append_jsonl, read_rows, replace_rows
 from runfolder.records import (
@@ -26,11 +29,13 @@ from runfolder.records import (
     WorkerReport,
 )
 
-_RECENT = 500
 _LOT = 20
 _MAX_CREDIBLE_STEP_MS = 50.0
 _MAX_CPU_PERCENT = 90.0
 _MAX_LAG_MS = 50.0
+_REPORT_S = 0.5
+"""A worker reports so often (`worker.REPORT_S`, which imports Locust)."""
+_SEEN = 64
 
 
 @dataclass(slots=True)
@@ -46,44 +51,18 @@ class WorkerState:
     rows: Counter[str] = field(default_factory=Counter)
     """Rows received per step."""
     counts: dict[str, Counts] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class StepTally:
-    """Rows of one step received so far, and the recent ones for the display."""
-
-    ok: int = 0
-    failed: int = 0
-    censored: int = 0
-    recent: deque[tuple[float, Request]] = field(default_factory=lambda: deque(maxlen=_RECENT))
-    """(when it ended, row) of the last ok ones."""
-    window: tuple[float, float] | None = None
-    errors: Counter[str] = field(default_factory=Counter)
-    """Failures by what was said of them."""
-    measured_ok: int = 0
-    """Ok requests that started since the window opened."""
-
-    def rates(self, now: float, span: float) -> tuple[float | None, float | None]:
-        """Requests per minute and completion tokens per second, over the last ``span`` seconds."""
-        ended = [(at, row) for at, row in self.recent if at > now - span]
-        if not ended or span <= 0:
-            return None, None
-        if len(self.recent) == _RECENT:  # so many that they do not reach back a whole span
-            span = min(span, now - self.recent[0][0])
-        tokens = sum(row.completion_tokens or 0 for _, row in ended)
-        return len(ended) * 60 / span, tokens / span
-
-    def quantile(self, metric: Literal["ttft_ms", "tpot_ms", "e2e_ms"], share: float) -> float | None:
-        """Nearest-rank quantile of a latency over the recent answers, in milliseconds."""
-        values = sorted(value for _, row in self.recent if (value := getattr(row, metric)) is not None)
-        return values[min(len(values) - 1, int(len(values) * share))] if values else None
+    numbers: deque[int] = field(default_factory=lambda: deque(maxlen=_SEEN))
+    """Of its last reports: one that comes twice is dropped."""
+    silences: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when it did not report, in the master's clock."""
 
 
 class Collector:
     """Takes reports, writes rows, and answers what the steps and the display ask."""
 
-    def __init__(self, folder: Path, experiment_steps: frozenset[str]) -> None:
+    def __init__(self, folder: Path, experiment_steps: frozenset[str], clock: Clock | None = None) -> None:
         self._folder = folder
+        self._clock = clock or SystemClock()
         self._own_steps = experiment_steps
         self._requests = RowAppender[Request](folder / layout.REQUESTS, REQUEST_COLUMNS)
         self._reports = RowAppender[WorkerReport](folder / layout.WORKERS, WORKER_COLUMNS)
@@ -94,10 +73,15 @@ class Collector:
         self.lost: set[str] = set()
         """Client ids of workers that went away: nobody waits for them."""
         self.steps: dict[str, StepTally] = defaultdict(StepTally)
+        self._open: StepTally | None = None
+        """Of the step whose window was opened last."""
+        self.breaker = CircuitBreaker()
+        self.dropped: Counter[str] = Counter()
+        """Messages that were not taken, by why."""
         self.fatal: Failure | None = None
         """The first failure that no further request can mend."""
-        self.clock_steps: list[str] = []
-        """Where a clock was set while it measured."""
+        self.clock_steps: list[tuple[float, str]] = []
+        """When a worker's clock was set, and what is to be said of it."""
         self.unwritable: str | None = None
         """What could not be written, in words, once something could not."""
         self._gaps: dict[str, Counter[int]] = defaultdict(Counter)
@@ -113,45 +97,75 @@ class Collector:
             self.unwritable = self.unwritable or str(error)
 
     def take(self, report: Report) -> None:
-        """Write what a report carries."""
-        offset = self.offsets.get(report.client_id, 0.0)
+        """Write what a report carries. One that came before is dropped."""
         worker = self.workers.setdefault(report.client_id, WorkerState(report.worker))
+        if report.number in worker.numbers:
+            self.dropped["came twice"] += 1
+            return
+        newest = report.number > max(worker.numbers, default=0)
+        worker.numbers.append(report.number)
+        offset = self.offsets.get(report.client_id, 0.0)
         sent_at = report.sent_at - offset
-        # In small lots: in a local run the load generator must not wait for a file.
-        for start in range(0, len(report.rows), _LOT):
-            rows = [Request(*row) for row in report.rows[start : start + _LOT]]
-            for row in rows:
-                row.started_at -= offset
-                worker.rows[row.step] += 1
-                self._tally(row, sent_at)
-            with self.writing(layout.REQUESTS):
-                self._requests.append(rows)
-            gevent.sleep(0)
+        self._write_rows(report, worker, sent_at, offset)
         for step, index, count in report.gaps:
-            self._gaps[step][index] += count
+            if step in self._own_steps:
+                self._gaps[step][index] += count
         if report.samples:
             with self.writing(layout.SAMPLES):
                 append_jsonl(self._folder / layout.SAMPLES, report.samples)
         if report.health is not None:
             self._health(report, sent_at)
+        if not newest:
+            return
+        if worker.reported_at and sent_at - worker.reported_at > 2 * _REPORT_S:
+            worker.silences.append((worker.reported_at, sent_at))
         # Last of all: who reads these may rely on the rows being there.
         worker.host, worker.in_flight, worker.reported_at = report.host, report.in_flight, sent_at
         worker.oldest_start = None if report.oldest_start is None else report.oldest_start - offset
         worker.counts = {step: Counts(*counts) for step, counts in report.counts.items()}
 
+    def _write_rows(self, report: Report, worker: WorkerState, sent_at: float, offset: float) -> None:
+        # In small lots: in a local run the load generator must not wait for a file.
+        for start in range(0, len(report.rows), _LOT):
+            rows = [Request(*row) for row in report.rows[start : start + _LOT]]
+            own = [row for row in rows if row.step in self._own_steps]
+            self.dropped["row of an unknown step"] += len(rows) - len(own)
+            for row in own:
+                row.started_at -= offset
+                worker.rows[row.step] += 1
+                self._tally(row, sent_at)
+            with self.writing(layout.REQUESTS):
+                self._requests.append(own)
+            gevent.sleep(0)
+
+    def open_window(self, step: str, start: float) -> None:
+        """From ``start`` on it is measured."""
+        self._open = self.steps[step]
+        self._open.window = Window(start, float("inf"))
+
+    def close_window(self, step: str, end: float) -> None:
+        """What ends at ``end`` or later is outside."""
+        tally = self.steps[step]
+        if tally.window is not None:
+            tally.window = tally.window._replace(end=end)
+
     def _tally(self, row: Request, now: float) -> None:
         tally = self.steps[row.step]
         match row.outcome:
             case "ok":
-                tally.ok += 1
-                tally.recent.append((min(now, row.started_at + (row.e2e_ms or 0) / 1000), row))
-                if tally.window and tally.window[0] <= row.started_at < tally.window[1]:
-                    tally.measured_ok += 1
+                seconds = (row.e2e_ms or 0.0) / 1000
+                ended_at = min(now, row.started_at + seconds)
+                self.breaker.note_ok(seconds)
+                tally.add_ok(row, ended_at)
+                if self._open is not None:
+                    self._open.add_to_window(row, ended_at)
             case "failed":
                 tally.failed += 1
-                tally.errors[row.error_detail or row.error_class or "failed"] += 1
+                detail = row.error_detail or row.error_class or "failed"
+                tally.errors[detail] += 1
+                self.breaker.note_failed(self._clock.monotonic(), detail)
                 if row.error_class in STOPS_RUN and self.fatal is None:
-                    self.fatal = Failure(row.error_class, row.error_detail or row.error_class)
+                    self.fatal = Failure(row.error_class, detail)
             case "censored":
                 tally.censored += 1
 
@@ -159,7 +173,7 @@ class Collector:
         health = dict(report.health or {})
         moved = health.pop("clock_step_ms")
         if abs(moved) > _MAX_CREDIBLE_STEP_MS:
-            self.clock_steps.append(f"the clock of {report.worker} was set by {moved:.0f} ms")
+            self.clock_steps.append((reported_at, f"the clock of {report.worker} was set by {moved:.0f} ms"))
         row = WorkerReport(
             worker=report.worker,
             host=report.host,
@@ -173,20 +187,48 @@ class Collector:
             self._reports.append([row])
         self._healths.append(row)
 
-    def client_limits(self, window: tuple[float, float]) -> tuple[list[str], list[str]]:
+    def silent_workers(self, window: Window, until: float, clients: AbstractSet[str]) -> list[Reason]:
+        """Workers that did not report for a part of a step that matters: nobody knows what they did.
+
+        A twentieth of the window matters, but never less than one second and always five; the time between
+        two reports apart. A machine that slept, and a process that was stopped, show in the same way.
+
+        Args:
+            window: the measure window.
+            until: when the last request of the window has ended.
+            clients: whose silence matters.
+        """
+        limit = max(1.0, min(5.0, (window.end - window.start) / 20)) + _REPORT_S
+        reasons: list[Reason] = []
+        for client, worker in self.workers.items():
+            silences = [*worker.silences, (worker.reported_at, until)]
+            longest = max(min(end, until) - max(start, window.start) for start, end in silences)
+            if client in clients and longest > limit:
+                reasons.append(("worker_silent", f"{worker.name} did not report for {longest:.1f} s"))
+        return reasons
+
+    @property
+    def reported_until(self) -> float:
+        """Up to when all workers have reported; 0 where none has."""
+        present = [w.reported_at for client, w in self.workers.items() if client not in self.lost]
+        return min(present, default=0.0)
+
+    def client_limits(self, window: Window) -> tuple[list[Reason], list[Reason]]:
         """Whether a load generator was the bottleneck of a window: what spoils it, and what only blurs it."""
-        spoils, blurs = [], []
+        spoils: list[Reason] = []
+        blurs: list[Reason] = []
         seen: dict[str, list[WorkerReport]] = defaultdict(list)
         for row in self._healths:
-            if window[0] <= row.reported_at <= window[1]:
+            if window.start <= row.reported_at <= window.end:
                 seen[row.worker].append(row)
         for worker, reports in seen.items():
             cpu = sum(row.cpu_percent for row in reports) / len(reports)
             if cpu > _MAX_CPU_PERCENT:
-                spoils.append(f"client-limited: {worker} used {cpu:.0f} % of its core")
+                spoils.append(("client_limited", f"client-limited: {worker} used {cpu:.0f}% of its core"))
             lags = sorted(lag for row in reports if (lag := row.clock_lag_p99_ms) is not None)
             if lags and lags[len(lags) // 2] > _MAX_LAG_MS:
-                blurs.append(f"{worker} read answers up to {lags[len(lags) // 2]:.0f} ms late (p99)")
+                late = f"{worker} read answers up to {lags[len(lags) // 2]:.0f} ms late (p99)"
+                blurs.append(("late_reading", late))
         return spoils, blurs
 
     def settled(self, moment: float, clients: AbstractSet[str]) -> bool:
@@ -213,15 +255,17 @@ class Collector:
                 total.censored += counts.censored
         return total
 
-    def missing(self, step: str) -> list[str]:
-        """Per worker, what its book holds of a step and its rows do not, in words."""
-        reasons = []
+    def missing(self, step: str) -> list[Reason]:
+        """Per worker, what its book holds of a step and its rows do not."""
+        reasons: list[Reason] = []
         for worker in self.workers.values():
             counts = worker.counts.get(step, Counts())
             if counts.started != counts.ended:
-                reasons.append(f"{worker.name}: {counts.started - counts.ended} requests without an end")
+                endless = counts.started - counts.ended
+                reasons.append(("requests_without_end", f"{worker.name}: {endless} requests without an end"))
             if worker.rows[step] != counts.ended:
-                reasons.append(f"{worker.name}: {counts.ended - worker.rows[step]} rows did not arrive")
+                lacking = counts.ended - worker.rows[step]
+                reasons.append(("rows_missing", f"{worker.name}: {lacking} rows did not arrive"))
         return reasons
 
     def save_gaps(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import gevent
 import psutil
 
+from runfolder.percentiles import percentile
+
 _NAP_S = 0.02
 
 
@@ -51,10 +53,10 @@ class HealthProbe:
         health = Health(
             cpu_percent=self._process.cpu_percent(),
             memory_mb=self._process.memory_info().rss / 1e6,
-            lag_p50_ms=percentile_ms(self._loop_lags, 0.5),
-            lag_p99_ms=percentile_ms(self._loop_lags, 0.99),
-            clock_lag_p50_ms=percentile_ms(self._clock_lags, 0.5),
-            clock_lag_p99_ms=percentile_ms(self._clock_lags, 0.99),
+            lag_p50_ms=percentile_ms(self._loop_lags, 50),
+            lag_p99_ms=percentile_ms(self._loop_lags, 99),
+            clock_lag_p50_ms=percentile_ms(self._clock_lags, 50),
+            clock_lag_p99_ms=percentile_ms(self._clock_lags, 99),
             clock_step_ms=moved * 1000,
         )
         self._loop_lags.clear()
@@ -62,9 +64,7 @@ class HealthProbe:
         return health
 
 
-def percentile_ms(seconds: list[float], share: float) -> float | None:
-    """Nearest-rank percentile of seconds, in milliseconds; None of nothing."""
-    if not seconds:
-        return None
-    ordered = sorted(seconds)
-    return max(0.0, ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000)
+def percentile_ms(seconds: list[float], p: float) -> float | None:
+    """Percentile of seconds, in milliseconds; None of nothing."""
+    value = percentile(sorted(seconds), p)
+    return None if value is None else max(0.0, value * 1000)

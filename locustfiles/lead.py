@@ -19,6 +19,7 @@ from configs.experiment import Experiment, Step
 from configs.payload import read_payload
 from locustfiles import messages
 from locustfiles.collector import Collector
+from locustfiles.interrupts import Interrupts
 from locustfiles.link import INTERRUPTED, REFUSED
 from locustfiles.messages import Ending, Report
 from locustfiles.steps import StepSequence
@@ -55,6 +56,7 @@ class Lead:
         self._acknowledged: dict[str, set[str]] = defaultdict(set)
         self._round_trips: dict[str, float] = {}
         self._finished: set[str] = set()
+        self._interrupts = Interrupts()
         self.sequence = StepSequence(experiment, self, self._collector)
         self.ticks = self._play()
         for kind, listener in (
@@ -76,7 +78,9 @@ class Lead:
 
     def interrupt(self) -> None:
         """Ask the run to end; a second time without waiting for anybody."""
-        self.sequence.interrupts += 1
+        if not self._interrupts.note():
+            return
+        self.sequence.interrupts = self._interrupts.count
         if not self.sequence.begun:  # Locust still waits for workers and would not ask the shape
             self.sequence.abandon()
             self._runner.quit()
@@ -107,9 +111,12 @@ class Lead:
                 sys.stderr.write(f"{self.sequence.status.message}\n")
 
     def _keep_status(self) -> None:
-        while self.sequence.status.phase != "done":
-            gevent.sleep(_STATUS_S)
-            self.sequence.refresh()
+        try:
+            while self.sequence.status.phase != "done":
+                gevent.sleep(_STATUS_S)
+                self.sequence.refresh()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
+            self.sequence.fail(error)
 
     # What workers say
 

@@ -4,9 +4,13 @@ from typing import Protocol
 
 from configs.experiment import Step
 from locustfiles.messages import Ending
+from runfolder.records import ReasonCode
 
 COMPLETE, FAILED, DEGRADED, REFUSED, INTERRUPTED = 0, 1, 3, 4, 130
 """Exit codes."""
+
+Reason = tuple[ReasonCode, str]
+"""What happened to a step: for programs, and in words."""
 
 
 class EndEarly(Exception):  # noqa: N818 - no error: the run is asked to end

@@ -88,6 +88,8 @@ class Report:
 
     worker: str
     client_id: str
+    number: int
+    """1 for the first report of this worker, one more for each."""
     host: str
     sent_at: float
     step: str | None

@@ -2,14 +2,13 @@
 
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from configs.plan import Load
-from locustfiles.collector import StepTally
+from locustfiles.tally import StepTally
 from runfolder.records import StepRow
 
 STATUS = "status.json"
@@ -80,22 +79,29 @@ def eta_s(status: Status, load: Load) -> float:
 
 
 def step_table(
-    rows: Sequence[StepRow], tallies: Mapping[str, StepTally], phase: Phase
+    rows: Sequence[StepRow], tallies: Mapping[str, StepTally], phase: Phase, now: float
 ) -> list[dict[str, Any]]:
-    """One row per step that has begun, for the web page (`webui.COLUMNS`)."""
+    """One row per step that has begun, for the web page (`webui.COLUMNS`).
+
+    Args:
+        rows: the steps.
+        tallies: by step id.
+        phase: of the step that runs.
+        now: up to when all workers have reported.
+    """
     table = []
     for row in rows:
         if row.announced_at is None:
             continue
         tally = tallies[row.step]
-        end = row.tail_ended_at or time.time()
-        per_minute, tokens_per_s = tally.rates(end, min(15.0, end - row.announced_at))
+        end = row.tail_ended_at or now
+        per_minute, tokens_per_s = tally.rates(end, row.announced_at)
         figures = {
-            "ttft_p50_ms": tally.quantile("ttft_ms", 0.5),
-            "ttft_p95_ms": tally.quantile("ttft_ms", 0.95),
-            "tpot_p50_ms": tally.quantile("tpot_ms", 0.5),
-            "e2e_p50_ms": tally.quantile("e2e_ms", 0.5),
-            "e2e_p95_ms": tally.quantile("e2e_ms", 0.95),
+            "ttft_p50_ms": tally.percentile("ttft_ms", 50),
+            "ttft_p95_ms": tally.percentile("ttft_ms", 95),
+            "tpot_p50_ms": tally.percentile("tpot_ms", 50),
+            "e2e_p50_ms": tally.percentile("e2e_ms", 50),
+            "e2e_p95_ms": tally.percentile("e2e_ms", 95),
             "requests_per_minute": per_minute,
             "completion_tokens_per_s": tokens_per_s,
         }

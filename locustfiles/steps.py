@@ -5,7 +5,6 @@ to change the number of users, and waits for everything else itself.
 """
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,14 +12,17 @@ from typing import Any
 import gevent
 
 from configs.experiment import Experiment, Step
+from locustfiles.clock import Clock, Reading, SystemClock, disturbances
 from locustfiles.collector import Collector
 from locustfiles.failures import remedy
 from locustfiles.link import COMPLETE, DEGRADED, FAILED, INTERRUPTED, REFUSED, EndEarly, Link
 from locustfiles.messages import Ending
+from locustfiles.roster import Roster
 from locustfiles.status import Phase, Status, eta_s, step_table
 from locustfiles.stepbook import StepBook
+from locustfiles.tally import Window
 from runfolder import layout
-from runfolder.records import StepRow
+from runfolder.records import ReasonCode, StepRow
 
 logger = logging.getLogger(__name__)
 
@@ -33,24 +35,30 @@ _RAMP_SECONDS = 8
 _MAX_RATE = 100.0
 _HOPELESS = 5
 """Failures before the first answer of a run after which no more is asked."""
+_END_CODES: dict[int, ReasonCode] = {FAILED: "failed", REFUSED: "refused", INTERRUPTED: "interrupted"}
 
 
 class StepSequence:
     """Plays an experiment's steps and keeps ``steps.csv`` and the status up to date."""
 
-    def __init__(self, experiment: Experiment, link: Link, collector: Collector) -> None:
+    def __init__(
+        self, experiment: Experiment, link: Link, collector: Collector, clock: Clock | None = None
+    ) -> None:
         self._experiment = experiment
         self._load = experiment.load
         self._link = link
         self._collector = collector
+        self._clock = clock or SystemClock()
         self._book = StepBook(experiment, collector)
+        self._roster = Roster(link, self._clock)
         self.status = Status(experiment.name, steps_total=len(self._book.rows))
-        self._phase_started = time.monotonic()
-        self._roster: dict[str, str] = {}
+        self._phase_started = self._clock.monotonic()
         self._users = 0
+        self._failure: str | None = None
         self.interrupts = 0
         """How often the run was asked to end; the second time it no longer waits for workers."""
-        self.exit_code = COMPLETE
+        self.exit_code = FAILED
+        """Of the load; it failed until the last step has been played."""
         self.begun = False
 
     @property
@@ -65,7 +73,7 @@ class StepSequence:
             self._gather()
             for step, row in zip(self._experiment.steps, self._book.rows, strict=True):
                 yield from self._play(step, row)
-            ending = "drain"
+            ending, self.exit_code = "drain", COMPLETE
         except EndEarly as end:
             self._end_early(end.code, str(end))
         except gevent.GreenletExit:
@@ -73,15 +81,23 @@ class StepSequence:
             reason = "stopped by hand" if self._link.live_workers() else "the last worker was lost"
             self._end_early(INTERRUPTED, reason)
             raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
+            self._end_early(FAILED, _unexpected(error))
         finally:
             self._finish(ending)
 
     def abandon(self) -> None:
         """The run ends before it has begun."""
         self.exit_code, self.status.message = INTERRUPTED, "interrupted"
+        self._book.mark_unplayed("interrupted")
+        self._book.save()
         self._collector.close()
         self.status.exit_code = self.exit_code
         self._enter("done")
+
+    def fail(self, error: Exception) -> None:
+        """Something beside the steps has failed: the run ends in order and says so."""
+        self._failure = self._failure or _unexpected(error)
 
     def _gather(self) -> None:
         """Wait until every worker has its assignment.
@@ -104,47 +120,62 @@ class StepSequence:
     def _play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         status = self.status
         status.step, status.ordinal, status.target = step.id, row.ordinal, step.concurrency
-        row.state, row.announced_at = "running", time.time()
-        self._roster = self._link.live_workers()
-        row.workers = len(self._roster)
-        self._collector.lost -= set(self._roster)  # who is back is waited for again
+        row.state, row.announced_at = "running", self._clock.time()
+        for code, text in self._roster.begin_step():
+            self._book.note(row, code, text)
+        row.workers = len(self._roster.workers)
+        self._collector.lost = self._roster.lost
         self._enter("ramp")
         self._book.save()
-        self._announce(step)
+        self._announce(step, row)
         yield from self._ramp(step.concurrency)
         # A user above the target leaves only when its request is done.
         if not self._wait(lambda: self._link.user_count == step.concurrency, self._longest_request_s):
-            self._book.note(row, f"{self._link.user_count} of {step.concurrency} users were there")
-        row.ramped_at = time.time()
+            there = f"{self._link.user_count} of {step.concurrency} users were there"
+            self._book.note(row, "too_few_users", there)
+        row.ramped_at = self._clock.time()
         self._enter("warm_up", self._load.warm_up)
         self._wait(lambda: False, self._load.warm_up)
         self._refuse_what_never_works()
-        self._measure(step, row)
+        opened = Reading.of(self._clock)
+        window = self._measure(step, row, opened.wall)
         self._enter("tail")
-        window_end = row.measure_ended_at or 0.0
         if not self._wait(
-            lambda: self._collector.settled(window_end, set(self._roster)),
+            lambda: self._collector.settled(window.end, set(self._roster.workers)),
             self._longest_request_s + _REPORT_GRACE_S,
         ):
-            self._book.note(row, "not every measured request has ended")
-        row.tail_ended_at = time.time()
+            self._book.note(row, "unfinished_requests", "not every measured request has ended")
+        row.tail_ended_at = self._clock.time()
         row.state = "complete"
-        spoils, blurs = self._collector.client_limits((row.measure_started_at or 0.0, window_end))
-        for reason in [*spoils, *self._collector.clock_steps]:
-            self._book.note(row, reason)
-        self._collector.clock_steps.clear()
-        proxies = [f"latency includes the proxy {proxy}" for proxy in self._link.proxies()]
-        self._book.remark(row, [*blurs, *proxies])
+        self._examine(row, window, opened)
         self._collector.save_gaps()
         self._book.save()
 
-    def _announce(self, step: Step) -> None:
+    def _examine(self, row: StepRow, window: Window, opened: Reading) -> None:
+        """Note what clocks and reports say against a step that was played.
+
+        Up to the end of the tail: until then requests of the window were in flight.
+        """
+        ended = Reading.of(self._clock)
+        spoils, blurs = self._collector.client_limits(window)
+        spoils += disturbances(opened, ended)
+        spoils += self._collector.silent_workers(window, ended.wall, set(self._roster.workers))
+        for code, text in spoils:
+            self._book.note(row, code, text)
+        for _, text in self._collector.clock_steps:
+            self._book.note(row, "clock_set", text)
+        self._collector.clock_steps.clear()
+        for proxy in self._link.proxies():
+            blurs.append(("proxy", f"latency includes the proxy {proxy}"))
+        self._book.remark(row, blurs)
+
+    def _announce(self, step: Step, row: StepRow) -> None:
         self._link.announce(step)
-        expected = set(self._roster)
-        if not self._wait(lambda: expected <= self._link.acknowledged(step), _ACK_S):
-            silent = expected - self._link.acknowledged(step)
-            names = ", ".join(sorted(self._roster[client] for client in silent))
-            self._book.note(self._book.rows[self.status.ordinal - 1], f"{names} did not acknowledge the step")
+        expected = dict(self._roster.workers)
+        if not self._wait(lambda: set(expected) <= self._link.acknowledged(step), _ACK_S):
+            silent = set(expected) - self._link.acknowledged(step)
+            names = ", ".join(sorted(expected[client] for client in silent))
+            self._book.note(row, "unacknowledged", f"{names} did not acknowledge the step")
 
     def _ramp(self, target: int) -> Iterator[tuple[int, float]]:
         """One-second pieces, because Locust's master cannot be interrupted inside a ramp of its own."""
@@ -158,17 +189,29 @@ class StepSequence:
             self._users = target
             yield target, float(fewer)
 
-    def _measure(self, step: Step, row: StepRow) -> None:
+    def _measure(self, step: Step, row: StepRow, opened: float) -> Window:
+        """Open the window, and close it when enough was measured or its time is over.
+
+        Both its planned end and its end are on record as soon as they are known: whatever happens later, the
+        rows of the window can be judged.
+        """
         tally = self._collector.steps[step.id]
-        row.measure_started_at = time.time()
-        tally.window = (row.measure_started_at, float("inf"))
+        row.measure_started_at = opened
+        row.measure_planned_end_at = opened + self._load.measure
+        self._collector.open_window(step.id, opened)
         self._enter("measure", self._load.measure)
         self._book.save()
         enough = self._load.min_requests
         self._wait(lambda: enough is not None and tally.measured_ok >= enough, self._load.measure)
-        row.measure_ended_at = time.time()
-        tally.window = (row.measure_started_at, row.measure_ended_at)
-        self._link.tell_window(step, tally.window)
+        return self._close_window(step, row, self._clock.time())
+
+    def _close_window(self, step: Step, row: StepRow, end: float) -> Window:
+        row.measure_ended_at = end
+        window = Window(row.measure_started_at or end, end)
+        self._collector.close_window(step.id, end)
+        self._book.save()
+        self._link.tell_window(step, window)
+        return window
 
     def _refuse_what_never_works(self) -> None:
         """An endpoint that has not answered once is not worth the rest of the plan.
@@ -180,8 +223,8 @@ class StepSequence:
         failed = sum(tally.failed for tally in tallies)
         if failed >= _HOPELESS and not any(tally.ok for tally in tallies):
             commonest = sum((tally.errors for tally in tallies), Counter[str]()).most_common(1)
-            said = commonest[0][0] if commonest else "no reason given"
-            raise EndEarly(REFUSED, f"none of the first {failed} requests was answered: {said}")
+            why = commonest[0][0] if commonest else "no reason given"
+            raise EndEarly(REFUSED, f"none of the first {failed} requests was answered: {why}")
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait for a condition; False when ``seconds`` have passed without it.
@@ -189,83 +232,92 @@ class StepSequence:
         Raises:
             EndEarly: the run was asked to end, or a failure stops it.
         """
-        deadline = time.monotonic() + seconds
+        deadline = self._clock.monotonic() + seconds
         while not condition():
             self._check_early_end()
-            left = deadline - time.monotonic()
+            left = deadline - self._clock.monotonic()
             if left <= 0:
                 return False
-            gevent.sleep(min(_POLL_S, left))
+            self._clock.sleep(min(_POLL_S, left))
         return True
 
     def _check_early_end(self) -> None:
         if self.interrupts:
             raise EndEarly(INTERRUPTED, "interrupted")
+        if self._failure is not None:
+            raise EndEarly(FAILED, self._failure)
         if (fatal := self._collector.fatal) is not None:
             experiment = self._experiment
             raise EndEarly(REFUSED, remedy(fatal, experiment.region, experiment.endpoint_name))
         if (unwritable := self._collector.unwritable) is not None:
             raise EndEarly(FAILED, unwritable)
-        live = self._link.live_workers()
-        for client in set(live) - set(self._roster) if self._roster else ():
-            # Locust hands it users at once, before it can have its assignment.
-            self._book.note(
-                self._book.rows[self.status.ordinal - 1],
-                f"worker {live[client]} joined in the middle of the step: it counts from the next",
-            )
-        for client in set(self._roster) - set(live):
-            name = self._roster.pop(client)
-            self._collector.lost.add(client)
-            logger.error("Worker %s was lost", name)
-            if self.status.ordinal:
-                self._book.note(self._book.rows[self.status.ordinal - 1], f"worker {name} was lost")
+        if (tripped := self._collector.breaker.tripped()) is not None:
+            raise EndEarly(REFUSED, f"the endpoint answers no more: {tripped}")
+        if self.status.ordinal:
+            row = self._book.rows[self.status.ordinal - 1]
+            for code, text in self._roster.changes():
+                self._book.note(row, code, text)
 
     def _end_early(self, code: int, reason: str) -> None:
         self.exit_code = code
         self.status.message = reason
+        try:
+            self._mark_ended(_END_CODES[code], reason)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
+            self.exit_code, self.status.message = FAILED, _unexpected(error)
+
+    def _mark_ended(self, code: ReasonCode, reason: str) -> None:
+        self._book.mark_unplayed(reason)
         for row in self._book.rows:
             if row.state == "running":
                 row.state = "interrupted"
+                self._book.note(row, code, reason)
                 if row.measure_started_at is not None and row.measure_ended_at is None:
-                    row.measure_ended_at = time.time()  # what the open window has seen is worth showing
+                    # What the open window has seen is worth showing.
                     step = self._experiment.steps[row.ordinal - 1]
-                    self._link.tell_window(step, (row.measure_started_at, row.measure_ended_at))
-                self._book.note(row, reason)
+                    self._close_window(step, row, self._clock.time())
         self._book.save()
 
     def _finish(self, ending: Ending) -> None:
         """Every worker's last rows and Locust's last numbers, then the books are balanced."""
+        try:
+            self._drain(ending)
+            if not self._book.balance(self._link.locust_counts) and self.exit_code == COMPLETE:
+                self.exit_code = DEGRADED
+            self._collector.close()
+            if self.exit_code in (COMPLETE, DEGRADED) and (unwritable := self._collector.unwritable):
+                self.exit_code, self.status.message = FAILED, unwritable
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
+            self.exit_code, self.status.message = FAILED, _unexpected(error)
+        finally:
+            self.status.exit_code = self.exit_code
+            self._enter("done")
+
+    def _drain(self, ending: Ending) -> None:
         self._enter("drain")
         patience = self._longest_request_s if ending == "drain" else 2.0
         workers = set(self._link.live_workers())
         self._link.finish(ending, patience)
-        deadline = time.monotonic() + patience + _REPORT_GRACE_S
-        while not workers <= self._link.finished() and time.monotonic() < deadline:
+        clock = self._clock
+        deadline = clock.monotonic() + patience + _REPORT_GRACE_S
+        while not workers <= self._link.finished() and clock.monotonic() < deadline:
             if ending == "drain" and self.interrupts:
                 ending = "abort"
                 self._link.finish(ending, 0.0)
             if self.interrupts > 1:
                 break
             workers &= set(self._link.live_workers())
-            gevent.sleep(_POLL_S)
-        deadline = time.monotonic() + _LOST_REPORT_S
-        while not self._no_more_files() and time.monotonic() < deadline and self.interrupts < 2:
-            gevent.sleep(_POLL_S)
-        if not self._book.balance(self._link.locust_counts) and self.exit_code == COMPLETE:
-            self.exit_code = DEGRADED
-        self._collector.close()
-        if self.exit_code in (COMPLETE, DEGRADED) and (unwritable := self._collector.unwritable):
-            self.exit_code, self.status.message = FAILED, unwritable
-        self.status.exit_code = self.exit_code
-        self._enter("done")
-        self.refresh()
+            clock.sleep(_POLL_S)
+        deadline = clock.monotonic() + _LOST_REPORT_S
+        while not self._no_more_files() and clock.monotonic() < deadline and self.interrupts < 2:
+            clock.sleep(_POLL_S)
 
     def _no_more_files(self) -> bool:
         return self._collector.unwritable is not None or self._link.files_written()
 
     def _enter(self, phase: Phase, seconds: float | None = None) -> None:
         self.status.phase, self.status.phase_total_s = phase, seconds
-        self._phase_started = time.monotonic()
+        self._phase_started = self._clock.monotonic()
         self.refresh()
 
     def refresh(self) -> None:
@@ -273,19 +325,26 @@ class StepSequence:
         status, collector = self.status, self._collector
         status.users = self._link.user_count
         status.in_flight = collector.in_flight
-        status.phase_elapsed_s = time.monotonic() - self._phase_started
+        status.phase_elapsed_s = self._clock.monotonic() - self._phase_started
         if status.step is not None:
-            tally = collector.steps[status.step]
+            tally, row = collector.steps[status.step], self._book.rows[status.ordinal - 1]
             status.ok, status.failed, status.censored = tally.ok, tally.failed, tally.censored
-            now = time.time()
-            span = min(15.0, now - (self._book.rows[status.ordinal - 1].announced_at or now))
-            status.requests_per_minute, status.completion_tokens_per_s = tally.rates(now, span)
-            status.ttft_p50_ms = tally.quantile("ttft_ms", 0.5)
-            status.e2e_p50_ms = tally.quantile("e2e_ms", 0.5)
+            status.requests_per_minute, status.completion_tokens_per_s = tally.rates(
+                collector.reported_until, row.announced_at or 0.0
+            )
+            status.ttft_p50_ms = tally.percentile("ttft_ms", 50)
+            status.e2e_p50_ms = tally.percentile("e2e_ms", 50)
         status.eta_s = eta_s(status, self._load)
         with self._collector.writing(layout.STATUS):
             status.save(self._experiment.run_folder)
 
     def table(self) -> list[dict[str, Any]]:
         """One row per step that has begun, for the web page."""
-        return step_table(self._book.rows, self._collector.steps, self.status.phase)
+        return step_table(
+            self._book.rows, self._collector.steps, self.status.phase, self._collector.reported_until
+        )
+
+
+def _unexpected(error: Exception) -> str:
+    logger.error("The load failed", exc_info=error)
+    return f"the load failed unexpectedly ({type(error).__name__}: {error}); the log has the traceback"

@@ -194,6 +194,7 @@ class Worker:
         report = Report(
             worker=self.name,
             client_id=self._runner.client_id,
+            number=self._reports,
             host=self._health.host,
             sent_at=time.time(),
             step=self.step,

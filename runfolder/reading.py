@@ -30,6 +30,7 @@ _TEXT = frozenset(
         "experiment",
         "state",
         "reasons",
+        "reason_codes",
         "worker",
         "host",
         "payload_id",
@@ -48,7 +49,17 @@ _TEXT = frozenset(
 )
 _UNREAD = frozenset({"request_id", "bytes_out", "bytes_in"})
 """Columns of requests.csv that no figure uses: two million identifiers would be a third of the memory."""
-_LATER = frozenset({"elapsed_ms", "first_chunk_source", "cached_prompt_tokens", "skipped_events"})
+_LATER = frozenset(
+    {
+        "elapsed_ms",
+        "first_chunk_source",
+        "cached_prompt_tokens",
+        "skipped_events",
+        "measure_planned_end_at",
+        "reason_codes",
+        "rtt_ms",
+    }
+)
 """Columns that run folders of older versions lack; what needs them says so itself."""
 _DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "elapsed_ms", "tpot_ms", "connect_ms")
 _COUNTS = (

@@ -86,6 +86,29 @@ class Request:
 REQUEST_COLUMNS = tuple(field.name for field in fields(Request))
 
 StepState = Literal["planned", "running", "complete", "degraded", "interrupted"]
+ReasonCode = Literal[
+    "worker_lost",
+    "worker_joined",
+    "worker_silent",
+    "fewer_workers",
+    "load_gap",
+    "clock_set",
+    "client_limited",
+    "late_reading",
+    "too_few_users",
+    "unacknowledged",
+    "unfinished_requests",
+    "requests_without_end",
+    "rows_missing",
+    "locust_count_differs",
+    "no_requests",
+    "proxy",
+    "refused",
+    "interrupted",
+    "failed",
+    "not_played",
+]
+"""What happened to a step, for programs: ``docs/architecture.md`` says what each means."""
 
 
 @dataclass(slots=True)
@@ -101,7 +124,10 @@ class StepRow:
     ramped_at: float | None = None
     """All users are there: the ramp is over and the warm-up begins."""
     measure_started_at: float | None = None
+    measure_planned_end_at: float | None = None
+    """When the window ends at the latest; written when it opens. Absent in folders of older versions."""
     measure_ended_at: float | None = None
+    """When the window ended; empty while it is open, and where the load generator died in it."""
     tail_ended_at: float | None = None
     """The last request that started inside the window has finished."""
     workers: int | None = None
@@ -114,6 +140,8 @@ class StepRow:
     locust_failures: int | None = None
     reasons: str | None = None
     """Why the step is degraded or interrupted, in words; several are joined with ``; ``."""
+    reason_codes: str | None = None
+    """The `ReasonCode` of each reason, joined with ``;``. Absent in folders of older versions."""
 
 
 STEP_COLUMNS = tuple(field.name for field in fields(StepRow))
@@ -137,6 +165,9 @@ class WorkerReport:
     clock_lag_p50_ms: float | None = None
     """User clock minus kernel arrival stamp, over the chunks of this interval."""
     clock_lag_p99_ms: float | None = None
+    rtt_ms: float | None = None
+    """Smallest round trip to the endpoint (or to the proxy before it) over this worker's open connections,
+    as the kernel's TCP measures it; empty where it does not say. Absent in folders of older versions."""
 
 
 WORKER_COLUMNS = tuple(field.name for field in fields(WorkerReport))

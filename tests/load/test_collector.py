@@ -9,6 +9,7 @@ from locustfiles import gaps
 from locustfiles.collector import Collector
 from locustfiles.messages import Report
 from locustfiles.recorder import Counts
+from locustfiles.tally import Window
 from runfolder.records import REQUEST_COLUMNS, Request
 from tests.load.runs import rows_of
 
@@ -21,6 +22,7 @@ def report(rows: list[Request], counts: tuple[int, int, int, int], **values: Any
     defaults: dict[str, Any] = {
         "worker": "w0",
         "client_id": "client",
+        "number": 1,
         "host": "h",
         "sent_at": 110.0,
         "step": "s",
@@ -43,7 +45,10 @@ def collector(tmp_path: Path) -> Collector:
 
 def test_rows_that_did_not_arrive_and_requests_without_an_end_are_named(collector: Collector) -> None:
     collector.take(report([request(1, e2e_ms=5.0)], (4, 2, 0, 1)))
-    assert collector.missing("s") == ["w0: 1 requests without an end", "w0: 2 rows did not arrive"]
+    assert collector.missing("s") == [
+        ("requests_without_end", "w0: 1 requests without an end"),
+        ("rows_missing", "w0: 2 rows did not arrive"),
+    ]
     assert collector.counts("s") == Counts(4, 2, 0, 1)
 
 
@@ -74,10 +79,10 @@ def test_a_client_that_was_the_bottleneck_is_named(collector: Collector) -> None
         "clock_step_ms": 0.0,
     }
     collector.take(report([], (0, 0, 0, 0), health=health))
-    spoils, blurs = collector.client_limits((100.0, 120.0))
-    assert "97 %" in spoils[0]
-    assert "80 ms" in blurs[0]
-    assert collector.client_limits((0.0, 50.0)) == ([], [])
+    spoils, blurs = collector.client_limits(Window(100.0, 120.0))
+    assert spoils == [("client_limited", "client-limited: w0 used 97% of its core")]
+    assert blurs == [("late_reading", "w0 read answers up to 80 ms late (p99)")]
+    assert collector.client_limits(Window(0.0, 50.0)) == ([], [])
 
 
 def test_a_clock_that_was_set_is_noticed(collector: Collector) -> None:
@@ -91,7 +96,7 @@ def test_a_clock_that_was_set_is_noticed(collector: Collector) -> None:
         "clock_step_ms": -4000.0,
     }
     collector.take(report([], (0, 0, 0, 0), health=health))
-    assert "-4000 ms" in collector.clock_steps[0]
+    assert collector.clock_steps == [(110.0, "the clock of w0 was set by -4000 ms")]
 
 
 def test_gap_rows_of_other_experiments_are_kept(tmp_path: Path) -> None:

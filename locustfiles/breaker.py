@@ -1,0 +1,43 @@
+"""A circuit breaker: an endpoint that answers nothing any more is not worth the rest of the plan."""
+
+from collections import Counter
+
+MIN_FAILURES = 10
+MIN_SECONDS = 30.0
+_SLOWEST = 2.0
+"""A success may still be under way: no streak shorter than so many times the slowest answer counts."""
+
+
+class CircuitBreaker:
+    """Follows the failures of all workers in the order in which their rows come.
+
+    It trips when at least ``MIN_FAILURES`` requests have failed in a row, over at least ``MIN_SECONDS`` and
+    twice the longest answer of the run, without one success between them. Throttling that lets some requests
+    through never trips it, nor does a short burst.
+    """
+
+    def __init__(self) -> None:
+        self._failures: Counter[str] = Counter()
+        self._began = 0.0
+        self._latest = 0.0
+        self._slowest_s = 0.0
+
+    def note_ok(self, elapsed_s: float) -> None:
+        """A request succeeded after so many seconds."""
+        self._failures.clear()
+        self._slowest_s = max(self._slowest_s, elapsed_s)
+
+    def note_failed(self, now: float, detail: str) -> None:
+        """A request failed; ``now`` is the master's monotonic clock."""
+        if not self._failures:
+            self._began = now
+        self._latest = now
+        self._failures[detail] += 1
+
+    def tripped(self) -> str | None:
+        """Why the run should end, in one clause; None while the circuit is closed."""
+        count, seconds = self._failures.total(), self._latest - self._began
+        if count < MIN_FAILURES or seconds < max(MIN_SECONDS, _SLOWEST * self._slowest_s):
+            return None
+        commonest = self._failures.most_common(1)[0][0]
+        return f"{count} requests failed in a row over {seconds:.0f} s, without one answer: {commonest}"

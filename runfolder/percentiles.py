@@ -1,0 +1,33 @@
+"""The one definition of a percentile: the live figures and the report use it alike."""
+
+from typing import Protocol
+
+
+class Ordered(Protocol):
+    """A list or an array of numbers in ascending order."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int, /) -> float:
+        """One of them."""
+
+
+def percentile(ordered: Ordered, p: float) -> float | None:
+    """Percentile of sorted values, linear between order statistics; None of nothing.
+
+    Formula: with h = (n - 1) · p / 100, x[⌊h⌋] + (h - ⌊h⌋) · (x[⌊h⌋ + 1] - x[⌊h⌋]).
+    Source: Hyndman and Fan, 1996, definition 7; the default of NumPy, R and spreadsheets.
+
+    Args:
+        ordered: the values in ascending order, in any unit.
+        p: 0 to 100.
+    """
+    if not len(ordered):
+        return None
+    position = (len(ordered) - 1) * p / 100
+    below = min(int(position), len(ordered) - 1)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    share = position - below
+    # As NumPy does it: from the nearer end, so that the result never leaves [low, high].
+    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
