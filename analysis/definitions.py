@@ -42,6 +42,7 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             metrics.error_rate,
             metrics.error_classes,
             metrics.mean_in_flight,
+            metrics.least_in_flight,
             metrics.little_residual,
             metrics.most_per_minute,
         ),

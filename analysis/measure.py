@@ -132,12 +132,13 @@ def _step(
         concurrency=int(_number(row["concurrency"]) or 0),
         state=_text(row["state"]) or "unknown",
         reasons=_text(row["reasons"]),
+        reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),
         step_ok=int((outcome == "ok").sum()),
         step_failed=int((outcome == "failed").sum()),
         step_censored=int((outcome == "censored").sum()),
         announced={name: v for name in _ANNOUNCED if (v := _number(row[name])) is not None},
     )
-    start, end = _number(row["measure_started_at"]), _number(row["measure_ended_at"])
+    start, end = _number(row["measure_started_at"]), _window_end(row, rows)
     if start is not None and end is not None and end > start:
         result.window = Window(start, end)
         gaps = tables.gaps[tables.gaps["step"] == step_id]
@@ -145,6 +146,15 @@ def _step(
         measure_window(result, rows, own, gaps, objectives)
         price_step(result, entry.price.usd_per_hour, entry.instance_count)
     return result
+
+
+def _window_end(row: Mapping[Hashable, Any], rows: pd.DataFrame) -> float | None:
+    """The window's end on record; the planned end, or the last row, of a window that nobody closed."""
+    planned = _number(row["measure_planned_end_at"])
+    if (end := _number(row["measure_ended_at"])) is not None or planned is None or rows.empty:
+        return end
+    last = _number(np.nanmax(metrics.ended_at(rows), initial=-np.inf))
+    return None if last is None else min(planned, last)
 
 
 def measure_window(
@@ -187,6 +197,8 @@ def measure_window(
     result.error_classes = metrics.error_classes(started)
     result.goodput_per_s, result.goodput_share = goodput(started, window, objectives)
     result.in_flight = metrics.mean_in_flight(overlapping, window)
+    if result.reason_codes:
+        result.least_in_flight = metrics.least_in_flight(overlapping, window)
     e2e = result.latency.get("e2e")
     mean = e2e.mean if e2e else None
     result.little = metrics.little_residual(result.concurrency or 0, result.per_minute, mean)

@@ -5,12 +5,15 @@ is half-open, ``[start, end)`` in epoch seconds. Every docstring gives formula, 
 ``docs/metrics.md`` is made from them.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis.sampling import Floats
+
+_PARTS = 20
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,19 @@ def mean_in_flight(rows: pd.DataFrame, window: Window) -> float | None:
         return None
     overlap = np.minimum(end, window.end) - np.maximum(start, window.start)
     return float(np.nansum(np.clip(overlap, 0, None)) / window.seconds)
+
+
+def least_in_flight(rows: pd.DataFrame, window: Window) -> float | None:
+    """The fewest requests in flight in any twentieth of the window.
+
+    Formula: the smallest of the means of requests in flight over 20 equal parts of the window.
+    Unit: requests; absent where the record does not say when a request of the window ended.
+    Source: shows whether a load held while its workers changed.
+    """
+    edges = np.linspace(window.start, window.end, _PARTS + 1)
+    parts = [mean_in_flight(rows, Window(float(a), float(b))) for a, b in itertools.pairwise(edges)]
+    known = [part for part in parts if part is not None]
+    return min(known) if len(known) == _PARTS else None
 
 
 def little_residual(

@@ -162,6 +162,8 @@ class StepResult:
     concurrency: int | None
     state: str
     reasons: str | None = None
+    reason_codes: tuple[str, ...] = ()
+    """What happened to the step by the load generator's book (`runfolder.records.ReasonCode`)."""
     window: Window | None = None
     window_ok: int = 0
     window_failed: int = 0
@@ -188,6 +190,7 @@ class StepResult:
     goodput_per_s: float | None = None
     goodput_share: float | None = None
     in_flight: float | None = None
+    least_in_flight: float | None = None
     little: float | None = None
     finish_reasons: dict[str, int] = field(default_factory=dict)
     token_sources: dict[str, int] = field(default_factory=dict)

@@ -23,6 +23,12 @@ CERTAIN = student(0.9973)
 LAG_SHARE = 0.05
 """Reading lag that matters: a twentieth of the median TTFT."""
 CENSORED_VOID = 0.05
+COUNTS_VOID = 0.05
+"""A larger difference between two books of the same requests is no rounding at the edges."""
+LOAD_HELD = 0.95
+"""Share of the target that must have been in flight throughout for a step whose workers changed."""
+UNKNOWN_LOAD = frozenset({"worker_silent", "load_gap", "clock_set"})
+CHANGED_WORKERS = frozenset({"worker_lost", "worker_joined", "fewer_workers"})
 
 
 def judge_run(result: RunResult) -> None:
@@ -81,6 +87,29 @@ def check_state(step: StepResult) -> None:
         step.verdict.add("warn", "degraded", f"the load generator calls the step degraded{_because(step)}")
 
 
+def check_workers(step: StepResult) -> None:
+    """Who made the load: a set of workers that changed, a worker that was silent, a clock that was set."""
+    codes = [code for code in step.reason_codes if code in UNKNOWN_LOAD | CHANGED_WORKERS]
+    if not codes:
+        return
+    least, target = step.least_in_flight, step.concurrency or 0
+    held = least is not None and least >= LOAD_HELD * target and not UNKNOWN_LOAD.intersection(codes)
+    flight = "" if least is None else f"; at the least {number(least)} of {target} requests were in flight"
+    for code in codes:
+        text = f"{_EVENTS[code]}{flight}"
+        step.verdict.add("warn" if held else "void", code, text, least_in_flight=least)
+
+
+_EVENTS = {
+    "worker_silent": "a worker did not report",
+    "load_gap": "the load paused",
+    "clock_set": "a clock was set",
+    "worker_lost": "a worker was lost",
+    "worker_joined": "a worker joined",
+    "fewer_workers": "fewer workers made the load than in an earlier step",
+}
+
+
 def check_samples(step: StepResult) -> None:
     """Too few samples for a median, or for a p95."""
     level: Level
@@ -125,7 +154,7 @@ def check_locust(step: StepResult) -> None:
     rows = step.step_ok + step.step_failed + step.step_censored
     if counted is not None and counted != rows:
         step.verdict.add(
-            "warn",
+            _void_if(abs(counted - rows) > COUNTS_VOID * max(counted, rows)),
             "locust_count_differs",
             f"Locust counted {number(counted)} requests, the rows {number(rows)}",
             locust=counted,
@@ -250,6 +279,7 @@ def check_tokens(step: StepResult) -> None:
 
 CHECKS: tuple[Callable[[StepResult], None], ...] = (
     check_state,
+    check_workers,
     check_samples,
     check_lost,
     check_locust,

@@ -200,10 +200,11 @@ class Collector:
         """
         limit = max(1.0, min(5.0, (window.end - window.start) / 20)) + _REPORT_S
         reasons: list[Reason] = []
-        for client, worker in self.workers.items():
+        for client in clients:
+            worker = self.workers.get(client, WorkerState(client))
             silences = [*worker.silences, (worker.reported_at, until)]
             longest = max(min(end, until) - max(start, window.start) for start, end in silences)
-            if client in clients and longest > limit:
+            if longest > limit:
                 reasons.append(("worker_silent", f"{worker.name} did not report for {longest:.1f} s"))
         return reasons
 
@@ -233,10 +234,10 @@ class Collector:
 
     def settled(self, moment: float, clients: AbstractSet[str]) -> bool:
         """Whether none of these workers still has a request in flight that started before ``moment``."""
-        return all(
+        workers = [self.workers[client] for client in clients if client in self.workers]
+        return len(workers) == len(clients) and all(
             worker.reported_at > moment and (worker.oldest_start is None or worker.oldest_start >= moment)
-            for client, worker in self.workers.items()
-            if client in clients
+            for worker in workers
         )
 
     @property
