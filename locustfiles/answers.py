@@ -1,65 +1,63 @@
-"""Read a model's answer while it arrives: the container's own format, found from its bytes.
-
-Known are TGI (SSE and JSON), LMI/DJL (JSON lines and JSON), OpenAI chat and completion (SSE, LMI's JSON
-lines of chunks, and JSON). Lines, UTF-8 sequences and JSON may be split anywhere between two reads.
-"""
+"""Read a model's answer while it arrives: `framing` cuts events, `formats` reads them, this adds them up."""
 
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
-Mode = str  # "", "sse", "jsonl" or "whole"
+from locustfiles.formats import Facts, UnknownShapeError, Usage, error_text, read_facts, read_usage
+from locustfiles.framing import DONE, AnswerError, Framer
 
-_decode = json.JSONDecoder().raw_decode
+__all__ = ["Answer", "AnswerError", "AnswerReader"]
+
+_NO_END = "the stream ended without its end mark"
 _WHOLE = "the container answered whole though a stream was asked for"
-_SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-
-
-class AnswerError(Exception):
-    """The answer cannot be read, or says itself that it failed; ``error_class`` names which."""
-
-    def __init__(self, error_class: str, detail: str) -> None:
-        super().__init__(detail)
-        self.error_class = error_class
 
 
 @dataclass(slots=True)
 class Answer:
-    """What an answer has told so far. Times are epoch seconds of arrival; counts are the server's own."""
+    """An answer as far as it has arrived. Times are epoch seconds of arrival; counts are the server's own."""
 
     first_at: float | None = None
-    """Arrival of the first non-empty content or reasoning."""
+    """Arrival of the first output: content, reasoning or a tool call."""
     first_output_at: float | None = None
-    """Arrival of the first content that is not reasoning."""
+    """Arrival of the first output that is not reasoning."""
     last_at: float | None = None
     chunks: int = 0
-    """Distinct arrivals with content: what arrived together is one chunk."""
+    """Distinct arrivals with output: what arrived together is one chunk."""
     pieces: int = 0
-    """Pieces of content as the server cut them, about one per token."""
+    """Pieces of output as the server cut them, often one per token."""
     first_chunk_pieces: int = 0
     first_chunk_tokens: int | None = None
     """Tokens in the first chunk by the server's running count, where it gives one."""
     gaps_ms: list[float] = field(default_factory=list)
     """Between consecutive chunks."""
     text: list[str] = field(default_factory=list)
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    """One entry per piece."""
+    usage: Usage = field(default_factory=Usage)
     finish_reason: str | None = None
     ended: bool = False
     """The format's own end mark was seen: an answer without it is truncated."""
+    skipped_events: int = 0
+    """Events in no known format."""
+    first_skipped: str = ""
 
 
 class AnswerReader:
-    """Feeds on body bytes with their arrival time and fills an `Answer`."""
+    """Feeds on body bytes with their arrival time and fills an `Answer`.
 
-    def __init__(self, *, stream: bool) -> None:
+    Args:
+        stream: whether a stream was asked for.
+        raw: whether the request was a raw body: an answer without any known text is an answer too.
+    """
+
+    def __init__(self, *, stream: bool, raw: bool = False) -> None:
         self.answer = Answer()
         self._stream = stream
-        self._mode: Mode = ""
-        self._buffer = bytearray()
-        self._begun = False
-        """A whole line was read."""
+        self._raw = raw
+        self._framer = Framer(stream=stream, raw=raw)
+        self._events = self._framer.feed
+        self._counts: dict[str, Any] | None = None
+        self._finished_at: float | None = None
 
     def feed(self, data: bytes | bytearray, at: float) -> None:
         """Add body bytes that arrived at ``at``.
@@ -67,25 +65,8 @@ class AnswerReader:
         Raises:
             AnswerError: not a known format, or an error inside the answer (HTTP 200 notwithstanding).
         """
-        if self._mode == "whole":
-            self._buffer += data
-            return
-        if self._buffer:
-            data = bytes(self._buffer + data)
-        if not self._mode and not self._detect(data):
-            self._buffer[:] = data
-            return
-        complete, newline, rest = data.rpartition(b"\n")
-        if self._mode == "jsonl" and newline and not self._begun and self._is_open(complete):
-            self._mode = "whole"
-        if self._mode == "whole" or not newline:
-            self._buffer[:] = data
-            return
-        self._begun = True
-        self._buffer[:] = rest
-        for line in complete.split(b"\n"):
-            if line:
-                self._line(line, at)
+        for name, content in self._events(data):
+            self._take(name, content, at)
 
     def finish(self, at: float) -> Answer:
         """The body is over: read what is left and give the answer.
@@ -93,110 +74,63 @@ class AnswerReader:
         Raises:
             AnswerError: as ``feed``; or the answer is empty or ends without its end mark.
         """
-        if self._mode == "whole":
-            self._whole(self._json(bytes(self._buffer).strip()), at)
-        elif self._buffer.strip():
-            self._line(bytes(self._buffer), at)
         answer = self.answer
-        if self._stream and self._mode and not answer.ended:
-            raise AnswerError("truncated", "the stream ended without its end mark")
-        if answer.first_at is None and not any(answer.text) and answer.finish_reason is None:
-            raise AnswerError("empty", "the answer holds no content")
+        for name, content in self._framer.finish():
+            self._take(name, content, at)
+        if self._counts is not None:
+            self._merge(self._counts)
+        if self._raw and answer.first_at is None and self._framer.mode:
+            answer.last_at = at
+            return answer
+        if answer.first_at is None and not any(answer.text):
+            self._check_absent_output()
+        elif self._stream and not answer.ended:
+            raise AnswerError("truncated", _NO_END)
         return answer
 
-    @staticmethod
-    def _is_open(lines: bytes | bytearray) -> bool:
-        """Whether the first line is the head of one document over several lines, as errors often are."""
-        try:
-            json.loads(lines.lstrip().split(b"\n", 1)[0])
-        except (ValueError, RecursionError):
-            return True
-        return False
-
-    def _detect(self, data: bytes | bytearray) -> bool:
-        start = data.lstrip()
-        if not start:
-            return False
-        if start[:1] in b"{[":
-            self._mode = "jsonl" if self._stream and start[:1] == b"{" else "whole"
-        elif start[:1] in b"deri:" and any(start[: len(name)] == name[: len(start)] for name in _SSE_FIELDS):
-            if len(start) < 6 and b":" not in start:
-                return False
-            self._mode = "sse"
-        else:
-            shown = bytes(start[:60]).decode(errors="replace")
-            kind = "an HTML page" if start[:1] == b"<" else "an unknown format"
-            raise AnswerError("protocol", f"the answer is {kind}: {shown!r}")
-        return True
-
-    def _line(self, line: bytes | bytearray, at: float) -> None:
-        line = line.strip()
-        if self._mode == "sse":
-            if not line.startswith(b"data:"):
-                return  # comments, event names, blank lines
-            line = line[5:].lstrip()
-            if line == b"[DONE]":
-                self.answer.ended = True
-                return
-        if not line:
-            return
-        content = self._json(line)
-        if not isinstance(content, dict):
-            raise AnswerError("protocol", f"a line of the stream is no JSON object: {line[:60]!r}")
-        token = content.get("token")
-        if token is not None and "error" not in content:
-            self._token_event(content, token, at)
-        elif "choices" in content:
-            _check_error(content)
-            self._openai_event(content, at)
-        else:
-            self._whole(content, at)
-
-    def _json(self, data: bytes | bytearray) -> Any:
-        try:
-            text = data.decode()
-            content, end = _decode(text)
-            if end == len(text) or not text[end:].strip():
-                return content
-        except (ValueError, RecursionError):  # no UTF-8, no JSON, or a number or a nesting beyond reason
-            pass
-        kind = "truncated" if data[:1] in (b"{", b"[") else "protocol"
-        raise AnswerError(kind, f"no whole JSON: {data[-60:]!r}")
-
-    def _token_event(self, content: dict[str, Any], found: object, at: float) -> None:
-        token, details = _object(found, "token"), _object(content.get("details"), "details")
-        if details.get("finish_reason") == "error" or token.get("id") == -1:
-            raise AnswerError("in_band", f"the stream says it failed: {token.get('text') or 'error'}"[:200])
-        text = _text(token.get("text"))
-        special = token.get("special")
-        if text or special:
-            self._arrived("" if special else text, at)
-        if details:
-            self._details(details)
-        if details or content.get("generated_text") is not None:
-            self.answer.ended = True
-
-    def _openai_event(self, content: dict[str, Any], at: float) -> None:
+    def _check_absent_output(self) -> None:
+        """An answer without output is a failure, unless the server says that it generated tokens."""
         answer = self.answer
-        usage = _object(content.get("usage"), "usage")
-        for choice in _objects(content.get("choices"), "choices"):
-            if "delta" not in choice and "message" in choice:
-                raise AnswerError("protocol", _WHOLE)
-            delta = _object(choice.get("delta"), "delta")
-            text = _text(delta.get("content")) or _text(choice.get("text")) or _tool_text(delta)
-            if reasoning := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
-                self._arrived(reasoning, at, reasoning=True)
-            if text:
-                self._arrived(text, at)
-            if reason := _text(choice.get("finish_reason")):
-                if answer.first_at is None:  # the end of sequence was the first token, as with TGI
-                    self._arrived("", at)
-                answer.finish_reason = reason
-                answer.ended = True
-        if usage:
-            self._usage(usage)
-            if answer.chunks == 1 and not answer.ended and answer.completion_tokens:
-                answer.first_chunk_tokens = answer.completion_tokens
+        if answer.skipped_events:
+            raise AnswerError("protocol", self._no_known_output())
+        if self._stream and self._framer.mode and not answer.ended:
+            raise AnswerError("truncated", _NO_END)
+        if not answer.usage.completion_tokens:
+            raise AnswerError("empty", "the answer holds no output")
+        if self._finished_at is not None:  # the end of sequence was the only token
+            self._arrived("", self._finished_at)
+
+    def _take(self, name: str, content: Any, at: float) -> None:
+        try:
+            facts = read_facts(content)
+        except UnknownShapeError:
+            self._take_other(name, content, at)
+            return
+        answer = self.answer
+        if facts.whole:
+            self._take_whole(facts, at)
+        else:
+            if facts.reasoning:
+                self._arrived(facts.reasoning, at, reasoning=True)
+            if facts.text or facts.token:
+                self._arrived(facts.text, at)
+        if facts.finish_reason is not None:
+            answer.finish_reason = facts.finish_reason
+            self._finished_at = at
+        if facts.ended:
+            answer.ended = True
+        if facts.counts is not None:
+            self._take_counts(facts.counts)
+
+    def _take_whole(self, facts: Facts, at: float) -> None:
+        answer = self.answer
+        answer.ended = True
+        if answer.first_at is not None:
+            return  # the sum of what was streamed
+        if self._stream and not self._raw:
+            raise AnswerError("protocol", _WHOLE)
+        answer.text.append(facts.reasoning + facts.text)
+        answer.last_at = at
 
     def _arrived(self, text: str, at: float, *, reasoning: bool = False) -> None:
         answer = self.answer
@@ -214,102 +148,58 @@ class AnswerReader:
         if answer.chunks == 1:
             answer.first_chunk_pieces += 1
 
-    def _whole(self, content: Any, at: float) -> None:
-        """One JSON document that holds the whole answer."""
-        if isinstance(content, list) and content:
-            content = content[0]
-        if not isinstance(content, dict):
-            raise AnswerError("empty", "the answer holds no content")
-        _check_error(content)
+    def _take_counts(self, counts: dict[str, Any]) -> None:
+        """Keep the newest counts; they are read at the end, and while the first chunk is the only one."""
+        known = self._counts
+        if known is not None and known.keys() != counts.keys():
+            self._merge(known)
+        self._counts = counts
         answer = self.answer
-        text, known = _text(content.get("generated_text")), "generated_text" in content
-        for choice in _objects(content.get("choices"), "choices"):
-            message = _object(choice.get("message"), "message")
-            text = _text(message.get("content")) or _text(choice.get("text")) or _tool_text(message)
-            text = (_text(message.get("reasoning_content")) or _text(message.get("reasoning"))) + text
-            answer.finish_reason = _text(choice.get("finish_reason")) or None
-            known = True
-        if not known:
-            raise AnswerError("protocol", f"the answer has none of the known keys: {sorted(content)[:6]}")
-        if self._stream and answer.first_at is None:
-            raise AnswerError("protocol", _WHOLE)
-        if details := _object(content.get("details"), "details"):
-            if details.get("finish_reason") == "error":
-                raise AnswerError("in_band", "the answer's finish reason is an error")
-            self._details(details)
-        if usage := _object(content.get("usage"), "usage"):
-            self._usage(usage)
-        answer.text.append(text)
-        answer.last_at = at
-        answer.ended = True
+        if answer.chunks == 1 and not answer.ended:
+            answer.first_chunk_tokens = read_usage(counts).completion_tokens or answer.first_chunk_tokens
 
-    def _details(self, details: dict[str, Any]) -> None:
+    def _merge(self, counts: dict[str, Any]) -> None:
+        usage, more = self.answer.usage, read_usage(counts)
+        for name in Usage.__slots__:
+            if (count := getattr(more, name)) is not None:
+                setattr(usage, name, count)
+
+    def _take_other(self, name: str, content: Any, at: float) -> None:
+        """The end mark, several events in one, an error, or an event that is skipped and counted."""
         answer = self.answer
-        answer.finish_reason = _text(details.get("finish_reason")) or answer.finish_reason
-        answer.completion_tokens = _count(details.get("generated_tokens"), answer.completion_tokens)
-        answer.prompt_tokens = _count(details.get("input_length"), answer.prompt_tokens)
-        if answer.prompt_tokens is None and isinstance(prefill := details.get("prefill"), list) and prefill:
-            answer.prompt_tokens = len(prefill)
+        if content is DONE:
+            answer.ended = True
+            return
+        if isinstance(content, list) and len(content) > 1 and isinstance(content[0], dict):
+            for each in content:
+                self._take(name, each, at)
+            return
+        if name == "error":
+            raise AnswerError("in_band", error_text(content) or "the stream holds an error event")
+        if isinstance(content, dict) and not self._raw and _is_error(content):
+            raise AnswerError("in_band", error_text(content))
+        answer.skipped_events += 1
+        if not answer.first_skipped:
+            answer.first_skipped = f"{name} {json.dumps(content)}".strip()[:100]
 
-    def _usage(self, usage: dict[str, Any]) -> None:
-        answer = self.answer
-        answer.completion_tokens = _count(usage.get("completion_tokens"), answer.completion_tokens)
-        answer.prompt_tokens = _count(usage.get("prompt_tokens"), answer.prompt_tokens)
-        more = _object(usage.get("completion_tokens_details"), "completion_tokens_details")
-        answer.reasoning_tokens = _count(more.get("reasoning_tokens"), answer.reasoning_tokens)
-
-
-def _check_error(content: dict[str, Any]) -> None:
-    """In-band errors: LMI's ``{"error", "code"}``, TGI's ``error_type``, OpenAI's error object."""
-    error = content.get("error")
-    if error is None and content.get("object") == "error":
-        error = content.get("message") or "error"
-    if error:
-        message = error.get("message", error) if isinstance(error, dict) else error
-        raise AnswerError("in_band", str(message)[:200])
+    def _no_known_output(self) -> str:
+        """The message of an answer that holds nothing but events in no known format."""
+        skipped = f"the answer holds no output in a known format: {self.answer.first_skipped}"
+        return skipped if self._stream else f"{skipped}; if it is to hold no text, set workload.schema: raw"
 
 
-def _tool_text(message: dict[str, Any]) -> str:
-    calls = _objects(message.get("tool_calls"), "tool_calls")
-    return "".join(_text(_object(call.get("function"), "function").get("arguments")) for call in calls)
+def _is_error(content: dict[str, Any]) -> bool:
+    """Whether an object in no known format says that it failed."""
+    code = content.get("code") or content.get("status_code") or content.get("status")
+    return (
+        content.get("object") == "error"
+        or content.get("type") == "error"
+        or (isinstance(code, int) and code >= 400)
+        or any(content.get(key) for key in _FAILURE_KEYS)
+        or (bool(content.keys() & {"message", "Message"}) and content.keys() <= _MESSAGE_KEYS)
+    )
 
 
-def _object(value: object, name: str) -> dict[str, Any]:
-    """A JSON object; an empty one where there is none.
-
-    Raises:
-        AnswerError: it is something else.
-    """
-    if isinstance(value, dict):
-        return value
-    if value is None:
-        return {}
-    raise AnswerError("protocol", f"{name} is no JSON object: {value!r}"[:200])
-
-
-def _objects(value: object, name: str) -> list[dict[str, Any]]:
-    """A list of JSON objects; an empty one where there is none.
-
-    Raises:
-        AnswerError: it is something else.
-    """
-    if value is not None and not isinstance(value, list):
-        raise AnswerError("protocol", f"{name} is no list: {value!r}"[:200])
-    return [_object(each, name) for each in value or ()]
-
-
-def _text(value: object) -> str:
-    """Text; empty where there is none.
-
-    Raises:
-        AnswerError: it is something else.
-    """
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    raise AnswerError("protocol", f"what should be text is not: {value!r}"[:200])
-
-
-def _count(value: object, known: int | None) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else known
+_FAILURE_KEYS = ("errors", "error_message", "error_msg", "errorMessage", "error_type", "error_code", "detail")
+_MESSAGE_KEYS = frozenset({"message", "Message", "code", "type", "status", "param", "object"})
+"""Keys of an object that holds only a message, as gateways refuse with."""

@@ -13,7 +13,7 @@ from locustfiles.answers import AnswerError
 from locustfiles.bodies import Body
 from locustfiles.eventstream import EventStreamError
 from locustfiles.failures import Failed, Failure
-from locustfiles.measures import printable
+from locustfiles.measures import TokenCounter, printable
 from locustfiles.reading import Outcome, Parser, Reading
 from locustfiles.target import Target
 from locustfiles.transport import ConnectFailed, Connection
@@ -45,7 +45,8 @@ class Invoker:
         authorize: gives the headers that prove who asks, from the body's SHA-256 and the time.
         connection: this user's own.
         timeouts: seconds to connect, to the first byte, and in all.
-        on_lag: told, at the first token and at the end, how many seconds after its arrival it was read.
+        on_lag: called at the first token and at the end with the seconds from its arrival to its reading.
+        count_tokens: the model's tokenizer, for what the server does not count.
     """
 
     def __init__(
@@ -55,12 +56,15 @@ class Invoker:
         connection: Connection,
         timeouts: Timeouts,
         on_lag: Callable[[float], None],
+        *,
+        count_tokens: TokenCounter = lambda _: None,
     ) -> None:
         self._target = target
         self._authorize = authorize
         self._connection = connection
         self._timeouts = timeouts
         self._on_lag = on_lag
+        self._count_tokens = count_tokens
         fixed = {"Host": target.host_header, "Accept-Encoding": "identity", **target.headers}
         self._fixed = f"POST {target.path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fixed.items())
         self._surplus = False
@@ -71,7 +75,9 @@ class Invoker:
         Censored is what the run's end (`Aborted`) or Locust (a plain ``GreenletExit``) has cut off.
         """
         request.started_at = time.time()
-        reading = Reading(self._target, request, self._connection, stream=stream)
+        reading = Reading(
+            self._target, request, self._connection, stream=stream, count_tokens=self._count_tokens
+        )
         parser = reading.parser
         reused = False
         try:

@@ -9,7 +9,7 @@ from locustfiles import failures
 from locustfiles.answers import AnswerReader
 from locustfiles.eventstream import EventStreamDecoder
 from locustfiles.failures import Failed, Failure
-from locustfiles.measures import fill_measures, printable
+from locustfiles.measures import TokenCounter, fill_measures, printable
 from locustfiles.target import Target
 from locustfiles.transport import Connection
 from runfolder.records import Request
@@ -64,12 +64,21 @@ class Parser(HTTPResponse):
 class Reading:
     """A response on its way in: bytes to body, to frames, to the answer."""
 
-    def __init__(self, target: Target, request: Request, connection: Connection, *, stream: bool) -> None:
+    def __init__(
+        self,
+        target: Target,
+        request: Request,
+        connection: Connection,
+        *,
+        stream: bool,
+        count_tokens: TokenCounter = lambda _: None,
+    ) -> None:
         self.request = request
         self.parser = Parser("POST")
         self.bytes_in = 0
         self.seen_content = False
         self._connection = connection
+        self._count_tokens = count_tokens
         self._reader = AnswerReader(stream=stream)
         self._stream = stream
         self._decoder = EventStreamDecoder() if target.event_stream else None
@@ -130,13 +139,16 @@ class Reading:
             request.clock_lag_ms = (time.time() - at) * 1000
 
     def outcome(self) -> Outcome:
-        """Fill in what the answer told; of one that is not whole, only how far it came."""
+        """Fill in what the answer says; of one that is not whole, only how far it came."""
         answer, request = self._reader.answer, self.request
         request.http_status = self.parser.status or None
         request.bytes_in = self.bytes_in or None
         if answer.last_at is not None:
             request.arrival_clock = "kernel" if self._by_kernel else "user"
-            fill_measures(request, answer, stream=self._stream)
+            if request.outcome == "ok":
+                fill_measures(request, answer, stream=self._stream, count_tokens=self._count_tokens)
+            else:
+                fill_measures(request, answer, stream=self._stream)
         if request.outcome != "ok":
             request.e2e_ms = request.tpot_ms = None
         elapsed_ms = request.e2e_ms

@@ -10,7 +10,6 @@ import time
 from typing import Any, ClassVar
 
 from locustfiles.invocation import InvocationFailed
-from locustfiles.measures import set_completion_tokens
 from locustfiles.reading import Outcome
 from locustfiles.worker import Worker
 from runfolder.records import Request
@@ -50,10 +49,6 @@ class SageMakerUser(User):
         body = next(self._bodies)
         request = worker.recorder.begin(worker.step, body.payload_id, time.time())
         outcome = self._invoker.invoke(body, request, stream=worker.stream)
-        if request.outcome == "ok" and request.completion_tokens_source != "server":
-            counted = worker.count_tokens(outcome.text)
-            if counted is not None:
-                set_completion_tokens(request, counted, "tokenizer")
         if request.prompt_tokens is None and body.prompt_tokens is not None:
             request.prompt_tokens, request.prompt_tokens_source = body.prompt_tokens, "tokenizer"
         worker.recorder.end(outcome, worker.prompts[body.payload_id])

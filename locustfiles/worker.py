@@ -144,7 +144,12 @@ class Worker:
         seed = f"{assignment.run_id}/{assignment.seed}/{self.name}/{self._user_number}"
         connection = Connection(self._target.address, self._context, self._proxy)
         invoker = Invoker(
-            self._target, self._authorize, connection, assignment.timeouts, self._health.on_read
+            self._target,
+            self._authorize,
+            connection,
+            assignment.timeouts,
+            self._health.on_read,
+            count_tokens=self.count_tokens,
         )
         return self._bodies.bodies(seed), invoker
 

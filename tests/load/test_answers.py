@@ -86,9 +86,9 @@ def read(data: bytes, cuts: list[int], *, stream: bool = True) -> Answer:
 def test_any_split_of_any_format(form: Any, words: list[str], cuts: list[int]) -> None:
     answer = read(form(words), cuts)
     assert "".join(answer.text) == "".join(words)
-    assert answer.completion_tokens == len(words)
+    assert answer.usage.completion_tokens == len(words)
     assert answer.pieces == len(words)
-    assert answer.prompt_tokens == (None if form is lmi else 7)
+    assert answer.usage.prompt_tokens == (None if form is lmi else 7)
     assert answer.finish_reason
     assert sum(answer.gaps_ms) == pytest.approx(((answer.last_at or 0) - (answer.first_at or 0)) * 1000)
 
@@ -144,7 +144,7 @@ def test_reasoning_counts_for_the_first_token_and_not_for_the_first_output() -> 
     for at, event in enumerate(events):
         reader.feed(b"data: " + json.dumps(event).encode() + b"\n\n", float(at))
     answer = reader.finish(4.0)
-    assert (answer.first_at, answer.first_output_at, answer.reasoning_tokens) == (1.0, 2.0, 8)
+    assert (answer.first_at, answer.first_output_at, answer.usage.reasoning_tokens) == (1.0, 2.0, 8)
 
 
 def test_a_role_and_an_empty_delta_are_no_token() -> None:
@@ -154,14 +154,24 @@ def test_a_role_and_an_empty_delta_are_no_token() -> None:
     assert caught.value.error_class == "empty"
 
 
-def test_an_answer_of_only_the_end_of_sequence_is_whole_in_every_format() -> None:
-    special = {"token": {"text": "</s>", "special": True}, "details": {"finish_reason": "eos_token"}}
-    choice = {"choices": [{"delta": {"content": ""}, "finish_reason": "stop"}]}
-    for data in (sse([special]), sse([choice])):
+def test_an_answer_of_only_the_end_of_sequence_counts_as_its_one_token() -> None:
+    details = {"finish_reason": "eos_token", "generated_tokens": 1}
+    special = {"token": {"text": "</s>", "special": True}, "details": details}
+    end = {"choices": [{"delta": {"content": ""}, "finish_reason": "stop"}]}
+    usage = {"choices": [], "usage": {"completion_tokens": 1}}
+    for data in (sse([special]), sse([end, usage])):
         answer = read(data, [])
         assert ("".join(answer.text), answer.pieces, answer.chunks) == ("", 1, 1)
-    whole = {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}
-    assert read(json.dumps(whole).encode(), [], stream=False).finish_reason == "stop"
+
+
+@pytest.mark.parametrize("usage", [{}, {"usage": {"prompt_tokens": 9, "completion_tokens": 0}}])
+def test_an_answer_without_output_is_empty_whatever_its_finish_reason(usage: dict[str, Any]) -> None:
+    streamed = [{"choices": [{"delta": {"content": ""}, "finish_reason": "stop"}]}, {"choices": [], **usage}]
+    whole = {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}], **usage}
+    for data, stream in ((sse(streamed), True), (json.dumps(whole).encode(), False)):
+        with pytest.raises(AnswerError) as caught:
+            read(data, [], stream=stream)
+        assert caught.value.error_class == "empty"
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -209,12 +219,12 @@ def test_any_json_as_an_event_is_an_answer_or_a_named_failure(value: Any, *, str
 @pytest.mark.parametrize("indent", [None, 2])
 def test_non_streamed_forms(body: Any, indent: int | None) -> None:
     answer = read(json.dumps(body, indent=indent).encode(), [5, 11], stream=False)
-    assert ("".join(answer.text), answer.completion_tokens, answer.finish_reason) == ("hi", 2, "length")
+    assert ("".join(answer.text), answer.usage.completion_tokens, answer.finish_reason) == ("hi", 2, "length")
 
 
 def test_counts_that_are_no_counts_stay_unknown() -> None:
     body = {"generated_text": "hi", "details": {"finish_reason": "length", "generated_tokens": None}}
-    assert read(json.dumps(body).encode(), [], stream=False).completion_tokens is None
+    assert read(json.dumps(body).encode(), [], stream=False).usage.completion_tokens is None
 
 
 @pytest.mark.parametrize("data", [b"<html>", b"Service Unavailable", b"\x00\x01"])

@@ -16,14 +16,11 @@ from hypothesis import strategies as st
 from configs.errors import UserError
 from configs.payload import PayloadRow
 from locustfiles import failures
-from locustfiles.answers import Answer
 from locustfiles.bodies import BodyFactory
 from locustfiles.credentials import CredentialKeeper, bearer_token
 from locustfiles.gaps import GapCounter, bucket, bucket_of
-from locustfiles.measures import fill_measures, set_completion_tokens
 from locustfiles.signing import Keys
 from locustfiles.target import ca_bundle, resolve_target, runtime_url
-from runfolder.records import Request
 from tests.load.runs import experiment
 
 ROWS = [PayloadRow(f"p{n}", f"prompt {n}", n) for n in range(4)]
@@ -107,36 +104,6 @@ def test_gaps_that_waited_for_their_window_are_counted_to_its_edges(
     inside = [gap for started_at, gaps_ms in requests if start <= started_at < end for gap in gaps_ms]
     counted = {index: count for _, index, count in counter.take()}
     assert counted == Counter(map(bucket_of, inside))
-
-
-def answer(**values: Any) -> Answer:
-    return Answer(first_at=101.0, first_output_at=101.0, last_at=103.0, chunks=5, pieces=5, **values)
-
-
-def test_tpot_by_hand() -> None:
-    row = Request("r1", "s", "w0", "p1", 100.0)
-    fill_measures(row, answer(completion_tokens=11, first_chunk_pieces=1), stream=True)
-    assert (row.ttft_ms, row.e2e_ms, row.tpot_ms) == (1000.0, 3000.0, 200.0)  # 2000 ms / (11 - 1)
-
-
-def test_tpot_leaves_out_the_tokens_of_the_first_chunk() -> None:
-    row = Request("r1", "s", "w0", "p1", 100.0)
-    fill_measures(row, answer(completion_tokens=11, first_chunk_pieces=3), stream=True)
-    assert row.tpot_ms == 250.0  # 2000 ms / (11 - 3)
-
-
-def test_tpot_of_one_token_is_unknown_and_never_zero() -> None:
-    row = Request("r1", "s", "w0", "p1", 100.0)
-    fill_measures(row, answer(completion_tokens=1, first_chunk_pieces=1), stream=True)
-    assert row.tpot_ms is None
-
-
-def test_counts_bear_their_source() -> None:
-    row = Request("r1", "s", "w0", "p1", 100.0)
-    fill_measures(row, answer(first_chunk_pieces=1), stream=True)
-    assert (row.completion_tokens, row.completion_tokens_source) == (5, "estimate")
-    set_completion_tokens(row, 9, "tokenizer")
-    assert (row.completion_tokens, row.completion_tokens_source, row.tpot_ms) == (9, "tokenizer", 250.0)
 
 
 def clean_environment(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
