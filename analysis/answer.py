@@ -66,6 +66,8 @@ class Choice:
     """When nothing passes: the trustworthy step that misses by least."""
     closest_by: float | None = None
     priced: bool = True
+    compared: bool = True
+    """False where only one level of a foreign run was measured: it is described, not recommended."""
     unpriced: list[str] = field(default_factory=list)
     """Instances left out of the comparison because they have no price."""
 
@@ -83,6 +85,8 @@ class Choice:
 def choose(result: RunResult) -> list[Choice]:
     """One choice per payload, in the plan's order."""
     payloads = dict.fromkeys(experiment.payload for experiment in result.experiments)
+    if result.locust is not None and not result.locust.several_levels:
+        return [Choice(payload, [], compared=False) for payload in payloads]
     return [choose_for(payload, result) for payload in payloads]
 
 
@@ -96,7 +100,9 @@ def candidates_for(payload: str, result: RunResult) -> list[Candidate]:
         for step in experiment.steps:
             if step.window is not None and step.window_ok:
                 # What cannot be trusted stands alone: it is shown, and spoils no other.
-                levels.setdefault(step.concurrency if step.usable else step.id, []).append(step)
+                # Locust's files hold no rows that could be pooled.
+                alone = not step.usable or result.source == "locust"
+                levels.setdefault(step.id if alone else step.concurrency, []).append(step)
         found += [_candidate(experiment, steps, result) for steps in levels.values()]
     return found
 

@@ -1,6 +1,7 @@
 """The answer in words: the first paragraph of the report."""
 
 from analysis.answer import Candidate, Choice
+from analysis.locust_answer import locust_answer
 from analysis.objectives import limit_text
 from analysis.results import ExperimentResult, RunResult
 from analysis.unmet import errors_allowed, measured, nothing_passes, place, slo_words
@@ -22,6 +23,8 @@ def answer_paragraph(result: RunResult, choices: list[Choice]) -> str:
     elif result.state in ("failed", "running"):
         why = f" ({result.error})" if result.error else ""
         opening.append(f"The run did not finish{why}; the answer covers what was measured.")
+    if choices and not any(choice.compared for choice in choices):
+        return " ".join([*opening, locust_answer(result)])
     if not choices or not any(choice.candidates for choice in choices):
         opening.append("Nothing was measured: no step has a request that was answered inside its window.")
         return " ".join(opening)

@@ -9,7 +9,8 @@ import pandas as pd
 from analysis.answer import Choice, choose
 from analysis.fleet import read_demand
 from analysis.gallery import draw
-from analysis.locust_csv import Reconciled, disagreement, read_stats, reconcile
+from analysis.locust_files import read_stats
+from analysis.locust_reconcile import Reconciled, disagreement, reconcile
 from analysis.measure import measure_run
 from analysis.pages import write_pages
 from analysis.prose import answer_paragraph
@@ -139,5 +140,7 @@ def warnings_of(result: RunResult, choices: list[Choice]) -> list[str]:
         for step in result.steps
         if step.verdict.level == "void"
     ]
-    found += [f"{choice.payload}: no step passes." for choice in choices if choice.best is None]
+    found += [
+        f"{choice.payload}: no step passes." for choice in choices if choice.best is None and choice.compared
+    ]
     return found

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.cost import RunCost
+from analysis.locust_entries import LocustRun
 from analysis.metrics import Window
 from analysis.sampling import (
     PERCENTILES,
@@ -34,8 +35,8 @@ class Distribution:
     n: int
     mean: float
     std: float | None
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     percentiles: dict[int, float]
     intervals: dict[int, Interval]
     bucketed: bool = False
@@ -283,6 +284,8 @@ class RunResult:
     seed: int | None = None
     source: Literal["records", "locust", "fmbench"] = "records"
     fmbench: dict[str, Any] = field(default_factory=dict)
+    locust: LocustRun | None = None
+    """Tables by method and name, where the run was read from Locust's CSV files."""
 
     @property
     def steps(self) -> list[StepResult]:

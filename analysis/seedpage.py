@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from analysis.answer import Candidate, Choice
+from analysis.locust_answer import level_sentences
 from analysis.objectives import limit_text
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.unmet import not_decided
@@ -65,6 +66,8 @@ def summary_sentences(result: RunResult, choices: list[Choice]) -> list[str]:
 
 
 def _best_for(choice: Choice) -> str:
+    if not choice.compared:
+        return "one level of load was measured, so no instance type can be recommended."
     if choice.best is None:
         return f"no instance type can be recommended for dataset {code_span(choice.payload)}."
     what = "best price performance" if choice.priced else "highest throughput (no price is known)"
@@ -91,6 +94,10 @@ def recommendations(result: RunResult, choices: list[Choice]) -> list[Recommenda
         own = [c for c in (choice.candidates if choice else []) if c.experiment is experiment]
         passing = [c for c in own if c.passes]
         best = min(passing, key=lambda c: c.order, default=None)
+        if choice is not None and not choice.compared:
+            text = " ".join(level_sentences(experiment))
+            rows.append(Recommendation(experiment.payload_file, experiment.deployed, text))
+            continue
         text = _sentence(result, experiment, best) if best else _no_combination(result, experiment, own)
         rows.append(Recommendation(experiment.payload_file, experiment.deployed, text))
     return rows

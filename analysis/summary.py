@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.answer import Candidate, Choice
+from analysis.locust_tables import locust_data
 from analysis.results import LATENCIES, Distribution, ExperimentResult, RunResult, StepResult
 from analysis.sampling import PERCENTILES
 from analysis.words import utc
@@ -38,6 +39,7 @@ def summary(result: RunResult, choices: list[Choice], answer: str) -> dict[str, 
         "answer": answer,
         "choices": [_choice(choice) for choice in choices],
         "experiments": [_experiment(experiment, judged) for experiment in result.experiments],
+        "locust": None if result.locust is None else locust_data(result.locust),
     }
 
 

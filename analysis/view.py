@@ -9,7 +9,8 @@ from analysis.answer import Candidate, Choice
 from analysis.cost import UTILISATIONS, usd_per_million_tokens, usd_per_request
 from analysis.fleet import EXAMPLES, Demand, Fleet, fleets
 from analysis.fmbench import Difference, bursts_of, differences, fmbench_level
-from analysis.locust_csv import Reconciled
+from analysis.locust_reconcile import Reconciled
+from analysis.locust_tables import locust_tables
 from analysis.metrics import started_in
 from analysis.objectives import objective_label
 from analysis.plots.drawing import Drawing
@@ -70,6 +71,8 @@ def view_of(
         "demand": extras.demand,
         "fmbench": fmbench_tables(result, choices),
         "reconciled": extras.reconciled,
+        "locust_tables": locust_tables(result),
+        "compared": all(choice.compared for choice in choices),
         "what_if": what_if(result, choices),
         "prices": price_rows(result),
         "calibration": calibration_sentence(result),
@@ -239,8 +242,10 @@ def describe(step: StepResult) -> list[tuple[str, str]]:
 
 
 def latency_columns(experiment: ExperimentResult) -> list[tuple[str, str]]:
-    """The percentiles that at least one step can show; p50 always."""
+    """The percentiles that at least one step can show; p50 always. A mean only where it stands alone."""
     names = [(metric, f"p{p}") for metric in METRICS for p in PERCENTILES]
+    if any("e2e" in step.latency and not step.latency["e2e"].percentiles for step in experiment.steps):
+        names.append(("e2e", "mean"))
     return [
         (m, s)
         for m, s in names

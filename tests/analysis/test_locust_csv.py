@@ -1,65 +1,51 @@
-"""Locust's own CSV files: what can be known, what cannot, and how ours compare."""
+"""Reports from Locust's own CSV files: rows of one run share its users, and levels come from the history."""
 
-import csv
-import subprocess
-import sys
+import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from analysis import make_report
 from analysis.locust_csv import load_locust
 from analysis.prices import Prices
-from analysis.report import load_result, reconcile_run, write_report
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from analysis.report import write_report
+from analysis.results import RunResult
 from configs.errors import UserError
+from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, real_locust, stats_row, write
 
-_PERCENTILES = ["50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%"]
-_SIZES = ["Min Response Time", "Max Response Time", "Average Content Size"]
-STATS = ["Type", "Name", "Request Count", "Failure Count", "Median Response Time", "Average Response Time"]
-STATS += [*_SIZES, "Requests/s", "Failures/s", *_PERCENTILES]
-HISTORY = ["Timestamp", "User Count", "Type", "Name", "Requests/s", "Failures/s", *_PERCENTILES]
-HISTORY += ["Total Request Count", "Total Failure Count", "Total Median Response Time"]
-HISTORY += ["Total Average Response Time", *(f"Total {name}" for name in _SIZES)]
-
-
-def write(path: Path, columns: list[str], *rows: dict[str, Any]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="N/A")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def stats_row(name: str, count: int, failures: int, mean: float) -> dict[str, Any]:
-    percentiles = {"50%": 900, "90%": 1500, "95%": 1900, "99%": 2300, "100%": 2500}
-    return {"Type": "POST", "Name": name, "Request Count": count, "Failure Count": failures,
-            "Average Response Time": mean, "Min Response Time": 300.5, "Max Response Time": 2512.0,
-            "Requests/s": 3.2} | percentiles  # fmt: skip
+CHAT, SUMMARY = ("POST", "/chat"), ("POST", "/summary")
 
 
 @pytest.fixture
 def prefix(tmp_path: Path) -> Path:
-    """120 requests of one name in a minute at 5 users, 6 of them failed."""
-    write(
-        tmp_path / "run_stats.csv",
-        STATS,
-        stats_row("/chat", 120, 6, 950.0),
-        stats_row("Aggregated", 120, 6, 950.0),
-    )
-    points = [
-        {"Timestamp": 1000 + s, "User Count": min(5, s), "Name": name, "Total Request Count": 2 * s,
-         "Total Failure Count": s // 10}
-        for s in range(61)
-        for name in ("/chat", "Aggregated")
-    ]  # fmt: skip
+    """120 requests of one name in a minute at 5 users, 6 of them failed; no history by name."""
+    rows = (stats_row("/chat", 120, 6, 950.0), stats_row("Aggregated", 120, 6, 950.0))
+    write(tmp_path / "run_stats.csv", STATS, *rows)
+    ended = [0, *[2] * 60]
+    for second in range(10, 61, 10):
+        ended[second] = -1
+    points = history([min(5, second) for second in range(61)], {("", "Aggregated"): ended})
     write(tmp_path / "run_stats_history.csv", HISTORY, *points)
-    columns = ["Method", "Name", "Error", "Occurrences", "First Seen", "Last Seen"]
-    write(tmp_path / "run_failures.csv", columns, {"Name": "/chat", "Error": "HTTP 429", "Occurrences": 6})
+    write(tmp_path / "run_failures.csv", FAILURES,
+          {"Method": "POST", "Name": "/chat", "Error": "HTTP 429", "Occurrences": 6})  # fmt: skip
     return tmp_path / "run"
 
 
-def test_what_locust_knows_is_read(prefix: Path):
+def two_names(folder: Path, users: list[int], chat: list[int], summaries: list[int]) -> Path:
+    """A run of two names, with a history by name."""
+    counts = {CHAT: chat, SUMMARY: summaries}
+    rows = [stats_row(name, sum(abs(n) for n in ended), sum(-n for n in ended if n < 0), 800.0)
+            for (_, name), ended in counts.items()]  # fmt: skip
+    write(folder / "run_stats.csv", STATS, *rows)
+    write(folder / "run_stats_history.csv", HISTORY, *history(users, counts))
+    write(folder / "run_failures.csv", FAILURES)
+    return folder / "run"
+
+
+def rates(result: RunResult) -> list[tuple[int | None, float | None]]:
+    return [(step.concurrency, step.per_minute) for step in result.steps]
+
+
+def test_what_locust_knows_is_read(prefix: Path) -> None:
     (step,) = load_locust(prefix, Prices(1.2)).steps
     assert (step.window_ok, step.window_failed, step.concurrency) == (114, 6, 5)
     assert step.error_rate == 0.05
@@ -67,145 +53,253 @@ def test_what_locust_knows_is_read(prefix: Path):
     assert step.shown("e2e", "p95") == 1900
     assert step.shown("e2e", "p99") is None
     assert step.latency["e2e"].bucketed
-    assert step.per_minute == pytest.approx(60 * (110 - 6) / 55)
 
 
-def test_with_a_price_the_cheapest_is_recommended(prefix: Path, tmp_path: Path):
-    write(prefix.with_name("run_stats.csv"), STATS, stats_row("/chat", 120, 0, 950.0))
-    points = [
-        {"Timestamp": 1000 + s, "User Count": min(5, s), "Name": "/chat", "Type": "POST",
-         "Total Request Count": 2 * s, "Total Failure Count": 0}
-        for s in range(61)
-    ]  # fmt: skip
-    write(prefix.with_name("run_stats_history.csv"), HISTORY, *points)
+def test_names_of_one_run_share_its_users_and_their_rates_add_up(tmp_path: Path) -> None:
+    result = load_locust(two_names(tmp_path, [8] * 61, [10] * 61, [1] * 61), Prices(1.2))
+    assert rates(result) == [(8, pytest.approx(660))]
+    assert result.steps[0].usd_per_request == pytest.approx(1.2 / 60 / 660)
+    assert result.locust is not None
+    by_name = [entry.per_minute_by_step for entry in result.locust.requests]
+    assert by_name == [{"run/8 users": pytest.approx(600)}, {"run/8 users": pytest.approx(60)}]
+
+
+def test_a_single_level_is_described_and_not_recommended(tmp_path: Path) -> None:
+    prefix = two_names(tmp_path, [8] * 61, [10] * 61, [1] * 61)
     made = write_report(load_locust(prefix, Prices(1.2)), tmp_path / "out")
-    assert made.answer.startswith("Use run at concurrency 5: it is the cheapest choice")
-    assert made.summary["experiments"][0]["steps"][0]["usd_per_request"] == pytest.approx(1.2 / 60 / 120)
+    assert made.answer.startswith("run, 8 users, over 59.0 s: 660 answered requests/min")
+    assert "nothing is recommended" in made.answer
+    assert made.summary["choices"][0]["best"] is None
+    assert not list((tmp_path / "out").glob("autoscaling*"))
+    assert "best option" not in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
-def test_levels_under_one_name_are_of_no_concurrency_and_void(prefix: Path, tmp_path: Path):
-    write(prefix.with_name("run_stats.csv"), STATS, stats_row("/chat", 6660, 0, 950.0))
-    points, total = [], 0
-    for second in range(181):
-        users = (1, 10, 100)[min(2, second // 60)]
-        points.append({"Timestamp": 1000 + second, "User Count": users, "Name": "/chat", "Type": "POST",
-                       "Total Request Count": total, "Total Failure Count": 0})  # fmt: skip
-        total += users
-    write(prefix.with_name("run_stats_history.csv"), HISTORY, *points)
+def test_levels_are_found_in_the_user_count_and_compared(tmp_path: Path) -> None:
+    users = [1] * 30 + [2, 3] + [4] * 30 + [8] * 30
+    prefix = two_names(tmp_path, users, [1] * 32 + [4] * 30 + [5] * 30, [0] * 32 + [1] * 60)
+    result = load_locust(prefix, Prices(1.2))
+    assert rates(result) == [(1, pytest.approx(60)), (4, pytest.approx(300)), (8, pytest.approx(360))]
+    assert [step.shown("e2e", "mean") for step in result.steps] == [pytest.approx(900)] * 3
+    assert result.steps[0].shown("e2e", "p50") is None
+    made = write_report(result, tmp_path / "out")
+    assert made.answer.startswith("Use run at concurrency 8: it is the cheapest choice")
+
+
+def test_a_level_that_comes_back_is_a_step_of_its_own(tmp_path: Path) -> None:
+    users = [2] * 20 + [6] * 20 + [2] * 20
+    result = load_locust(two_names(tmp_path, users, [1] * 20 + [3] * 20 + [2] * 20, [1] * 60), Prices(1.2))
+    assert [step.id for step in result.steps] == ["run/2 users", "run/6 users", "run/2 users#2"]
+    write_report(result, tmp_path / "out")
+
+
+def test_a_dip_of_one_report_does_not_end_a_level(tmp_path: Path) -> None:
+    users = [8] * 30 + [7] + [8] * 30
+    result = load_locust(two_names(tmp_path, users, [10] * 61, [1] * 61))
+    assert rates(result) == [(8, pytest.approx(660))]
+
+
+@pytest.mark.parametrize("at", [3, 30, 58])
+def test_a_reset_in_mid_run_costs_only_its_own_second(tmp_path: Path, at: int) -> None:
+    chat: list[int | None] = [10] * 61
+    chat[at] = None
+    write(tmp_path / "run_stats.csv", STATS, stats_row("/chat", 10 * (60 - at), 0, 900.0))
+    write(tmp_path / "run_stats_history.csv", HISTORY, *history([5] * 61, {CHAT: chat}))
+    result = load_locust(tmp_path / "run")
+    assert rates(result) == [(5, pytest.approx(600))]
+    assert result.locust is not None
+    assert result.locust.resets == 1
+    assert any("reset 1 time(s)" in problem for problem in result.problems)
+
+
+def test_a_reset_that_the_counts_hide_is_seen_in_the_slowest_request(tmp_path: Path) -> None:
+    write(tmp_path / "run_stats.csv", STATS, stats_row("/chat", 600, 0, 900.0))
+    points = history([5] * 31, {CHAT: [0, 10, *[20] * 29]})
+    for row in points:
+        after = row["Timestamp"] > points[1]["Timestamp"]
+        row["Total Max Response Time"] = 900 if after else 2000
+    write(tmp_path / "run_stats_history.csv", HISTORY, *points)
+    result = load_locust(tmp_path / "run")
+    assert result.locust is not None
+    assert result.locust.resets == 1
+
+
+def test_measures_enter_no_rate_no_failure_and_no_price(tmp_path: Path) -> None:
+    zero = {"Average Content Size": 0}
+    measures = [
+        stats_row("prompt tokens", 600, 0, 512.0, Type="METRIC", **zero),
+        stats_row("/chat", 600, 3, 61.0, Type="TTFT", **zero),
+        stats_row("speed", 600, 0, 37.5, Type="OutputTokensPerSecond", **zero),
+    ]
+    write(tmp_path / "run_stats.csv", STATS, stats_row("/chat", 600, 0, 900.0), *measures)
+    keys = [CHAT, ("METRIC", "prompt tokens"), ("TTFT", "/chat"), ("OutputTokensPerSecond", "speed")]
+    points = history([5] * 61, {key: [10] * 61 for key in [*keys, ("", "Aggregated")]})
+    write(tmp_path / "run_stats_history.csv", HISTORY, *points)
+    errors = {"Method": "TTFT", "Name": "/chat", "Error": "no token", "Occurrences": 3}
+    write(tmp_path / "run_failures.csv", FAILURES, errors)
+    result = load_locust(tmp_path / "run", Prices(1.2))
+    (step,) = result.steps
+    assert step.per_minute == pytest.approx(600)
+    assert (step.window_failed, step.error_classes) == (0, {})
+    assert "ttft" not in step.latency
+    write_report(result, tmp_path / "out")
+    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "| METRIC | prompt tokens | 600 | 512 |" in page
+    data = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))["locust"]
+    assert [row["type"] for row in data["measures"]] == ["METRIC", "TTFT", "OutputTokensPerSecond"]
+    assert [row["name"] for row in data["requests"]] == ["/chat"]
+
+
+@pytest.mark.parametrize("method", ["grpc", "completion"])
+def test_a_type_of_its_own_is_a_request_when_nothing_else_is(tmp_path: Path, method: str) -> None:
+    row = stats_row("Ask", 600, 0, 900.0, Type=method) | {"Average Content Size": 0}
+    write(tmp_path / "run_stats.csv", STATS, row)
+    write(tmp_path / "run_stats_history.csv", HISTORY, *history([5] * 61, {(method, "Ask"): [10] * 61}))
+    assert rates(load_locust(tmp_path / "run")) == [(5, pytest.approx(600))]
+
+
+def test_measures_under_an_http_method_are_called_suspicious(tmp_path: Path) -> None:
+    rows = [
+        stats_row("/chat", 600, 0, 900.0),
+        stats_row("time to first token", 600, 0, 200.0) | {"Average Content Size": 0},
+    ]
+    write(tmp_path / "run_stats.csv", STATS, *rows)
+    problems = load_locust(tmp_path / "run").problems
+    assert any("time to first token: no content, and counted as often" in problem for problem in problems)
+
+
+def test_more_requests_than_users_can_have_in_flight_are_doubted(tmp_path: Path) -> None:
+    write(tmp_path / "run_stats.csv", STATS, stats_row("/chat", 1200, 0, 900.0))
+    write(tmp_path / "run_stats_history.csv", HISTORY, *history([5] * 61, {CHAT: [20] * 61}))
+    (step,) = load_locust(tmp_path / "run").steps
+    assert any("18.0 requests were in flight for 5 users" in reason for reason in step.verdict.texts)
+
+
+def test_failures_belong_to_a_method_and_a_name(tmp_path: Path) -> None:
+    rows = [stats_row("/chat", 600, 0, 900.0), stats_row("/chat", 60, 60, 900.0, Type="GET")]
+    write(tmp_path / "run_stats.csv", STATS, *rows)
+    counts = {CHAT: [10] * 61, ("GET", "/chat"): [-1] * 61}
+    write(tmp_path / "run_stats_history.csv", HISTORY, *history([5] * 61, counts))
+    error = {"Method": "GET", "Name": "/chat", "Error": "HTTP 405", "Occurrences": 60}
+    write(tmp_path / "run_failures.csv", FAILURES, error)
+    result = load_locust(tmp_path / "run")
+    made = write_report(result, tmp_path / "out")
+    assert "GET /chat failed 60 of 60 requests (HTTP 405)." in made.answer
+    assert result.locust is not None
+    assert [entry.errors for entry in result.locust.requests] == [{}, {"HTTP 405": 60}]
+    assert result.steps[0].error_rate == pytest.approx(60 / 660)
+    assert "| GET | /chat | HTTP 405 | 60 |" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
+def test_without_history_the_whole_run_row_is_reported_as_such(prefix: Path, tmp_path: Path) -> None:
+    prefix.with_name("run_stats_history.csv").unlink()
     result = load_locust(prefix, Prices(1.2))
     (step,) = result.steps
-    assert step.concurrency is None
-    assert step.verdict.level == "void"
+    assert (step.concurrency, step.per_minute) == (None, pytest.approx(114))
     made = write_report(result, tmp_path / "out")
-    assert made.answer.startswith("No step can be trusted")
-    assert "users varied (1 to 100)" in made.answer
+    assert "an unknown number of users, mean over the whole run with its ramp: 114 answered" in made.answer
+    assert made.summary["locust"]["basis"] == "whole run"
 
 
-def test_a_request_may_be_called_na(prefix: Path):
+def test_several_names_without_full_history_are_reported_together(prefix: Path) -> None:
+    """Names that look like our steps are not taken for levels: the history does not confirm it."""
+    names = ("ml.g5.xlarge/en/c1", "ml.g5.xlarge/en/c2")
+    write(prefix.with_name("run_stats.csv"), STATS, *(stats_row(name, 60, 3, 900.0) for name in names))
+    result = load_locust(prefix)
+    ((users, per_minute),) = rates(result)
+    assert users == 5
+    assert per_minute == pytest.approx(107, abs=1)
+    assert result.locust is not None
+    assert [entry.name for entry in result.locust.requests] == list(names)
+
+
+def test_measures_without_full_history_leave_the_whole_run_row(prefix: Path) -> None:
+    metric = stats_row("tokens", 114, 0, 128.0, Type="METRIC") | {"Average Content Size": 0}
+    write(prefix.with_name("run_stats.csv"), STATS, stats_row("/chat", 120, 6, 950.0), metric)
+    result = load_locust(prefix)
+    assert rates(result) == [(5, pytest.approx(114))]
+    assert any("--csv-full-history" in problem for problem in result.problems)
+    assert any("whole run" in reason for reason in result.steps[0].verdict.texts)
+
+
+def test_steps_of_this_suite_are_told_by_their_history(tmp_path: Path) -> None:
+    names = [("POST", f"ml.g5.xlarge/en/c{users}") for users in (1, 4)]
+    ttft = stats_row(names[1][1], 120, 0, 90.0, Type="TTFT") | {"Average Content Size": 0}
+    rows = [stats_row(names[0][1], 30, 0, 900.0), stats_row(names[1][1], 120, 0, 900.0), ttft]
+    write(tmp_path / "run_stats.csv", STATS, *rows)
+    counts = {names[0]: [1] * 31 + [0] * 30, names[1]: [0] * 31 + [4] * 30}
+    write(tmp_path / "run_stats_history.csv", HISTORY, *history([1] * 31 + [4] * 30, counts))
+    result = load_locust(tmp_path / "run", Prices(1.2))
+    assert [step.id for step in result.steps] == [name for _, name in names]
+    assert rates(result) == [(1, pytest.approx(60)), (4, pytest.approx(240))]
+    assert result.steps[1].latency["ttft"].mean == 90
+    assert result.experiments[0].instance_type == "ml.g5.xlarge"
+
+
+def test_names_like_steps_that_are_sent_at_once_are_one_level(tmp_path: Path) -> None:
+    names = [("POST", f"ml.g5.xlarge/en/c{users}") for users in (1, 4)]
+    write(tmp_path / "run_stats.csv", STATS, *(stats_row(name, 60, 0, 900.0) for _, name in names))
+    write(tmp_path / "run_stats_history.csv", HISTORY, *history([4] * 61, {name: [1] * 61 for name in names}))
+    assert rates(load_locust(tmp_path / "run")) == [(4, pytest.approx(120))]
+
+
+def test_a_request_may_be_called_na(prefix: Path) -> None:
     write(prefix.with_name("run_stats.csv"), STATS, stats_row("NA", 120, 6, 950.0))
-    assert [step.id for step in load_locust(prefix).steps] == ["NA"]
+    result = load_locust(prefix)
+    assert result.locust is not None
+    assert [entry.name for entry in result.locust.requests] == ["NA"]
 
 
-def test_what_locust_does_not_know_stays_unknown_and_is_said(prefix: Path, tmp_path: Path):
+def test_what_locust_does_not_know_stays_unknown_and_is_said(prefix: Path, tmp_path: Path) -> None:
     result = load_locust(prefix)
     (step,) = result.steps
     assert step.completion_tokens_per_s is None
     assert "ttft" not in step.latency
     made = write_report(result, tmp_path / "out")
-    page = (tmp_path / "out" / "report.md").read_text()
+    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "percentiles come from rounded buckets" in page
     assert made.summary["experiments"][0]["steps"][0]["ttft_ms"]["p50"] is None
 
 
-def test_without_history_throughput_is_unknown(prefix: Path):
-    prefix.with_name("run_stats_history.csv").unlink()
-    result = load_locust(prefix)
-    assert result.steps[0].per_minute is None
-    assert any("throughput is unknown" in p for p in result.problems)
-
-
-def test_several_names_without_full_history_have_no_throughput_of_their_own(prefix: Path):
-    write(
-        prefix.with_name("run_stats.csv"),
-        STATS,
-        stats_row("a/c1", 60, 0, 900.0),
-        stats_row("a/c2", 60, 0, 950.0),
-    )
-    result = load_locust(prefix)
-    assert [s.concurrency for s in result.steps] == [1, 2]
-    assert [s.per_minute for s in result.steps] == [None, None]
-    assert any("--csv-full-history" in p for p in result.problems)
-
-
-def test_no_file_and_another_file_are_clear_errors(tmp_path: Path):
+def test_no_file_and_another_file_are_clear_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         load_locust(tmp_path / "nothing")
-    (tmp_path / "x_stats.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "x_stats.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(UserError, match="not one of Locust's"):
         load_locust(tmp_path / "x")
 
 
-def reconcilable(folder: Path, server: Server) -> Path:
-    """A run and Locust's own row of it: every request's time is in its mean, failed or not."""
-    write_run(folder, (Deployed(server=server, measure_s=60, concurrency=(4,)),))
-    with (folder / "requests.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    mean = sum(float(row["elapsed_ms"]) for row in rows) / len(rows)
-    failed = sum(row["outcome"] == "failed" for row in rows)
-    write(folder / "locust_stats.csv", STATS, stats_row("ml.g5.xlarge/en_1-500/c4", len(rows), failed, mean))
-    return folder
+_TASK = """
+def fire(kind, name, value, length=0, exception=None):
+    self.environment.events.request.fire(request_type=kind, name=name, response_time=value,
+                                         response_length=length, exception=exception, context={})
+fire("POST", 'a, "b"\\nc', 50, length=9)
+fire("POST", "broken", 5, exception=OSError("no"))
+fire("METRIC", "tokens", 128)
+"""
 
 
-@pytest.fixture
-def reconciled(tmp_path: Path) -> Path:
-    return reconcilable(tmp_path / "run", Server())
-
-
-def test_slow_failures_are_in_both_means(tmp_path: Path):
-    folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
-    (one,) = reconcile_run(load_result(folder), folder)
-    assert one.agrees
-
-
-def test_a_record_without_the_time_of_failures_has_no_mean_to_compare(tmp_path: Path):
-    folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
-    path = folder / "requests.csv"
-    path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
-    (one,) = reconcile_run(load_result(folder), folder)
-    assert (one.agrees, one.mean) == (True, "–")
-
-
-def test_rows_and_locust_agree(reconciled: Path):
-    made = make_report(reconciled)
-    assert "| yes |" in (reconciled / "report.md").read_text()
-    assert made.summary["experiments"][0]["steps"][0]["trust"]["level"] == "pass"
-
-
-@pytest.mark.parametrize(("column", "factor"), [("Request Count", 2), ("Average Response Time", 1.1)])
-def test_a_disagreement_reaches_the_verdict(reconciled: Path, column: str, factor: float):
-    path = reconciled / "locust_stats.csv"
-    with path.open() as file:
-        (row,) = csv.DictReader(file)
-    row[column] = str(int(float(row[column]) * factor))
-    write(path, STATS, row)
-    result = load_result(reconciled)
-    (one,) = reconcile_run(result, reconciled)
-    assert not one.agrees
-    assert result.steps[0].verdict.level == "warn"
-    assert "Locust's CSV says" in result.steps[0].verdict.reasons[-1].text
-
-
-def test_a_real_locust_run_is_read(tmp_path: Path):
-    """Locust itself is the oracle: a short real run against a port where nobody listens."""
-    lines = ("from locust import HttpUser, task", "class U(HttpUser):", "    @task", "    def t(self):")
-    (tmp_path / "file.py").write_text("\n".join([*lines, "        self.client.get('/x')"]))
-    load = ["-u", "2", "-r", "2", "-t", "3s"]
-    command = [sys.executable, "-m", "locust", "-f", "file.py", "--headless", *load]
-    options = ["--host", "http://127.0.0.1:9", "--csv", "real", "--csv-full-history", "--only-summary"]
-    subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, timeout=60, check=False)
-    result = load_locust(tmp_path / "real")
+@pytest.mark.e2e
+@pytest.mark.parametrize("options", [(), ("--csv-full-history",), ("--csv-full-history", "--reset-stats")])
+def test_a_real_locust_run_is_read(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Locust itself is the oracle: what it counts, with names that need quotes, failures and measures."""
+    result = load_locust(real_locust(tmp_path, _TASK, *options))
     (step,) = result.steps
-    assert step.error_rate == 1.0
-    assert step.window_failed > 0
     assert step.concurrency == 2
-    write_report(result, tmp_path / "out")
+    assert step.error_rate == pytest.approx(0.5, abs=0.05)
+    assert step.per_minute is not None
+    assert step.per_minute <= 60 * 2 / 0.05
+    assert result.locust is not None
+    assert [entry.label for entry in result.locust.requests] == ['POST a, "b"\nc', "POST broken"]
+    assert [entry.label for entry in result.locust.measures] == ["METRIC tokens"]
+    assert result.locust.whole_run == (not options)
+    made = write_report(result, tmp_path / "out")
+    assert "POST broken failed" in made.answer
+
+
+@pytest.mark.e2e
+def test_exceptions_of_the_users_code_are_shown(tmp_path: Path) -> None:
+    task = f'{_TASK}\nraise KeyError("choices")'
+    write_report(load_locust(real_locust(tmp_path, task, "--csv-full-history")), tmp_path / "out")
+    page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "Exceptions in the users' code" in page
+    assert "'choices'" in page

@@ -1,0 +1,61 @@
+"""Our rows beside Locust's own statistics: what agrees, and what reaches the verdict."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from analysis import make_report
+from analysis.report import load_result, reconcile_run
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from tests.analysis.locust_csvs import STATS, stats_row, write
+
+
+def reconcilable(folder: Path, server: Server) -> Path:
+    """A run and Locust's own row of it: every request's time is in its mean, failed or not."""
+    write_run(folder, (Deployed(server=server, measure_s=60, concurrency=(4,)),))
+    with (folder / "requests.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    mean = sum(float(row["elapsed_ms"]) for row in rows) / len(rows)
+    failed = sum(row["outcome"] == "failed" for row in rows)
+    write(folder / "locust_stats.csv", STATS, stats_row("ml.g5.xlarge/en_1-500/c4", len(rows), failed, mean))
+    return folder
+
+
+@pytest.fixture
+def reconciled(tmp_path: Path) -> Path:
+    return reconcilable(tmp_path / "run", Server())
+
+
+def test_slow_failures_are_in_both_means(tmp_path: Path) -> None:
+    folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
+    (compared,) = reconcile_run(load_result(folder), folder)
+    assert compared.agrees
+
+
+def test_a_record_without_the_time_of_failures_has_no_mean_to_compare(tmp_path: Path) -> None:
+    folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
+    path = folder / "requests.csv"
+    path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
+    (compared,) = reconcile_run(load_result(folder), folder)
+    assert (compared.agrees, compared.mean) == (True, "–")
+
+
+def test_rows_and_locust_agree(reconciled: Path) -> None:
+    made = make_report(reconciled)
+    assert "| yes |" in (reconciled / "report.md").read_text()
+    assert made.summary["experiments"][0]["steps"][0]["trust"]["level"] == "pass"
+
+
+@pytest.mark.parametrize(("column", "factor"), [("Request Count", 2), ("Average Response Time", 1.1)])
+def test_a_disagreement_reaches_the_verdict(reconciled: Path, column: str, factor: float) -> None:
+    path = reconciled / "locust_stats.csv"
+    with path.open() as file:
+        (row,) = csv.DictReader(file)
+    row[column] = str(int(float(row[column]) * factor))
+    write(path, STATS, row)
+    result = load_result(reconciled)
+    (compared,) = reconcile_run(result, reconciled)
+    assert not compared.agrees
+    assert result.steps[0].verdict.level == "warn"
+    assert "Locust's CSV says" in result.steps[0].verdict.reasons[-1].text
