@@ -15,41 +15,56 @@ DATA   := .cache/.ready
 # A network that inspects TLS has its certificates in the system's store, where pip looks too.
 export UV_SYSTEM_CERTS ?= 1
 
-# Passed on when given: make bench INSTANCE=ml.g5.xlarge PLAN=configs/llama2-7b-g5.yml ENDPOINT=… RESULTS=…
-RUN_OPTIONS = $(if $(PLAN),--plan '$(PLAN)') $(if $(INSTANCE),--instance '$(INSTANCE)') \
-              $(if $(ENDPOINT),--endpoint '$(ENDPOINT)') $(if $(RESULTS),--results '$(RESULTS)') \
-              $(if $(PROCESSES),--processes '$(PROCESSES)')
+# What each command takes. It is checked before anything starts: a misspelt ENDPOINT would deploy a new endpoint.
+RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES
+TAKES_bench     := $(RUN_VARIABLES)
+TAKES_rehearse  := $(RUN_VARIABLES) FULL
+TAKES_ui        := $(RUN_VARIABLES) PORT
+TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND
+TAKES_worker    := MASTER PORT PROCESSES
+TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE OUT
+TAKES_compare   := A B OUT
+TAKES_plan      := $(RUN_VARIABLES)
+TAKES_endpoints := REGION
+TAKES_teardown  := REGION ALL
+TAKES_calibrate := QUICK
+TAKES_test      := JOBS TESTS
+COMMANDS := bench rehearse ui master worker report compare plan endpoints teardown calibrate setup test check lock clean help
+include arguments.mk
+RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
+              $(call option,RESULTS,--results) $(call option,PROCESSES,--processes)
+REPORT_OPTIONS = $(call quoted,RUN) $(call option,LOCUST,--locust) $(call option,FMBENCH,--fmbench) \
+                 $(call option,DEMAND,--demand) $(call option,PRICE,--price) $(call option,OUT,--out)
 
 ##@ Benchmark
 bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= RESULTS= PROCESSES= (default: a real model, here)
 	@$(BENCH) run $(RUN_OPTIONS)
 rehearse: setup ## The same plan on a local SageMaker with a simulated container: INSTANCE= PLAN= FULL=1 for full windows
-	@$(BENCH) rehearse $(RUN_OPTIONS) $(if $(FULL),--full)
+	@$(BENCH) rehearse $(RUN_OPTIONS) $(call flag,FULL,--full)
 ui: setup ## The same run, live in Locust's web UI: PORT=8089
-	@$(BENCH) ui $(RUN_OPTIONS) $(if $(PORT),--port '$(PORT)')
+	@$(BENCH) ui $(RUN_OPTIONS) $(call option,PORT,--port)
 master: setup ## The same run, load from several hosts: WORKERS=2, then `make worker MASTER=…` on each
-	@$(BENCH) master $(RUN_OPTIONS) $(if $(WORKERS),--workers '$(WORKERS)') $(if $(PORT),--port '$(PORT)') $(if $(BIND),--bind '$(BIND)')
+	@$(BENCH) master $(RUN_OPTIONS) $(call option,WORKERS,--workers) $(call option,PORT,--port) $(call option,BIND,--bind)
 worker: setup ## Make load for a master's run, whenever it comes, until it is over: MASTER=host
-	@$(BENCH) worker $(if $(MASTER),--master '$(MASTER)') $(if $(PORT),--port '$(PORT)') $(if $(PROCESSES),--processes '$(PROCESSES)')
+	@$(BENCH) worker $(call option,MASTER,--master) $(call option,PORT,--port) $(call option,PROCESSES,--processes)
 
 ##@ Report
 report: setup ## Make a report again: RUN=results/latest, or LOCUST=prefix of any Locust CSVs, or FMBENCH=folder; DEMAND= PRICE=1.41 or TYPE=1.41,TYPE=2.82 OUT=
-	@$(BENCH) report $(if $(LOCUST),--locust '$(LOCUST)',$(if $(FMBENCH),--fmbench '$(FMBENCH)','$(or $(RUN),results/latest)')) \
-	  $(if $(DEMAND),--demand '$(DEMAND)') $(if $(PRICE),--price '$(PRICE)') $(if $(OUT),--out '$(OUT)')
+	@$(BENCH) report $(REPORT_OPTIONS)
 compare: setup ## Is B slower than A beyond noise? A=run B=run, several of a side with commas (exit code 1: regression)
-	@$(BENCH) compare $(if $(and $(A),$(B)),'$(A)' '$(B)',--help)
+	@$(BENCH) compare $(call quoted,A) $(call quoted,B) $(call option,OUT,--out)
 
 ##@ AWS account
-plan: setup ## Preflight, duration and cost, before anything is created: INSTANCE= PLAN=
+plan: setup ## Preflight, duration and cost, before anything is created: INSTANCE= PLAN= ENDPOINT=
 	@$(BENCH) plan $(RUN_OPTIONS)
 endpoints: setup ## What we own in the account, with age and cost so far: REGION=
-	@$(BENCH) endpoints $(if $(REGION),--region '$(REGION)')
+	@$(BENCH) endpoints $(call option,REGION,--region)
 teardown: setup ## Delete what we own, by ledger and by tag: REGION=, ALL=1 without asking (a live run too)
-	@$(BENCH) teardown $(if $(REGION),--region '$(REGION)') $(if $(ALL),--all)
+	@$(BENCH) teardown $(call option,REGION,--region) $(call flag,ALL,--all)
 
 ##@ This machine
 calibrate: setup ## How true this machine's load generator is, against a server of known truth: QUICK=1
-	@$(BENCH) calibrate $(if $(QUICK),--quick)
+	@$(BENCH) calibrate $(call flag,QUICK,--quick)
 setup: $(READY) $(DATA) ## Install into .venv, prepare the model and the prompts (done once)
 
 ##@ Development
@@ -65,9 +80,9 @@ clean: ## Remove the environment and the caches; results stay, and the ledger of
 	@test ! -d .cache || find .cache -mindepth 1 -maxdepth 1 ! -name ledger -exec rm -rf {} +
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: bench rehearse ui master worker report compare plan endpoints teardown calibrate setup test check lock clean help
+.PHONY: $(COMMANDS)
 
 # Installation: hash-checked, nothing resolved. The stamp makes it run again only when a lock changes.
 $(READY): requirements.lock requirements-installer.txt pyproject.toml

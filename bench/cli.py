@@ -5,6 +5,7 @@ from importlib import import_module
 
 import click
 
+from bench.options import usage_sentence
 from configs.errors import UserError
 from configs.streams import survive_lost_streams
 
@@ -63,7 +64,7 @@ def main() -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except click.UsageError as error:
-        error.show()
+        click.echo(f"error: {usage_sentence(error)}", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

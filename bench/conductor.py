@@ -62,7 +62,7 @@ def play(plan: Plan, options: RunOptions) -> int:
     try:
         shorten = {"rehearse": options.rehearse, "full_windows": options.full_windows}
         with orderly_exit(), backend_for(plan, **shorten) as backend:
-            clients = Clients.from_environment(backend.plan.endpoint.region)
+            clients = Clients.for_endpoint(backend.plan.endpoint)
             run = _Run(backend, options, clients, new_run_folder(options.results, plan.name), payloads)
             run.refuse_what_stops()
             with run.beacon:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from configs.containers import Family, family_of
 from configs.experiment import Experiment, experiment_name, plan_steps, request_parameters, wire_schema
 from configs.plan import Plan
+from deploy.described import served
 from deploy.endpoint import Deployment
 from deploy.target import Target
 from runfolder.manifest import ExperimentEntry, PriceQuote
@@ -41,7 +43,8 @@ def experiment_of(
     plan: Plan, name: str, payload: Path, deployment: Deployment, *, region: str, run_id: str, folder: Path
 ) -> Experiment:
     """What the load of the experiment ``name`` is told, once its endpoint is there."""
-    workload, schema = plan.workload, wire_schema(plan)
+    workload = plan.workload
+    schema = wire_schema(workload, _family(plan, deployment))
     return Experiment(
         name=name,
         run_id=run_id,
@@ -61,3 +64,13 @@ def experiment_of(
         load=plan.load,
         slo=plan.slo,
     )
+
+
+def _family(plan: Plan, deployment: Deployment) -> Family | None:
+    """The family of the container that answers: by its description, else by the plan."""
+    described = served(deployment.description, deployment.component)
+    if described.image or described.environment:
+        return described.family
+    if plan.model.source == "jumpstart" and plan.model.image is None:
+        return "tgi"
+    return family_of(plan.model.image or "", plan.model.env)

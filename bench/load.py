@@ -1,5 +1,6 @@
 """Run Locust as a child process: start it, show its status, end it in order, give back its exit code."""
 
+import errno
 import json
 import os
 import signal
@@ -59,10 +60,10 @@ class LoadOptions:
             UserError: it is taken; nothing was started.
         """
         if self.mode == "ui":
-            _check_port("127.0.0.1", self.web_port, "PORT")
+            _check_port("127.0.0.1", self.web_port)
         if self.mode == "master":
-            _check_port(self.master_host, self.master_port, "PORT")
-            _check_port(self.master_host, self.master_port + 1, "PORT")
+            _check_port(self.master_host, self.master_port)
+            _check_port(self.master_host, self.master_port + 1)
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,24 @@ class LoadEnd:
     """What there is to say of it, in one sentence; empty where all went well."""
 
 
-def _check_port(host: str, port: int, name: str) -> None:
+def _check_port(host: str, port: int) -> None:
+    """Refuse an address of this machine that cannot be listened on.
+
+    Raises:
+        UserError: with the remedy for the host or for the port, whichever is wrong.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise UserError(
+                    f"port {port} cannot be used ({error.strerror}); choose another with PORT="
+                ) from None
             raise UserError(
-                f"port {port} cannot be used ({error.strerror}); choose another with {name}="
+                f"BIND={host}: this machine cannot listen there ({error.strerror}); give an address of its "
+                "own, or leave BIND out"
             ) from None
 
 

@@ -1,14 +1,13 @@
 """What one experiment hands to the load generator: everything it needs and no secret."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.containers import Family, WireSchema, schema_of
 from configs.plan import Load, Plan, Route, Workload
 from configs.slo import Slo
-
-WireSchema = Literal["tgi", "openai", "lmi"]
 
 
 class Step(BaseModel):
@@ -69,18 +68,16 @@ def plan_steps(plan: Plan, experiment: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def wire_schema(plan: Plan) -> WireSchema:
-    """The request schema that ``auto`` stands for: that of the container which the plan deploys."""
-    if plan.workload.request_schema != "auto":
-        return plan.workload.request_schema
-    if plan.workload.route == "openai":
-        return "openai"
-    image = (plan.model.image or "").lower()
-    if "tgi" in image or plan.model.source == "jumpstart":
-        return "tgi"
-    if "djl" in image or "lmi" in image:
-        return "lmi"
-    return "openai"
+def wire_schema(workload: Workload, family: Family | None) -> WireSchema:
+    """The request schema that ``auto`` stands for: that of the container which answers.
+
+    Args:
+        workload: the plan's.
+        family: of the container; None where it is not known.
+    """
+    if workload.request_schema != "auto":
+        return workload.request_schema
+    return "openai" if workload.route == "openai" else schema_of(family)
 
 
 def request_parameters(workload: Workload, schema: WireSchema) -> dict[str, Any]:

@@ -19,6 +19,24 @@ def _check_name(value: str) -> str:
 Name = Annotated[str, AfterValidator(_check_name)]
 
 
+def _check_endpoint_name(value: str) -> str:
+    if value.startswith("arn:"):
+        raise ValueError(f"give the endpoint's name alone, {value.rsplit('/', 1)[-1]}")
+    if not re.fullmatch(r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}", value):
+        raise ValueError("an endpoint's name has up to 63 letters, digits and hyphens between them")
+    return value
+
+
+def _check_region(value: str) -> str:
+    if not re.fullmatch(r"[a-z]{2}(?:-[a-z]+)+-\d{1,2}", value):
+        raise ValueError("write a region's code, such as us-east-1")
+    return value
+
+
+EndpointName = Annotated[str, AfterValidator(_check_endpoint_name)]
+Region = Annotated[str, AfterValidator(_check_region)]
+
+
 def _check_no_flag(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("write a number")  # noqa: TRY004 - pydantic turns ValueErrors into its own

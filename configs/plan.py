@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from configs.durations import Seconds
-from configs.fields import VARIABLE, Name, Number, OneOrMore, Strict, Whole, as_tuple
+from configs.fields import VARIABLE, EndpointName, Name, Number, OneOrMore, Region, Strict, Whole, as_tuple
 from configs.slo import Slo
 
 Source = Literal["jumpstart", "huggingface", "image", "local", "endpoint"]
@@ -89,10 +89,10 @@ class Endpoint(Strict):
 
     instance_type: OneOrMore = ("ml.g5.xlarge",)
     instance_count: Annotated[Whole, Field(ge=1)] = 1
-    name: str | None = None
+    name: EndpointName | None = None
     role: str | None = None
     scheduler_role: str | None = None
-    region: str | None = None
+    region: Region | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     startup_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = None
     download_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = None

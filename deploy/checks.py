@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from configs.containers import family_of
 from configs.plan import Plan
 from deploy.estimate import Estimate, answer_seconds, answer_tokens
-from deploy.images import LLAMA_CPP, ecr_image, family_of
+from deploy.images import LLAMA_CPP, ecr_image
 from deploy.target import Target, component_lead
 
 Level = Literal["ok", "warning", "stop"]

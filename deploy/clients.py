@@ -16,9 +16,11 @@ from botocore.exceptions import BotoCoreError, UnknownRegionError
 from botocore.session import Session
 
 from configs.errors import UserError
+from configs.plan import Endpoint
 from deploy.failures import NO_CREDENTIALS, told
 
 _ATTEMPTS = 6
+_QUICK_ATTEMPTS = 2
 _METADATA_S = 0.5
 _PRICE_LIST_REGION = "us-east-1"
 _EXPIRATION = "AWS_CREDENTIAL_EXPIRATION"
@@ -50,7 +52,7 @@ class Clients:
         self.session = session
         self.region = region
         self._attempts = attempts
-        self._config = Config(
+        self.config = Config(
             # Adaptive retries do no harm here: nothing on the control plane is timed.
             retries={"mode": "adaptive", "total_max_attempts": attempts},
             connect_timeout=5,
@@ -80,6 +82,14 @@ class Clients:
             raise UserError(f"the AWS credentials have ended (by {_EXPIRATION}): renew them")
         return clients
 
+    @classmethod
+    def for_endpoint(cls, endpoint: Endpoint) -> "Clients":
+        """As `from_environment`, for a plan's endpoint.
+
+        One that exists needs no answer but the runtime's: what cannot be reached is not tried for long.
+        """
+        return cls.from_environment(endpoint.region, attempts=_QUICK_ATTEMPTS if endpoint.name else _ATTEMPTS)
+
     def renewed(self) -> "Clients":
         """The same with credentials read anew: somebody may have renewed them while a run went on."""
         try:
@@ -91,7 +101,7 @@ class Clients:
         """A cached client of ``service`` with retries and bounded time-outs."""
         key = (service, region or self.region)
         if key not in self._made:
-            self._made[key] = self.session.create_client(service, region_name=key[1], config=self._config)
+            self._made[key] = self.session.create_client(service, region_name=key[1], config=self.config)
         return self._made[key]
 
     @property

@@ -66,20 +66,6 @@ def families() -> Mapping[str, Family]:
     return {name: Family(**facts) for name, facts in content.items()}
 
 
-def family_of(image: str) -> str | None:
-    """The family that an image belongs to, by its repository; None for others."""
-    repository = image.rsplit("/", 1)[-1].split(":", 1)[0]
-    marks = {
-        "tgi": "tgi",
-        "djl": "lmi",
-        "lmi": "lmi",
-        "vllm": "vllm",
-        "sglang": "sglang",
-        "llama": "llama-cpp",
-    }
-    return next((family for mark, family in marks.items() if mark in repository), None)
-
-
 def image_uri(image: str, region: str, instance_type: str) -> str:
     """The full URI of ``image`` for a region.
 

@@ -14,6 +14,7 @@ from deploy import account_checks, checks
 from deploy.checks import Check, MachineFacts, PayloadFacts
 from deploy.clients import Clients
 from deploy.estimate import Estimate, estimate
+from deploy.failures import meaning
 from deploy.ledger import Ledger
 from deploy.price import quote
 from deploy.resolve import as_it_stands, targets
@@ -66,15 +67,16 @@ def preflight(
         boot_s: seconds to InService where the ledger knows none; None for what is usual on AWS.
     """
     found: list[Check] = []
-    clients = _attempt("credentials", lambda: _connected(connect), found)
+    clients = _attempt("credentials", connect, found)
+    if clients and (refused := _identified(clients, plan)):
+        found.append(refused)
+        clients = clients if refused.level == "warning" else None
     resolved: tuple[Target, ...] = ()
     notice: str | None = None
     if clients:
-        found += [
-            account_checks.account(clients),
-            Check("region", "ok", clients.region),
-            account_checks.clock(clients),
-        ]
+        if not refused:
+            found += [account_checks.account(clients), account_checks.clock(clients)]
+        found.append(Check("region", "ok", clients.region))
         if plan.endpoint.name and (
             standing := _attempt("endpoint", lambda: as_it_stands(plan, clients), found)
         ):
@@ -113,10 +115,24 @@ def machine_facts(results: Path) -> MachineFacts:
     )
 
 
-def _connected(connect: Callable[[], Clients]) -> Clients:
-    clients = connect()
-    clients.identity  # noqa: B018 - asked now, so that refused credentials are the first line
-    return clients
+def _identified(clients: Clients, plan: Plan) -> Check | None:
+    """Why nobody knows whose the credentials are; None where that is known.
+
+    An endpoint that exists needs nothing but the runtime endpoint, which a private subnet may have alone.
+    """
+    try:
+        clients.identity  # noqa: B018 - asked now, so that refused credentials are the first line
+    except UserError as error:
+        finding, remedy = finding_and_remedy(str(error))
+        if plan.endpoint.name and _unreachable(error):
+            return Check("credentials", "warning", finding, "the load needs only the runtime endpoint")
+        return Check("credentials", "stop", finding, remedy)
+    return None
+
+
+def _unreachable(error: UserError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, Exception) and meaning(cause) in ("connection", "denied", "service", "throttled")
 
 
 def _account(targets: Sequence[Target], clients: Clients) -> list[Check]:

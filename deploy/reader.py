@@ -27,7 +27,9 @@ class EndpointReader:
 
     def __init__(self, clients: Clients) -> None:
         self.region = clients.region
-        self._client: Any = clients.session.create_client("sagemaker", region_name=clients.region)
+        self._client: Any = clients.session.create_client(
+            "sagemaker", region_name=clients.region, config=clients.config
+        )
         self._client.meta.events.register("provide-client-params.sagemaker", _refuse_changes)
 
     def endpoint(self, name: str) -> dict[str, Any]:
@@ -59,11 +61,19 @@ class EndpointReader:
             found["endpoint_config"] = _answer(
                 self._client.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
             )
-            names = [
-                v["ModelName"] for v in found["endpoint_config"]["ProductionVariants"] if v.get("ModelName")
+            variants = found["endpoint_config"]["ProductionVariants"]
+            found["inference_components"] = [
+                _answer(
+                    self._client.describe_inference_component(
+                        InferenceComponentName=part["InferenceComponentName"]
+                    )
+                )
+                for part in self.components(name)
             ]
-            found["models"] = [_answer(self._client.describe_model(ModelName=model)) for model in names]
-            found["inference_components"] = self.components(name)
+            found["models"] = [
+                _answer(self._client.describe_model(ModelName=model))
+                for model in _model_names([*variants, *found["inference_components"]])
+            ]
         except (ClientError, BotoCoreError) as error:
             found["not_described"] = sentence(error, f"describing what endpoint {name} stands on")
         described: dict[str, Any] = plain(redacted(found))
@@ -73,6 +83,12 @@ class EndpointReader:
         """Summaries of the endpoint's inference components. Raises what botocore raises."""
         pages = self._client.get_paginator("list_inference_components").paginate(EndpointNameEquals=endpoint)
         return [summary for page in pages for summary in page["InferenceComponents"]]
+
+
+def _model_names(parts: list[dict[str, Any]]) -> list[str]:
+    """Each model that variants and components name, once, in their order."""
+    names = [part.get("ModelName") or part.get("Specification", {}).get("ModelName") for part in parts]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def plain(value: Any) -> Any:

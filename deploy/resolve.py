@@ -5,11 +5,14 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from configs.containers import family_of, served_model_id
 from configs.errors import UserError
+from configs.experiment import wire_schema
 from configs.plan import Model, Plan
 from configs.secrets import is_secret
 from deploy.clients import Clients
-from deploy.images import LLAMA_CPP, families, family_of, gpu_count, image_uri
+from deploy.described import served
+from deploy.images import LLAMA_CPP, families, gpu_count, image_uri
 from deploy.jumpstart import hub_model
 from deploy.owner import machine_owner, this_process
 from deploy.reader import EndpointReader
@@ -61,11 +64,15 @@ def _refuse_secrets(plan: Plan) -> None:
             )
 
 
+UNSEEN = "unknown"
+"""The instance type of an endpoint that nobody described: no price list has it, so no cost is claimed."""
+
+
 def as_it_stands(plan: Plan, clients: Clients) -> tuple[Plan, str | None]:
-    """A plan for an endpoint that exists, with the instances which its (first) variant has.
+    """A plan for an endpoint that exists, with the instances of its (first) variant and what it serves.
 
     Returns:
-        The plan, and what a reader must be told where the endpoint is not one such group of instances.
+        The plan, and what a reader must be told of that endpoint, or None.
 
     Raises:
         UserError: there is no such endpoint, or it is not in service.
@@ -74,14 +81,47 @@ def as_it_stands(plan: Plan, clients: Clients) -> tuple[Plan, str | None]:
     if name is None:
         return plan, None
     seen = EndpointReader(clients).describe(name)
+    plan, unseen = _with_its_model(plan, name, seen)
+    plan, notice = _with_its_instances(plan, name, seen)
+    return plan, " ".join(text for text in (notice, unseen) if text) or None
+
+
+def _with_its_model(plan: Plan, name: str, seen: dict[str, Any]) -> tuple[Plan, str | None]:
+    component = plan.endpoint.components[0].name if plan.endpoint.components else None
+    there = served(seen, component)
+    named = served_model_id(there.environment)
+    model = plan.model.model_copy(
+        update={
+            "name": named or plan.model.name or there.model or name,
+            "image": there.image or plan.model.image,
+            "context_length": there.context_length or plan.model.context_length,
+        }
+    )
+    known = there.family or family_of(plan.model.image or "", plan.model.env)
+    schema = wire_schema(plan.workload, known)
+    guessed = plan.workload.request_schema == "auto" and plan.workload.route != "openai" and known is None
+    notice = (
+        f"What serves endpoint {name} is not known, so requests have the {schema} schema; workload.schema "
+        "sets another."
+        if guessed
+        else None
+    )
+    return plan.model_copy(update={"model": model}), notice
+
+
+def _with_its_instances(plan: Plan, name: str, seen: dict[str, Any]) -> tuple[Plan, str | None]:
     variants: list[dict[str, Any]] = seen.get("endpoint_config", {}).get("ProductionVariants", [])
     variant = next(iter(variants), {})
     running: dict[str, Any] = next(iter(seen.get("endpoint", {}).get("ProductionVariants", [])), {})
     if "InstanceType" not in variant:
-        kind = plan.endpoint.instance_type[0]
+        if "instance_type" in plan.endpoint.model_fields_set:
+            kind = plan.endpoint.instance_type[0]
+            stated = f"{kind} and its price are the plan's word."
+            return plan, f"The instances of endpoint {name} could not be seen: {stated}"
+        endpoint = plan.endpoint.model_copy(update={"instance_type": (UNSEEN,)})
         return (
-            plan,
-            f"The instances of endpoint {name} could not be seen: {kind} and its price are the plan's word.",
+            plan.model_copy(update={"endpoint": endpoint}),
+            f"The instances of endpoint {name} could not be seen: no cost is known (INSTANCE= names them).",
         )
     count = running.get("CurrentInstanceCount") or variant.get("InitialInstanceCount") or 1
     update = {"instance_type": (str(variant["InstanceType"]),), "instance_count": int(count)}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from configs.experiment import WireSchema
+from configs.containers import WireSchema
 from configs.payload import PayloadRow
 from configs.plan import Route
 

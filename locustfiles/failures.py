@@ -90,7 +90,7 @@ def remedy(failure: Failure, region: str, endpoint: str) -> str:
     if failure.error_class == "validation":
         return (
             f"The endpoint refused the request ({detail}): check that {endpoint} is InService in {region} "
-            "and that the request fits it."
+            "and that the request fits it (workload.schema, workload.parameters)."
         )
     if "Expired" in detail and "ignature" not in detail:
         return f"The AWS credentials have expired ({detail}): renew them and run again."

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.containers import WireSchema
 from configs.errors import UserError
-from configs.experiment import Experiment, WireSchema
+from configs.experiment import Experiment
 from configs.payload import PayloadRow
 from configs.plan import Route, Timeouts
 from locustfiles.target import Target

@@ -224,7 +224,12 @@ class StepSequence:
         if failed >= _HOPELESS and not any(tally.ok for tally in tallies):
             commonest = sum((tally.errors for tally in tallies), Counter[str]()).most_common(1)
             why = commonest[0][0] if commonest else "no reason given"
-            raise EndEarly(REFUSED, f"none of the first {failed} requests was answered: {why}")
+            schema = self._experiment.request_schema
+            raise EndEarly(
+                REFUSED,
+                f"none of the first {failed} requests was answered: {why}; if the container does not read "
+                f"requests in the {schema} schema, set workload.schema",
+            )
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait for a condition; False when ``seconds`` have passed without it.

@@ -15,6 +15,7 @@ from rich.table import Table
 from bench.backend import backend_for
 from bench.checks import payload_facts
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
+from bench.options import Filled
 from bench.screen import answers, say
 from configs.plan import Plan, Price
 from deploy.checks import Check
@@ -44,7 +45,7 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
     with backend_for(plan, rehearse=False) as backend:
         found = preflight(
             backend.plan,
-            lambda: Clients.from_environment(backend.plan.endpoint.region),
+            lambda: Clients.for_endpoint(backend.plan.endpoint),
             Ledger(),
             payloads=payloads,
             results=choice["results"],
@@ -56,7 +57,7 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
 
 
 @click.command("endpoints")
-@click.option("--region", help="Region to look into.")
+@click.option("--region", type=Filled(), help="Region to look into.")
 def endpoints_command(region: str | None) -> int:
     """List what this suite created and is still there: age, cost so far, owner."""
     clients, ledger = Clients.from_environment(region), Ledger()
@@ -70,7 +71,7 @@ def endpoints_command(region: str | None) -> int:
 
 
 @click.command("teardown")
-@click.option("--region", help="Region to look into.")
+@click.option("--region", type=Filled(), help="Region to look into.")
 @click.option(
     "--all", "everyone", is_flag=True, help="Delete other machines' and live runs' too, without asking."
 )

@@ -12,10 +12,11 @@ from analysis.locust_csv import load_locust
 from analysis.prices import read_prices
 from analysis.report import load_result, write_report
 from analysis.results import RunResult
+from bench.options import Filled, FilledPath
 from configs.errors import UserError
 
 _LATEST = Path("results/latest")
-_PATH = click.Path(path_type=Path)
+_PATH = FilledPath()
 
 
 @click.command()
@@ -31,7 +32,10 @@ _PATH = click.Path(path_type=Path)
     help="Dollars per instance-hour, for --locust and --fmbench; once per instance type if several.",
 )
 @click.option(
-    "--demand", metavar="RPM|CSV", help="Requests per minute that a fleet shall carry, or 24 hours of them."
+    "--demand",
+    type=Filled(),
+    metavar="RPM|CSV",
+    help="Requests per minute that a fleet shall carry, or 24 hours of them.",
 )
 @click.option("--out", type=_PATH, help="Write the report here instead of beside what was read.")
 def report(
@@ -66,7 +70,7 @@ def _tell(made: Report) -> None:
 
 
 @click.command("compare")
-@click.argument("sides", nargs=-1, required=True, metavar="BASELINE OTHER...")
+@click.argument("sides", nargs=-1, metavar="BASELINE OTHER...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
 @click.option("--out", type=_PATH, help="Write to this file too.")
 def compare_command(sides: tuple[str, ...], *, as_json: bool, out: Path | None) -> int:
@@ -75,7 +79,7 @@ def compare_command(sides: tuple[str, ...], *, as_json: bool, out: Path | None) 
     A side may be several runs of the same plan, with commas: results/a1,results/a2 results/b1,results/b2.
     """
     if len(sides) < 2:
-        raise UserError("name at least two run folders; the first is the baseline")
+        raise UserError("two sides are needed; name the baseline and another run folder (A= and B=)")
     baseline, *others = [_runs(side) for side in sides]
     found = [compare(baseline, other) for other in others]
     text = _as_json(found) if as_json else "\n".join(comparison_markdown(one) for one in found)
@@ -90,9 +94,14 @@ def compare_command(sides: tuple[str, ...], *, as_json: bool, out: Path | None) 
 
 def _runs(side: str) -> list[RunResult]:
     """The runs that a side names; a folder that has a comma in its name is one."""
-    if Path(side).is_dir():
+    if side.strip() and Path(side).is_dir():
         return [load_result(Path(side))]
-    return [load_result(Path(name.strip())) for name in side.split(",") if name.strip()]
+    names = [name.strip() for name in side.split(",")]
+    if "" in names:
+        raise UserError(
+            f"{side!r} lacks the name of a run folder; name one on each side of compare (A= and B=)"
+        )
+    return [load_result(Path(name)) for name in names]
 
 
 def _as_json(found: list[Comparison]) -> str:

@@ -8,6 +8,7 @@ import click
 
 from bench.conductor import RunOptions, play
 from bench.load import LoadOptions
+from bench.options import Filled, FilledPath, WholeNumber
 from bench.screen import say
 from bench.worker import serve
 from configs.errors import UserError
@@ -18,6 +19,7 @@ from deploy.signals import Interrupted, orderly_exit
 CONFIGS = Path(__file__).parents[2] / "configs"
 LOCAL_PLAN = CONFIGS / "local.yml"
 AWS_PLAN = CONFIGS / "llama2-7b-g5.yml"
+ENDPOINT_PLAN = CONFIGS / "endpoint.yml"
 
 
 class PlanChoice(TypedDict):
@@ -33,16 +35,19 @@ class PlanChoice(TypedDict):
 def plan_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that every playing command has."""
     options = [
-        click.option("--plan", type=click.Path(path_type=Path), help="The plan, a YAML file."),
-        click.option("--instance", help="Instance type; several with commas. Without a plan: the AWS plan."),
-        click.option("--endpoint", help="An endpoint that exists: used, never changed or deleted."),
+        click.option("--plan", type=FilledPath(), help="The plan, a YAML file."),
+        click.option("--instance", type=Filled(), help="Instance type; several with commas."),
+        click.option(
+            "--endpoint", type=Filled(), help="An endpoint that exists: used, never changed or deleted."
+        ),
         click.option(
             "--results",
-            type=click.Path(path_type=Path, file_okay=False),
-            default=Path("results"),
+            type=FilledPath(),
+            default="results",
             show_default=True,
+            help="Folder of the run folders.",
         ),
-        click.option("--processes", type=click.IntRange(1), help="Worker processes on this machine."),
+        click.option("--processes", type=WholeNumber(1), help="Worker processes on this machine."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -51,14 +56,32 @@ def plan_options(command: Callable[..., int]) -> Callable[..., int]:
 
 def chosen_plan(choice: PlanChoice, default: Path = LOCAL_PLAN) -> tuple[Plan, Path]:
     """The plan that the options mean, with their overrides, and its file."""
-    named = choice["instance"] or choice["endpoint"]
-    path = choice["plan"] or (AWS_PLAN if named else default)
+    if choice["plan"]:
+        path = choice["plan"]
+    elif choice["endpoint"]:
+        path = ENDPOINT_PLAN
+    else:
+        path = AWS_PLAN if choice["instance"] else default
     overrides: dict[str, Any] = {}
     if choice["instance"]:
-        overrides["endpoint.instance_type"] = [part.strip() for part in choice["instance"].split(",")]
+        overrides["endpoint.instance_type"] = _instance_types(choice["instance"])
     if choice["endpoint"]:
         overrides["endpoint.name"] = choice["endpoint"]
     return load_plan(path, overrides), path
+
+
+def _instance_types(text: str) -> list[str]:
+    """Instance types with commas between them.
+
+    Raises:
+        UserError: one of them is empty, or there is a space in it.
+    """
+    types = [part.strip() for part in text.split(",")]
+    if wrong := next((kind for kind in types if " " in kind), None):
+        raise UserError(f"INSTANCE={text}: {wrong!r} is not one type; separate types with commas")
+    if "" in types:
+        raise UserError(f"INSTANCE={text}: a type is missing beside a comma; leave the comma out")
+    return types
 
 
 @click.command()
@@ -88,7 +111,7 @@ def rehearse(*, full: bool, **choice: Unpack[PlanChoice]) -> int:
 
 @click.command()
 @plan_options
-@click.option("--port", type=click.IntRange(1, 65535), default=8089, show_default=True)
+@click.option("--port", type=WholeNumber(1, 65_535), default=8089, show_default=True)
 def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
     """Play a plan live in Locust's web UI."""
     plan, path = chosen_plan(choice)
@@ -99,9 +122,15 @@ def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
 
 @click.command()
 @plan_options
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Wait for this many.")
-@click.option("--port", type=click.IntRange(1, 65534), default=5557, show_default=True)
-@click.option("--bind", default="0.0.0.0", show_default=True, help="Interface on which workers reach it.")  # noqa: S104 - workers are on other hosts
+@click.option("--workers", type=WholeNumber(1), default=2, show_default=True, help="Wait for this many.")
+@click.option("--port", type=WholeNumber(1, 65_534), default=5557, show_default=True)
+@click.option(
+    "--bind",
+    type=Filled(),
+    default="0.0.0.0",  # noqa: S104 - workers are on other hosts
+    show_default=True,
+    help="Interface on which workers reach it.",
+)
 def master(*, workers: int, port: int, bind: str, **choice: Unpack[PlanChoice]) -> int:
     """Play a plan with load from several hosts."""
     plan, path = chosen_plan(choice)
@@ -112,9 +141,9 @@ def master(*, workers: int, port: int, bind: str, **choice: Unpack[PlanChoice]) 
 
 
 @click.command()
-@click.option("--master", "host", required=True, help="Host of the master.")
-@click.option("--port", type=click.IntRange(1, 65534), default=5557, show_default=True)
-@click.option("--processes", type=click.IntRange(1), help="Worker processes on this machine.")
+@click.option("--master", "host", type=Filled(), required=True, help="Host of the master.")
+@click.option("--port", type=WholeNumber(1, 65_534), default=5557, show_default=True)
+@click.option("--processes", type=WholeNumber(1), help="Worker processes on this machine.")
 def worker(host: str, port: int, processes: int | None) -> int:
     """Make load for a master, whenever it comes, until its run is over; needs AWS credentials of its own."""
     try:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from botocore.stub import Stubber
-from deploy_harness import QUICK, Account, fresh_clients, plan
+from deploy_harness import IMAGE, LIGHT, QUICK, Account, fresh_clients, plan
 
 from configs.errors import UserError
 from configs.plan import Plan
@@ -15,8 +15,9 @@ from deploy.clients import Clients
 from deploy.endpoint import deployed
 from deploy.ledger import Ledger
 from deploy.local.process import LocalSageMaker
+from deploy.preflight import preflight
 from deploy.reader import ALLOWED, EndpointReader
-from deploy.resolve import as_it_stands, targets
+from deploy.resolve import UNSEEN, as_it_stands, targets
 from deploy.target import Target
 
 
@@ -161,6 +162,47 @@ def test_several_variants_are_told_because_one_price_is_not_theirs(
     assert notice is not None
     assert "2 variants" in notice
     assert kinds[1] in notice
+
+
+def test_its_model_and_schema_are_its_own(clients: Clients, account: Account) -> None:
+    env = {**LIGHT, "SM_VLLM_MODEL": "theirs/model-7b", "SM_VLLM_MAX_MODEL_LEN": "8192"}
+    image = IMAGE.replace("simulated:latest", "simulated-vllm:1")
+    made = targets(
+        plan(name="vllm", model={"name": "x", "source": "image", "image": image, "env": env}), "r", clients
+    )
+    with deployed(made[0], clients, Ledger(), pace=QUICK) as deployment:
+        standing, notice = as_it_stands(mine(deployment.endpoint_name), clients)
+    assert (standing.model.name, standing.model.context_length) == ("theirs/model-7b", 8192)
+    assert standing.model.image == image
+    assert notice is None
+
+
+def test_what_cannot_be_seen_claims_neither_model_nor_price(clients: Clients, account: Account) -> None:
+    account.faults([{"call": "DescribeEndpoint", "fault": "access_denied", "nth": 0}])
+    unseen = plan(model={"source": "endpoint"}, endpoint={"name": "private"})
+    standing, notice = as_it_stands(unseen, clients)
+    account.faults([])
+    assert standing.model.name == "private"
+    assert standing.endpoint.instance_type == (UNSEEN,)
+    assert notice is not None
+    assert "workload.schema" in notice
+    assert "no cost is known" in notice
+
+
+@pytest.mark.parametrize(("existing", "level"), [(True, "warning"), (False, "stop")])
+def test_an_unreachable_sts_stops_only_what_must_deploy(
+    existing: bool,  # noqa: FBT001 - a table's column
+    level: str,
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    ledger: Ledger,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", "http://127.0.0.1:1")
+    chosen = mine("private") if existing else plan()
+    found = preflight(chosen, lambda: Clients.from_environment("us-east-1", attempts=1), ledger)
+    assert next(check.level for check in found.checks if check.name == "credentials") == level
+    assert bool(found.stops) is not existing
 
 
 @pytest.mark.parametrize(("status", "serves"), [("RollingBack", True), ("OutOfService", False)])

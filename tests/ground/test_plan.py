@@ -7,10 +7,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs.containers import Family, WireSchema
 from configs.durations import parse_seconds
 from configs.errors import UserError
 from configs.experiment import (
-    WireSchema,
     experiment_name,
     payload_label,
     plan_steps,
@@ -37,7 +37,8 @@ def write(folder: Path, content: object) -> Path:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yml")), ids=lambda p: p.name)
 def test_every_shipped_plan_is_valid(path: Path) -> None:
-    assert load_plan(path).load.concurrency
+    overrides = {"endpoint.name": "mine"} if path.stem == "endpoint" else {}
+    assert load_plan(path, overrides).load.concurrency
 
 
 def test_a_short_plan_gets_defaults(tmp_path: Path) -> None:
@@ -104,6 +105,12 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
         ({"model": {"name": "m", "source": "hugginface"}}, "did you mean huggingface?"),
         ({"model": {"source": "local"}}, "model.name is needed"),
         ({"model": {"source": "endpoint"}}, "name it in endpoint.name"),
+        (
+            {"endpoint": {"name": "arn:aws:sagemaker:us-east-1:1:endpoint/mine"}},
+            "give the endpoint's name alone, mine",
+        ),
+        ({"endpoint": {"name": "my endpoint"}}, "endpoint.name: an endpoint's name has up to 63 letters"),
+        ({"endpoint": {"region": "us-east"}}, "endpoint.region: write a region's code, such as us-east-1"),
         (
             {"endpoint": {"components": [{"name": "c", "copy": 2}]}},
             "endpoint.components.0.copy is not a key of a plan; did you mean copies?",
@@ -276,21 +283,20 @@ def test_experiments_are_named_by_what_tells_them_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "workload", "schema"),
+    ("family", "workload", "schema"),
     [
-        ({"source": "jumpstart", "id": "x"}, {}, "tgi"),
-        ({"source": "image", "image": "djl-inference:0.38"}, {}, "lmi"),
-        ({"source": "image", "image": "vllm:0.30"}, {}, "openai"),
-        ({"source": "image", "image": "huggingface-pytorch-tgi-inference:2"}, {}, "tgi"),
-        ({"source": "image", "image": "djl-inference:0.38"}, {"schema": "tgi"}, "tgi"),
-        ({"source": "jumpstart", "id": "x"}, {"route": "openai"}, "openai"),
+        ("tgi", {}, "tgi"),
+        ("lmi", {}, "lmi"),
+        ("vllm", {}, "openai"),
+        (None, {}, "openai"),
+        ("lmi", {"schema": "tgi"}, "tgi"),
+        ("tgi", {"route": "openai"}, "openai"),
     ],
 )
-def test_auto_schema_is_the_containers(model: dict[str, str], workload: dict[str, str], schema: str) -> None:
-    plan = Plan.model_validate(
-        SMALL | {"model": {"name": "m"} | model, "workload": {"payload": "p"} | workload}
-    )
-    assert wire_schema(plan) == schema
+def test_auto_schema_is_the_containers(
+    family: Family | None, workload: dict[str, str], schema: WireSchema
+) -> None:
+    assert wire_schema(Workload.model_validate({"payload": "p"} | workload), family) == schema
 
 
 @pytest.mark.parametrize(("schema", "name"), [("openai", "max_tokens"), ("tgi", "max_new_tokens")])

@@ -36,6 +36,44 @@ def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> No
     assert not bench.results.exists() or not list(bench.results.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "--processes", "0"], "PROCESSES (--processes): write a whole number of at least 1, not '0'"),
+        (
+            ["run", "--processes", "two"],
+            "PROCESSES (--processes): write a whole number of at least 1, not 'two'",
+        ),
+        (["ui", "--port", "99999"], "PORT (--port): write a whole number from 1 to 65535, not '99999'"),
+        (["run", "--endpoint", ""], "ENDPOINT (--endpoint): is empty"),
+        (["run", "--results", " "], "RESULTS (--results): is empty"),
+        (["run", "--instance", "ml.g5.xlarge\nml.g6.xlarge"], "INSTANCE (--instance): holds a line break"),
+        (["run", "--instance", "ml.g5.xlarge ml.g6.xlarge"], "separate types with commas"),
+        (["run", "--instance", "ml.g5.xlarge,"], "a type is missing beside a comma"),
+        (["run", "--endpiont", "mine"], "no such option"),
+        (["rnu"], "there is no command 'rnu'; did you mean run?"),
+        (["run", "mine"], "unexpected extra argument"),
+        (["worker"], "MASTER (--master) is missing"),
+        (
+            ["master", "--bind", "203.0.113.7", "--endpoint", "mine"],
+            "BIND=203.0.113.7: this machine cannot listen there",
+        ),
+        (["compare"], "two sides are needed"),
+        (["compare", "results/a"], "two sides are needed"),
+        (["compare", "", "results/b"], "'' lacks the name of a run folder"),
+        (["compare", "results/a,", "results/b"], "'results/a,' lacks the name of a run folder"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence_and_code_2(
+    bench: Bench, arguments: list[str], told: str
+) -> None:
+    done = bench.run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
 def test_a_plan_that_is_not_there(bench: Bench) -> None:
     done = bench.run("run", "--plan", bench.folder / "none.yml")
     assert (done.returncode, "no such plan" in done.stderr) == (2, True)
