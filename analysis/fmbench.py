@@ -24,7 +24,8 @@ class Burst:
     errors: int
     prompt_tokens: float
     completion_tokens: float
-    latency_sum: float
+    latency_sum: float | None
+    """None where the record has percentiles of several answers instead (FMBench 2.x)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Level:
     completion_token_throughput: int
     prompt_token_count_mean: int
     completion_token_count_mean: int
-    latency_mean: float
+    latency_mean: float | None
     score: float | None
 
 
@@ -53,7 +54,8 @@ def fmbench_level(bursts: list[Burst], usd_per_hour: float | None) -> Level | No
     if not answered:
         return None
     per_minute = int(_mean(int(60 * round(b.successes / b.seconds, 2)) for b in answered))
-    latency = round(_mean(b.latency_sum / b.successes for b in answered), 2)
+    means = [b.latency_sum / b.successes for b in answered if b.latency_sum is not None]
+    latency = round(_mean(means), 2) if len(means) == len(answered) else None
     price = usd_per_hour / 60 / per_minute if usd_per_hour is not None and per_minute else None
     score = 0.5 / price + 0.5 / latency if price and latency else None
     return Level(
@@ -145,7 +147,7 @@ def differences(step: StepResult, level: Level) -> list[Difference]:
         ),
         Difference(
             "latency_mean",
-            f"{level.latency_mean:.2f} s",
+            ABSENT if level.latency_mean is None else f"{level.latency_mean:.2f} s",
             ABSENT if e2e is None else f"{number(e2e.mean / 1000)} s",
             "the mean of bursts' means; a mean hides the tail",
         ),

@@ -7,9 +7,9 @@ import click
 
 from analysis import Report, make_report
 from analysis.compare import Comparison, compare, comparison_data, comparison_markdown
-from analysis.fmbench_folder import load_fmbench
+from analysis.fmbench_folder import load_fmbench_runs
 from analysis.locust_csv import load_locust
-from analysis.prices import read_prices
+from analysis.prices import Prices, read_prices
 from analysis.report import load_result, write_report
 from analysis.results import RunResult
 from bench.options import Filled, FilledPath
@@ -56,10 +56,24 @@ def report(
     if locust is not None:
         made = write_report(load_locust(locust, prices), out or locust.with_name(f"{locust.name}_report"))
     elif fmbench is not None:
-        made = write_report(load_fmbench(fmbench, prices), out or fmbench / "report")
+        _report_fmbench(fmbench, prices, out or fmbench / "report")
+        return
     else:
         made = make_report(folder or _LATEST, out=out, demand=demand)
     _tell(made)
+
+
+def _report_fmbench(folder: Path, prices: Prices, out: Path) -> None:
+    """A report for each run in the folder: several runs are listed, and never compared."""
+    runs = load_fmbench_runs(folder, prices)
+    if len(runs) > 1:
+        click.echo(
+            f"{folder} holds {len(runs)} FMBench runs. Each has a report of its own; they are not compared."
+        )
+    for run in runs:
+        if run.label:
+            click.echo(f"\n{run.label}:")
+        _tell(write_report(run.result, out / run.label))
 
 
 def _tell(made: Report) -> None:
