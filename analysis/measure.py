@@ -70,7 +70,8 @@ def _experiment(
 ) -> ExperimentResult:
     steps = tables.steps
     own = steps[(steps["experiment"] == entry.name) | steps["step"].isin(entry.steps)]
-    rows = tables.requests[tables.requests["step"].isin(own["step"])]
+    lost = _lost_steps(entry, set(own["step"]), tables)
+    rows = tables.requests[tables.requests["step"].isin([*own["step"], *(step.id for step in lost)])]
     results = [
         _step(row, entry, rows, tables, objectives)
         for row in own.sort_values("ordinal", kind="stable").to_dict("records")
@@ -84,7 +85,7 @@ def _experiment(
         payload=entry.payload,
         payload_file=entry.payload_file,
         price=entry.price,
-        steps=results,
+        steps=[*results, *lost],
         cost=run_cost(
             entry.price.usd_per_hour,
             entry.instance_count,
@@ -115,6 +116,27 @@ def _loads_beside(entry: ExperimentEntry, entries: list[ExperimentEntry]) -> lis
     ]
 
 
+def _lost_steps(entry: ExperimentEntry, known: set[str], tables: RunTables) -> list[StepResult]:
+    """The planned steps of which steps.csv has no row: not played, or lost with the file."""
+    load = tables.manifest.plan.get("load") or {}
+    levels = dict(zip(entry.steps, load.get("concurrency") or (), strict=False))
+    lost = []
+    for ordinal, name in enumerate(entry.steps, 1):
+        if name in known:
+            continue
+        outcome = tables.requests.loc[tables.requests["step"] == name, "outcome"]
+        step = StepResult(name, entry.name, ordinal, levels.get(name), "lost" if len(outcome) else "planned")
+        step.step_ok, step.step_failed, step.step_censored = _outcomes(outcome)
+        lost.append(step)
+    return lost
+
+
+def _outcomes(outcome: pd.Series) -> tuple[int, int, int]:
+    """How many rows are ok, failed and censored."""
+    ok, failed, censored = (int((outcome == name).sum()) for name in ("ok", "failed", "censored"))
+    return ok, failed, censored
+
+
 def _step(
     row: Mapping[Hashable, Any],
     entry: ExperimentEntry,
@@ -124,7 +146,6 @@ def _step(
 ) -> StepResult:
     step_id = str(row["step"])
     own = rows[rows["step"] == step_id]
-    outcome = own["outcome"]
     result = StepResult(
         id=step_id,
         experiment=entry.name,
@@ -133,11 +154,9 @@ def _step(
         state=_text(row["state"]) or "unknown",
         reasons=_text(row["reasons"]),
         reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),
-        step_ok=int((outcome == "ok").sum()),
-        step_failed=int((outcome == "failed").sum()),
-        step_censored=int((outcome == "censored").sum()),
         announced={name: v for name in _ANNOUNCED if (v := _number(row[name])) is not None},
     )
+    result.step_ok, result.step_failed, result.step_censored = _outcomes(own["outcome"])
     start, end = _number(row["measure_started_at"]), _window_end(row, rows)
     if start is not None and end is not None and end > start:
         result.window = Window(start, end)
@@ -178,11 +197,8 @@ def measure_window(
         return
     overlapping = rows[_overlaps(rows, window)]
     started = metrics.started_in(own, window)
-    outcome = started["outcome"]
-    ok = started[outcome == "ok"]
-    result.window_ok = len(ok)
-    result.window_failed = int((outcome == "failed").sum())
-    result.window_censored = int((outcome == "censored").sum())
+    ok = started[started["outcome"] == "ok"]
+    result.window_ok, result.window_failed, result.window_censored = _outcomes(started["outcome"])
     result.latency = {name: d for name in LATENCIES if (d := describe(ok, name, window)) is not None}
     result.tokens = {name: d for name in _TOKENS if (d := describe(ok, name, window)) is not None}
     speed = metrics.user_tokens_per_s(ok)

@@ -66,7 +66,7 @@ def _dollars(text: str, item: str) -> float:
         usd = float(text)
     except ValueError:
         usd = math.nan
-    if not math.isfinite(usd) or usd < 0:
+    if not math.isfinite(usd) or usd <= 0:
         raise UserError(
             f"--price {item}: dollars per instance-hour are expected, as 1.41 or ml.g5.xlarge=1.41"
         )

@@ -49,12 +49,13 @@ def make_report(folder: Path, *, out: Path | None = None, demand: str | None = N
         UserError: no run in the folder, a damaged manifest, or no permission to write.
     """
     planned = read_demand(demand) if demand is not None else None
-    result = load_result(folder)
-    return write_report(result, out or folder, Extras(planned, reconcile_run(result, folder)))
+    return write_report(measure_and_judge(folder), out or folder, Extras(planned))
 
 
-def load_result(folder: Path) -> RunResult:
-    """Read and measure a run folder, with verdicts.
+def measure_and_judge(folder: Path) -> RunResult:
+    """Read a run folder, measure its steps and judge them. Everything that shows a run starts here.
+
+    The verdicts hold the trust checks, CloudWatch's counts and Locust's own.
 
     Raises:
         UserError: no such folder, no manifest in it, or a damaged one.
@@ -77,6 +78,7 @@ def load_result(folder: Path) -> RunResult:
     result = measure_run(tables)
     judge_run(result)
     judge_counts(result)
+    result.reconciled = _reconcile_run(result, folder)
     return result
 
 
@@ -105,20 +107,20 @@ def write_report(result: RunResult, out: Path, extras: Extras | None = None) -> 
     return Report(answer, data, files, warnings_of(result, choices))
 
 
-def reconcile_run(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:
+def _reconcile_run(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:
     """Our rows beside Locust's own CSV, step by step; a disagreement enters the step's verdict."""
     by_step = {str(name): rows for name, rows in result.rows.groupby("step", observed=True)}
-    found = []
+    compared = []
     for experiment in result.experiments:
         stats = _locust_stats(folder / experiment.locust_prefix, result.problems)
         for step in experiment.steps:
             rows = by_step.get(step.id)
-            one = None if stats is None or rows is None else reconcile(step, rows, stats)
-            if one is not None:
-                found.append(one)
-                if not one.agrees:
-                    step.verdict.add("warn", "locust_csv_differs", disagreement(one))
-    return tuple(found)
+            pair = None if stats is None or rows is None else reconcile(step, rows, stats)
+            if pair is not None:
+                compared.append(pair)
+                if not pair.agrees:
+                    step.verdict.add("warn", "locust_csv_differs", disagreement(pair))
+    return tuple(compared)
 
 
 def _locust_stats(prefix: Path, problems: list[str]) -> pd.DataFrame | None:

@@ -1,7 +1,7 @@
 """What the analysis knows about a run: plain data between metrics and pages. None is "not measured"."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from analysis.sampling import (
 )
 from runfolder.manifest import PriceQuote
 from runfolder.percentiles import percentile
+
+if TYPE_CHECKING:
+    from analysis.locust_reconcile import Reconciled
 
 Level = Literal["pass", "warn", "void"]
 LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
@@ -286,6 +289,8 @@ class RunResult:
     fmbench: dict[str, Any] = field(default_factory=dict)
     locust: LocustRun | None = None
     """Tables by method and name, where the run was read from Locust's CSV files."""
+    reconciled: tuple["Reconciled", ...] = ()
+    """Rows beside Locust's own statistics, per step that Locust's CSV has."""
 
     @property
     def steps(self) -> list[StepResult]:

@@ -59,7 +59,13 @@ def judge_step(step: StepResult) -> None:
     """Run every check on one step; a step without a window or without an ok request is void at once."""
     if step.state == "interrupted":
         step.verdict.add("void", "interrupted", f"the step was interrupted{_because(step)}")
-    if step.state in ("planned", "running"):
+    if step.state == "planned":
+        step.verdict.add("void", "not_played", step.reasons or "the step was not played")
+    elif step.state == "lost":
+        rows = step.step_ok + step.step_failed + step.step_censored
+        text = f"steps.csv has no row of this step, though {plural(rows, 'request')} of it are on record"
+        step.verdict.add("void", "step_lost", text, rows=rows)
+    elif step.state == "running":
         step.verdict.add("void", "not_finished", "the step was not finished")
     elif step.window is None and step.state != "interrupted":
         step.verdict.add("void", "no_window", "the measure window is not on record")

@@ -9,7 +9,6 @@ from analysis.answer import Candidate, Choice
 from analysis.cost import UTILISATIONS, usd_per_million_tokens, usd_per_request
 from analysis.fleet import EXAMPLES, Demand, Fleet, fleets
 from analysis.fmbench import Difference, bursts_of, differences, fmbench_level
-from analysis.locust_reconcile import Reconciled
 from analysis.locust_tables import locust_tables
 from analysis.metrics import started_in
 from analysis.objectives import objective_label
@@ -31,7 +30,6 @@ class Extras:
     """What a report holds besides the run itself."""
 
     demand: Demand | None = None
-    reconciled: tuple[Reconciled, ...] = ()
 
 
 def view_of(
@@ -70,9 +68,9 @@ def view_of(
         "fleets": fleet_tables(choices, extras.demand),
         "demand": extras.demand,
         "fmbench": fmbench_tables(result, choices),
-        "reconciled": extras.reconciled,
         "locust_tables": locust_tables(result),
         "compared": all(choice.compared for choice in choices),
+        "reconciled": result.reconciled,
         "what_if": what_if(result, choices),
         "prices": price_rows(result),
         "calibration": calibration_sentence(result),

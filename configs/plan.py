@@ -157,7 +157,7 @@ class Budget(Strict):
 class Price(Strict):
     """A price set by hand, for all instance types or by type, and where it comes from."""
 
-    usd_per_hour: Annotated[Number, Field(ge=0)] | dict[str, Annotated[Number, Field(ge=0)]] | None = None
+    usd_per_hour: Annotated[Number, Field(gt=0)] | dict[str, Annotated[Number, Field(gt=0)]] | None = None
     source: str = "set in the plan"
     discount: Annotated[Number, Field(gt=0, le=1)] = 1.0
 

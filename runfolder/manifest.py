@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runfolder.layout import MANIFEST
 
@@ -21,7 +21,8 @@ class Part(BaseModel):
 class PriceQuote(Part):
     """Dollars per instance-hour with source and date; ``assumption`` marks a figure nobody charges."""
 
-    usd_per_hour: float | None = None
+    usd_per_hour: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Absent where no price is known. 0 is refused: at that price every choice costs the same."""
     source: str = ""
     as_of: str | None = None
     assumption: bool = False

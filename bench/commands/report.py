@@ -10,7 +10,7 @@ from analysis.compare import Comparison, compare, comparison_data, comparison_ma
 from analysis.fmbench_folder import load_fmbench_runs
 from analysis.locust_csv import load_locust
 from analysis.prices import Prices, read_prices
-from analysis.report import load_result, write_report
+from analysis.report import measure_and_judge, write_report
 from analysis.results import RunResult
 from bench.options import Filled, FilledPath
 from configs.errors import UserError
@@ -109,13 +109,13 @@ def compare_command(sides: tuple[str, ...], *, as_json: bool, out: Path | None) 
 def _runs(side: str) -> list[RunResult]:
     """The runs that a side names; a folder that has a comma in its name is one."""
     if side.strip() and Path(side).is_dir():
-        return [load_result(Path(side))]
+        return [measure_and_judge(Path(side))]
     names = [name.strip() for name in side.split(",")]
     if "" in names:
         raise UserError(
             f"{side!r} lacks the name of a run folder; name one on each side of compare (A= and B=)"
         )
-    return [load_result(Path(name)) for name in names]
+    return [measure_and_judge(Path(name)) for name in names]
 
 
 def _as_json(found: list[Comparison]) -> str:

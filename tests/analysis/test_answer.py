@@ -10,7 +10,7 @@ import pytest
 from analysis.answer import Choice, choose
 from analysis.objectives import judge
 from analysis.prose import answer_paragraph
-from analysis.report import load_result
+from analysis.report import measure_and_judge
 from analysis.results import RunResult
 from analysis.seedpage import recommendations
 from analysis.words import confidence, percent
@@ -33,7 +33,7 @@ def answered(folder: Path, *deployed: Deployed, **options: Any) -> tuple[RunResu
 
 
 def answered_again(folder: Path) -> tuple[RunResult, list[Choice], str]:
-    result = load_result(folder)
+    result = measure_and_judge(folder)
     choices = choose(result)
     return result, choices, answer_paragraph(result, choices)
 
@@ -146,7 +146,7 @@ def test_a_void_step_cannot_be_recommended(tmp_path: Path):
     steps = (tmp_path / "steps.csv").read_text().splitlines()
     steps[-1] = steps[-1].replace(",complete,", ",interrupted,")
     (tmp_path / "steps.csv").write_text("\n".join(steps) + "\n")
-    (choice,) = choose(load_result(tmp_path))
+    (choice,) = choose(measure_and_judge(tmp_path))
     assert choice.best is not None
     assert choice.best.step.concurrency == 1
     assert choice.runner_up is None

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.metrics import Window, completion_tokens_in, gap_percentile_ms, most_per_minute
 from analysis.objectives import judge
-from analysis.report import load_result
+from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, write_run
 from tests.analysis.records import records, streamed
 
@@ -36,7 +36,7 @@ def test_a_mean_that_is_the_second_limit_is_judged_by_its_own_blocks(tmp_path: P
         {"metric": "e2e", "statistic": "mean", "limit_ms": 1.0},
     ]
     write_run(tmp_path, (Deployed(measure_s=120, concurrency=(4,)),), slo={"objectives": objectives})
-    (step,) = load_result(tmp_path).steps
+    (step,) = measure_and_judge(tmp_path).steps
     mean = step.latency["e2e"].mean
     for factor, judgement, sure in ((0.5, "missed", True), (1.0001, "met", False), (2.0, "met", True)):
         changed = [objectives[0], objectives[1] | {"limit_ms": mean * factor}]

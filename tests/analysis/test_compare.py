@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.compare import compare, comparison_markdown
-from analysis.report import load_result
+from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from bench.commands.report import compare_command
 from configs.errors import UserError
@@ -27,7 +27,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_a_repetition_raises_no_alarm(runs: dict[str, Path]):
-    found = compare([load_result(runs["a"])], [load_result(runs["again"])])
+    found = compare([measure_and_judge(runs["a"])], [measure_and_judge(runs["again"])])
     assert len(found.lines) == 14
     assert found.regressed == []
     assert "No regression beyond noise" in found.verdict
@@ -37,14 +37,14 @@ def test_short_noisy_repetitions_raise_no_alarm_either(tmp_path: Path):
     noisy = Deployed(measure_s=40, warm_up_s=5, server=Server(noise=0.3))
     for seed in range(6):
         write_run(tmp_path / str(seed), (noisy,), seed=seed)
-    first, *others = [load_result(tmp_path / str(seed)) for seed in range(6)]
+    first, *others = [measure_and_judge(tmp_path / str(seed)) for seed in range(6)]
     found = [compare([first], [other]) for other in others]
     assert sum(len(one.lines) for one in found) > 80
     assert [line for one in found for line in one.regressed] == []
 
 
 def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path]):
-    found = compare([load_result(runs["a"])], [load_result(runs["slow"])])
+    found = compare([measure_and_judge(runs["a"])], [measure_and_judge(runs["slow"])])
     worse = {line.metric for line in found.regressed}
     assert {"TPOT p50", "TPOT p95", "requests/min"} <= worse
     assert not worse & {"TTFT p50", "TTFT p95"}
@@ -54,24 +54,24 @@ def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path
 
 
 def test_faster_is_better_and_no_regression(runs: dict[str, Path]):
-    found = compare([load_result(runs["slow"])], [load_result(runs["a"])])
+    found = compare([measure_and_judge(runs["slow"])], [measure_and_judge(runs["a"])])
     assert found.regressed == []
     assert any(line.judgement == "better" and line.metric == "requests/min" for line in found.lines)
 
 
 def test_new_errors_are_a_regression(runs: dict[str, Path], tmp_path: Path):
     write_run(tmp_path, (Deployed(measure_s=240, concurrency=(2, 8), server=Server(failing=0.05)),), seed=4)
-    found = compare([load_result(runs["a"])], [load_result(tmp_path)])
+    found = compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path)])
     assert any(line.metric == "error rate" for line in found.regressed)
 
 
 def test_other_plans_are_told_and_other_steps_refused(runs: dict[str, Path], tmp_path: Path):
     write_run(tmp_path / "longer", (Deployed(measure_s=300, concurrency=(2, 8)),))
-    found = compare([load_result(runs["a"])], [load_result(tmp_path / "longer")])
+    found = compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path / "longer")])
     assert any("plans differ in load" in note for note in found.notes)
     write_run(tmp_path / "other", (Deployed("ml.p4d.24xlarge", measure_s=60),))
     with pytest.raises(UserError, match="no step in common"):
-        compare([load_result(runs["a"])], [load_result(tmp_path / "other")])
+        compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path / "other")])
 
 
 def test_the_command_speaks_markdown_and_json_and_its_exit_code_is_for_ci(
@@ -97,7 +97,7 @@ def test_one_run_is_not_enough(runs: dict[str, Path]):
 
 
 def test_the_markdown_has_one_row_per_comparison(runs: dict[str, Path]):
-    found = compare([load_result(runs["a"])], [load_result(runs["again"])])
+    found = compare([measure_and_judge(runs["a"])], [measure_and_judge(runs["again"])])
     assert comparison_markdown(found).count("\n| ml.") == len(found.lines)
 
 
@@ -107,18 +107,18 @@ def test_a_comparison_of_nothing_is_no_success(runs: dict[str, Path], tmp_path: 
     steps = tmp_path / "steps.csv"
     steps.write_text(steps.read_text().replace(",complete,", ",interrupted,"))
     with pytest.raises(UserError, match=r"nothing of a and .* can be compared: .*was interrupted"):
-        compare([load_result(runs["a"])], [load_result(tmp_path)])
+        compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path)])
 
 
 def test_answers_of_another_length_are_told(runs: dict[str, Path], tmp_path: Path):
     shorter = Server(completion_tokens=(12, 48))
     write_run(tmp_path, (Deployed(measure_s=240, concurrency=(2, 8), server=shorter),), seed=5)
-    found = compare([load_result(runs["a"])], [load_result(tmp_path)])
+    found = compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path)])
     note = next(note for note in found.notes if "length" in note)
     assert "the answers have another length (59.5 → 29.7 tokens" in note
     assert "−5" in note
     assert "compare different work" in note
-    same = compare([load_result(runs["a"])], [load_result(runs["again"])])
+    same = compare([measure_and_judge(runs["a"])], [measure_and_judge(runs["again"])])
     assert not any("length" in note for note in same.notes)
 
 
@@ -143,6 +143,6 @@ def test_errors_in_one_burst_are_no_certain_regression(runs: dict[str, Path], tm
     burst = own[len(own) // 2 : len(own) // 2 + 30]
     rows.loc[burst, ["outcome", "error_class"]] = ["failed", "model_5xx"]
     rows.to_csv(path, index=False)
-    found = compare([load_result(runs["a"])], [load_result(tmp_path)])
+    found = compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path)])
     errors = [line for line in found.lines if line.metric == "error rate"]
     assert [line.judgement for line in errors] == ["unclear"]

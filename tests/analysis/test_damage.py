@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis import make_report
-from analysis.report import load_result
+from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, write_run
 from configs.errors import UserError
 
@@ -28,7 +28,7 @@ def folder(healthy: Path, tmp_path: Path) -> Path:
 
 
 def problems(folder: Path) -> str:
-    return " ".join(load_result(folder).problems)
+    return " ".join(measure_and_judge(folder).problems)
 
 
 def rows(folder: Path, change: Callable[[list[str], list[list[str]]], list[list[str]]]) -> None:
@@ -39,15 +39,15 @@ def rows(folder: Path, change: Callable[[list[str], list[list[str]]], list[list[
 
 
 def test_a_healthy_folder_has_no_problems(folder: Path):
-    assert problems(folder) == ""
+    assert problems(folder) == "locust_stats.csv is missing: nothing of Locust's to compare with."
 
 
 def test_half_a_last_line_is_left_out_and_told(folder: Path):
     path = folder / "requests.csv"
     text = path.read_text()
-    before = load_result(folder).steps[1].step_ok
+    before = measure_and_judge(folder).steps[1].step_ok
     path.write_text(text[: text.rindex("\n", 0, -1) + 40])
-    after = load_result(folder)
+    after = measure_and_judge(folder)
     assert "requests.csv: the last line is cut off" in " ".join(after.problems)
     assert after.steps[1].step_ok == before - 1
 
@@ -84,7 +84,7 @@ def test_a_missing_column_is_told_and_never_counted_as_zero(folder: Path, column
         return [row[:at] + row[at + 1 :] for row in cells]
 
     rows(folder, drop)
-    result = load_result(folder)
+    result = measure_and_judge(folder)
     assert any(f"has no column {column}" in problem for problem in result.problems)
     step = result.steps[0]
     if column == "ttft_ms":
@@ -140,7 +140,7 @@ def test_a_clock_that_jumped_back_makes_a_window_void(folder: Path):
     start, end = names.index("measure_started_at"), names.index("measure_ended_at")
     cells[start], cells[end] = cells[end], cells[start]
     (folder / "steps.csv").write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
-    result = load_result(folder)
+    result = measure_and_judge(folder)
     assert "window(s) end before they begin" in " ".join(result.problems)
     assert result.steps[0].verdict.level == "void"
     assert result.steps[1].verdict.level != "void"
@@ -151,14 +151,14 @@ def test_many_rows_of_one_step_and_none_of_another(folder: Path):
         return [row for row in cells if row[names.index("step")].endswith("/c1")]
 
     rows(folder, only_first)
-    first, second = load_result(folder).steps
+    first, second = measure_and_judge(folder).steps
     assert first.verdict.level != "void"
     assert second.verdict.level == "void"
     assert second.per_minute in {0, None}
 
 
 def test_rows_of_a_step_that_nobody_knows_enter_no_figure(folder: Path):
-    before = load_result(folder).steps[0].per_minute
+    before = measure_and_judge(folder).steps[0].per_minute
 
     def stray(names: list[str], cells: list[list[str]]) -> list[list[str]]:
         other = [list(row) for row in cells]
@@ -167,7 +167,7 @@ def test_rows_of_a_step_that_nobody_knows_enter_no_figure(folder: Path):
         return cells + other
 
     rows(folder, stray)
-    result = load_result(folder)
+    result = measure_and_judge(folder)
     assert result.steps[0].per_minute == before
     assert "belong to no step" in " ".join(result.problems)
 
@@ -185,6 +185,16 @@ def test_a_bad_manifest_is_one_clear_error(folder: Path, content: str, message: 
     (folder / "manifest.json").write_text(content)
     with pytest.raises(UserError, match=message):
         make_report(folder)
+
+
+@pytest.mark.parametrize("price", ["-1.41", "0", "NaN", "Infinity"])
+def test_a_price_that_none_can_be_is_one_clear_error(folder: Path, price: str) -> None:
+    content = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(
+        content.replace('"usd_per_hour": 1.4084', f'"usd_per_hour": {price}')
+    )
+    with pytest.raises(UserError, match=r"experiments\.0\.price\.usd_per_hour"):
+        measure_and_judge(folder)
 
 
 def test_binary_rubbish_in_a_table_is_told(folder: Path):

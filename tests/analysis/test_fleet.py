@@ -13,14 +13,14 @@ from analysis import make_report
 from analysis.answer import Choice, choose
 from analysis.autoscaling import autoscaling
 from analysis.fleet import Demand, fleet_of, fleets, read_demand
-from analysis.report import load_result
+from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, write_run
 from configs.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def choice(run_folder: Path) -> Choice:
-    return choose(load_result(run_folder))[0]
+    return choose(measure_and_judge(run_folder))[0]
 
 
 def test_instances_carry_the_peak_with_headroom_and_a_spare(choice: Choice):

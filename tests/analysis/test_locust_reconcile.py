@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis import make_report
-from analysis.report import load_result, reconcile_run
+from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from tests.analysis.locust_csvs import STATS, stats_row, write
 
@@ -29,7 +29,7 @@ def reconciled(tmp_path: Path) -> Path:
 
 def test_slow_failures_are_in_both_means(tmp_path: Path) -> None:
     folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
-    (compared,) = reconcile_run(load_result(folder), folder)
+    (compared,) = measure_and_judge(folder).reconciled
     assert compared.agrees
 
 
@@ -37,7 +37,7 @@ def test_a_record_without_the_time_of_failures_has_no_mean_to_compare(tmp_path: 
     folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
     path = folder / "requests.csv"
     path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
-    (compared,) = reconcile_run(load_result(folder), folder)
+    (compared,) = measure_and_judge(folder).reconciled
     assert (compared.agrees, compared.mean) == (True, "–")
 
 
@@ -54,8 +54,8 @@ def test_a_disagreement_reaches_the_verdict(reconciled: Path, column: str, facto
         (row,) = csv.DictReader(file)
     row[column] = str(int(float(row[column]) * factor))
     write(path, STATS, row)
-    result = load_result(reconciled)
-    (compared,) = reconcile_run(result, reconciled)
+    result = measure_and_judge(reconciled)
+    (compared,) = result.reconciled
     assert not compared.agrees
     assert result.steps[0].verdict.level == "warn"
     assert "Locust's CSV says" in result.steps[0].verdict.reasons[-1].text

@@ -9,7 +9,7 @@ import pytest
 from analysis.answer import choose
 from analysis.plots import curves, overtime, scatter, seed, spread
 from analysis.plots.drawing import Palette
-from analysis.report import load_result
+from analysis.report import measure_and_judge
 from analysis.results import RunResult
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
@@ -26,7 +26,7 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
         Deployed("ml.g6.xlarge", measure_s=60, concurrency=(2, 16), server=slow),
     )
     write_run(folder, deployed)
-    return load_result(folder)
+    return measure_and_judge(folder)
 
 
 def figure_of(draw: Draw, module: Any, result: RunResult, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -80,7 +80,7 @@ def test_the_legend_names_what_any_panel_shows(
 def run_of(folder: Path, *deployed: Deployed, **limits: float) -> RunResult:
     objectives = [{"metric": "e2e", "statistic": name, "limit_ms": value} for name, value in limits.items()]
     write_run(folder, deployed, slo={"objectives": objectives})
-    return load_result(folder)
+    return measure_and_judge(folder)
 
 
 @pytest.mark.parametrize("draw", [curves.throughput_latency, curves.cost_latency])

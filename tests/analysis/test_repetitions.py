@@ -7,7 +7,7 @@ import pytest
 
 from analysis.answer import choose
 from analysis.repetitions import differ, pool
-from analysis.report import load_result, make_report
+from analysis.report import make_report, measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
 TWICE = Deployed(measure_s=90, concurrency=(4, 8, 4), server=Server(failing=0.02))
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_pooled_step_is_all_requests_over_all_time(folder: Path):
-    result = load_result(folder)
+    result = measure_and_judge(folder)
     first, _, again = result.steps
     both = pool([(first, result.rows), (again, result.rows)])
     assert both.window is not None
@@ -54,7 +54,7 @@ def test_a_pooled_step_is_all_requests_over_all_time(folder: Path):
 
 
 def test_one_step_alone_is_itself(folder: Path):
-    result = load_result(folder)
+    result = measure_and_judge(folder)
     assert pool([(result.steps[0], result.rows)]) is result.steps[0]
 
 
@@ -62,7 +62,7 @@ def test_what_differs_between_repetitions_is_noise(tmp_path: Path):
     """Two repetitions that are sure of themselves and disagree by a fifth: together they are not sure."""
     for name, tpot in (("a", 25.0), ("b", 31.0)):
         write_run(tmp_path / name, (Deployed(measure_s=120, concurrency=(4,), server=Server(tpot_ms=tpot)),))
-    one, other = (load_result(tmp_path / name) for name in ("a", "b"))
+    one, other = (measure_and_judge(tmp_path / name) for name in ("a", "b"))
     both = pool([(one.steps[0], one.rows), (other.steps[0], other.rows)])
     each, pooled = one.steps[0].per_minute_interval, both.per_minute_interval
     assert each is not None
@@ -75,7 +75,7 @@ def test_what_differs_between_repetitions_is_noise(tmp_path: Path):
 def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path):
     for seed in (1, 2):
         write_run(tmp_path / str(seed), (Deployed(measure_s=120, concurrency=(4,)),), seed=seed)
-    one, other = (load_result(tmp_path / name) for name in ("1", "2"))
+    one, other = (measure_and_judge(tmp_path / name) for name in ("1", "2"))
     both = pool([(one.steps[0], one.rows), (other.steps[0], other.rows)])
     widths = [
         interval.high - interval.low
@@ -89,7 +89,7 @@ def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path):
 def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path):
     failing = Server(failing=0.03)
     write_run(tmp_path, (Deployed(measure_s=30, concurrency=(4, 4), server=failing),))
-    result = load_result(tmp_path)
+    result = measure_and_judge(tmp_path)
     assert all("carry no p95" in step.verdict.reasons[0].text for step in result.steps)
     both = pool([(step, result.rows) for step in result.steps])
     assert both.window_ok >= 100
@@ -100,7 +100,7 @@ def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path):
 
 
 def test_other_reasons_of_a_repetition_stay(folder: Path):
-    result = load_result(folder)
+    result = measure_and_judge(folder)
     first, _, again = result.steps
     again.verdict.add("warn", "client_lag", "the client's event loop lagged")
     both = pool([(first, result.rows), (again, result.rows)])
@@ -109,7 +109,7 @@ def test_other_reasons_of_a_repetition_stay(folder: Path):
 
 
 def test_a_repetition_does_not_compete_with_itself(folder: Path):
-    (choice,) = choose(load_result(folder))
+    (choice,) = choose(measure_and_judge(folder))
     assert [len(candidate.members) for candidate in choice.candidates] == [2, 1]
     assert choice.best is not None
     assert choice.runner_up is not None
@@ -120,7 +120,7 @@ def test_a_void_repetition_spoils_no_other(folder: Path):
     steps = (folder / "steps.csv").read_text().splitlines()
     steps[-1] = steps[-1].replace(",complete,", ",interrupted,")
     (folder / "steps.csv").write_text("\n".join(steps) + "\n")
-    result = load_result(folder)
+    result = measure_and_judge(folder)
     (choice,) = choose(result)
     assert [[step.id[-2:] for step in c.members] for c in choice.candidates] == [["c4"], ["c8"], ["#2"]]
     assert [c.step.usable for c in choice.candidates] == [True, True, False]

@@ -10,7 +10,7 @@ import pytest
 from analysis import Report, make_report
 from analysis.answer import choose
 from analysis.gallery import draw
-from analysis.report import load_result
+from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from configs.errors import UserError
 from runfolder.manifest import load_manifest
@@ -132,7 +132,7 @@ def test_a_rehearsal_says_so_everywhere(tmp_path: Path):
 
 def test_the_mark_of_a_rehearsal_changes_every_picture(tmp_path: Path):
     write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),), slo=SLO)
-    result = load_result(tmp_path)
+    result = measure_and_judge(tmp_path)
     plain = draw(result, choose(result))
     result.rehearsal = True
     marked = draw(result, choose(result))
@@ -296,7 +296,7 @@ def test_experiments_that_share_an_endpoint_pay_by_their_load(tmp_path: Path):
     """One loads three times as long as the other: together they pay the bill once, three parts to one."""
     long, short = Deployed(measure_s=300), Deployed(payload="en_500-1000", measure_s=80)
     manifest = write_run(tmp_path, (long, short))
-    costs = [experiment.cost for experiment in load_result(tmp_path).experiments]
+    costs = [experiment.cost for experiment in measure_and_judge(tmp_path).experiments]
     loads = [(e.load_ended_at or 0) - (e.load_started_at or 0) for e in manifest.experiments]
     first = manifest.experiments[0]
     whole = ((first.deleted_at or 0) - (first.create_started_at or 0)) / 3600 * 1.4084

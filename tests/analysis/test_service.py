@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.plots.service import where_time_goes
-from analysis.report import load_result
+from analysis.report import measure_and_judge
 from analysis.results import RunResult
 from analysis.service import service_views
 from runfolder.appending import RowAppender
@@ -19,7 +19,7 @@ EXPERIMENT = "ml.g5.xlarge/en_1-500"
 def with_points(run_folder: Path, tmp_path: Path, *points: tuple[str, str, float, float]) -> RunResult:
     """The run with CloudWatch points: metric, statistic, seconds into the first window, value."""
     folder = shutil.copytree(run_folder, tmp_path / "run", ignore=shutil.ignore_patterns("*.png", "report*"))
-    window = load_result(folder).steps[0].window
+    window = measure_and_judge(folder).steps[0].window
     assert window is not None
     appender: RowAppender[CloudWatchPoint] = RowAppender(folder / CLOUDWATCH, CLOUDWATCH_COLUMNS)
     appender.append(
@@ -27,7 +27,7 @@ def with_points(run_folder: Path, tmp_path: Path, *points: tuple[str, str, float
         for metric, statistic, at, value in points
     )
     appender.close()
-    return load_result(folder)
+    return measure_and_judge(folder)
 
 
 def test_microseconds_become_milliseconds_of_whole_periods_inside_the_window(
@@ -81,11 +81,11 @@ def test_a_count_that_differs_from_cloudwatchs_reaches_the_verdict(run_folder: P
 
 
 def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path):
-    rows = sum(s.step_ok + s.step_failed for s in load_result(run_folder).experiments[0].steps)
+    rows = sum(s.step_ok + s.step_failed for s in measure_and_judge(run_folder).experiments[0].steps)
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, float(rows)))
     assert not any("CloudWatch" in "; ".join(s.verdict.texts) for s in result.steps)
 
 
 def test_without_points_there_is_no_picture(run_folder: Path):
-    assert service_views(load_result(run_folder)) == []
-    assert where_time_goes(load_result(run_folder)) is None
+    assert service_views(measure_and_judge(run_folder)) == []
+    assert where_time_goes(measure_and_judge(run_folder)) is None

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from analysis.metrics import Window
-from analysis.report import load_result, make_report
+from analysis.report import make_report, measure_and_judge
 from analysis.results import Distribution, Health, StepResult
 from analysis.trust import COUNT_CHECKS, COUNT_CODES, check_stationary, judge_run, judge_step
 from bench.benchmarks.coverage import Load
 from bench.benchmarks.coverage import step as measured_step
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from runfolder.manifest import load_manifest
 
 BLOCK = np.repeat(np.arange(50), 4)
 
@@ -129,20 +130,20 @@ def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path):
     """Users that wait for a time-out are busy: the load did reach its target."""
     server = Server(failing=0.015, time_out_s=20)
     write_run(tmp_path, (Deployed(server=server, measure_s=240, concurrency=(8,)),))
-    (step,) = load_result(tmp_path).steps
+    (step,) = measure_and_judge(tmp_path).steps
     assert step.window_failed > 3
     assert step.in_flight == pytest.approx(8, rel=0.01)
     assert not any("in flight" in reason for reason in step.verdict.texts)
     path = tmp_path / "requests.csv"
     path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
-    result = load_result(tmp_path)
+    result = measure_and_judge(tmp_path)
     assert result.steps[0].in_flight is None
     assert result.steps[0].usable
     assert not any("elapsed_ms" in problem for problem in result.problems)
 
 
 def test_more_streams_than_the_calibration_allows_warn(run_folder: Path):
-    result = load_result(run_folder)
+    result = measure_and_judge(run_folder)
     result.calibration = {"honest_concurrency": {"HTTP": 6, "TLS": None}}
     judge_run(result)
     warned = {s.concurrency for s in result.steps if "found honest" in "; ".join(s.verdict.texts)}
@@ -183,3 +184,47 @@ def test_the_codes_of_the_counts_are_those_that_their_checks_give() -> None:
     for check in COUNT_CHECKS:
         check(judged)
     assert set(judged.verdict.codes) == COUNT_CODES
+
+
+def test_compare_and_report_judge_a_folder_alike(tmp_path: Path) -> None:
+    """Locust's own statistics enter the verdict whoever asks for it."""
+    write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),))
+    step = measure_and_judge(tmp_path).steps[0]
+    rows = step.step_ok + step.step_failed
+    (tmp_path / "locust_stats.csv").write_text(
+        "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time\n"
+        f"POST,{step.id},{rows - 1},0,1000,1000\n"
+    )
+    made = make_report(tmp_path)
+    reported = made.summary["experiments"][0]["steps"][0]["trust"]
+    compared = measure_and_judge(tmp_path).steps[0].verdict
+    assert "locust_csv_differs" in compared.codes
+    assert [reason["code"] for reason in reported["reasons"]] == compared.codes
+    assert reported["level"] == compared.level == "warn"
+
+
+def test_a_step_that_steps_csv_has_lost_is_void_and_its_rows_are_its_own(tmp_path: Path) -> None:
+    write_run(tmp_path, (Deployed(measure_s=60, concurrency=(1, 4)),))
+    path = tmp_path / "steps.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    result = measure_and_judge(tmp_path)
+    lost = result.steps[-1]
+    assert (lost.id, lost.concurrency) == ("ml.g5.xlarge/en_1-500/c4", 4)
+    assert lost.verdict.level == "void"
+    assert lost.verdict.codes == ["step_lost"]
+    assert lost.step_ok > 0
+    assert not any("belong to no step" in problem for problem in result.problems)
+
+
+def test_an_experiment_that_was_never_loaded_has_its_steps_as_not_played(tmp_path: Path) -> None:
+    write_run(tmp_path, (Deployed(measure_s=60, concurrency=(1, 4)),))
+    manifest = load_manifest(tmp_path)
+    manifest.experiments.append(
+        manifest.experiments[0].model_copy(update={"name": "b/x", "steps": ["b/x/c1", "b/x/c4"]})
+    )
+    manifest.save(tmp_path)
+    steps = measure_and_judge(tmp_path).experiments[1].steps
+    assert [(step.concurrency, step.verdict.codes) for step in steps] == [
+        (1, ["not_played"]),
+        (4, ["not_played"]),
+    ]

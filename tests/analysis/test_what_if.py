@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.answer import choose
-from analysis.report import load_result, write_report
+from analysis.report import measure_and_judge, write_report
 from analysis.unmet import place
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
@@ -87,7 +87,7 @@ def page_of(folder: Path, *deployed: Deployed, slo: dict[str, Any] | None = None
 
 
 def page_again(folder: Path) -> tuple[str, str]:
-    result = load_result(folder)
+    result = measure_and_judge(folder)
     (choice,) = choose(result)
     write_report(result, folder)
     assert choice.best is not None

@@ -7,7 +7,7 @@ import pytest
 
 from analysis import metrics
 from analysis.metrics import Window
-from analysis.report import load_result
+from analysis.report import measure_and_judge
 from analysis.results import StepResult
 from bench.benchmarks.synthetic_run import Deployed, write_run
 from tests.analysis.records import records
@@ -40,7 +40,7 @@ def pause(folder: Path, *, seconds: float) -> None:
 
 
 def judged(folder: Path) -> StepResult:
-    return load_result(folder).steps[0]
+    return measure_and_judge(folder).steps[0]
 
 
 @pytest.mark.parametrize("code", ["worker_lost", "worker_joined", "fewer_workers"])
