@@ -96,6 +96,7 @@ def _environment(*, html: bool) -> jinja2.Environment:
     )
     environment.filters |= {
         "number": words.number,
+        "count": words.count,
         "ms": words.milliseconds,
         "usd": words.dollars,
         "percent": words.percent,

@@ -10,7 +10,7 @@ from analysis.answer import Choice, choose
 from analysis.fleet import read_demand
 from analysis.gallery import draw
 from analysis.locust_files import read_stats
-from analysis.locust_reconcile import Reconciled, disagreement, reconcile
+from analysis.locust_reconcile import Reconciled, judge_reconciled, reconcile
 from analysis.measure import measure_run
 from analysis.pages import write_pages
 from analysis.prose import answer_paragraph
@@ -118,8 +118,7 @@ def _reconcile_run(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:
             pair = None if stats is None or rows is None else reconcile(step, rows, stats)
             if pair is not None:
                 compared.append(pair)
-                if not pair.agrees:
-                    step.verdict.add("warn", "locust_csv_differs", disagreement(pair))
+                judge_reconciled(step, pair)
     return tuple(compared)
 
 

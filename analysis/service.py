@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from analysis.metrics import ended_at, numbers
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.sampling import Floats
-from analysis.words import number
+from analysis.words import count
 
 _TOLERANCE = 0.01
 _LATENCIES = ("ModelLatency", "OverheadLatency", "FirstChunkLatency")
@@ -69,7 +69,7 @@ def judge_counts(result: RunResult) -> None:
             step.verdict.add(
                 "warn",
                 "cloudwatch_count_differs",
-                f"CloudWatch counted {number(counted, 6)} invocations of this experiment, the rows {rows:,}",
+                f"CloudWatch counted {count(counted)} invocations of this experiment, the rows {rows:,}",
                 cloudwatch=counted,
                 rows=rows,
             )

@@ -11,7 +11,7 @@ import numpy as np
 from analysis import blocks
 from analysis.results import Level, RunResult, StepResult
 from analysis.sampling import Floats, samples_needed, standard_error, student
-from analysis.words import milliseconds, number, percent, plural
+from analysis.words import count, milliseconds, number, percent, plural
 
 CPU_BUSY, CPU_FULL = 85.0, 97.0
 """Per cent of one core (a worker is one process on one core): queueing starts well before 100."""
@@ -110,7 +110,7 @@ _EVENTS = {
     "worker_silent": "a worker did not report",
     "load_gap": "the load paused",
     "clock_set": "a clock was set",
-    "worker_lost": "a worker was lost",
+    "worker_lost": "a worker was lost; rows of up to one of its report intervals may be missing",
     "worker_joined": "a worker joined",
     "fewer_workers": "fewer workers made the load than in an earlier step",
 }
@@ -137,7 +137,7 @@ def check_lost(step: StepResult) -> None:
         step.verdict.add(
             _void_if(abs(started - rows) > 0.01 * started),
             "rows_missing",
-            f"{number(started)} requests were started, {number(rows)} rows tell of them",
+            f"{count(started)} requests were started, {count(rows)} rows tell of them",
             started=started,
             rows=rows,
         )
@@ -162,7 +162,7 @@ def check_locust(step: StepResult) -> None:
         step.verdict.add(
             _void_if(abs(counted - rows) > COUNTS_VOID * max(counted, rows)),
             "locust_count_differs",
-            f"Locust counted {number(counted)} requests, the rows {number(rows)}",
+            f"Locust counted {count(counted)} requests, the rows {count(rows)}",
             locust=counted,
             rows=rows,
         )

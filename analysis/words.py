@@ -17,6 +17,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:,.{min(places, 10)}f}"
 
 
+def count(value: float | None) -> str:
+    """A count, without decimals: ``434``, ``1,620``."""
+    return ABSENT if value is None or not math.isfinite(value) else f"{round(value):,}"
+
+
 def milliseconds(value: float | None) -> str:
     """``43.2 ms`` below a second, ``2.35 s`` above."""
     if value is None or not math.isfinite(value):

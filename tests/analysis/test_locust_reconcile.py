@@ -38,7 +38,7 @@ def test_a_record_without_the_time_of_failures_has_no_mean_to_compare(tmp_path: 
     path = folder / "requests.csv"
     path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
     (compared,) = measure_and_judge(folder).reconciled
-    assert (compared.agrees, compared.mean) == (True, "–")
+    assert (compared.agrees, compared.mean_ms) == (True, None)
 
 
 def test_rows_and_locust_agree(reconciled: Path) -> None:
@@ -47,7 +47,7 @@ def test_rows_and_locust_agree(reconciled: Path) -> None:
     assert made.summary["experiments"][0]["steps"][0]["trust"]["level"] == "pass"
 
 
-@pytest.mark.parametrize(("column", "factor"), [("Request Count", 2), ("Average Response Time", 1.1)])
+@pytest.mark.parametrize(("column", "factor"), [("Request Count", 1.02), ("Average Response Time", 1.1)])
 def test_a_disagreement_reaches_the_verdict(reconciled: Path, column: str, factor: float) -> None:
     path = reconciled / "locust_stats.csv"
     with path.open() as file:
@@ -59,3 +59,15 @@ def test_a_disagreement_reaches_the_verdict(reconciled: Path, column: str, facto
     assert not compared.agrees
     assert result.steps[0].verdict.level == "warn"
     assert "Locust's CSV says" in result.steps[0].verdict.reasons[-1].text
+
+
+def test_counts_that_differ_grossly_void_the_step(reconciled: Path) -> None:
+    """More rows than Locust ever counted cannot be of this load."""
+    path = reconciled / "locust_stats.csv"
+    with path.open() as file:
+        (row,) = csv.DictReader(file)
+    write(path, STATS, row | {"Request Count": str(int(row["Request Count"]) // 2)})
+    (step,) = measure_and_judge(reconciled).steps
+    assert step.verdict.level == "void"
+    (reason,) = step.verdict.reasons
+    assert (reason.code, reason.values["rows"]) == ("locust_csv_differs", step.step_ok)
