@@ -8,6 +8,7 @@ import click
 from bench.options import usage_sentence
 from configs.errors import UserError
 from configs.streams import survive_lost_streams
+from configs.text import printable
 
 COMMANDS = {
     "run": ("run", "rehearse", "ui", "master", "worker"),
@@ -61,7 +62,7 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except UserError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except click.UsageError as error:
         click.echo(f"error: {usage_sentence(error)}", err=True)

@@ -17,6 +17,7 @@ from bench.screen import answers, deploy_reporter, say, summary_table
 from bench.server_view import collect_server_view
 from configs.errors import StartedError, UserError, writing
 from configs.plan import Plan
+from configs.text import printable
 from deploy.clients import Clients
 from deploy.endpoint import Deployment, deployed
 from deploy.ledger import Ledger
@@ -35,6 +36,9 @@ from runfolder.layout import (
 )
 from runfolder.manifest import ExperimentEntry, Manifest
 
+ALL_VOID = 5
+"""Everything was played, and not one step has figures to rely on."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -52,7 +56,8 @@ def play(plan: Plan, options: RunOptions) -> int:
 
     Returns:
         The exit code: 0 when all steps are whole, 1 when a deploy or a load failed, 3 when some steps are
-        not whole, 4 when the endpoint refused the requests, 128 + signal when it was interrupted.
+        not whole, 4 when the endpoint refused the requests, 5 when all steps are whole and every one is void,
+        128 + signal when it was interrupted.
 
     Raises:
         UserError: a mistake in the plan or on this machine; nothing was started.
@@ -302,6 +307,11 @@ class _Run:
                 raise StartedError(f"{error}; {kept}") from None
             say(kept)
             raise
-        for experiment in report.summary["experiments"]:
+        experiments = report.summary["experiments"]
+        for experiment in experiments:
             answers.print("", summary_table(experiment), sep="\n")
-        answers.print(f"\n{report.answer}\n\nreport: {self.folder / 'report.html'}", markup=False)
+        answers.print(f"\n{printable(report.answer)}\n\nreport: {self.folder / 'report.html'}", markup=False)
+        steps = [step for experiment in experiments for step in experiment["steps"]]
+        if self.code == 0 and all(step["trust"]["level"] == "void" for step in steps):
+            say("error: no step has figures to rely on; the report says why")
+            self.code = ALL_VOID

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from bench.screen import LoadScreen, say
 from configs.errors import UserError
-from locustfiles.launch import locust_command, locust_environment
+from configs.text import one_line
+from locustfiles.launch import locust_command, locust_environment, user_config_files
 from runfolder.layout import LOCUST_LOG, STATUS
 
 INTERRUPTED = 130
@@ -54,11 +55,13 @@ class LoadOptions:
         return (self.master_host, self.master_port + 1) if self.mode == "master" else None
 
     def check(self) -> None:
-        """Refuse a port that is taken.
+        """Refuse a port that is taken, and options of Locust that nobody gave to this run.
 
         Raises:
-            UserError: it is taken; nothing was started.
+            UserError: nothing was started.
         """
+        if files := user_config_files():
+            raise UserError(f"{files[0]}: Locust would take options of the run from it; move it away")
         if self.mode == "ui":
             _check_port("127.0.0.1", self.web_port)
         if self.mode == "master":
@@ -189,7 +192,7 @@ def _last_words(log: Path, start: int) -> str:
     """What a load that did not end well said last: its last error, else its last line."""
     lines = log.read_bytes()[start:].decode(errors="replace").splitlines()
     errors = [line.partition("/ERROR/")[2] for line in lines if "/ERROR/" in line]
-    return (errors or lines or ["nothing was said"])[-1].strip()
+    return one_line((errors or lines or ["nothing was said"])[-1])
 
 
 def end_child(child: "subprocess.Popen[bytes]", *, whole_group: bool = False) -> None:

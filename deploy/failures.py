@@ -14,6 +14,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from configs.errors import UserError
+from configs.text import one_line
 
 Meaning = Literal[
     "missing",
@@ -106,7 +107,7 @@ def message(error: Exception) -> str:
     text = str(error)
     if isinstance(error, ClientError):
         text = error.response.get("Error", {}).get("Message") or text
-    return " ".join(text.split())
+    return one_line(text)
 
 
 def sentence(error: Exception, doing: str) -> str:

@@ -76,10 +76,14 @@ class EventStreamDecoder:
 
 def _decode_headers(raw: bytes) -> dict[str, str]:
     headers = {}
+    names = set()
     at = 0
     while at < len(raw):
         name_end = at + 1 + raw[at]
         name = raw[at + 1 : name_end].decode()
+        if name in names:
+            raise EventStreamError(f"header {name} is there twice")
+        names.add(name)
         kind = raw[name_end]
         at = name_end + 1
         if kind in (_STRING, _BYTES):

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from configs.text import one_line
 from runfolder.records import ErrorClass
 
 _BY_TYPE: dict[str, ErrorClass] = {
@@ -142,4 +143,4 @@ def _message(content: dict[str, Any]) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    return one_line(text)[:300]

@@ -68,12 +68,21 @@ def _forked(processes: int | None) -> list[str]:
     return ["--processes", str(processes)] if processes and processes > 1 else []
 
 
+def user_config_files() -> list[Path]:
+    """Configuration files of the user's that Locust would read, whatever its command line says."""
+    return [path for path in (Path.home() / ".locust.conf", Path("locust.conf")) if path.exists()]
+
+
 def locust_environment() -> dict[str, str]:
-    """This process's environment with what Locust needs to find our code, and whose child it will be."""
+    """This process's environment with what Locust needs to find our code, and whose child it will be.
+
+    Without the user's ``LOCUST_*``: Locust reads an option from each, so that ``LOCUST_MODE_MASTER`` would
+    make a master of the load and ``LOCUST_TAGS`` leave requests out.
+    """
     root = str(LOCUSTFILE.parent.parent)
     path = os.environ.get("PYTHONPATH")
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")},
         LOAD_PARENT_VARIABLE: str(os.getpid()),
         "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root,
         "PYTHONUNBUFFERED": "1",

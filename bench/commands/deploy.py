@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bench.backend import backend_for
 from bench.checks import payload_facts
@@ -18,6 +19,7 @@ from bench.commands.run import PlanChoice, chosen_plan, plan_options
 from bench.options import Filled
 from bench.screen import answers, say
 from configs.plan import Plan, Price
+from configs.text import one_line, printable
 from deploy.checks import Check
 from deploy.clients import Clients
 from deploy.estimate import Estimate
@@ -98,7 +100,7 @@ def teardown_command(region: str | None, *, everyone: bool) -> int:
 
 def _show(plan: Plan, path: Path, found: Preflight) -> None:
     console = Console()
-    table = Table(title=f"{plan.name} ({path})", title_justify="left", show_edge=False, pad_edge=False)
+    table = Table(title=Text(f"{plan.name} ({path})"), title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("check", no_wrap=True)
     table.add_column("")
     table.add_column("finding, and what to do about it", overflow="fold")
@@ -107,15 +109,16 @@ def _show(plan: Plan, path: Path, found: Preflight) -> None:
     console.print(table)
     console.print()
     for line in _course(plan, found.estimate):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
     if found.stops:
-        console.print(f"\nnot ready: {', '.join(check.name for check in found.stops)}", style="red")
+        names = ", ".join(check.name for check in found.stops)
+        console.print(f"\nnot ready: {names}", style="red", markup=False)
 
 
 def _row(check: Check) -> tuple[str, str, str]:
     colour = _COLOUR[check.level]
     remedy = f"\n→ {escape(check.remedy)}" if check.remedy else ""
-    return check.name, f"[{colour}]{check.level}[/{colour}]", escape(check.finding) + remedy
+    return escape(check.name), f"[{colour}]{check.level}[/{colour}]", escape(check.finding) + remedy
 
 
 def _course(plan: Plan, course: Estimate) -> list[str]:
@@ -139,7 +142,7 @@ def show_inventory(found: Sequence[Found], clients: Clients) -> None:
     for one in found:
         item = _priced(one.item, clients)
         cost = item.cost_usd(now) if item.kind == "endpoint" else None
-        table.add_row(
+        cells = (
             item.kind,
             item.name,
             one.status or "not seen",
@@ -149,6 +152,7 @@ def show_inventory(found: Sequence[Found], clients: Clients) -> None:
             item.owner + ("" if one.mine else " (not this machine)"),
             one.known_by,
         )
+        table.add_row(*(Text(one_line(cell)) for cell in cells))  # tags are anybody's words
     Console().print(table)
 
 
@@ -185,10 +189,10 @@ def _fact(asked: Sequence[Found]) -> str:
 def confirmed(fact: str) -> bool:
     """The user's yes; where nobody can answer, the answer is no."""
     if not sys.stdin.isatty():
-        click.echo(f"{fact} Not deleted: nobody is here to ask (ALL=1 deletes it too)")
+        click.echo(f"{printable(fact)} Not deleted: nobody is here to ask (ALL=1 deletes it too)")
         return False
     try:
-        return click.confirm(f"{fact} Delete?", default=False)
+        return click.confirm(f"{printable(fact)} Delete?", default=False)
     except click.Abort:  # the end of the input; Ctrl-C comes as a signal
         click.echo("no")
         return False

@@ -14,6 +14,7 @@ from analysis.report import measure_and_judge, write_report
 from analysis.results import RunResult
 from bench.options import Filled, FilledPath
 from configs.errors import UserError
+from configs.text import printable
 
 _LATEST = Path("results/latest")
 _PATH = FilledPath()
@@ -78,8 +79,8 @@ def _report_fmbench(folder: Path, prices: Prices, out: Path) -> None:
 
 def _tell(made: Report) -> None:
     for warning in made.warnings:
-        click.echo(f"! {warning}", err=True)
-    click.echo(made.answer)
+        click.echo(f"! {printable(warning)}", err=True)
+    click.echo(printable(made.answer))
     click.echo(next(str(path) for path in made.files if path.name == "report.html"))
 
 
@@ -102,7 +103,7 @@ def compare_command(sides: tuple[str, ...], *, as_json: bool, out: Path | None) 
             out.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
-    click.echo(text)
+    click.echo(printable(text))
     return 1 if any(one.regressed for one in found) else 0
 
 

@@ -12,7 +12,15 @@ from deploy.local.context import Context, World
 from deploy.local.errors import ApiError
 from deploy.local.faults import OF_THE_ENDPOINT, Fault, immediate_error
 from deploy.local.http import Request, Response, cut
-from deploy.local.protocols import SERVICES, Call, read_call, refusal, write_error, write_result
+from deploy.local.protocols import (
+    SERVICES,
+    Call,
+    not_served,
+    read_call,
+    refusal,
+    write_error,
+    write_result,
+)
 from deploy.local.services import identity, metrics, pricing, quotas, registry, scheduler, secrets
 from deploy.local.shapes import check_input, operation_model
 from deploy.local.signing import RefusedError, Scope, claimed_service, utc_now, verify, verify_bearer
@@ -38,6 +46,9 @@ _NAME_MEMBERS = (
     "ResourceArn",
     "Name",
 )
+_SIGNED_FOR = "sagemaker"
+"""The service in the scope of an invocation's signature."""
+_BEARER = "Bearer "
 _log = logging.getLogger("deploy.local")
 
 
@@ -49,10 +60,10 @@ def make_app(world: World) -> Callable[[Request], Response]:
             return local_api.serve(world, request)
         wanted = runtime.route(request.path)
         service = "sagemaker-runtime" if wanted else _service(request)
+        if service is None:
+            return not_served(claimed_service(request.headers) or "", request)
         try:
-            if wanted:
-                return _invoke(world, wanted, request)
-            return _operate(world, service, request)
+            return _invoke(world, wanted, request) if wanted else _operate(world, service, request)
         except RefusedError as refused:
             return write_error(service, refusal(service, refused))
         except ApiError as error:
@@ -66,14 +77,19 @@ def make_app(world: World) -> Callable[[Request], Response]:
     return app
 
 
-def _service(request: Request) -> str:
+def _service(request: Request) -> str | None:
+    """Whom a request is for; None for a service of AWS that this machine does not have."""
+    if request.headers.get("authorization", "").startswith(_BEARER):
+        return "sagemaker-runtime"
     claimed = claimed_service(request.headers)
-    if claimed in SERVICES:
-        return SERVICES[claimed]
-    return "sagemaker"
+    return SERVICES.get(claimed) if claimed else "sagemaker"
 
 
 def _operate(world: World, service: str, request: Request) -> Response:
+    if service == "sagemaker-runtime":  # a bearer token, on a path that is not the route's
+        verify_bearer(request.headers["authorization"].removeprefix(_BEARER), world.keys, utc_now())
+        served = "only POST …/openai/v1/chat/completions is served on this machine"
+        raise ApiError("UnknownOperationException", f"{request.method} {request.path}: {served}", 404)
     scope = verify(request, world.keys, utc_now())
     if SERVICES.get(scope.service) != service:
         raise RefusedError(
@@ -106,11 +122,15 @@ def _run(world: World, scope: Scope, call: Call, fault: Fault | None, request: R
 def _invoke(world: World, wanted: runtime.Route, request: Request) -> Response:
     authorization = request.headers.get("authorization", "")
     if wanted.operation == "ChatCompletions":
-        if not authorization.startswith("Bearer "):
+        if not authorization.startswith(_BEARER):
             raise RefusedError("missing", "Missing Authentication Token")
-        scope = verify_bearer(authorization.removeprefix("Bearer "), world.keys, utc_now())
+        scope = verify_bearer(authorization.removeprefix(_BEARER), world.keys, utc_now())
     else:
         scope = verify(request, world.keys, utc_now())
+        if scope.service != _SIGNED_FOR:
+            raise RefusedError(
+                "mismatch", f"Credential should be scoped to correct service: '{_SIGNED_FOR}'."
+            )
     fault, record = world.faults.meet("sagemaker-runtime", wanted.operation)
     record.name = wanted.endpoint
     try:

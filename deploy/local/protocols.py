@@ -114,6 +114,25 @@ def write_error(service: str, error: ApiError) -> Response:
     return Response(error.status, headers, json.dumps(content).encode())
 
 
+def not_served(service: str, request: Request) -> Response:
+    """The answer for a service of AWS that this machine does not have, in the protocol that was spoken."""
+    code, request_id = "NotServedHere", str(uuid.uuid4())
+    said = f"The service {service} is not served here; this machine has {', '.join(SERVICES)}."
+    headers = {"x-amzn-RequestId": request_id}
+    form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if service == "s3" or form:
+        error = f"<Code>{code}</Code><Message>{escape(said)}</Message>"
+        tail = f"<RequestId>{request_id}</RequestId>"
+        body = (
+            f"<Error>{error}{tail}</Error>"
+            if service == "s3"
+            else f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>{tail}</ErrorResponse>"
+        )
+        return Response(501, {**headers, "Content-Type": "text/xml"}, body.encode())
+    headers |= {"Content-Type": "application/json", "x-amzn-ErrorType": code}
+    return Response(501, headers, json.dumps({"__type": code, "message": said}).encode())
+
+
 def refusal(service: str, refused: RefusedError) -> ApiError:
     """The error that a service's protocol has for a request that is not properly signed."""
     json_code, query_code = _REFUSALS[refused.kind]

@@ -130,7 +130,7 @@ def verify_bearer(token: str, keys: Keys, now: datetime) -> Scope:
         raise RefusedError("mismatch", f"X-Amz-Expires must be between 1 and {MAX_BEARER_SECONDS} seconds")
     if not signed_at - TOLERANCE <= now <= signed_at + timedelta(seconds=lifetime):
         raise RefusedError("expired_token", "The bearer token included in the request is expired")
-    first_lines = ("POST", "/", _encode(sorted(fields.items())))
+    first_lines = ("POST", "/", _encode(list(fields.items())))
     canonical = _canonical(first_lines, {"host": host}, claim.signed_headers, hashlib.sha256(b"").hexdigest())
     _compare(claim, credential, canonical)
     return Scope(claim.access_key, claim.region, claim.service)
@@ -224,11 +224,13 @@ def _canonical(
 
 
 def _sorted_query(query: str) -> str:
-    return _encode(sorted(parse_qsl(query, keep_blank_values=True))) if query else ""
+    return _encode(parse_qsl(query, keep_blank_values=True)) if query else ""
 
 
 def _encode(pairs: list[tuple[str, str]]) -> str:
-    return "&".join(f"{quote(k, safe='-_.~')}={quote(v, safe='-_.~')}" for k, v in pairs)
+    """A canonical query: sorted by the encoded names, whose order is not that of the names themselves."""
+    encoded = sorted((quote(key, safe="-_.~"), quote(value, safe="-_.~")) for key, value in pairs)
+    return "&".join(f"{key}={value}" for key, value in encoded)
 
 
 def _compare(claim: _Claim, credential: Credential, canonical: str) -> None:

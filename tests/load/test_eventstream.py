@@ -1,6 +1,8 @@
 """The event-stream decoder: any split, checksums, and botocore as a second reader."""
 
 import itertools
+import struct
+import zlib
 
 import pytest
 from botocore.eventstream import EventStreamBuffer
@@ -47,3 +49,12 @@ def test_a_frame_that_has_begun_is_pending() -> None:
     decoder = EventStreamDecoder()
     assert decoder.feed(event_frame(b"whole") + event_frame(b"half")[:30])[0][1] == b"whole"
     assert decoder.pending == 30
+
+
+def test_a_header_that_is_there_twice_is_refused() -> None:
+    header = b"\x02:x\x07\x00\x01a"
+    packed = header + header
+    prelude = struct.pack(">II", 16 + len(packed), len(packed))
+    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + packed
+    with pytest.raises(EventStreamError, match="header :x is there twice"):
+        EventStreamDecoder().feed(message + struct.pack(">I", zlib.crc32(message)))

@@ -106,6 +106,13 @@ def test_session_tokens_must_be_those_of_the_key_and_not_expired() -> None:
     assert expired.value.kind == "expired_token"
 
 
+@pytest.mark.parametrize(
+    "query", ["%C3%A9=1&z=2&%7E=3", "b=%C3%BF&b=z&a%20b=1", "%E2%82%AC=1&%F0%9F%99%82=2&A=3"]
+)
+def test_a_query_is_sorted_by_its_encoded_names(query: str) -> None:
+    assert verify(signed(path=f"/endpoints/x/invocations?{query}"), KEYS, now()).service == "sagemaker"
+
+
 def bearer(
     expires: int = 3600, action: str = "CallWithBearerToken", secret: str = SECRET, key: str = KEY
 ) -> str:
@@ -199,3 +206,59 @@ def test_credentials_that_expire_while_in_use(local: Local) -> None:
     with pytest.raises(ClientError) as refused:
         client.invoke_endpoint(EndpointName="x", Body=b"{}")
     assert refused.value.response["Error"]["Code"] == "ExpiredTokenException"
+
+
+def test_a_signature_for_another_service_is_refused_by_the_runtime(local: Local) -> None:
+    url = f"{local.url}/endpoints/x/invocations"
+    request = AWSRequest(method="POST", url=url, data=b"{}")
+    keys = local.process.environment
+    credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
+    SigV4Auth(credentials, "bedrock", "us-east-1").add_auth(request)
+    connection = local.connect()
+    connection.request("POST", "/endpoints/x/invocations", b"{}", dict(request.headers.items()))
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("x-amzn-ErrorType")) == (403, "InvalidSignatureException")
+    assert b"Credential should be scoped to correct service: 'sagemaker'" in answer.read()
+    connection.close()
+
+
+def test_a_bearer_token_on_another_path_is_told_what_is_served(local: Local) -> None:
+    keys = local.process.environment
+    for token, status, said in (
+        (
+            bearer(secret=keys["AWS_SECRET_ACCESS_KEY"], key=keys["AWS_ACCESS_KEY_ID"]),
+            404,
+            b"chat/completions",
+        ),
+        ("sagemaker-api-key-!", 403, b"bearer token"),
+    ):
+        connection = local.connect()
+        connection.request(
+            "GET", "/endpoints/x/openai/v1/models", headers={"Authorization": f"Bearer {token}"}
+        )
+        answer = connection.getresponse()
+        content = answer.read()
+        assert answer.status == status
+        assert said in content
+        assert b"algorithm" not in content
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("service", "call"),
+    [
+        ("autoscaling", "describe_auto_scaling_groups"),
+        ("application-autoscaling", "describe_scalable_targets"),
+        ("logs", "describe_log_groups"),
+        ("s3", "list_buckets"),
+        ("lambda", "list_functions"),
+    ],
+)
+def test_a_service_that_is_not_here_says_so(local: Local, service: str, call: str) -> None:
+    arguments = {"ServiceNamespace": "sagemaker"} if service.startswith("application") else {}
+    with pytest.raises(ClientError) as refused:
+        getattr(local.client(service), call)(**arguments)
+    answer = refused.value.response
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 501
+    assert answer["Error"]["Code"] == "NotServedHere"
+    assert f"{service} is not served here" in answer["Error"]["Message"]
