@@ -123,6 +123,7 @@ class LoadScreen:
 _LINES_AROUND_ROWS = 7
 """Title, earlier steps, header, progress, a message, and room for the cursor and the line above."""
 _BAR = 20
+_ROOMY = 60
 _ANY_WIDTH = 1000
 
 
@@ -149,7 +150,7 @@ def _progress(status: Status, width: int) -> RenderableType:
     line = Table.grid(padding=(0, 1))
     left = status.get("eta_s")
     bar = ProgressBar(total=total, completed=min(done, total), width=min(_BAR, max(4, width // 4)))
-    ends = f"at most {left:.0f} s left" if isinstance(left, int | float) else ""
+    ends = f"at most {left:.0f} s left" if isinstance(left, int | float) and width >= _ROOMY else ""
     line.add_row(_cut(f"{phase} {done:.0f} of {total:.0f} s"), bar, _cut(ends))
     return line
 
