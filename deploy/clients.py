@@ -17,6 +17,7 @@ from botocore.session import Session
 
 from configs.errors import UserError
 from configs.plan import Endpoint
+from deploy.answers import check_answers
 from deploy.failures import NO_CREDENTIALS, told
 
 _ATTEMPTS = 6
@@ -173,6 +174,7 @@ def _skew(date: str | None) -> float | None:
 
 def _session(region: str | None) -> Session:
     session = botocore.session.get_session()
+    check_answers(session)
     if "AWS_METADATA_SERVICE_TIMEOUT" not in os.environ:
         # An instance profile answers in milliseconds; where there is none, nobody should wait for it.
         quick = ConstantProvider(value=_METADATA_S)

@@ -15,6 +15,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 
 from configs.errors import UserError
 from configs.text import one_line
+from deploy.answers import NotAWSError
 
 Meaning = Literal[
     "missing",
@@ -63,6 +64,8 @@ _BY_CODE: dict[str, Meaning] = {
     "MissingAuthenticationTokenException": "credentials",
 }
 _TOO_MANY, _SERVER_ERROR = 429, 500
+_OF_THE_WAY = (*range(300, 400), 407)
+"""A redirect, or a proxy that wants a password: AWS was not reached."""
 _CLOCK = ("signature expired", "signature not yet current")
 _MISSING = ("could not find", "does not exist", "not found")
 _TAKEN = ("already exist",)
@@ -89,6 +92,8 @@ def meaning(error: Exception) -> Meaning:
 def _meaning_of_status(status: int) -> Meaning | None:
     if status == _TOO_MANY:  # services have a dozen codes for it
         return "throttled"
+    if status in _OF_THE_WAY:
+        return "connection"
     return "service" if status >= _SERVER_ERROR else None
 
 
@@ -125,8 +130,10 @@ def sentence(error: Exception, doing: str) -> str:
         "service": "; the fault is on AWS's side: try again",
         "taken": "; nothing that exists was changed",
     }.get(kind, "")
-    if isinstance(error, NoConnectionError | HTTPClientError):
-        remedy = "; check the network, its proxy, the region and AWS_ENDPOINT_URL"
+    if kind == "connection" and isinstance(
+        error, NoConnectionError | HTTPClientError | NotAWSError | ClientError
+    ):
+        remedy = "; check the network, its proxy or captive portal, the region and AWS_ENDPOINT_URL"
     if any(words in said.lower() for words in _CLOCK):  # the credentials may be in the best of health
         remedy = "; set this machine's clock (NTP): signatures fail when it is 5 minutes off"
     return f"{doing} failed: {said}{remedy}"

@@ -86,7 +86,10 @@ def remove(
             left.append(Leftover(item, "kept while what uses it is there"))
             continue
         told(item, "deleting")
-        reason = _remove(item, clients, ledger, pace, told)
+        try:
+            reason = _remove(item, clients, ledger, pace, told)
+        except Exception as error:  # noqa: BLE001 - whatever this one meets, the next must be tried and this one named
+            reason = f"{type(error).__name__}: {error}"
         told(item, reason or "deleted")
         if reason:
             left.append(Leftover(item, reason))

@@ -1,0 +1,119 @@
+"""What answers in AWS's place: never a traceback, and what is left is named."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from between import FOREIGN, Between, between
+from deploy_harness import IMPATIENT, Account, plan
+
+from configs.errors import UserError
+from deploy.account_checks import quotas, role
+from deploy.clients import Clients
+from deploy.endpoint import deployed
+from deploy.inventory import inventory
+from deploy.ledger import Item, Ledger, State
+from deploy.owner import machine_owner
+from deploy.reader import EndpointReader
+from deploy.removal import LeftBehindError
+from deploy.resolve import targets
+from deploy.target import Target
+
+SHORT = replace(IMPATIENT, visible=0.2, in_service=0.5, removal=0.5, settle=0.1)
+
+
+@pytest.fixture
+def portal(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Between]:
+    with between(account.url) as server, monkeypatch.context() as environment:
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER"):
+            environment.setenv(name, server.url)
+        yield server
+
+
+@pytest.fixture
+def clients(portal: Between) -> Clients:
+    return Clients.from_environment("us-east-1", attempts=1)
+
+
+@pytest.fixture
+def target(clients: Clients) -> Target:
+    return targets(plan(), "portal", clients)[0]
+
+
+@pytest.mark.parametrize("answer", FOREIGN.values(), ids=FOREIGN)
+def test_what_a_deletion_left_is_named(
+    answer: bytes, portal: Between, clients: Clients, target: Target, ledger: Ledger
+) -> None:
+    with (
+        pytest.raises(LeftBehindError) as caught,
+        deployed(target, clients, ledger, pace=SHORT),
+    ):
+        portal.answers["*"] = answer
+    portal.answers.clear()
+    assert {left.item.kind for left in caught.value.leftovers} == {"endpoint", "endpoint-config", "model"}
+    assert f"aws sagemaker delete-endpoint --endpoint-name {target.name}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(ledger.open_items()) == 3
+
+
+@pytest.mark.parametrize("answer", ["html with 200", "a list with 200", "nothing with 200", "a redirect"])
+@pytest.mark.parametrize(
+    "call", ["CreateModel", "CreateEndpointConfig", "CreateEndpoint", "DescribeEndpoint"]
+)
+def test_what_answers_while_creating_ends_in_a_sentence(
+    call: str, answer: str, portal: Between, target: Target, ledger: Ledger
+) -> None:
+    portal.answers[call] = FOREIGN[answer]
+    with pytest.raises(UserError) as caught:
+        _play(target, ledger, portal)
+    assert "\n" not in str(caught.value)
+    assert portal.met.count(call) >= 1
+    assert Account(portal.target.geturl()).left() == []
+    assert ledger.open_items() == []
+
+
+def _play(target: Target, ledger: Ledger, portal: Between) -> None:
+    """Deploy; the network is well again when the deletion begins."""
+
+    def progress(status: str, *_: object) -> None:
+        if status.endswith("deleting"):
+            portal.answers.clear()
+
+    clients = Clients.from_environment("us-east-1", attempts=1)
+    with deployed(target, clients, ledger, progress, pace=replace(IMPATIENT, in_service=0.5, visible=0.2)):
+        pass
+
+
+def test_one_that_fails_in_an_unforeseen_way_does_not_keep_the_next(
+    clients: Clients, target: Target, ledger: Ledger, account: Account
+) -> None:
+    class Broken(Ledger):
+        def mark(self, item: Item, state: State, arn: str | None = None) -> Item:
+            if (item.kind, state) == ("endpoint-config", "deleted"):
+                raise RuntimeError("a bug")
+            return super().mark(item, state, arn)
+
+    broken = Broken(ledger.folder)
+    with (
+        pytest.raises(LeftBehindError, match="RuntimeError: a bug") as caught,
+        deployed(target, clients, broken, pace=replace(IMPATIENT, removal=20)),
+    ):
+        pass
+    assert [left.item.kind for left in caught.value.leftovers] == ["endpoint-config"]
+    assert account.left() == []
+
+
+@pytest.mark.parametrize("answer", FOREIGN.values(), ids=FOREIGN)
+def test_every_other_question_ends_in_a_sentence(
+    answer: bytes, portal: Between, clients: Clients, target: Target, ledger: Ledger
+) -> None:
+    clients.identity  # noqa: B018 - asked while the network was well
+    portal.answers["*"] = answer
+    notices: list[str] = []
+    assert inventory(clients, ledger, machine_owner(), notice=notices.append) == []
+    assert notices
+    assert [check.level for check in quotas([target], clients)] == ["warning"]
+    assert role("role", target.role_arn, "sagemaker.amazonaws.com", clients).level == "warning"
+    assert "not_described" in EndpointReader(clients).describe(target.name)
+    with pytest.raises(UserError, match="credentials belong"):
+        Clients.from_environment("us-east-1", attempts=1).identity  # noqa: B018 - it asks
