@@ -34,7 +34,7 @@ from runfolder.layout import (
     locust_prefix,
     new_run_folder,
 )
-from runfolder.manifest import ExperimentEntry, Manifest
+from runfolder.manifest import ExperimentEntry, Manifest, RunState
 
 ALL_VOID = 5
 """Everything was played, and not one step has figures to rely on."""
@@ -159,7 +159,8 @@ class _Run:
                     self._play_target(target)
             with writing(self.folder / CLOUDWATCH):
                 collect_server_view(self.folder, self.manifest, self.clients)
-            ending = {0: "complete", INTERRUPTED: "interrupted"}.get(self.code, "failed")
+            endings: dict[int, RunState] = {0: "complete", INTERRUPTED: "interrupted"}
+            ending = endings.get(self.code, "failed")
             errors = dict.fromkeys(entry.error for entry in self.manifest.experiments if entry.error)
             self._close(ending, "; ".join(errors) or None)
         except Interrupted as stop:
@@ -198,6 +199,7 @@ class _Run:
                 reporter,
                 quote=entries[0].price,
                 stop=self.guard.reason,
+                meanwhile=self._report_so_far,
             ) as deployment:
                 for entry in entries:
                     self._play_experiment(entry, target, deployment)
@@ -279,9 +281,13 @@ class _Run:
         if spent or code in (INTERRUPTED, UNPLAYABLE):
             raise UserError(entry.error or "the load was stopped")
 
-    def _close(self, state: str, error: str | None = None) -> None:
+    def _close(self, state: RunState, error: str | None = None) -> None:
+        for entry in self.manifest.experiments:
+            if entry.state == "running":  # the end came before its load, or without any word of it
+                entry.state = "interrupted" if state == "interrupted" else "failed"
+                entry.error = entry.error or error
         self.manifest.ended_at = time.time()
-        self.manifest.state = state  # type: ignore[assignment]  # pydantic validates it on assignment
+        self.manifest.state = state
         self.manifest.error = error
         self._save()
 
@@ -295,6 +301,18 @@ class _Run:
             if self._no_more is None:
                 say(f"error: {error}")
             self._no_more = str(error)
+
+    def _report_so_far(self) -> None:
+        """Write the report while AWS deletes: whoever gives up waiting for that has it."""
+        from analysis import make_report  # noqa: PLC0415 - a mistake is told before pandas is imported
+
+        try:
+            self._save()
+            make_report(self.folder)
+        except Exception as error:  # noqa: BLE001 - no report may stop a deletion; the last one raises
+            say(f"no report yet ({error}); it is made again after the deletion")
+        else:
+            say(f"report so far: {self.folder / 'report.html'} (made again after the deletion)")
 
     def _report(self) -> None:
         from analysis import make_report  # noqa: PLC0415 - a mistake is told before pandas is imported

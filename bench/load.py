@@ -1,5 +1,6 @@
 """Run Locust as a child process: start it, show its status, end it in order, give back its exit code."""
 
+import contextlib
 import errno
 import json
 import os
@@ -25,10 +26,15 @@ _MEANING = {
     3: "some steps are not whole; the report says which, and why",
     4: "the endpoint refused the requests",
 }
+_DOCUMENTED = frozenset({0, UNPLAYABLE, *_MEANING, INTERRUPTED})
 _POLL_S = 0.25
 _ORDERLY_S = 20.0
 _KILL_S = 5.0
 _LINGER_S = 5.0
+_SILENCE_S = 60.0
+"""Without a status from the load, which writes one a second. A slow machine is late by seconds."""
+_AWAKE_S = 4 * _POLL_S
+"""The most that one look counts as waiting: this machine, or this process, may have been asleep."""
 
 
 @dataclass(frozen=True)
@@ -144,19 +150,36 @@ def play_load(
     last: dict[str, Any] = {}
     try:
         with LoadScreen() as screen:
-            _watch(child, status_file, screen, options, spent_too_much)
+            fault = _watch(child, status_file, screen, options, spent_too_much)
     finally:
         end_child(child)
         last = _read_status(status_file)
         status_file.unlink(missing_ok=True)
-    code, message = child.returncode, str(last.get("message") or "")
-    if (said := last.get("exit_code")) is not None and code in (0, INTERRUPTED):
-        code = int(said)  # a web page that lingered was ended, which says nothing of the load
+    if fault:
+        return LoadEnd(UNPLAYABLE, fault)
+    return _end_of(child.returncode, last, lambda: _last_words(log, log_began))
+
+
+def _end_of(code: int, status: dict[str, Any], last_words: Callable[[], str]) -> LoadEnd:
+    """What an exit code of Locust means, with the last status that the load wrote."""
+    if code < 0:
+        return LoadEnd(UNPLAYABLE, _killed_by(-code))
+    reported, message = status.get("exit_code"), str(status.get("message") or "")
+    if reported is not None and code in (0, INTERRUPTED):
+        code = int(reported)  # a web page that lingered was ended, which says nothing of the load
     if not message and code in _MEANING:
         message = _MEANING[code]
     elif not message and code not in (0, INTERRUPTED):
-        message = f"the load generator ended with code {code}: {_last_words(log, log_began)}"
-    return LoadEnd(code, message)
+        message = f"the load generator ended with code {code}: {last_words()}"
+    return LoadEnd(code if code in _DOCUMENTED else UNPLAYABLE, message)
+
+
+def _killed_by(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(number).name
+        cause = "; often the machine ran out of memory" if number == signal.SIGKILL else ""
+        return f"the load generator was killed by signal {number} ({name}){cause}"
+    return f"the load generator was killed by signal {number}"
 
 
 def _free_port() -> int:
@@ -173,9 +196,10 @@ def _watch(
     screen: LoadScreen,
     options: LoadOptions,
     spent_too_much: Callable[[], bool],
-) -> None:
-    """Show the status until the child has ended or is to be ended."""
+) -> str | None:
+    """Show the status until the child has ended or is to be ended; why, where the load is at fault."""
     done_at: float | None = None
+    silence = _Silence()
     while child.poll() is None and not spent_too_much():
         status = _read_status(status_file)
         screen.update(status)
@@ -184,8 +208,37 @@ def _watch(
         # Locust's web page would stay for ever, and the endpoint with it.
         if options.mode == "ui" and done_at is not None and time.monotonic() - done_at > _LINGER_S:
             break
+        if silence.seconds(_stamp(status_file)) > _SILENCE_S:
+            say(fault := f"the load generator has not reported for {_SILENCE_S:.0f} s and is ended")
+            return fault
         time.sleep(_POLL_S)
     screen.update(_read_status(status_file))
+    return None
+
+
+class _Silence:
+    """How long a file has not changed, in time that this process was awake."""
+
+    def __init__(self) -> None:
+        self._stamp: int | None = None
+        self._seconds = 0.0
+        self._at = time.monotonic()
+
+    def seconds(self, stamp: int | None) -> float:
+        """Seconds since ``stamp`` was another, looked at several times a second."""
+        now = time.monotonic()
+        self._seconds += min(now - self._at, _AWAKE_S)
+        self._at = now
+        if stamp != self._stamp:
+            self._stamp, self._seconds = stamp, 0.0
+        return self._seconds
+
+
+def _stamp(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def _last_words(log: Path, start: int) -> str:

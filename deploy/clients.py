@@ -18,7 +18,7 @@ from botocore.session import Session
 from configs.errors import UserError
 from configs.plan import Endpoint
 from deploy.answers import check_answers
-from deploy.failures import NO_CREDENTIALS, told
+from deploy.failures import NO_CREDENTIALS, sentence, told
 
 _ATTEMPTS = 6
 _QUICK_ATTEMPTS = 2
@@ -90,6 +90,12 @@ class Clients:
         One that exists needs no answer but the runtime's: what cannot be reached is not tried for long.
         """
         return cls.from_environment(endpoint.region, attempts=_QUICK_ATTEMPTS if endpoint.name else _ATTEMPTS)
+
+    def quick(self) -> "Clients":
+        """The same with few attempts of each call, for a caller that asks again by itself."""
+        if self._attempts <= _QUICK_ATTEMPTS:
+            return self
+        return Clients(self.session, self.region, _QUICK_ATTEMPTS)
 
     def renewed(self) -> "Clients":
         """The same with credentials read anew: somebody may have renewed them while a run went on."""
@@ -184,7 +190,7 @@ def _session(region: str | None) -> Session:
     try:
         credentials = session.get_credentials()
     except BotoCoreError as error:
-        raise UserError(f"the AWS configuration cannot be used: {error}") from error
+        raise UserError(sentence(error, "reading the AWS configuration")) from error
     if credentials is None:
         raise UserError(NO_CREDENTIALS)
     return session

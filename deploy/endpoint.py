@@ -20,7 +20,7 @@ from deploy.pace import AWS_PACE, Pace
 from deploy.reader import EndpointReader, plain
 from deploy.removal import LeftBehindError, Leftover, remove
 from deploy.resources import KINDS, KindName
-from deploy.signals import interruptible, shielded
+from deploy.signals import interruptible, pending, shielded
 from deploy.target import Target
 from deploy.waiting import Progress, Wait
 from runfolder.manifest import PriceQuote
@@ -53,6 +53,7 @@ def deployed(
     quote: PriceQuote | None = None,
     pace: Pace = AWS_PACE,
     stop: Callable[[], str | None] = lambda: None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Deployment]:
     """Create ``target``, wait until it is in service, yield it, and delete it whatever happens.
 
@@ -66,6 +67,7 @@ def deployed(
         quote: price of an instance-hour, for the cost so far.
         pace: how often to look and how long to wait.
         stop: asked while waiting for it to come into service: why to give up, or None.
+        meanwhile: called once while a deletion that takes longer than seconds goes on; must not raise.
 
     Raises:
         UserError: it cannot be created, failed, or does not come into service in time.
@@ -95,8 +97,8 @@ def deployed(
             failed = error
             raise
         finally:
-            if left := launch.take_down():
-                raise LeftBehindError(left, after=failed)
+            if left := launch.take_down(meanwhile):
+                raise LeftBehindError(left, after=failed or pending())
 
 
 def _harmless(progress: Progress) -> Progress:
@@ -169,14 +171,14 @@ class _Launch:
         self.deployment.in_service_at = time.time()
         self.ledger.mark(endpoint, "in_service")
 
-    def take_down(self) -> list[Leftover]:
+    def take_down(self, meanwhile: Callable[[], None]) -> list[Leftover]:
         started = time.monotonic()
 
         def told(item: Item, state: str) -> None:
             self.progress(f"{item.kind}: {state}", time.monotonic() - started, None, None)
 
         mine = [item for item in self.ledger.open_items(self.target.run_id) if self._belongs(item)]
-        left = remove(mine, self.clients, self.ledger, pace=self.pace, told=told)
+        left = remove(mine, self.clients, self.ledger, pace=self.pace, told=told, meanwhile=meanwhile)
         if self.deployment.create_started_at and all(one.item.kind != "endpoint" for one in left):
             self.deployment.deleted_at = time.time()
         return left

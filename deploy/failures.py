@@ -1,5 +1,6 @@
 """What an AWS call's failure means for us, and how it is told to the user in one sentence."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -7,9 +8,15 @@ from typing import Literal
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     HTTPClientError,
+    InvalidConfigError,
+    NoAuthTokenError,
     NoCredentialsError,
     ParamValidationError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
 
@@ -35,6 +42,7 @@ NO_CREDENTIALS = (
     "AWS_SECRET_ACCESS_KEY), or play the same plan on this machine without AWS: `make rehearse`"
 )
 
+_NO_LONGER_SIGNED_IN = SSOError | TokenRetrievalError | NoAuthTokenError
 _BY_CODE: dict[str, Meaning] = {
     "ResourceNotFound": "missing",
     "ResourceNotFoundException": "missing",
@@ -76,7 +84,7 @@ TRANSIENT: frozenset[Meaning] = frozenset({"throttled", "service", "connection"}
 
 def meaning(error: Exception) -> Meaning:
     """Classify what botocore raised. SageMaker's ``ValidationException`` says many things: its text tells."""
-    if isinstance(error, NoCredentialsError):
+    if isinstance(error, _NO_LONGER_SIGNED_IN | NoCredentialsError | CredentialRetrievalError):
         return "credentials"
     if isinstance(error, ParamValidationError):
         return "invalid"
@@ -120,7 +128,7 @@ def sentence(error: Exception, doing: str) -> str:
     if isinstance(error, NoCredentialsError):
         return NO_CREDENTIALS
     kind = meaning(error)
-    said = message(error).rstrip(".")
+    said = message(error).rstrip(".: ")
     remedy = {
         "denied": "; docs/iam.md has the policy that each command needs",
         "credentials": "; renew the credentials (an opt-in region must be enabled first), or play the plan "
@@ -134,9 +142,20 @@ def sentence(error: Exception, doing: str) -> str:
         error, NoConnectionError | HTTPClientError | NotAWSError | ClientError
     ):
         remedy = "; check the network, its proxy or captive portal, the region and AWS_ENDPOINT_URL"
+    if isinstance(error, _NO_LONGER_SIGNED_IN):
+        remedy = f"; sign in again: `aws sso login{_profile()}`"
+    if isinstance(error, InvalidConfigError | ProfileNotFound):
+        remedy = "; check AWS_PROFILE and the profiles in ~/.aws/config"
+    if isinstance(error, CredentialRetrievalError):
+        remedy = f"; `aws sts get-caller-identity{_profile()}` shows whether the profile works"
     if any(words in said.lower() for words in _CLOCK):  # the credentials may be in the best of health
         remedy = "; set this machine's clock (NTP): signatures fail when it is 5 minutes off"
     return f"{doing} failed: {said}{remedy}"
+
+
+def _profile() -> str:
+    name = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+    return f" --profile {name}" if name else ""
 
 
 @contextmanager

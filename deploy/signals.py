@@ -1,12 +1,20 @@
-"""Signals that end a run in order: the first interrupts, later ones wait until everything is deleted."""
+"""Signals that end a run in order: the first interrupts, later ones ask about the deletion.
 
+While something is being deleted, a signal reports what is going on, and a further one stops waiting for it.
+"""
+
+import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_READING_S = 2.0
+"""A signal this soon after the explanation is the same keystroke, or came before it could be read."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -17,15 +25,33 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
+class Abandoned(Interrupted):
+    """A signal that came after the explanation: whoever sent it no longer waits for the deletion."""
+
+
 class _Orderly:
     def __init__(self) -> None:
         self.first: int | None = None
         self.raised = False
         self.held = False
+        self.explain: Callable[[], str] | None = None
+        self.explained_at: float | None = None
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
         self.first = self.first or number
+        if self.held and self.explain is not None:
+            self._answer(number, self.explain)
         self.raise_pending()
+
+    def _answer(self, number: int, explain: Callable[[], str]) -> None:
+        now = time.monotonic()
+        if self.explained_at is None:
+            self.explained_at = now
+            # Not by print: the signal may have come in the middle of one.
+            with contextlib.suppress(OSError):
+                os.write(2, f"{signal.Signals(number).name}: {explain()}\n".encode())
+        elif now - self.explained_at >= _READING_S:
+            raise Abandoned(number)
 
     def raise_pending(self) -> None:
         if self.first is not None and not self.raised and not self.held:
@@ -69,6 +95,32 @@ def interruptible() -> Iterator[None]:
     """Let signals through again inside a `shielded` block: while waiting, or while the run itself plays."""
     with _hold(held=False):
         yield
+
+
+@contextmanager
+def abandonable(explain: Callable[[], str]) -> Iterator[None]:
+    """Let somebody who insists out of a `shielded` block that deletes.
+
+    The first signal in it writes what ``explain`` returns to stderr. A further one, two seconds later or
+    more, raises `Abandoned` wherever the block is.
+    """
+    orderly = _active if threading.current_thread() is threading.main_thread() else None
+    if orderly is None:
+        yield
+        return
+    before, orderly.explain = orderly.explain, explain
+    try:
+        yield
+    finally:
+        orderly.explain = before
+
+
+def pending() -> Interrupted | None:
+    """The signal that is held back and will be raised when the `shielded` block ends; None without one."""
+    orderly = _active
+    if orderly is None or orderly.first is None or orderly.raised:
+        return None
+    return Interrupted(orderly.first)
 
 
 @contextmanager

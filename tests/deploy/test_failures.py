@@ -1,7 +1,15 @@
 """What a failed call means, and the remedy told: the account's, the network's or the clock's."""
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ProxyConnectionError
+from botocore.exceptions import (
+    ClientError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    ProxyConnectionError,
+    SSOTokenLoadError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
 from deploy_harness import QUICK, Account, plan
 
 from deploy.clients import Clients
@@ -95,5 +103,31 @@ def test_why_something_is_not_deleted_yet_is_told_while_it_is_tried(
         pace=QUICK,
     ):
         account.faults([{"call": "DeleteEndpoint", "fault": "throttle", "nth": n} for n in range(1, 3)])
-    assert "endpoint: not deleted yet (Rate exceeded); trying on" in said
+    assert any(
+        line.startswith("endpoint: not deleted yet (Rate exceeded); trying again until") for line in said
+    )
     assert account.left() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (
+            SSOTokenLoadError(error_msg="Token for corp does not exist"),
+            "aws sso login --profile dev",
+        ),
+        (UnauthorizedSSOTokenError(), "aws sso login --profile dev"),
+        (TokenRetrievalError(provider="sso", error_msg="Token has expired"), "aws sso login --profile dev"),
+        (
+            CredentialRetrievalError(provider="custom-process", error_msg="exit 1"),
+            "aws sts get-caller-identity --profile dev",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_who_is_no_longer_signed_in_learns_how(
+    error: Exception, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "dev")
+    assert meaning(error) == "credentials"
+    assert f"`{remedy}`" in sentence(error, "asking").partition("; ")[2]

@@ -1,11 +1,12 @@
 """What answers in AWS's place: never a traceback, and what is left is named."""
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from between import FOREIGN, Between, between
-from deploy_harness import IMPATIENT, Account, plan
+from deploy_harness import QUICK, Account, plan
 
 from configs.errors import UserError
 from deploy.account_checks import quotas, role
@@ -17,9 +18,12 @@ from deploy.owner import machine_owner
 from deploy.reader import EndpointReader
 from deploy.removal import LeftBehindError
 from deploy.resolve import targets
+from deploy.signals import Interrupted, orderly_exit
 from deploy.target import Target
+from tests.between import FOREIGN, RESET, Between, between
 
-SHORT = replace(IMPATIENT, visible=0.2, in_service=0.5, removal=0.5, settle=0.1)
+SHORT = replace(QUICK, removal=0.5, creating=0.0, settle=0.1)
+"""For deletions that can never succeed."""
 
 
 @pytest.fixture
@@ -80,7 +84,7 @@ def _play(target: Target, ledger: Ledger, portal: Between) -> None:
             portal.answers.clear()
 
     clients = Clients.from_environment("us-east-1", attempts=1)
-    with deployed(target, clients, ledger, progress, pace=replace(IMPATIENT, in_service=0.5, visible=0.2)):
+    with deployed(target, clients, ledger, progress, pace=replace(QUICK, in_service=0.5, visible=0.2)):
         pass
 
 
@@ -96,7 +100,7 @@ def test_one_that_fails_in_an_unforeseen_way_does_not_keep_the_next(
     broken = Broken(ledger.folder)
     with (
         pytest.raises(LeftBehindError, match="RuntimeError: a bug") as caught,
-        deployed(target, clients, broken, pace=replace(IMPATIENT, removal=20)),
+        deployed(target, clients, broken, pace=QUICK),
     ):
         pass
     assert [left.item.kind for left in caught.value.leftovers] == ["endpoint-config"]
@@ -117,3 +121,45 @@ def test_every_other_question_ends_in_a_sentence(
     assert "not_described" in EndpointReader(clients).describe(target.name)
     with pytest.raises(UserError, match="credentials belong"):
         Clients.from_environment("us-east-1", attempts=1).identity  # noqa: B018 - it asks
+
+
+def test_whoever_does_not_wait_for_a_deletion_gets_the_names_of_what_is_left(
+    portal: Between, target: Target, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.signals._READING_S", 0.0)
+    clients = Clients.from_environment("us-east-1", attempts=1)
+
+    def progress(status: str, *_: object) -> None:
+        if "not deleted yet" in status:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def run() -> None:
+        with orderly_exit(), deployed(target, clients, ledger, progress, pace=QUICK):
+            portal.answers["*"] = RESET
+
+    with pytest.raises(LeftBehindError, match="NOT DELETED and billed") as caught:
+        run()
+    portal.answers.clear()
+    assert isinstance(caught.value.after, Interrupted)
+    assert {left.item.kind for left in caught.value.leftovers} == {"endpoint", "endpoint-config", "model"}
+    assert len(ledger.open_items()) == 3
+    assert portal.met.count("DeleteModel") == 0
+
+
+def test_a_wait_for_a_deletion_is_used_once(
+    portal: Between, target: Target, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.removal._MEANWHILE_S", 0.0)
+    clients = Clients.from_environment("us-east-1", attempts=1)
+    used: list[list[str]] = []
+
+    def meanwhile() -> None:
+        used.append(portal.met.copy())
+        portal.answers.clear()
+
+    with deployed(target, clients, ledger, pace=QUICK, meanwhile=meanwhile):
+        portal.answers["*"] = RESET
+    assert len(used) == 1
+    assert used[0], "the deletion was asked for before"
+    assert ledger.open_items() == []

@@ -3,10 +3,12 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from deploy.signals import Interrupted, interruptible, orderly_exit, shielded
+from deploy.signals import Abandoned, Interrupted, abandonable, interruptible, orderly_exit, pending, shielded
 
 
 def send(number: int) -> None:
@@ -95,3 +97,63 @@ def test_other_threads_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert outcome == ["ran"]
+
+
+@contextmanager
+def deletion() -> Iterator[None]:
+    with orderly_exit(), shielded(), abandonable(lambda: "deleting bench-x; `make teardown`"):
+        yield
+
+
+def test_a_signal_amid_a_deletion_explains_and_a_double_tap_changes_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    done = []
+
+    def run() -> None:
+        with deletion():
+            for _ in range(3):
+                send(signal.SIGINT)
+            done.append("deleted")
+
+    with pytest.raises(Interrupted) as caught:
+        run()
+    assert not isinstance(caught.value, Abandoned)
+    assert done == ["deleted"]
+    assert capfd.readouterr().err == "SIGINT: deleting bench-x; `make teardown`\n"
+
+
+def test_whoever_insists_after_reading_is_let_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.signals._READING_S", 0.0)
+    held: list[Interrupted | None] = []
+
+    def run() -> None:
+        with deletion():
+            send(signal.SIGINT)
+            held.append(pending())
+            send(signal.SIGTERM)
+
+    with pytest.raises(Abandoned) as caught:
+        run()
+    assert caught.value.exit_code == 143
+    assert [stop.exit_code for stop in held if stop] == [130]
+
+
+def test_the_signal_that_ended_the_run_counts_for_nothing_in_the_deletion(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.signals._READING_S", 0.0)
+
+    def run() -> None:
+        with orderly_exit(), shielded():
+            try:
+                with interruptible():
+                    send(signal.SIGINT)
+            finally:
+                with abandonable(lambda: "explained"):
+                    send(signal.SIGINT)
+
+    with pytest.raises(Interrupted) as caught:
+        run()
+    assert not isinstance(caught.value, Abandoned)
+    assert capfd.readouterr().err == "SIGINT: explained\n"

@@ -1,12 +1,13 @@
 """How a load ended is one sentence that says what to do, also where the load generator itself broke down."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.calibration.probe import client_environment
-from bench.load import LoadEnd, LoadOptions, play_load
+from bench.load import LoadEnd, LoadOptions, _Silence, play_load
 from configs.experiment import Experiment
 from tests.load.runs import experiment
 from tests.load.support import response, sends, serving
@@ -38,6 +39,70 @@ def test_a_load_generator_that_breaks_down_is_told_by_its_own_last_words_alone(t
     (tmp_path / "locust.log").write_text("[…] host/ERROR/x: of an earlier experiment\n", encoding="utf-8")
     end = end_of(experiment(tmp_path, payload=Path("nowhere.jsonl")))
     assert "\n" not in end.message
+    assert end.code == 1, "nothing was wrong before something was started"
     assert "ended with code 2" in end.message
     assert "nowhere.jsonl" in end.message
     assert "earlier" not in end.message
+
+
+FROZEN = """
+import os, pathlib, signal, sys
+pathlib.Path(sys.argv[1], "status.json").write_text('{"phase": "measure", "step": "c1"}')
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def load_of(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> LoadEnd:
+    """The end of a load whose generator is a Python program."""
+    monkeypatch.setattr(
+        "bench.load.locust_command", lambda *_, **__: [sys.executable, "-c", program, str(folder)]
+    )
+    return play_load(folder / "experiment.json", folder / "x", LoadOptions(), spent_too_much=lambda: False)
+
+
+def test_a_load_that_falls_silent_is_reported_and_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.load._SILENCE_S", 1.0)
+    monkeypatch.setattr("bench.load._ORDERLY_S", 0.5)
+    end = load_of(FROZEN, tmp_path, monkeypatch)
+    assert end == LoadEnd(1, "the load generator has not reported for 1 s and is ended")
+
+
+@pytest.mark.parametrize(
+    ("program", "end"),
+    [
+        (
+            "import os; print('INFO: of no interest', flush=True); os.kill(os.getpid(), 9)",
+            LoadEnd(
+                1, "the load generator was killed by signal 9 (SIGKILL); often the machine ran out of memory"
+            ),
+        ),
+        (
+            "import os; os.kill(os.getpid(), 11)",
+            LoadEnd(1, "the load generator was killed by signal 11 (SIGSEGV)"),
+        ),
+        ("import sys; sys.exit(120)", LoadEnd(1, "the load generator ended with code 120: nothing was said")),
+        ("import sys; sys.exit(3)", LoadEnd(3, "some steps are not whole; the report says which, and why")),
+    ],
+    ids=["killed", "crashed", "a code of no table", "a documented code"],
+)
+def test_every_end_of_a_load_has_a_documented_code(
+    program: str, end: LoadEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_of(program, tmp_path, monkeypatch) == end
+
+
+def test_time_that_this_machine_slept_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("bench.load.time.monotonic", lambda: now[0])
+    silence = _Silence()
+    silence.seconds(1)
+    now[0] += 3600.0
+    assert silence.seconds(1) == pytest.approx(1.0)
+    for _ in range(240):
+        now[0] += 0.25
+        seconds = silence.seconds(1)
+    assert seconds == pytest.approx(61.0)
+    now[0] += 0.25
+    assert silence.seconds(2) == 0.0
