@@ -1,12 +1,14 @@
 """From a run folder's frames to a `RunResult`: every metric of every step, each from its definition."""
 
 from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import blocks, metrics
+from analysis.answers import asked_length, describe_answers, without_contradictions
 from analysis.cost import Span, run_cost, usd_per_million_tokens, usd_per_request
 from analysis.metrics import Window
 from analysis.objectives import goodput
@@ -29,6 +31,7 @@ def measure_run(tables: RunTables) -> RunResult:
     slo = manifest.plan.get("slo") or {}
     objectives = [dict(item) for item in slo.get("objectives") or ()]
     entries = manifest.experiments
+    tables = replace(tables, requests=without_contradictions(tables.requests))
     experiments = [_experiment(entry, tables, objectives) for entry in entries]
     known = {entry.name for entry in entries}
     strays = sorted({str(name) for name in tables.steps["experiment"].dropna()} - known)
@@ -163,6 +166,9 @@ def _step(
         gaps = tables.gaps[tables.gaps["step"] == step_id]
         result.health = worker_health(tables.workers, result.window)
         measure_window(result, rows, own, gaps, objectives)
+        started = metrics.started_in(own, result.window)
+        asked = asked_length(tables.manifest.plan)
+        result.answers = describe_answers(started[started["outcome"] == "ok"], asked)
         price_step(result, entry.price.usd_per_hour, entry.instance_count)
     return result
 

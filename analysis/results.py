@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from analysis.answers import AnswerFacts
 from analysis.cost import RunCost
 from analysis.locust_entries import LocustRun
 from analysis.metrics import Window
@@ -200,6 +201,7 @@ class StepResult:
     token_sources: dict[str, int] = field(default_factory=dict)
     clocks: dict[str, int] = field(default_factory=dict)
     more_chunks_than_tokens: int = 0
+    answers: AnswerFacts = field(default_factory=AnswerFacts)
     usd_per_request: float | None = None
     usd_per_request_interval: Interval | None = None
     usd_per_million_output: float | None = None

@@ -11,6 +11,7 @@ import numpy as np
 from analysis import blocks
 from analysis.results import Level, RunResult, StepResult
 from analysis.sampling import Floats, samples_needed, standard_error, student
+from analysis.trust_answers import ANSWER_CHECKS, check_tokens
 from analysis.words import count, milliseconds, number, percent, plural
 
 CPU_BUSY, CPU_FULL = 85.0, 97.0
@@ -262,27 +263,6 @@ def check_little(step: StepResult) -> None:
         )
 
 
-def check_tokens(step: StepResult) -> None:
-    """Where the token counts come from, and whether they can be."""
-    total = sum(step.token_sources.values())
-    guessed = step.token_sources.get("estimate", 0)
-    unknown = step.token_sources.get("unknown", 0)
-    if guessed:
-        text = f"{percent(guessed / total)} of the token counts are estimates"
-        step.verdict.add("warn", "estimated_tokens", text, share=guessed / total)
-    if unknown:
-        text = f"{percent(unknown / total)} of the answers have no token count"
-        step.verdict.add("warn", "no_token_counts", text, share=unknown / total)
-    if step.more_chunks_than_tokens:
-        answers = plural(step.more_chunks_than_tokens, "answer")
-        step.verdict.add(
-            "warn",
-            "more_chunks_than_tokens",
-            f"token counts disagree: {answers} with more chunks than tokens",
-            answers=step.more_chunks_than_tokens,
-        )
-
-
 CHECKS: tuple[Callable[[StepResult], None], ...] = (
     check_state,
     check_workers,
@@ -293,7 +273,7 @@ CHECKS: tuple[Callable[[StepResult], None], ...] = (
     check_stationary,
     check_client,
     check_little,
-    check_tokens,
+    *ANSWER_CHECKS,
 )
 
 COUNT_CHECKS = (check_samples, check_errors, check_tokens)

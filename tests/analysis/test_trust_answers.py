@@ -1,0 +1,91 @@
+"""Trust checks of the answers: their lengths against the plan, impossible counts, caches, unknown events."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.answers import AskedLength, asked_length
+from analysis.report import measure_and_judge
+from analysis.results import StepResult
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from runfolder.manifest import load_manifest
+
+
+def judged(folder: Path, workload: dict[str, Any] | None = None, **columns: object) -> StepResult:
+    """A run of 24 to 96 tokens an answer, with other values in some columns of its rows."""
+    server = Server(completion_tokens=(60, 60)) if workload else Server()
+    write_run(folder, (Deployed(server=server, measure_s=120, concurrency=(4,)),))
+    manifest = load_manifest(folder)
+    manifest.plan["workload"] = workload or {}
+    manifest.save(folder)
+    rows = pd.read_csv(folder / "requests.csv").assign(**columns)  # type: ignore[arg-type]
+    rows.to_csv(folder / "requests.csv", index=False)
+    (step,) = measure_and_judge(folder).steps
+    return step
+
+
+@pytest.mark.parametrize(
+    ("workload", "asked"),
+    [
+        ({}, AskedLength()),
+        ({"max_tokens": 200}, AskedLength(None, 200)),
+        ({"parameters": {"max_new_tokens": 200}}, AskedLength(None, 200)),
+        ({"parameters": {"max_tokens": 200, "ignore_eos": True}}, AskedLength(200, 200)),
+        ({"max_tokens": 200, "parameters": {"min_tokens": 50}}, AskedLength(50, 200)),
+        ({"parameters": {"min_tokens": "many", "max_tokens": True}}, AskedLength()),
+    ],
+)
+def test_the_asked_length_is_that_of_the_plan(workload: dict[str, Any], asked: AskedLength) -> None:
+    assert asked_length({"workload": workload}) == asked
+
+
+@pytest.mark.parametrize(("asked", "level"), [(60, "pass"), (64, "warn"), (2000, "void")])
+def test_answers_shorter_than_asked(tmp_path: Path, asked: int, level: str) -> None:
+    step = judged(tmp_path, {"parameters": {"max_tokens": asked, "ignore_eos": True}})
+    assert step.verdict.level == level
+    if level != "pass":
+        (reason,) = step.verdict.reasons
+        assert reason.code == "answers_shorter_than_asked"
+        assert reason.values == {"asked_tokens": asked, "mean_tokens": 60.0, "share": 1.0}
+
+
+def test_answers_longer_than_the_limit(tmp_path: Path) -> None:
+    """A server that ignores the limit, or counts its prompt as output."""
+    step = judged(tmp_path, {"parameters": {"max_new_tokens": 16}})
+    assert step.verdict.codes == ["answers_longer_than_asked"]
+    assert step.verdict.level == "void"
+
+
+def test_estimates_do_not_say_that_answers_are_short(tmp_path: Path) -> None:
+    asked = {"parameters": {"max_tokens": 2000, "ignore_eos": True}}
+    step = judged(tmp_path, asked, completion_tokens_source="estimate")
+    assert step.verdict.codes == ["estimated_tokens"]
+
+
+@pytest.mark.parametrize("columns", [{"bytes_in": 20}, {"completion_tokens": 0}])
+def test_counts_that_contradict_what_arrived_are_no_counts(tmp_path: Path, columns: dict[str, int]) -> None:
+    step = judged(tmp_path, **columns)
+    assert "token_counts_contradict_text" in step.verdict.codes
+    assert step.completion_tokens_per_s is None
+    assert step.usd_per_million_output is None
+    assert "tpot" not in step.latency
+    assert step.shown("e2e", "p50") is not None, "latency stands"
+
+
+def test_a_warm_cache_is_named_with_its_share(tmp_path: Path) -> None:
+    step = judged(tmp_path, prompt_tokens=200, cached_prompt_tokens=150)
+    (reason,) = step.verdict.reasons
+    assert (reason.level, reason.code, reason.values) == ("warn", "cached_prompts", {"share": 0.75})
+
+
+def test_a_cached_chat_template_is_no_warm_cache(tmp_path: Path) -> None:
+    assert judged(tmp_path, prompt_tokens=200, cached_prompt_tokens=16).verdict.codes == []
+
+
+def test_events_of_an_unknown_kind_are_counted(tmp_path: Path) -> None:
+    step = judged(tmp_path, skipped_events=np.float64(2))
+    (reason,) = step.verdict.reasons
+    assert (reason.code, reason.values["share"]) == ("skipped_events", 1.0)
