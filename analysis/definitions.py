@@ -8,7 +8,19 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from analysis import cost, fleet, fmbench, metrics, objectives, repetitions, sampling, trust
+from analysis import (
+    cost,
+    fleet,
+    fmbench,
+    fmbench_bursts,
+    fmbench_echo,
+    fmbench_experiments,
+    metrics,
+    objectives,
+    repetitions,
+    sampling,
+    trust,
+)
 from analysis.compare import THRESHOLD
 from runfolder.percentiles import percentile
 
@@ -65,6 +77,16 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
         ),
     ),
     ("FMBench's method", (fmbench.fmbench_level, fmbench.bursts_of)),
+    (
+        "FMBench's folders",
+        (
+            fmbench_bursts.burst_seconds,
+            fmbench_bursts.measure_bursts,
+            fmbench_echo.find_echo,
+            fmbench_echo.counts_follow,
+            fmbench_experiments.share_bills,
+        ),
+    ),
 )
 _FIELDS = ("Formula:", "Unit:", "Source:")
 _INTRODUCTION = """# Metrics

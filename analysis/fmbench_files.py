@@ -209,6 +209,9 @@ def _read_csv(path: Path | None, problems: list[str]) -> list[dict[str, str]]:
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0][:120]}).")
         return []
+    if len(frame) and not path.read_bytes().endswith(b"\n"):
+        problems.append(f"{path.name}: the last line is cut off and was left out.")
+        frame = frame.iloc[:-1]
     if skipped:
         problems.append(f"{path.name}: rows with too many cells were left out.")
     missing = [name for name in _NEEDED[path.name] if name not in frame.columns]

@@ -122,7 +122,7 @@ def _read_runs(suite: Suite, prices: Prices) -> list[tuple[str, RunResult]]:
         return [("", results[0])]
     for ordinal, result in enumerate(results, start=1):
         began = "" if result.started_at is None else f", begun {utc(result.started_at)} UTC"
-        result.notices.append(
+        result.problems.append(
             f"The folder holds {len(results)} runs of the same experiments; this is run {ordinal}{began}."
         )
     return [(f"run-{ordinal}", result) for ordinal, result in enumerate(results, start=1)]
@@ -132,8 +132,8 @@ def _result(suite: Suite, levels: list[FmbenchLevel], prices: Prices) -> RunResu
     times = [t for level in levels for t in (level.began_at, level.ended_at) if t is not None]
     starts = {level.step: level.began_at or _START for level in levels}
     rows = [row for level in levels for row in _rows(level, starts[level.step])]
-    problems = list(suite.problems)
     entries = describe_experiments(levels, suite.columns, prices)
+    problems = [*suite.problems, *_remarks(levels, entries)]
     manifest = Manifest(
         run_id=suite.root.name,
         plan={"name": suite.root.name},
@@ -141,7 +141,7 @@ def _result(suite: Suite, levels: list[FmbenchLevel], prices: Prices) -> RunResu
         state="complete",
         started_at=min(times, default=_START),
         ended_at=max(times, default=None),
-        notices=_notices(levels, entries),
+        notices=[DERIVED if all(level.began_at is not None for level in levels) else NO_TIMES],
     )
     frame = pd.DataFrame(rows).reindex(columns=list(REQUEST_COLUMNS)).astype(dict.fromkeys(_NUMBERS, float))
     empty = {name: pd.DataFrame(columns=list(columns), dtype=float) for name, columns in _EMPTY.items()}
@@ -183,18 +183,17 @@ def _measure(result: RunResult, levels: list[FmbenchLevel], starts: dict[str, fl
                 step.verdict.add("warn", "impossible_fmbench_figure", text)
 
 
-def _notices(levels: list[FmbenchLevel], entries: list[ExperimentEntry]) -> list[str]:
+def _remarks(levels: list[FmbenchLevel], entries: list[ExperimentEntry]) -> list[str]:
+    """What a reader must know of this run, beside its form."""
     models = list(dict.fromkeys(entry.model for entry in entries))
-    several = (
-        f"Several models were measured: {joined(models)}. Each has its own answer; they are not compared."
-    )
-    timed = all(level.began_at is not None for level in levels)
-    alone = any(not requests for level in levels for requests in level.requests)
-    return [
-        DERIVED if timed else NO_TIMES,
-        *([NO_REQUESTS] if alone else []),
-        *([several] if len(models) > 1 else []),
-    ]
+    remarks = []
+    if any(not requests for level in levels for requests in level.requests):
+        remarks.append(NO_REQUESTS)
+    if len(models) > 1:
+        remarks.append(
+            f"Several models were measured: {joined(models)}. Each has its own answer; they are not compared."
+        )
+    return remarks
 
 
 def _steps(levels: list[FmbenchLevel], starts: dict[str, float]) -> pd.DataFrame:

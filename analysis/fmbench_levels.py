@@ -123,16 +123,14 @@ def check_level(step: StepResult, level: FmbenchLevel) -> None:
         step.verdict.add(
             "void",
             "burst_time_unknown",
-            f"{plural(unknown, 'burst')} failed as a whole and the record does not say how long it took: "
-            "rates and cost are not known",
+            f"the record does not say how long {plural(unknown, 'burst')} took: rates and cost are not known",
             bursts=unknown,
         )
     if level.by_file_times:
         step.verdict.add(
             "warn",
             "burst_time_from_files",
-            f"{plural(level.by_file_times, 'burst')} failed as a whole: how long it took is known only from "
-            "the times of the files",
+            f"only the times of the files say how long {plural(level.by_file_times, 'failed burst')} took",
             bursts=level.by_file_times,
         )
     echo = level.echo

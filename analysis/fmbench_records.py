@@ -73,7 +73,8 @@ def request_record(fields: Fields, recorded_at: float | None = None) -> RequestR
     """Read one request.
 
     Raises:
-        RecordError: a value is of the wrong type, negative or beyond any measurement.
+        RecordError: a value is of the wrong type, negative or beyond any measurement, or an answer has no
+            latency.
     """
     latency = number(fields, "latency")
     if latency is None:
@@ -84,13 +85,15 @@ def request_record(fields: Fields, recorded_at: float | None = None) -> RequestR
     rest = (completion or "").strip()
     repeats = len(stripped) >= ECHO_CHARACTERS and rest.startswith(stripped)
     output = rest[len(stripped) :].strip() if repeats else rest
+    if output and latency is None:
+        raise RecordError("it has a completion but no latency")
     return RequestRecord(
         experiment=text(fields, "experiment_name") or "unknown",
         concurrency=_concurrency(fields),
         payload=text(fields, "payload_file"),
         endpoint=text(fields, "endpoint_name"),
         recorded_at=recorded_at,
-        answered=bool(output) and latency is not None,
+        answered=bool(output),
         latency=latency,
         ttft=ttft if ttft is not None and latency is not None and ttft <= latency else None,
         prompt_tokens=number(fields, "prompt_tokens"),

@@ -7,7 +7,7 @@ from analysis.locust_answer import level_sentences
 from analysis.objectives import limit_text
 from analysis.results import ExperimentResult, RunResult, StepResult
 from analysis.unmet import not_decided
-from analysis.words import ABSENT, code_span, dollars, number, seconds
+from analysis.words import ABSENT, code_span, dollars, joined, number, seconds
 
 INFORMATION = (
     "experiment_name",
@@ -52,17 +52,29 @@ def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[st
 
 def summary_sentences(result: RunResult, choices: list[Choice]) -> list[str]:
     """What gives the best price performance for each payload, in the seed's sentence, begun only once."""
-    model = result.experiments[0].model if result.experiments else "the model"
+    models = joined([code_span(model) for model in models_of(result)])
     instances = list(dict.fromkeys(e.deployed for e in result.experiments))
     where = " and ".join(f'"{code_span(name)}"' for name in instances)
     noun = "instance" if len(instances) == 1 else "instances"
+    plural_models = "model" if len(models_of(result)) == 1 else "models"
     sets = "multiple datasets" if len(choices) > 1 else "one dataset"
     start = (
-        f"We did performance benchmarking for the {code_span(model)} model on {where} {noun} on {sets} "
+        f"We did performance benchmarking for the {models} {plural_models} on {where} {noun} on {sets} "
         "and based on the test results "
     )
     said = [_best_for(choice) for choice in choices]
     return [f"{start}{one}" if i == 0 else f"{one[0].upper()}{one[1:]}" for i, one in enumerate(said)]
+
+
+def models_of(result: RunResult) -> list[str]:
+    """The models of the run, each once, in the order of its experiments."""
+    return list(dict.fromkeys(e.model for e in result.experiments))
+
+
+def _dataset(result: RunResult, experiment: ExperimentResult) -> str:
+    """The payload file, with the model where there are several."""
+    model = f" ({experiment.model})" if len(models_of(result)) > 1 else ""
+    return experiment.payload_file + model
 
 
 def _best_for(choice: Choice) -> str:
@@ -96,10 +108,10 @@ def recommendations(result: RunResult, choices: list[Choice]) -> list[Recommenda
         best = min(passing, key=lambda c: c.order, default=None)
         if choice is not None and not choice.compared:
             text = " ".join(level_sentences(experiment))
-            rows.append(Recommendation(experiment.payload_file, experiment.deployed, text))
+            rows.append(Recommendation(_dataset(result, experiment), experiment.deployed, text))
             continue
         text = _sentence(result, experiment, best) if best else _no_combination(result, experiment, own)
-        rows.append(Recommendation(experiment.payload_file, experiment.deployed, text))
+        rows.append(Recommendation(_dataset(result, experiment), experiment.deployed, text))
     return rows
 
 

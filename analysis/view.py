@@ -43,7 +43,7 @@ def view_of(
         "answer": answer,
         "drawings": drawings,
         "marks": marks(result),
-        "title": result.experiments[0].model if result.experiments else result.run_id,
+        "title": joined(seedpage.models_of(result)) or result.run_id,
         "errors_allowed": (
             f"no limit on errors ({errors_allowed(result)})"
             if result.error_rate_slo is None

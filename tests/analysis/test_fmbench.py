@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from analysis.fmbench_folder import load_fmbench, load_fmbench_runs
 from analysis.prices import Prices
+from analysis.report import write_report
 from analysis.results import RunResult, StepResult
 from configs.errors import UserError
 from tests.analysis.fmbench_suite import FmbenchSuite, Round, Sent
@@ -73,10 +74,10 @@ def test_a_failed_burst_takes_the_time_between_the_files(tmp_path: Path) -> None
     suite = FmbenchSuite(rounds, 2)
     step = only_step(load_fmbench(suite.write_json(tmp_path / "json"), Prices(1.41)))
     assert step.per_minute == pytest.approx(60 * 38 / 98, rel=1e-3)
-    assert "1 burst failed as a whole" in "; ".join(step.verdict.texts)
+    assert "how long 1 failed burst took" in "; ".join(step.verdict.texts)
     step = only_step(load_fmbench(suite.write_csv(tmp_path / "csv"), Prices(1.41)))
     assert (step.per_minute, step.usd_per_request, step.verdict.level) == (None, None, "void")
-    assert "does not say how long it took" in "; ".join(step.verdict.texts)
+    assert "does not say how long 1 burst took" in "; ".join(step.verdict.texts)
     assert step.shown("e2e", "p50") == pytest.approx(2000)
 
 
@@ -102,7 +103,7 @@ def suites(draw: st.DrawFn) -> FmbenchSuite:
     return FmbenchSuite(rounds, version)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(suite=suites())
 def test_json_and_csv_of_one_suite_give_the_same_figures(tmp_path: Path, suite: FmbenchSuite) -> None:
     shutil.rmtree(tmp_path)
@@ -199,7 +200,11 @@ def test_models_are_named_and_not_compared(tmp_path: Path) -> None:
     result = load_fmbench(FmbenchSuite(rounds).write_json(tmp_path), Prices(1.41))
     assert [e.model for e in result.experiments] == ["llama2-7b", "mistral-7b"]
     assert [e.payload for e in result.experiments] == ["en_500-1000 (llama2-7b)", "en_500-1000 (mistral-7b)"]
-    assert "Several models were measured: llama2-7b and mistral-7b." in " ".join(result.notices)
+    assert "Several models were measured: llama2-7b and mistral-7b." in " ".join(result.problems)
+    write_report(result, tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert "for the `llama2-7b` and `mistral-7b` models" in page
+    assert "|`payload_en_500-1000.jsonl (mistral-7b)`|" in page
 
 
 def test_one_model_on_two_instances_is_compared(tmp_path: Path) -> None:
@@ -250,7 +255,7 @@ def test_two_runs_in_one_folder_are_not_pooled(tmp_path: Path, levels: tuple[int
     runs = load_fmbench_runs(FmbenchSuite(first + again).write_json(tmp_path))
     assert [run.label for run in runs] == ["run-1", "run-2"]
     assert [step.window_ok for run in runs for step in run.result.steps] == [12 * s for s in levels] * 2
-    assert "this is run 2, begun 2026" in " ".join(runs[1].result.notices)
+    assert "this is run 2, begun 2026" in " ".join(runs[1].result.problems)
 
 
 def test_two_endpoints_of_one_experiment_are_two_runs(tmp_path: Path) -> None:
@@ -262,6 +267,33 @@ def test_payloads_in_turn_and_a_request_that_took_minutes_are_one_run(tmp_path: 
     rounds = [r for _ in range(6) for name in ("payload_a", "payload_b") for r in bursts(1, payload=name)]
     rounds[4] = Round([Sent(400.0)] * 2, "payload_a")
     assert len(load_fmbench_runs(FmbenchSuite(rounds).write_json(tmp_path))) == 1
+
+
+def test_a_table_that_was_cut_off_loses_its_last_line(tmp_path: Path) -> None:
+    path = FmbenchSuite(bursts(20)).write_csv(tmp_path, requests=False) / "all_metrics.csv"
+    path.write_text(path.read_text()[:-40])
+    result = load_fmbench(tmp_path)
+    assert only_step(result).window_ok == 38
+    assert only_step(result).per_minute == pytest.approx(60)
+    assert "all_metrics.csv: the last line is cut off and was left out." in result.problems
+
+
+def test_a_failed_prompt_may_be_longer_than_a_csv_cell_usually_is(tmp_path: Path) -> None:
+    rounds = bursts(20, 1)
+    rounds[3] = Round([Sent(5.0, ok=False, prompt="x" * 200_000)])
+    step = only_step(load_fmbench(FmbenchSuite(rounds).write_csv(tmp_path, requests=False)))
+    assert (step.window_ok, step.window_failed) == (19, 1)
+
+
+def test_rows_in_another_order_give_the_same_figures(tmp_path: Path) -> None:
+    suite = FmbenchSuite([Round([Sent(1.0 + i), Sent(2.0)], overhead=0.01) for i in range(12)])
+    expected = figures(only_step(load_fmbench(suite.write_json(tmp_path / "json"))))
+    folder = suite.write_csv(tmp_path / "csv")
+    for name in ("all_metrics.csv", "per_inference_request_results.csv"):
+        header, *lines = (folder / name).read_text().splitlines()
+        (folder / name).write_text("\n".join([header, *reversed(lines)]) + "\n")
+    found = figures(only_step(load_fmbench(folder)))
+    assert {k: v for k, v in found.items() if v} == pytest.approx({k: v for k, v in expected.items() if v})
 
 
 @pytest.mark.parametrize("kind", ["per_inference", "per_chunk"])
@@ -279,6 +311,7 @@ def test_payloads_in_turn_and_a_request_that_took_minutes_are_one_run(tmp_path: 
         {"prompt_tokens": {"a": 1}, "errors": 5},
         {"experiment_name": 7},
         {"latency": -1, "successes": -1},
+        {"latency": float("nan"), "concurrency": float("inf")},
         {"latency": 10**400, "successes": 10**400},
     ],
 )
