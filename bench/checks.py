@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import resource
 from collections import Counter
 from functools import cache
@@ -10,11 +11,14 @@ from pathlib import Path
 import botocore.session
 from tokenizers import Tokenizer
 
+from configs.containers import family_of
 from configs.errors import UserError
-from configs.experiment import experiment_name
-from configs.payload import read_payload
+from configs.experiment import experiment_name, request_parameters, wire_schema
+from configs.payload import check_rows, read_payload
 from configs.plan import Plan
 from deploy.checks import PayloadFacts, files_needed
+from locustfiles.bodies import BodyFactory
+from locustfiles.target import header_members
 from payloads.files import payload_path
 
 
@@ -97,7 +101,8 @@ def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
             check_instance(instance_type)
     payloads = {payload: payload_path(payload) for payload in plan.workload.payload}
     for path in payloads.values():
-        read_payload(path)
+        check_rows(path, read_payload(path), plan.workload)
+    check_headers(plan)
     if plan.model.tokenizer:
         check_tokenizer(Path(plan.model.tokenizer))
     check_results(results)
@@ -105,17 +110,55 @@ def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
     return payloads
 
 
-def payload_facts(path: Path) -> PayloadFacts:
-    """Read what a payload file comes to.
+_SET_ELSEWHERE = {
+    "InferenceComponentName": "endpoint.components",
+    "TargetVariant": "endpoint.target_variant",
+}
+
+
+def check_headers(plan: Plan) -> None:
+    """Refuse headers that the runtime API does not have, or not for this kind of invocation."""
+    workload = plan.workload
+    members = header_members(stream=workload.stream)
+    for name, value in workload.headers.items():
+        key = f"workload.headers.{name}"
+        if setting := _SET_ELSEWHERE.get(name):
+            raise UserError(f"{key}: set {setting} instead")
+        if (member := members.get(name)) is None:
+            if name in header_members(stream=False):
+                raise UserError(f"{key} is not for streamed invocations; set workload.stream: false")
+            close = difflib.get_close_matches(name, members, n=1) or [", ".join(members)]
+            raise UserError(f"{key} is not a member of InvokeEndpoint; there is {close[0]}")
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            raise UserError(f"{key}: write printable ASCII characters, without spaces around them")
+        if not member.shortest <= len(value) <= member.longest:
+            raise UserError(f"{key}: write {member.shortest} to {member.longest} characters")
+        if "\\p" not in member.pattern and not re.fullmatch(member.pattern, value):
+            raise UserError(f"{key}: {value!r} does not match {member.pattern}")
+
+
+def payload_facts(plan: Plan, path: Path) -> PayloadFacts:
+    """Read what a payload file comes to under the plan's workload.
 
     Raises:
-        UserError: it is not a payload file.
+        UserError: it is not a payload file, or its rows do not fit the workload.
     """
+    workload = plan.workload
     rows = read_payload(path)
+    check_rows(path, rows, workload)
+    schema = wire_schema(workload, family_of(plan.model.image or "", plan.model.env))
+    bodies = BodyFactory(
+        rows,
+        schema=schema,
+        route=workload.route,
+        stream=workload.stream,
+        parameters=request_parameters(workload, schema),
+        unique_prefix=workload.unique_prefix,
+    )
     return PayloadFacts(
         name=path.stem.removeprefix("payload_"),
         prompts=len(rows),
-        max_bytes=max(len(row.prompt.encode()) for row in rows),
+        max_bytes=bodies.largest,
         max_prompt_tokens=max(
             (row.prompt_tokens for row in rows if row.prompt_tokens is not None), default=None
         ),

@@ -98,7 +98,7 @@ class _Run:
             backend.plan,
             lambda: clients,
             self.ledger,
-            payloads=[payload_facts(path) for path in payloads.values()],
+            payloads=[payload_facts(backend.plan, path) for path in payloads.values()],
             results=options.results,
             run_id=self.run_id,
             assumption=backend.assumed_price,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from configs.containers import Family, family_of
+from configs.containers import RUNNING_USAGE, Family, family_of
 from configs.experiment import Experiment, experiment_name, plan_steps, request_parameters, wire_schema
 from configs.plan import Plan
 from deploy.described import served
@@ -44,7 +44,9 @@ def experiment_of(
 ) -> Experiment:
     """What the load of the experiment ``name`` is told, once its endpoint is there."""
     workload = plan.workload
-    schema = wire_schema(workload, _family(plan, deployment))
+    family = _family(plan, deployment)
+    schema = wire_schema(workload, family)
+    variant = plan.endpoint.target_variant
     return Experiment(
         name=name,
         run_id=run_id,
@@ -58,6 +60,8 @@ def experiment_of(
         request_schema=schema,
         route=workload.route,
         parameters=request_parameters(workload, schema),
+        headers=workload.headers | ({"TargetVariant": variant} if variant else {}),
+        running_usage=family in RUNNING_USAGE,
         unique_prefix=workload.unique_prefix,
         samples=workload.samples,
         steps=plan_steps(plan, name),

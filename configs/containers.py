@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 Family = Literal["tgi", "lmi", "vllm", "sglang", "llama-cpp"]
-WireSchema = Literal["tgi", "openai", "lmi"]
+WireSchema = Literal["tgi", "openai", "lmi", "completions", "embeddings", "raw"]
+
+RUNNING_USAGE: frozenset[Family | None] = frozenset({"vllm", "sglang"})
+"""Families that count tokens in every chunk if ``stream_options.continuous_usage_stats`` asks for it."""
 
 _BY_REPOSITORY: Mapping[str, Family] = {
     "tgi": "tgi",

@@ -22,7 +22,7 @@ class Step(BaseModel):
 class Experiment(BaseModel):
     """One endpoint under one payload, swept over the steps. Written as JSON, read by ``locustfiles``.
 
-    ``payload`` is a JSON-lines file of ``{"payload_id", "prompt", "prompt_tokens"}``.
+    ``payload`` is a JSON-lines file, see `configs.payload.read_payload`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +38,10 @@ class Experiment(BaseModel):
     request_schema: WireSchema
     route: Route
     parameters: dict[str, Any]
+    headers: dict[str, str] = {}
+    """Members of the runtime API that are sent as headers, by their API names."""
+    running_usage: bool = False
+    """Whether the container can count its tokens in every chunk."""
     unique_prefix: bool
     samples: bool
     tokenizer: Path | None = None
@@ -84,5 +88,5 @@ def request_parameters(workload: Workload, schema: WireSchema) -> dict[str, Any]
     """The parameters of every request, with the longest answer under the name that the schema has for it."""
     if workload.max_tokens is None:
         return workload.parameters
-    name = "max_tokens" if schema == "openai" else "max_new_tokens"
+    name = "max_new_tokens" if schema in ("tgi", "lmi") else "max_tokens"
     return {name: workload.max_tokens, **workload.parameters}

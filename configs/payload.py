@@ -1,11 +1,13 @@
 """The one reader of payload files: what the check accepts before a deploy is what the load sends."""
 
+import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
+from configs.plan import Workload
 
 
 class _BadRowError(ValueError):
@@ -14,16 +16,28 @@ class _BadRowError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PayloadRow:
-    """One prompt of known length; ``prompt_tokens`` counts the prompt alone, None where nobody counted."""
+    """What one request asks: a prompt, the messages of a chat, or a body that is sent as it is.
+
+    ``prompt_tokens`` counts the prompt alone, None where nobody counted.
+    """
 
     payload_id: str
     prompt: str
     prompt_tokens: int | None
+    messages: list[dict[str, Any]] | None = None
+    body: Any = None
+
+    @property
+    def shown(self) -> str:
+        """The row as text, for people."""
+        asked = self.messages if self.body is None else self.body
+        return self.prompt if asked is None else json.dumps(asked, ensure_ascii=False)
 
 
 def read_payload(path: Path) -> list[PayloadRow]:
     r"""Read a payload file: JSON lines of ``{"prompt", "payload_id", "prompt_tokens"}``, blank lines apart.
 
+    Instead of the prompt a row may have ``messages``, as OpenAI's chat has them, or a whole ``body``.
     Only ``\n`` ends a line: JSON allows other line separators inside a text. A row without a ``payload_id``
     is named by its line.
 
@@ -31,7 +45,7 @@ def read_payload(path: Path) -> list[PayloadRow]:
         UserError: no file, no row, or a line that is not such a row.
     """
     try:
-        lines = path.read_bytes().decode("utf-8").split("\n")
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
         raise UserError(f"{path}: the payload cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
@@ -51,16 +65,87 @@ def read_payload(path: Path) -> list[PayloadRow]:
     return rows
 
 
+def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
+    """Refuse rows that the request schema has no place for.
+
+    Raises:
+        UserError: the row and the setting that mends it.
+    """
+    schema = workload.request_schema
+    for row in rows:
+        if (row.body is None) == (schema == "raw"):
+            raise UserError(
+                f"{path}: row {row.payload_id} "
+                + ("has no body; with workload.schema: raw every row is a body" if row.body is None else _RAW)
+            )
+        if row.messages is None:
+            continue
+        if schema != "openai" and workload.route != "openai":
+            raise UserError(f"{path}: row {row.payload_id} has messages; set workload.schema: openai")
+        if workload.unique_prefix and with_prefix(row, "") is None:
+            raise UserError(
+                f"{path}: row {row.payload_id} has no user text that a prefix could stand before; "
+                "set workload.unique_prefix: false"
+            )
+
+
+_RAW = "has a body; set workload.schema: raw"
+
+
+def with_prefix(row: PayloadRow, prefix: str) -> PayloadRow | None:
+    """The row with a text before its prompt, or before the first text of a user; None where there is none."""
+    if row.messages is None:
+        return replace(row, prompt=prefix + row.prompt)
+    messages = copy.deepcopy(row.messages)
+    for message in messages:
+        if message.get("role") != "user":
+            continue
+        if isinstance(message["content"], str):
+            message["content"] = prefix + message["content"]
+            return replace(row, messages=messages)
+        for part in message["content"]:
+            if isinstance(part.get("text"), str):
+                part["text"] = prefix + part["text"]
+                return replace(row, messages=messages)
+    return None
+
+
 def _row(content: Any, number: int) -> PayloadRow:
-    if not isinstance(content, dict) or not isinstance(content.get("prompt"), str):
+    asked = [key for key in ("prompt", "messages", "body") if isinstance(content, dict) and key in content]
+    if len(asked) != 1:
         raise _BadRowError('a payload line is {"prompt": "…", "payload_id": "…", "prompt_tokens": 12}')
-    prompt, name, tokens = content["prompt"], content.get("payload_id"), content.get("prompt_tokens")
+    name, tokens = content.get("payload_id"), content.get("prompt_tokens")
     name = f"line-{number}" if name is None else name
     if not isinstance(name, str | int):
         raise _BadRowError("payload_id is a text, or is left out")
     if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0):
         raise _BadRowError("prompt_tokens is a whole number, or is left out")
-    for key, text in (("prompt", prompt), ("payload_id", str(name))):
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise _BadRowError(f"{key} holds half a surrogate pair (such as \\ud83d), which is no character")
-    return PayloadRow(str(name), prompt, tokens)
+    for key, value in ((asked[0], content[asked[0]]), ("payload_id", name)):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise _BadRowError(
+                f"{key} holds half a surrogate pair (such as \\ud83d), which is no character"
+            ) from None
+    if asked == ["prompt"]:
+        if not isinstance(content["prompt"], str):
+            raise _BadRowError('a payload line is {"prompt": "…", "payload_id": "…", "prompt_tokens": 12}')
+        return PayloadRow(str(name), content["prompt"], tokens)
+    if asked == ["messages"]:
+        return PayloadRow(str(name), "", tokens, messages=_messages(content["messages"]))
+    if content["body"] is None:
+        raise _BadRowError("body is null; give the JSON that is to be sent")
+    return PayloadRow(str(name), "", tokens, body=content["body"])
+
+
+def _messages(messages: Any) -> list[dict[str, Any]]:
+    if not isinstance(messages, list) or not messages:
+        raise _BadRowError('messages is a list such as [{"role": "user", "content": "…"}]')
+    for message in messages:
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise _BadRowError("each message has a role")
+        content = message.get("content")
+        parts = isinstance(content, list) and all(isinstance(part, dict) for part in content)
+        if not isinstance(content, str) and not parts and (content is not None or message["role"] == "user"):
+            raise _BadRowError("a message's content is a text, or a list of parts")
+    return messages

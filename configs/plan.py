@@ -9,12 +9,23 @@ from configs.fields import VARIABLE, EndpointName, Name, Number, OneOrMore, Regi
 from configs.slo import Slo
 
 Source = Literal["jumpstart", "huggingface", "image", "local", "endpoint"]
-RequestSchema = Literal["auto", "tgi", "openai", "lmi"]
+RequestSchema = Literal["auto", "tgi", "openai", "lmi", "completions", "embeddings", "raw"]
 Route = Literal["invocations", "openai"]
 
 MAX_TOKENS_KEYS = frozenset({"max_new_tokens", "max_tokens", "max_completion_tokens", "n_predict"})
 """How the containers call the longest answer."""
 _DAY_S = 86_400.0
+_ROWS = "write it into the rows of the payload"
+_WRITTEN = {
+    "messages": 'give rows of {"messages": […]} in the payload, with workload.schema: openai',
+    "prompt": _ROWS,
+    "inputs": _ROWS,
+    "input": f"{_ROWS}, with workload.schema: embeddings where it is to be embedded",
+    "body": 'give rows of {"body": …} in the payload, with workload.schema: raw',
+    "stream": "set workload.stream",
+}
+"""Keys of a request that the suite itself writes, and what to set instead."""
+_SEVERAL_ANSWERS = ("n", "num_return_sequences")
 
 
 class Model(Strict):
@@ -90,6 +101,8 @@ class Endpoint(Strict):
     instance_type: OneOrMore = ("ml.g5.xlarge",)
     instance_count: Annotated[Whole, Field(ge=1)] = 1
     name: EndpointName | None = None
+    target_variant: EndpointName | None = None
+    """The production variant that every request goes to; None: SageMaker splits them by weight."""
     role: str | None = None
     scheduler_role: str | None = None
     region: Region | None = None
@@ -121,10 +134,43 @@ class Workload(Strict):
     parameters: dict[str, Any] = Field(default_factory=dict)
     max_tokens: Annotated[Whole, Field(ge=1)] | None = None
     """Longest answer; sent as ``max_tokens`` or ``max_new_tokens``, as the request schema calls it."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Members of the runtime API's InvokeEndpoint that are sent as headers, such as CustomAttributes."""
     unique_prefix: bool = True
     samples: bool = True
 
     _listify = field_validator("payload", mode="before")(as_tuple)
+
+    @field_validator("parameters")
+    @classmethod
+    def _leave_what_the_suite_writes(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if key := next((key for key in value if key in _WRITTEN), None):
+            raise ValueError(f"the suite itself writes {key}; {_WRITTEN[key]}")
+        for key in _SEVERAL_ANSWERS:
+            if value.get(key) not in (None, 1):
+                raise ValueError(
+                    f"{key} asks for several answers, and a request is measured by one; leave it out"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _schema_fits(self) -> Self:
+        schema = self.request_schema
+        if self.route == "openai" and schema not in ("auto", "openai"):
+            raise ValueError(
+                f"the openai route serves chat alone; for schema {schema} set route: invocations"
+            )
+        if self.route == "openai" and self.headers:
+            raise ValueError("headers belong to InvokeEndpoint; set route: invocations, or leave them out")
+        if schema == "embeddings" and self.stream:
+            raise ValueError("embeddings are not streamed; set stream: false")
+        if schema == "raw" and (self.parameters or self.max_tokens):
+            raise ValueError(
+                "a raw body is sent as it is; write parameters and max_tokens into each row's body"
+            )
+        if schema == "embeddings" and self.max_tokens:
+            raise ValueError("embeddings have no tokens to limit; leave max_tokens out")
+        return self
 
 
 class Timeouts(Strict):

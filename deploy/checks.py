@@ -42,7 +42,7 @@ class PayloadFacts:
     name: str
     prompts: int
     max_bytes: int
-    """Of the longest prompt, as UTF-8."""
+    """Of the longest request body: JSON with its escapes, the parameters and the unique prefix."""
     max_prompt_tokens: int | None
 
 
@@ -103,7 +103,7 @@ def _or_stream(plan: Plan) -> str:
 
 def payload_size(fact: PayloadFacts) -> Check:
     """The longest prompt against SageMaker's payload limit."""
-    finding = f"{fact.prompts} prompts, the longest {fact.max_bytes:,} bytes of {PAYLOAD_LIMIT_BYTES:,}"
+    finding = f"{fact.prompts} prompts, the largest body {fact.max_bytes:,} bytes of {PAYLOAD_LIMIT_BYTES:,}"
     if fact.max_bytes > PAYLOAD_LIMIT_BYTES:
         return Check(f"payload {fact.name}", "stop", finding, "build a payload of shorter prompts")
     return Check(f"payload {fact.name}", "ok", finding)

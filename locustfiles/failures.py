@@ -53,6 +53,18 @@ class Failed(Exception):  # noqa: N818 - carries a failure to its row
         self.failure = failure
 
 
+_HINTS = (
+    ("chat template", "the model has no chat template: set workload.schema: completions"),
+    ("accept_eula", "accept the model's license by workload.headers: {CustomAttributes: accept_eula=true}"),
+)
+"""Words in a container's own message, and the setting that mends what it complains of."""
+
+
+def container_remedy(detail: str) -> str | None:
+    """The setting that mends what a container complains of; None where none is known."""
+    return next((remedy for words, remedy in _HINTS if words in detail), None)
+
+
 def of_response(status: int, error_type: str | None, content_type: str, body: bytes) -> Failure:
     """Classify a response that is not 200.
 

@@ -40,11 +40,12 @@ class Assignment(BaseModel):
     run_id: str
     seed: int
     target: dict[str, Any]
-    payload: list[tuple[str, str, int | None]]
+    payload: list[PayloadRow]
     stream: bool
     request_schema: WireSchema
     route: Route
     parameters: dict[str, Any]
+    running_usage: bool
     unique_prefix: bool
     samples: bool
     timeouts: Timeouts
@@ -62,11 +63,12 @@ def make_assignment(experiment: Experiment, target: Target, rows: list[PayloadRo
         run_id=experiment.run_id,
         seed=experiment.load.seed,
         target=target.as_message(),
-        payload=[(row.payload_id, row.prompt, row.prompt_tokens) for row in rows],
+        payload=rows,
         stream=experiment.stream,
         request_schema=experiment.request_schema,
         route=experiment.route,
         parameters=experiment.parameters,
+        running_usage=experiment.running_usage,
         unique_prefix=experiment.unique_prefix,
         samples=experiment.samples,
         timeouts=experiment.load.timeouts,

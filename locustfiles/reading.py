@@ -79,7 +79,7 @@ class Reading:
         self.seen_content = False
         self._connection = connection
         self._count_tokens = count_tokens
-        self._reader = AnswerReader(stream=stream)
+        self._reader = AnswerReader(stream=stream, raw=not target.text)
         self._stream = stream
         self._decoder = EventStreamDecoder() if target.event_stream else None
         self._error_body = bytearray()

@@ -14,7 +14,7 @@ import gevent
 from configs.experiment import Experiment, Step
 from locustfiles.clock import Clock, Reading, SystemClock, disturbances
 from locustfiles.collector import Collector
-from locustfiles.failures import remedy
+from locustfiles.failures import container_remedy, remedy
 from locustfiles.link import COMPLETE, DEGRADED, FAILED, INTERRUPTED, REFUSED, EndEarly, Link
 from locustfiles.messages import Ending
 from locustfiles.roster import Roster
@@ -225,11 +225,10 @@ class StepSequence:
             commonest = sum((tally.errors for tally in tallies), Counter[str]()).most_common(1)
             why = commonest[0][0] if commonest else "no reason given"
             schema = self._experiment.request_schema
-            raise EndEarly(
-                REFUSED,
-                f"none of the first {failed} requests was answered: {why}; if the container does not read "
-                f"requests in the {schema} schema, set workload.schema",
+            mend = container_remedy(why) or (
+                f"if the container does not read requests in the {schema} schema, set workload.schema"
             )
+            raise EndEarly(REFUSED, f"none of the first {failed} requests was answered: {why}; {mend}")
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait for a condition; False when ``seconds`` have passed without it.

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,8 @@ class Target:
     """Whether the route takes a bearer token instead of a signature."""
     event_stream: bool
     """Whether a streamed answer comes in event-stream frames (else it is the container's own bytes)."""
+    text: bool = True
+    """Whether an answer is text. The answer to a raw body, or to a text to embed, need not be."""
 
     @property
     def address(self) -> Address:
@@ -69,6 +72,8 @@ def resolve_target(experiment: Experiment) -> Target:
         headers[accept] = "application/json"
         if experiment.component:
             headers["X-Amzn-SageMaker-Inference-Component"] = experiment.component
+    members = header_members(stream=streaming)
+    headers |= {members[name].header: value for name, value in experiment.headers.items()}
     return Target(
         scheme=url.scheme,
         host=url.hostname or "",
@@ -77,8 +82,36 @@ def resolve_target(experiment: Experiment) -> Target:
         headers=headers,
         region=experiment.region,
         bearer=experiment.route == "openai",
+        text=experiment.request_schema not in ("raw", "embeddings"),
         event_stream=streaming and experiment.route == "invocations",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMember:
+    """A member of the runtime API's input that is sent as a header, and what its value may be."""
+
+    header: str
+    shortest: int
+    longest: int
+    pattern: str
+
+
+@cache
+def header_members(*, stream: bool) -> dict[str, HeaderMember]:
+    """The members that InvokeEndpoint, or its streaming sister, sends as headers: by botocore's own model."""
+    model: Any = botocore.session.Session().get_service_model("sagemaker-runtime")
+    operation = "InvokeEndpointWithResponseStream" if stream else "InvokeEndpoint"
+    return {
+        name: HeaderMember(
+            shape.serialization["name"],
+            shape.metadata.get("min", 0),
+            shape.metadata.get("max", 1024),
+            shape.metadata.get("pattern", ""),
+        )
+        for name, shape in model.operation_model(operation).input_shape.members.items()
+        if shape.serialization.get("location") == "header"
+    }
 
 
 def runtime_url(region: str) -> str:

@@ -19,7 +19,6 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from configs.errors import UserError
-from configs.payload import PayloadRow
 from locustfiles import messages
 from locustfiles.address import proxy_for
 from locustfiles.bodies import Body, BodyFactory
@@ -109,14 +108,14 @@ class Worker:
         self._bearer = BearerToken(self._keeper, self._target.region)
         self._proxy = proxy_for(self._target.address)
         self._context = verifying_context(ca_bundle()) if self._target.scheme == "https" else None
-        rows = [PayloadRow(*row) for row in assignment.payload]
-        self.prompts = {row.payload_id: row.prompt for row in rows}
+        self.prompts = {row.payload_id: row.shown for row in assignment.payload}
         self._bodies = BodyFactory(
-            rows,
+            assignment.payload,
             schema=assignment.request_schema,
             route=assignment.route,
             stream=assignment.stream,
             parameters=assignment.parameters,
+            running_usage=assignment.running_usage,
             unique_prefix=assignment.unique_prefix,
         )
         self._tokenizer = Tokenizer.from_str(assignment.tokenizer) if assignment.tokenizer else None

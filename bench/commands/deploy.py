@@ -43,7 +43,7 @@ _STOPPED = 2
 def plan_command(**choice: Unpack[PlanChoice]) -> int:
     """Check a plan and foresee its length and cost; creates nothing. Exit code 2 if something stops it."""
     plan, path = chosen_plan(choice)
-    payloads = [payload_facts(payload_path(payload)) for payload in plan.workload.payload]
+    payloads = [payload_facts(plan, payload_path(payload)) for payload in plan.workload.payload]
     with backend_for(plan, rehearse=False) as backend:
         found = preflight(
             backend.plan,
