@@ -29,13 +29,13 @@ def instance_types() -> frozenset[str]:
     return frozenset(model.shape_for("ProductionVariantInstanceType").metadata["enum"])
 
 
-def check_instance(instance_type: str) -> None:
-    """Refuse an instance type that SageMaker hosting does not know."""
+def check_instance(instance_type: str, key: str = "endpoint.instance_type") -> None:
+    """Refuse an instance type, under ``key`` of the plan, that SageMaker hosting does not know."""
     if instance_type in instance_types():
         return
     close = difflib.get_close_matches(instance_type, instance_types(), n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise UserError(f"endpoint.instance_type: {instance_type!r} is no SageMaker hosting instance type{hint}")
+    raise UserError(f"{key}: {instance_type!r} is not a SageMaker hosting instance type{hint}")
 
 
 def check_results(results: Path) -> None:
@@ -99,6 +99,9 @@ def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
     if plan.endpoint.name is None:
         for instance_type in plan.endpoint.instance_type:
             check_instance(instance_type)
+    if isinstance(plan.price.usd_per_hour, dict):
+        for instance_type in plan.price.usd_per_hour:
+            check_instance(instance_type, "price.usd_per_hour")
     payloads = {payload: payload_path(payload) for payload in plan.workload.payload}
     for path in payloads.values():
         check_rows(path, read_payload(path), plan.workload)

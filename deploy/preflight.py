@@ -17,7 +17,7 @@ from deploy.estimate import Estimate, estimate
 from deploy.failures import meaning
 from deploy.ledger import Ledger
 from deploy.price import quote
-from deploy.resolve import as_it_stands, targets
+from deploy.resolve import Standing, as_it_stands, targets
 from deploy.target import Target
 from runfolder.manifest import PriceQuote
 
@@ -80,8 +80,9 @@ def preflight(
         if plan.endpoint.name and (
             standing := _attempt("endpoint", lambda: as_it_stands(plan, clients), found)
         ):
-            plan, notice = standing
-            found.append(_existing(plan, notice))
+            plan = standing.plan
+            notice = " ".join(text for text in (standing.instances, standing.schema) if text) or None
+            found += _existing(standing)
         resolved = _attempt("plan", lambda: targets(plan, run_id, clients), found) or ()
     region = clients.region if clients else plan.endpoint.region or "us-east-1"
     quotes = {
@@ -167,14 +168,18 @@ def _images(target: Target, clients: Clients) -> list[Check]:
     return [check for check in found if check]
 
 
-def _existing(plan: Plan, notice: str | None) -> Check:
-    """What could be seen of an endpoint that is not ours; ``plan`` has its instances already."""
-    if notice:
-        return Check("endpoint", "warning", notice, "it can be benched all the same")
-    endpoint = plan.endpoint
-    instances = f"{endpoint.instance_count} × {endpoint.instance_type[0]}"
-    said = f"{endpoint.name} is in service on {instances}; it is never changed or deleted"
-    return Check("endpoint", "ok", said)
+def _existing(standing: Standing) -> list[Check]:
+    """What could be seen of an endpoint that is not ours."""
+    endpoint = standing.plan.endpoint
+    if standing.instances:
+        checks = [Check("endpoint", "warning", standing.instances, "it can be benched all the same")]
+    else:
+        instances = f"{endpoint.instance_count} × {endpoint.instance_type[0]}"
+        said = f"{endpoint.name} is in service on {instances}; it is never changed or deleted"
+        checks = [Check("endpoint", "ok", said)]
+    if standing.schema:
+        checks.append(Check("request schema", "warning", standing.schema, "it can be benched all the same"))
+    return checks
 
 
 def _attempt(name: str, what: Callable[[], T], found: list[Check]) -> T | None:

@@ -3,7 +3,7 @@
 import os
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from configs.containers import family_of, served_model_id
 from configs.errors import UserError
@@ -68,22 +68,29 @@ UNSEEN = "unknown"
 """The instance type of an endpoint that nobody described: no price list has it, so no cost is claimed."""
 
 
-def as_it_stands(plan: Plan, clients: Clients) -> tuple[Plan, str | None]:
-    """A plan for an endpoint that exists, with the instances of its (first) variant and what it serves.
+class Standing(NamedTuple):
+    """A plan for an endpoint that exists, and what a reader must know of that endpoint."""
 
-    Returns:
-        The plan, and what a reader must be told of that endpoint, or None.
+    plan: Plan
+    instances: str | None = None
+    """About its instances; None where they are one group that was seen."""
+    schema: str | None = None
+    """About the request schema; None where the container is known."""
+
+
+def as_it_stands(plan: Plan, clients: Clients) -> Standing:
+    """A plan for an endpoint that exists, with the instances of its (first) variant and what it serves.
 
     Raises:
         UserError: there is no such endpoint, or it is not in service.
     """
     name = plan.endpoint.name
     if name is None:
-        return plan, None
+        return Standing(plan)
     seen = EndpointReader(clients).describe(name)
-    plan, unseen = _with_its_model(plan, name, seen)
-    plan, notice = _with_its_instances(plan, name, seen)
-    return plan, " ".join(text for text in (notice, unseen) if text) or None
+    plan, schema = _with_its_model(plan, name, seen)
+    plan, instances = _with_its_instances(plan, name, seen)
+    return Standing(plan, instances, schema)
 
 
 def _with_its_model(plan: Plan, name: str, seen: dict[str, Any]) -> tuple[Plan, str | None]:

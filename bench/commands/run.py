@@ -146,6 +146,8 @@ def master(*, workers: int, port: int, bind: str, **choice: Unpack[PlanChoice]) 
 @click.option("--processes", type=WholeNumber(1), help="Worker processes on this machine.")
 def worker(host: str, port: int, processes: int | None) -> int:
     """Make load for a master, whenever it comes, until its run is over; needs AWS credentials of its own."""
+    if "/" in host or host.count(":") == 1:
+        raise UserError(f"MASTER={host}: give the host alone; its port goes into PORT=")
     try:
         with orderly_exit():
             return serve(host, port, processes)

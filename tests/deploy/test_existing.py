@@ -155,7 +155,7 @@ def test_several_variants_are_told_because_one_price_is_not_theirs(
         )
         own.create_endpoint(EndpointName="split", EndpointConfigName="split")
         own.get_waiter("endpoint_in_service").wait(EndpointName="split", WaiterConfig={"Delay": 1})
-        standing, notice = as_it_stands(mine("split"), clients)
+        standing, notice, _ = as_it_stands(mine("split"), clients)
         own.delete_endpoint(EndpointName="split")
         own.delete_endpoint_config(EndpointConfigName="split")
     assert standing.endpoint.instance_type == (kinds[0],)
@@ -171,22 +171,23 @@ def test_its_model_and_schema_are_its_own(clients: Clients, account: Account) ->
         plan(name="vllm", model={"name": "x", "source": "image", "image": image, "env": env}), "r", clients
     )
     with deployed(made[0], clients, Ledger(), pace=QUICK) as deployment:
-        standing, notice = as_it_stands(mine(deployment.endpoint_name), clients)
+        standing, instances, schema = as_it_stands(mine(deployment.endpoint_name), clients)
     assert (standing.model.name, standing.model.context_length) == ("theirs/model-7b", 8192)
     assert standing.model.image == image
-    assert notice is None
+    assert (instances, schema) == (None, None)
 
 
 def test_what_cannot_be_seen_claims_neither_model_nor_price(clients: Clients, account: Account) -> None:
     account.faults([{"call": "DescribeEndpoint", "fault": "access_denied", "nth": 0}])
     unseen = plan(model={"source": "endpoint"}, endpoint={"name": "private"})
-    standing, notice = as_it_stands(unseen, clients)
+    standing, instances, schema = as_it_stands(unseen, clients)
     account.faults([])
     assert standing.model.name == "private"
     assert standing.endpoint.instance_type == (UNSEEN,)
-    assert notice is not None
-    assert "workload.schema" in notice
-    assert "no cost is known" in notice
+    assert schema is not None
+    assert "workload.schema" in schema
+    assert instances is not None
+    assert "no cost is known" in instances
 
 
 @pytest.mark.parametrize(("existing", "level"), [(True, "warning"), (False, "stop")])

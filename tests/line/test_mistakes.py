@@ -25,8 +25,17 @@ def change(**parts: dict[str, Any]) -> dict[str, Any]:
         ),
         (change(model=SIMULATED["model"] | {"tokenizer": __file__}), "is no tokenizer.json"),
         ("name: [", "is not YAML"),
+        (change(price={"usd_per_hour": {"ml.g5.xlurge": 1.0}}), "price.usd_per_hour: 'ml.g5.xlurge' is no"),
     ],
-    ids=["wrong key", "unknown instance", "missing payload", "a payload twice", "no tokenizer", "no YAML"],
+    ids=[
+        "wrong key",
+        "unknown instance",
+        "missing payload",
+        "a payload twice",
+        "no tokenizer",
+        "no YAML",
+        "price of an unknown type",
+    ],
 )
 def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> None:
     done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
@@ -53,6 +62,8 @@ def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> No
         (["run", "--endpiont", "mine"], "no such option"),
         (["rnu"], "there is no command 'rnu'; did you mean run?"),
         (["run", "mine"], "unexpected extra argument"),
+        (["worker", "--master", "host:5557"], "give the host alone; its port goes into PORT="),
+        (["worker", "--master", "tcp://host"], "give the host alone"),
         (["worker"], "MASTER (--master) is missing"),
         (
             ["master", "--bind", "203.0.113.7", "--endpoint", "mine"],

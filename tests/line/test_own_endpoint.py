@@ -15,6 +15,14 @@ PLAN = SIMULATED | {
     "load": {"concurrency": [2], "warm_up": "200ms", "measure": "2s"},
 }
 
+PRIVATE = {
+    "name": "private",
+    "model": {"source": "endpoint"},
+    "endpoint": {"region": "us-east-1"},
+    "workload": {"payload": "en_50-100", "max_tokens": 8},
+    "load": {"concurrency": [2], "warm_up": "200ms", "measure": "2s"},
+}  # fmt: skip
+
 
 def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
     with LocalSageMaker(["--create-seconds", "0"]) as local:
@@ -42,6 +50,18 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
         )
 
         assert done.returncode == 0, done.stderr
+        unreachable = {
+            f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:1"
+            for service in ("STS", "SAGEMAKER", "PRICING", "CLOUDWATCH")
+        }
+        alone = bench.plan(PRIVATE)
+        private = bench.run(
+            "run", "--plan", alone, "--endpoint", "mine", "--results", bench.folder / "private",
+            **(local.environment | unreachable | {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": local.url}),
+        )  # fmt: skip
+        assert private.returncode == 0, private.stderr
+        assert "warning: credentials: asking who the AWS credentials belong to failed" in private.stderr
+        assert "no cost is known" in private.stderr
         assert client.describe_endpoint(EndpointName="mine")["EndpointStatus"] == "InService"
         assert client.describe_model(ModelName="mine")["ModelName"] == "mine"
     assert set(requests_of(bench.latest())["outcome"]) == {"ok"}
@@ -51,3 +71,16 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
     assert entry["create_started_at"] is None
     assert entry["deleted_at"] is None
     assert not list(bench.ledger.glob("*"))
+    unseen = json.loads((bench.folder / "private" / "latest" / "manifest.json").read_text())["experiments"][0]
+    assert (unseen["model"], unseen["instance_type"]) == ("mine", "unknown")
+    assert unseen["price"]["usd_per_hour"] is None
+    sent = json.loads((bench.folder / "private" / "latest" / "locust_experiment.json").read_text())
+    assert (sent["request_schema"], sent["parameters"]) == ("openai", {"max_tokens": 8})
+
+
+def test_a_run_with_nothing_but_void_steps_has_a_code_of_its_own(bench: Bench) -> None:
+    plan = SIMULATED | {"load": {"concurrency": [1], "warm_up": "100ms", "measure": "50ms"}}
+    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert {step["trust"]["level"] for e in bench.summary()["experiments"] for step in e["steps"]} <= {"void"}
+    assert done.returncode == 5, done.stderr
+    assert "no step has figures to rely on" in done.stderr
