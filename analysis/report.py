@@ -20,6 +20,7 @@ from analysis.summary import summary
 from analysis.trust import judge_run
 from analysis.view import Extras
 from configs.errors import UserError
+from runfolder.layout import MANIFEST
 from runfolder.manifest import load_manifest
 from runfolder.reading import read_run
 
@@ -69,12 +70,14 @@ def measure_and_judge(folder: Path) -> RunResult:
             f"{folder} holds no manifest.json, so it is no run folder; "
             "for Locust's own CSV files use LOCUST=prefix, for FMBench's results FMBENCH=folder"
         ) from None
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"{folder / MANIFEST}: cannot be read ({error.strerror or error})") from None
     try:
         tables = read_run(folder, manifest)
     except OSError as error:
-        raise UserError(f"{folder} cannot be read ({error.strerror or error})") from None
+        raise UserError(f"{error.filename or folder}: cannot be read ({error.strerror or error})") from None
     result = measure_run(tables)
     judge_run(result)
     judge_counts(result)

@@ -20,6 +20,7 @@ from deploy.checks import PayloadFacts, files_needed
 from locustfiles.bodies import BodyFactory
 from locustfiles.target import header_members
 from payloads.files import payload_path
+from runfolder import layout
 
 
 @cache
@@ -39,7 +40,7 @@ def check_instance(instance_type: str, key: str = "endpoint.instance_type") -> N
 
 
 def check_results(results: Path) -> None:
-    """Refuse a results folder that cannot be written."""
+    """Refuse a results folder that cannot be written, or whose ``latest`` is not the link to a run."""
     try:
         results.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -48,6 +49,12 @@ def check_results(results: Path) -> None:
         ) from None
     if not os.access(results, os.W_OK | os.X_OK):
         raise UserError(f"RESULTS={results}: no permission to write there; name another folder")
+    latest = results / layout.LATEST
+    if latest.exists() and not latest.is_symlink():
+        raise UserError(
+            f"{latest} is not a link: copying may have turned the link to the newest run into a folder; "
+            "rename or remove it"
+        )
 
 
 def check_file_limit(users: int) -> None:

@@ -12,6 +12,8 @@ WORKERS = "workers.csv"
 SAMPLES = "samples.jsonl"
 CLOUDWATCH = "cloudwatch.csv"
 LOCUST_LOG = "locust.log"
+LATEST = "latest"
+"""A link beside the run folders, to the newest of them."""
 STATUS = "status.json"
 """What the load generator says of itself while it runs, about once a second."""
 
@@ -39,7 +41,7 @@ def create_run_folder(folder: Path) -> None:
         OSError: when the folder exists, or cannot be made.
     """
     folder.mkdir(parents=True)
-    link = folder.parent / "latest"
+    link = folder.parent / LATEST
     fresh = folder.parent / f".latest-{os.getpid()}"
     fresh.symlink_to(folder.name)
     fresh.replace(link)

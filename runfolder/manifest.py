@@ -91,9 +91,13 @@ def load_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged (line {error.lineno}: {error.msg})") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is damaged (byte {error.start + 1} is not UTF-8)") from None
+    except RecursionError:
+        raise ValueError(f"{path} is damaged (nested too deeply)") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged (not a mapping)")  # noqa: TRY004 - a value's fault, not a type's
     if isinstance(version := content.get("format"), int) and version > FORMAT:

@@ -4,6 +4,7 @@ The table engine is pyarrow's CSV reader behind plain pandas frames (measured in
 the rooms above see frames only.
 """
 
+import codecs
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ _COUNTS = (
     "first_chunk_tokens",
     "skipped_events",
 )
+_CHUNK = 1 << 22
+_REPAIRS = 20
 _OUTCOMES = ("ok", "failed", "censored")
 
 
@@ -174,18 +177,32 @@ def _parse(buffer: pa.Buffer, path: Path, wanted: list[str], problems: list[str]
         return _frame(wanted)
     text = pa.dictionary(pa.int32(), pa.string())
     types = {name: text if name in _TEXT else pa.float64() for name in include}
-    skipped: list[int] = []
+    buffer = _valid_text(buffer, path, problems)
     try:
-        table = _read(buffer, include, types, skipped)
+        table, damaged = _read(buffer, include, types)
+        frame: pd.DataFrame = table.to_pandas(self_destruct=True, split_blocks=True)
     except pa.ArrowInvalid:  # a cell that is no number: read as text, keep what parses
-        skipped.clear()
-        table = _read(buffer, include, dict.fromkeys(include, pa.string()), skipped)
+        table, damaged = _read(buffer, include, dict.fromkeys(include, pa.string()))
         frame = _coerce(table.to_pandas(), path, problems)
-    else:
-        frame = table.to_pandas(self_destruct=True, split_blocks=True)
-    if skipped:
-        problems.append(f"{path.name}: {len(skipped)} damaged line(s) left out.")
+    if damaged:
+        problems.append(f"{path.name}: {damaged} damaged line(s) left out.")
     return frame
+
+
+def _valid_text(buffer: pa.Buffer, path: Path, problems: list[str]) -> pa.Buffer:
+    """The buffer itself, or with a replacement character for each sequence of bytes that is not UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, buffer.size, _CHUNK):
+            decoder.decode(buffer.slice(start, min(_CHUNK, buffer.size - start)).to_pybytes())
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        content: bytes = buffer.to_pybytes()
+        text = content.decode("utf-8", errors="replace")
+        invalid = text.count("�") - content.count("�".encode())
+        problems.append(f"{path.name}: {invalid} invalid byte(s) are read as �.")
+        return pa.py_buffer(text.encode())
+    return buffer
 
 
 def _header(buffer: pa.Buffer) -> list[str]:
@@ -194,12 +211,31 @@ def _header(buffer: pa.Buffer) -> list[str]:
     return text.lstrip("\ufeff").strip().split(",")
 
 
-def _read(buffer: pa.Buffer, include: list[str], types: dict[str, Any], skipped: list[int]) -> pa.Table:
-    def skip(_row: object) -> str:
-        skipped.append(1)
+def _read(buffer: pa.Buffer, include: list[str], types: dict[str, Any]) -> tuple[pa.Table, int]:
+    """The table, and how many damaged lines it lacks.
+
+    A quotation mark too many makes one damaged row of all lines up to the next one: its first line is cut
+    out, and the others are read again.
+    """
+    cut = 0
+    while True:
+        table, damaged = _read_once(buffer, include, types)
+        swallowed = next((row for row in damaged if "\n" in row), None)
+        if swallowed is None or cut == _REPAIRS:
+            return table, cut + len(damaged)
+        line = swallowed.partition("\n")[0].encode() + b"\n"
+        buffer = pa.py_buffer(buffer.to_pybytes().replace(line, b"", 1))
+        cut += 1
+
+
+def _read_once(buffer: pa.Buffer, include: list[str], types: dict[str, Any]) -> tuple[pa.Table, list[str]]:
+    damaged: list[str] = []
+
+    def skip(row: arrow_csv.InvalidRow) -> str:
+        damaged.append(row.text or "")
         return "skip"
 
-    return arrow_csv.read_csv(
+    table = arrow_csv.read_csv(
         pa.BufferReader(buffer),
         read_options=arrow_csv.ReadOptions(use_threads=True, block_size=1 << 22),
         parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
@@ -210,6 +246,7 @@ def _read(buffer: pa.Buffer, include: list[str], types: dict[str, Any], skipped:
             strings_can_be_null=True,
         ),
     )
+    return table, damaged
 
 
 def _coerce(frame: pd.DataFrame, path: Path, problems: list[str]) -> pd.DataFrame:
@@ -221,7 +258,8 @@ def _coerce(frame: pd.DataFrame, path: Path, problems: list[str]) -> pd.DataFram
             numbers = pd.to_numeric(frame[name], errors="coerce")
             bad += int((numbers.isna() & frame[name].notna()).sum())
             frame[name] = numbers.astype(float)
-    problems.append(f"{path.name}: {bad} cell(s) hold no number and count as unmeasured.")
+    if bad:
+        problems.append(f"{path.name}: {bad} cell(s) hold no number and count as unmeasured.")
     return frame
 
 

@@ -15,8 +15,9 @@ from analysis.results import RunResult
 from bench.options import Filled, FilledPath
 from configs.errors import UserError
 from configs.text import printable
+from runfolder.layout import LATEST
 
-_LATEST = Path("results/latest")
+_LATEST = Path("results") / LATEST
 _PATH = FilledPath()
 
 

@@ -197,6 +197,63 @@ def test_a_price_that_none_can_be_is_one_clear_error(folder: Path, price: str) -
         measure_and_judge(folder)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda content: content.replace(b'"run_id": "', b'"run_id": "\xe9', 1),
+            r"manifest.json is damaged \(byte",
+        ),
+        (lambda _: b'{"a":' * 6000 + b"1" + b"}" * 6000, "manifest.json is damaged .nested too deeply"),
+    ],
+)
+def test_a_manifest_that_cannot_be_decoded_is_named(
+    folder: Path, change: Callable[[bytes], bytes], message: str
+) -> None:
+    path = folder / "manifest.json"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(UserError, match=message):
+        make_report(folder)
+
+
+def test_a_byte_order_mark_before_the_manifest_is_no_damage(folder: Path) -> None:
+    path, before = folder / "manifest.json", problems(folder)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert problems(folder) == before
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "requests.csv"])
+def test_a_folder_where_a_file_belongs_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(UserError, match=f"{name}: cannot be read"):
+        make_report(folder)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_an_invalid_byte_costs_no_row_of_a_table(folder: Path, name: str) -> None:
+    before = measure_and_judge(folder).steps[1].step_ok
+    path = folder / name
+    header, line, rest = path.read_bytes().split(b"\n", 2)
+    letter = next(c for c in b"ceamt" if c in line)
+    path.write_bytes(b"\n".join([header, line.replace(bytes([letter]), b"\xff", 1), rest]))
+    after = measure_and_judge(folder)
+    assert f"{name}: 1 invalid byte(s) are read as �" in " ".join(after.problems)
+    assert after.steps[1].step_ok >= before - 1
+    assert after.steps[1].per_minute is not None
+
+
+def test_a_stray_quotation_mark_costs_one_line_not_the_rest_of_the_file(folder: Path) -> None:
+    before = measure_and_judge(folder).steps[1].step_ok
+    path = folder / "requests.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    lines[5] = lines[5].replace(",", ',"', 1)
+    path.write_text("".join(lines))
+    after = measure_and_judge(folder)
+    assert "requests.csv: 1 damaged line(s) left out." in after.problems
+    assert after.steps[1].step_ok == before
+
+
 def test_binary_rubbish_in_a_table_is_told(folder: Path):
     (folder / "workers.csv").write_bytes(bytes(range(256)) * 50 + b"\n")
     assert "workers.csv" in problems(folder)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from bench.checks import check_results
+from configs.errors import UserError
 from tests.line.harness import SIMULATED, Bench
 
 
@@ -125,3 +127,12 @@ def test_no_credentials_names_both_ways_on(bench: Bench, tmp_path: Path) -> None
     assert "credentials" in done.stderr
     assert "make rehearse" in done.stderr
     assert not list(bench.results.glob("*-*"))
+
+
+def test_a_folder_where_the_link_to_the_newest_run_belongs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "latest").mkdir()
+    with pytest.raises(UserError, match="latest is not a link"):
+        check_results(tmp_path)
+    (tmp_path / "latest").rmdir()
+    (tmp_path / "latest").symlink_to("gone")
+    check_results(tmp_path)
