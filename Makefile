@@ -20,8 +20,8 @@ RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES
 TAKES_bench     := $(RUN_VARIABLES)
 TAKES_rehearse  := $(RUN_VARIABLES) FULL
 TAKES_ui        := $(RUN_VARIABLES) PORT
-TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND
-TAKES_worker    := MASTER PORT PROCESSES
+TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND TOKEN
+TAKES_worker    := MASTER PORT PROCESSES TOKEN
 TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE OUT
 TAKES_compare   := A B OUT
 TAKES_plan      := $(RUN_VARIABLES)
@@ -33,6 +33,8 @@ COMMANDS := bench rehearse ui master worker report compare plan endpoints teardo
 include arguments.mk
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
               $(call option,RESULTS,--results) $(call option,PROCESSES,--processes)
+# Not on the command line of a process, where every user of the machine could read it.
+WITH_TOKEN = $(if $(filter TOKEN,$(GIVEN)),BENCH_TOKEN=$(call quoted,TOKEN))
 REPORT_OPTIONS = $(call quoted,RUN) $(call option,LOCUST,--locust) $(call option,FMBENCH,--fmbench) \
                  $(call option,DEMAND,--demand) $(call option,PRICE,--price) $(call option,OUT,--out)
 
@@ -43,10 +45,10 @@ rehearse: setup ## The same plan on a local SageMaker with a simulated container
 	@$(BENCH) rehearse $(RUN_OPTIONS) $(call flag,FULL,--full)
 ui: setup ## The same run, live in Locust's web UI: PORT=8089
 	@$(BENCH) ui $(RUN_OPTIONS) $(call option,PORT,--port)
-master: setup ## The same run, load from several hosts: WORKERS=2, then `make worker MASTER=…` on each
-	@$(BENCH) master $(RUN_OPTIONS) $(call option,WORKERS,--workers) $(call option,PORT,--port) $(call option,BIND,--bind)
-worker: setup ## Make load for a master's run, whenever it comes, until it is over: MASTER=host
-	@$(BENCH) worker $(call option,MASTER,--master) $(call option,PORT,--port) $(call option,PROCESSES,--processes)
+master: setup ## The same run, load from several hosts: WORKERS=2 BIND=0.0.0.0, then the command it prints on each
+	@$(WITH_TOKEN) $(BENCH) master $(RUN_OPTIONS) $(call option,WORKERS,--workers) $(call option,PORT,--port) $(call option,BIND,--bind)
+worker: setup ## Make load for a master's run, whenever it comes, until it is over: MASTER=host TOKEN=
+	@$(WITH_TOKEN) $(BENCH) worker $(call option,MASTER,--master) $(call option,PORT,--port) $(call option,PROCESSES,--processes)
 
 ##@ Report
 report: setup ## Make a report again: RUN=results/latest, or LOCUST=prefix of any Locust CSVs, or FMBENCH=folder; DEMAND= PRICE=1.41 or TYPE=1.41,TYPE=2.82 OUT=

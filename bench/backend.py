@@ -34,7 +34,7 @@ class Backend:
     boot_s: float | None = None
     """Seconds to InService to foresee; None for what is usual on AWS."""
     worker_keys: str = ""
-    """What a worker elsewhere must have in front of its command: a local SageMaker's throw-away keys."""
+    """What a worker elsewhere must have in front of its command: a local SageMaker's URL and keys."""
 
     def instance_label(self, instance_type: str) -> str | None:
         """The instance as the report should call it; None for its plain type."""
@@ -115,7 +115,7 @@ def _environment(local: LocalSageMaker) -> Iterator[None]:
 
 
 def _keys(local: LocalSageMaker) -> str:
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     return "".join(f"{name}={local.environment[name]} " for name in names)
 
 

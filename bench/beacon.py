@@ -8,7 +8,10 @@ first says how many load generators it brings, so that nothing is deployed befor
 """
 
 import contextlib
+import hashlib
+import hmac
 import json
+import secrets
 import socketserver
 import threading
 import time
@@ -22,6 +25,14 @@ from bench.screen import say
 from configs.errors import UserError
 
 SIGN_OF_LIFE_S = 5.0
+RETURN_S = 120.0
+"""For a host whose link went down to come back."""
+REFUSAL = {"refused": "token"}
+_DIFFERENT = (
+    "TOKEN= is not the token of the master there: copy the command that `make master` prints, or give both "
+    "the same"
+)
+_MOST = 10_000
 _GATHER_S = 600.0
 _LOOK_S = 0.2
 
@@ -37,20 +48,26 @@ class RunState:
     code: int | None = None
     """The master's exit code, once the run is over."""
 
-    def line(self) -> bytes:
-        """The state as it is sent."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+    def line(self, token: str, nonce: str) -> bytes:
+        """The state as it is sent to the host that said ``nonce``."""
+        state = json.dumps(asdict(self))
+        return json.dumps({"state": state, "proof": proof(token, nonce, state)}).encode() + b"\n"
 
     @classmethod
-    def from_line(cls, line: bytes) -> Self:
+    def from_line(cls, line: bytes, token: str, nonce: str) -> Self:
         """Read a line.
 
         Raises:
-            UserError: it is none of ours.
+            UserError: it is none of ours, or its master has another token.
         """
         try:
-            return cls(**json.loads(line))
-        except (ValueError, TypeError):
+            message = json.loads(line)
+            if message == REFUSAL:
+                raise UserError(_DIFFERENT)
+            if not hmac.compare_digest(str(message["proof"]), proof(token, nonce, message["state"])):
+                raise UserError(_DIFFERENT)
+            return cls(**json.loads(message["state"]))
+        except (ValueError, TypeError, KeyError):
             raise UserError(
                 "what answers there is no master of this version: use the same code on all hosts, "
                 "and the port of `make master`"
@@ -63,10 +80,40 @@ class Hello:
 
     generators: int
     """Load generators that it brings."""
+    nonce: str
+    """What the master's proofs to this host are about."""
+    proof: str
+    """That it has the run's token, which itself is never sent."""
+
+    @classmethod
+    def of(cls, generators: int, token: str) -> Self:
+        """A hello with a fresh nonce."""
+        nonce = secrets.token_hex(16)
+        return cls(generators, nonce, proof(token, nonce, f"hello {generators}"))
 
     def line(self) -> bytes:
         """As it is sent."""
         return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Self | None:
+        """Read a line; None where it is none of ours."""
+        try:
+            hello = cls(**json.loads(line))
+        except (ValueError, TypeError):
+            return None
+        kinds = (hello.generators, int), (hello.nonce, str), (hello.proof, str)
+        sound = all(isinstance(value, kind) for value, kind in kinds) and 0 < hello.generators <= _MOST
+        return hello if sound else None
+
+    def is_proved(self, token: str) -> bool:
+        """Whether whoever said it has the token."""
+        return hmac.compare_digest(self.proof, proof(token, self.nonce, f"hello {self.generators}"))
+
+
+def proof(token: str, nonce: str, text: str) -> str:
+    """What only somebody with the token can say of ``text``, in answer to ``nonce``."""
+    return hmac.new(token.encode(), f"{nonce} {text}".encode(), hashlib.sha256).hexdigest()
 
 
 class Beacon:
@@ -76,13 +123,21 @@ class Beacon:
         run: name of the run.
         address: interface and port; None where there are no workers to tell.
         code: gives the run's exit code when the block ends; one that ends by an exception is never 0.
+        token: what workers must prove to have, and are proved.
         wanted: load generators of other hosts that a load needs.
     """
 
     def __init__(
-        self, run: str, address: tuple[str, int] | None, code: Callable[[], int], wanted: int = 0
+        self,
+        run: str,
+        address: tuple[str, int] | None,
+        code: Callable[[], int],
+        *,
+        token: str = "",
+        wanted: int = 0,
     ) -> None:
         self._state = RunState(run)
+        self.token = token
         self._changed = threading.Condition()
         self._wanted = wanted
         self._connected: list[int] = []
@@ -144,9 +199,17 @@ class Beacon:
                 )
             time.sleep(_LOOK_S)
 
-    def too_few(self) -> str | None:
-        """Why no load can be made any more; None when all load generators are there."""
-        there = sum(self._connected)
+    def too_few(self, patience_s: float = RETURN_S) -> str | None:
+        """Why no load can be made any more; None when all load generators are there.
+
+        A host whose link went down comes back by itself: it is waited for.
+        """
+        deadline, told = time.monotonic() + patience_s, None
+        while (there := sum(self._connected)) < self._wanted and time.monotonic() < deadline:
+            if told != there:
+                told = there
+                say(f"{there} of {self._wanted} workers are left; waiting {patience_s:.0f} s for the others")
+            time.sleep(_LOOK_S)
         return f"{there} of {self._wanted} workers are left" if there < self._wanted else None
 
     @contextmanager
@@ -189,10 +252,14 @@ class _Teller(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):
-            try:
-                hello = Hello(**json.loads(self.rfile.readline(1024)))
-            except (ValueError, TypeError):
-                return  # none of ours
-            with self.server.beacon.connection(hello.generators):
-                for state in self.server.beacon.states():
-                    self.wfile.write(state.line())
+            hello = Hello.from_line(self.rfile.readline(1024))
+            if hello is None:
+                return
+            beacon = self.server.beacon
+            if not hello.is_proved(beacon.token):
+                say(f"a worker at {self.client_address[0]} has another token and was sent home")
+                self.wfile.write(json.dumps(REFUSAL).encode() + b"\n")
+                return
+            with beacon.connection(hello.generators):
+                for state in beacon.states():
+                    self.wfile.write(state.line(beacon.token, hello.nonce))

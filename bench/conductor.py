@@ -71,7 +71,7 @@ def play(plan: Plan, options: RunOptions) -> int:
             run = _Run(backend, options, clients, new_run_folder(options.results, plan.name), payloads)
             run.refuse_what_stops()
             with run.beacon:
-                run.beacon.gather(f"{run.backend.worker_keys}make worker MASTER=…")
+                run.beacon.gather(f"{run.backend.worker_keys}make worker MASTER=… TOKEN={options.load.token}")
                 run.play()
     except Interrupted as stop:
         say(f"interrupted by {stop} before anything was created")
@@ -109,7 +109,11 @@ class _Run:
         self.code = 0
         self._no_more: str | None = None  # why nothing more is started
         self.beacon = Beacon(
-            folder.name, options.load.beacon_address, lambda: self.code, wanted=options.load.workers_elsewhere
+            folder.name,
+            options.load.beacon_address,
+            lambda: self.code,
+            token=options.load.token,
+            wanted=options.load.workers_elsewhere,
         )
         self.manifest = Manifest(
             run_id=self.run_id,

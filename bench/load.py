@@ -4,17 +4,19 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.screen import LoadScreen, say
 from configs.errors import UserError
+from configs.tether import TOKEN_VARIABLE
 from configs.text import one_line
 from locustfiles.launch import locust_command, locust_environment, user_config_files
 from runfolder.layout import LOCUST_LOG, STATUS
@@ -47,6 +49,8 @@ class LoadOptions:
     web_port: int = 8089
     master_host: str = "127.0.0.1"
     master_port: int = 5557
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    """What master and workers know each other by."""
     withheld: frozenset[str] = frozenset()
     """Variables of this process's environment that Locust has no use for: tokens."""
 
@@ -141,7 +145,8 @@ def play_load(
         log_began = output.tell()
         child = subprocess.Popen(
             command,
-            env={k: v for k, v in locust_environment().items() if k not in options.withheld},
+            env={k: v for k, v in locust_environment().items() if k not in options.withheld}
+            | {TOKEN_VARIABLE: options.token},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -7,6 +7,8 @@ import sys
 
 PARENT_VARIABLE = "LOCAL_SAGEMAKER_PARENT"
 LOAD_PARENT_VARIABLE = "BENCH_PARENT"
+TOKEN_VARIABLE = "BENCH_TOKEN"  # noqa: S105 - its name; in the environment, where no other user reads it
+"""The token of a run: what master and workers know each other by."""
 _PR_SET_PDEATHSIG = 1
 
 

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import gevent
@@ -14,6 +14,7 @@ from locustfiles import gaps
 from locustfiles.breaker import CircuitBreaker
 from locustfiles.clock import Clock, SystemClock
 from locustfiles.failures import STOPS_RUN, Failure
+from locustfiles.health import Health
 from locustfiles.link import Reason
 from locustfiles.messages import Report
 from locustfiles.recorder import Counts
@@ -114,7 +115,7 @@ class Collector:
             with self.writing(layout.SAMPLES):
                 append_jsonl(self._folder / layout.SAMPLES, report.samples)
         if report.health is not None:
-            self._health(report, sent_at)
+            self._health(report, report.health, sent_at)
         if not newest:
             return
         if worker.reported_at and sent_at - worker.reported_at > 2 * _REPORT_S:
@@ -169,9 +170,9 @@ class Collector:
             case "censored":
                 tally.censored += 1
 
-    def _health(self, report: Report, reported_at: float) -> None:
-        health = dict(report.health or {})
-        moved = health.pop("clock_step_ms")
+    def _health(self, report: Report, health: Health, reported_at: float) -> None:
+        values = asdict(health)
+        moved: float = values.pop("clock_step_ms")
         if abs(moved) > _MAX_CREDIBLE_STEP_MS:
             self.clock_steps.append((reported_at, f"the clock of {report.worker} was set by {moved:.0f} ms"))
         row = WorkerReport(
@@ -181,7 +182,7 @@ class Collector:
             step=report.step,
             users=report.users,
             in_flight=report.in_flight,
-            **health,
+            **values,
         )
         with self.writing(layout.WORKERS):
             self._reports.append([row])

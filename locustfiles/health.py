@@ -24,6 +24,8 @@ class Health:
     clock_lag_p99_ms: float | None
     clock_step_ms: float
     """By how much the wall clock moved against the steady one: beyond slewing, somebody set it."""
+    rtt_ms: float | None = None
+    """As in `runfolder.records.WorkerReport`."""
 
 
 class HealthProbe:

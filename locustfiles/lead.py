@@ -1,15 +1,17 @@
 """The leading side of a run, on the master or in a local run: ties steps, records, workers and Locust."""
 
 from locust.env import Environment
+from locust.rpc.protocol import Message
 from locust.runners import LocalRunner, MasterRunner
 
 import csv
 import logging
+import os
 import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,14 @@ import gevent
 
 from configs.experiment import Experiment, Step
 from configs.payload import read_payload
+from configs.tether import TOKEN_VARIABLE
 from locustfiles import messages
 from locustfiles.collector import Collector
+from locustfiles.doorkeeper import Doorkeeper
 from locustfiles.interrupts import Interrupts
 from locustfiles.link import INTERRUPTED, REFUSED
-from locustfiles.messages import Ending, Report
+from locustfiles.messages import Ending, Finished, Hello, Ready, StepAck
+from locustfiles.seal import MessageError, Seal
 from locustfiles.steps import StepSequence
 from locustfiles.target import resolve_target
 from locustfiles.user import REQUEST_TYPE
@@ -31,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 _STATUS_S = 1.0
 _PINGS = 3
+_HELLO_S = 10.0
+"""A worker says hello as soon as Locust has let it in."""
 
 
 class Lead:
@@ -59,18 +66,31 @@ class Lead:
         self._interrupts = Interrupts()
         self.sequence = StepSequence(experiment, self, self._collector)
         self.ticks = self._play()
+        self._step: Step | None = None
+        """The step that runs."""
+        self._reset_counts: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        """What Locust had counted of each step when its statistics were last reset."""
+        self._seal: Seal | None = None
+        """None in a local run, where nobody else can be heard."""
+        if isinstance(runner, MasterRunner):
+            self._seal = Seal(os.environ.get(TOKEN_VARIABLE, ""))
+            runner.server = Doorkeeper(runner.server, self._names.__contains__, self._drop)  # type: ignore[assignment]
         for kind, listener in (
             (messages.HELLO, self._on_hello),
             (messages.READY, self._on_ready),
             (messages.STEP_ACK, self._on_step_ack),
-            (messages.REPORT, self._on_report),
+            (messages.REPORT, self._collector.take),
             (messages.FINISHED, self._on_finished),
         ):
-            runner.register_message(kind, listener)
+            runner.register_message(kind, self._listener(kind, listener))
 
     def start(self) -> None:
         """Keep the status fresh, show it in the web page, and end in order on SIGINT and SIGTERM."""
         gevent.spawn(self._keep_status)
+        if isinstance(self._runner, MasterRunner):
+            gevent.spawn(self._send_strangers_home, self._runner)
+        hooks: Any = self._environment.events
+        hooks.reset_stats.add_listener(self._remember_counts)
         if self._environment.web_ui is not None:
             add_tab(self._environment.web_ui, self.sequence.table)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -120,38 +140,81 @@ class Lead:
 
     # What workers say
 
-    def _on_hello(self, msg: Any, **_: object) -> None:
-        client = msg.data["client_id"]
-        self._names[client] = f"{msg.data['worker']} on {msg.data['host']}"
-        self._send(messages.ASSIGNMENT, self._assignment, client)
+    def _listener(self, kind: str, take: Callable[[Any], None]) -> Callable[..., None]:
+        """Hand on what a worker of this run said in the shape of its kind; drop and count all else."""
 
-    def _on_ready(self, msg: Any, **_: object) -> None:
-        client, error = msg.data["client_id"], msg.data["error"]
-        if error is None:
-            self._ready.add(client)
-            self._proxies.update([msg.data["proxy"]] if msg.data["proxy"] else [])
-        else:
-            self._refusals[client] = error
+        def listen(msg: Any, **_: object) -> None:
+            try:
+                said = self._open(kind, msg)
+            except MessageError as error:
+                self._drop(str(error))
+                return
+            take(said)
 
-    def _on_step_ack(self, msg: Any, **_: object) -> None:
-        client, now = msg.data["client_id"], time.time()
-        sent_at, worker_time = msg.data["sent_at"], msg.data["worker_time"]
-        round_trip = now - sent_at
+        return listen
+
+    def _open(self, kind: str, msg: Any) -> Any:
+        if self._seal is None:
+            return messages.read_message(kind, msg.data, trusted=True)
+        said = messages.read_message(kind, self._seal.open(kind, msg.data))
+        if said.client_id != msg.node_id:
+            raise MessageError(f"{kind} under the name of another")
+        if kind != messages.HELLO and said.client_id not in self._names:
+            raise MessageError(f"{kind} before hello")
+        return said
+
+    def _drop(self, why: str) -> None:
+        dropped = self._collector.dropped
+        dropped[why] += 1
+        if dropped[why] == 1:
+            logger.warning("A message was dropped: %s", why)
+
+    def _on_hello(self, hello: Hello) -> None:
+        self._names[hello.client_id] = f"{hello.worker} on {hello.host}"
+        self._send(messages.ASSIGNMENT, self._assignment, hello.client_id)
+
+    def _on_ready(self, ready: Ready) -> None:
+        if ready.error is not None:
+            self._refusals[ready.client_id] = ready.error
+            return
+        self._ready.add(ready.client_id)
+        self._proxies.update([ready.proxy] if ready.proxy else [])
+        if self._step is not None:  # Locust has given it users already
+            self._ping(self._step, ready.client_id)
+
+    def _on_step_ack(self, ack: StepAck) -> None:
+        client, now = ack.client_id, time.time()
+        round_trip = now - ack.sent_at
         if round_trip <= self._round_trips.get(client, round_trip):
             self._round_trips[client] = round_trip
-            offset = worker_time - (sent_at + now) / 2
+            offset = ack.worker_time - (ack.sent_at + now) / 2
             # Inside half a round trip the two clocks cannot be told apart: then they are the same.
             self._collector.offsets[client] = offset if abs(offset) > round_trip / 2 + 0.001 else 0.0
-        self._acknowledged[msg.data["step"]].add(client)
+        self._acknowledged[ack.step].add(client)
 
-    def _on_report(self, msg: Any, **_: object) -> None:
-        self._collector.take(Report(**msg.data))
-
-    def _on_finished(self, msg: Any, **_: object) -> None:
-        self._finished.add(msg.data["client_id"])
+    def _on_finished(self, finished: Finished) -> None:
+        self._finished.add(finished.client_id)
 
     def _send(self, kind: str, data: dict[str, Any], client: str | None = None) -> None:
-        self._runner.send_message(kind, data, client)
+        sealed = data if self._seal is None else self._seal.close(kind, data)
+        self._runner.send_message(kind, sealed, client)
+
+    def _send_strangers_home(self, runner: MasterRunner) -> None:
+        """Whoever does not say hello is no worker of this run; Locust would give it users."""
+        since: dict[str, float] = {}
+        while self.sequence.status.phase != "done":
+            gevent.sleep(_STATUS_S)
+            for client in set(runner.clients) - set(self._names):
+                if time.monotonic() - since.setdefault(client, time.monotonic()) > _HELLO_S:
+                    self._drop("a worker that did not prove that it belongs to this run was sent home")
+                    runner.send_message("quit", None, client)
+                    gone: Any = Message("client_stopped", None, client)  # type: ignore[no-untyped-call]
+                    runner.handle_message(client, gone)
+
+    def _remember_counts(self, **_: object) -> None:
+        """Locust's page has a button that resets its statistics: what they counted of our steps is kept."""
+        for step in self._acknowledged:
+            self._reset_counts[step] = self.locust_counts(step)
 
     # What the steps ask (`link.Link`)
 
@@ -171,7 +234,12 @@ class Lead:
     def unready_workers(self) -> dict[str, str | None]:
         """Name of each worker that has not taken its assignment → why it cannot; None without an answer."""
         live, ready = self.live_workers(), self._ready
-        return {name: self._refusals.get(client) for client, name in live.items() if client not in ready}
+        unready = {name: self._refusals.get(client) for client, name in live.items() if client not in ready}
+        options = self._environment.parsed_options
+        expected = options.expect_workers if self._seal is not None and options is not None else 0
+        if len(live) < expected:  # one that came was none of ours, or has left again
+            unready[f"{len(live) + 1} of {expected}"] = None
+        return unready
 
     def proxies(self) -> list[str]:
         """Proxies through which workers reach the endpoint."""
@@ -180,8 +248,12 @@ class Lead:
     def announce(self, step: Step) -> None:
         """Tell every worker the step, a few times: the quickest answer tells best how its clock stands."""
         self._round_trips.clear()  # a clock drifts, and a lucky answer of long ago would hide it
+        self._step = step
+        self._ping(step)
+
+    def _ping(self, step: Step, client: str | None = None) -> None:
         for _ in range(_PINGS):
-            self._send(messages.STEP, {"step": step.id, "sent_at": time.time()})
+            self._send(messages.STEP, {"step": step.id, "sent_at": time.time()}, client)
 
     def acknowledged(self, step: Step) -> set[str]:
         """Client ids that have answered."""
@@ -202,8 +274,11 @@ class Lead:
 
     def locust_counts(self, step: str) -> tuple[int, int]:
         """Locust's own requests and failures of a step."""
+        requests, failures = self._reset_counts[step]
         entry = self._environment.stats.entries.get((step, REQUEST_TYPE))
-        return (0, 0) if entry is None else (entry.num_requests, entry.num_failures)
+        if entry is None:
+            return requests, failures
+        return requests + entry.num_requests, failures + entry.num_failures
 
     def files_written(self) -> bool:
         """Whether Locust's CSV files hold every request: its writer works once a second."""

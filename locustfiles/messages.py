@@ -1,22 +1,25 @@
-"""What master and workers say to each other: names of the custom messages, and what a worker is told.
+"""What master and workers say to each other: names of the custom messages, and the shape of each.
 
 Locust's own ``spawn`` message says how many users, never which step; nothing in it is acknowledged. So:
 ``hello`` → ``assignment`` → ``ready``; then per step ``step`` → ``step_ack`` and ``window``; ``report`` twice
 a second; at the end ``finish`` → last ``report``, Locust's own last statistics → ``finished``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from configs.containers import WireSchema
 from configs.errors import UserError
 from configs.experiment import Experiment
 from configs.payload import PayloadRow
 from configs.plan import Route, Timeouts
+from locustfiles.health import Health
+from locustfiles.seal import MessageError
 from locustfiles.target import Target
+from runfolder.records import Request
 
 HELLO = "llm_hello"
 ASSIGNMENT = "llm_assignment"
@@ -85,23 +88,104 @@ def _read_tokenizer(path: Path | None) -> str | None:
         raise UserError(f"{path}: the tokenizer cannot be read ({error})") from None
 
 
+Name = Annotated[str, StringConstraints(max_length=200)]
+_FINITE = ConfigDict(allow_inf_nan=False, str_max_length=5_000)
+_ROW = tuple.__class_getitem__(tuple(field.type for field in fields(Request)))
+
+
+@dataclass(slots=True)
+class Hello:
+    """A worker that wants an assignment."""
+
+    client_id: Name
+    worker: Name
+    host: Name
+
+
+@dataclass(slots=True)
+class Ready:
+    """A worker's answer to its assignment."""
+
+    client_id: Name
+    error: str | None
+    """Why it cannot take part."""
+    proxy: Name | None
+    """The proxy through which it reaches the endpoint."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _FINITE
+
+
+@dataclass(slots=True)
+class StepAck:
+    """A worker's answer to a step, with its clock."""
+
+    client_id: Name
+    step: Name
+    sent_at: float
+    worker_time: float
+
+    __pydantic_config__: ClassVar[ConfigDict] = _FINITE
+
+
+@dataclass(slots=True)
+class Finished:
+    """A worker has said everything."""
+
+    client_id: Name
+
+
 @dataclass(slots=True)
 class Report:
     """One report of one worker. Times are in the worker's clock; the master knows the offset."""
 
-    worker: str
-    client_id: str
+    worker: Name
+    client_id: Name
     number: int
     """1 for the first report of this worker, one more for each."""
-    host: str
+    host: Name
     sent_at: float
-    step: str | None
-    users: int
-    in_flight: int
+    step: Name | None
+    users: Annotated[int, Field(ge=0)]
+    in_flight: Annotated[int, Field(ge=0)]
     oldest_start: float | None
-    rows: list[Any]
-    gaps: list[Any]
-    samples: list[Any]
-    counts: dict[str, Any]
+    rows: list[_ROW]  # type: ignore[valid-type]  # made from the fields of `Request`
+    gaps: list[tuple[Name, int, int]]
+    """Step, index of the bucket, count."""
+    samples: list[dict[str, str | int | None]]
+    counts: dict[Name, tuple[int, int, int, int]]
     """Step → (started, ok, failed, censored) since the start."""
-    health: dict[str, Any] | None
+    health: Health | None
+
+    __pydantic_config__: ClassVar[ConfigDict] = _FINITE
+
+    def __post_init__(self) -> None:
+        """In a local run it comes as it was sent."""
+        health: Any = self.health
+        if isinstance(health, dict):
+            self.health = Health(**health)
+
+
+_KINDS: dict[str, type] = {
+    HELLO: Hello,
+    READY: Ready,
+    STEP_ACK: StepAck,
+    REPORT: Report,
+    FINISHED: Finished,
+}
+_SHAPES: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(shape) for kind, shape in _KINDS.items()}
+
+
+def read_message(kind: str, content: Any, *, trusted: bool = False) -> Any:
+    """What a worker said, as the dataclass of its kind; of one in this very process nothing is checked.
+
+    Raises:
+        MessageError: it has another shape.
+    """
+    if trusted:
+        return _KINDS[kind](**content)
+    try:
+        return _SHAPES[kind].validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"][:3])
+        raise MessageError(f"{kind} with another shape ({place}: {first['msg'][:80]})") from None

@@ -333,9 +333,8 @@ class StepSequence:
         if status.step is not None:
             tally, row = collector.steps[status.step], self._book.rows[status.ordinal - 1]
             status.ok, status.failed, status.censored = tally.ok, tally.failed, tally.censored
-            status.requests_per_minute, status.completion_tokens_per_s = tally.rates(
-                collector.reported_until, row.announced_at or 0.0
-            )
+            rates = tally.rates(collector.reported_until, row.announced_at or 0.0)
+            status.requests_per_minute, status.completion_tokens_per_s = rates
             status.ttft_p50_ms = tally.percentile("ttft_ms", 50)
             status.e2e_p50_ms = tally.percentile("e2e_ms", 50)
         status.eta_s = eta_s(status, self._load)
@@ -344,9 +343,8 @@ class StepSequence:
 
     def table(self) -> list[dict[str, Any]]:
         """One row per step that has begun, for the web page."""
-        return step_table(
-            self._book.rows, self._collector.steps, self.status.phase, self._collector.reported_until
-        )
+        collector = self._collector
+        return step_table(self._book.rows, collector.steps, self.status.phase, collector.reported_until)
 
 
 def _unexpected(error: Exception) -> str:

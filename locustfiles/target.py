@@ -114,6 +114,27 @@ def header_members(*, stream: bool) -> dict[str, HeaderMember]:
     }
 
 
+def check_target(target: Target) -> None:
+    """Refuse a target to which this host's own AWS calls would not go: it would get signed requests.
+
+    Where they go follows from the region by botocore's rules, over TLS; or from this host's own
+    ``AWS_ENDPOINT_URL*`` and configuration, which may name any URL.
+
+    Raises:
+        UserError: the master sends requests somewhere else.
+    """
+    own = urlsplit(runtime_url(target.region))
+    here = (own.scheme, own.hostname, own.port or (443 if own.scheme == "https" else 80))
+    base = f"{own.path.rstrip('/')}/endpoints/"
+    if (target.scheme, target.host, target.port) != here or not target.path.startswith(base):
+        url = f"{target.scheme}://{target.host_header}"
+        raise UserError(
+            f"the master sends requests to {url}, but this host's SageMaker runtime for {target.region} is "
+            f"{own.scheme}://{own.netloc}; where the master is right, set AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME "
+            "here, too"
+        )
+
+
 def runtime_url(region: str) -> str:
     """Base URL of ``sagemaker-runtime`` in ``region``.
 

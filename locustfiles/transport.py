@@ -9,6 +9,7 @@ import contextlib
 import select
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable
 
@@ -25,6 +26,8 @@ _WRITE = 2
 _FIRST, _IN_TURN = 2, 0  # libev's highest and its usual priority
 _TLS_RECORD = 16_384
 _LARGE_READ = 65_536
+_TCP_INFO_RTT = 68  # tcpi_rtt in Linux's struct tcp_info, microseconds
+_TCP_INFO_BYTES = 72
 
 
 class ConnectFailed(Exception):  # noqa: N818 - a thing that happened, and its class says which
@@ -59,6 +62,17 @@ class Connection:
     def is_open(self) -> bool:
         """Whether a connection is there (the other end may have closed it since: see ``idle_state``)."""
         return self._sock is not None
+
+    @property
+    def rtt_ms(self) -> float | None:
+        """Smoothed round trip of the open connection by the kernel's TCP; None where it does not say."""
+        if self._sock is None or not hasattr(socket, "TCP_INFO"):
+            return None
+        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        if len(info) < _TCP_INFO_BYTES:
+            return None
+        microseconds: int = struct.unpack_from("=I", info, _TCP_INFO_RTT)[0]
+        return microseconds / 1000
 
     def open(self, timeout: float) -> float:
         """Connect, through the proxy if there is one, with TLS handshake where the address asks for it.

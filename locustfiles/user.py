@@ -7,12 +7,18 @@ from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 import time
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from locustfiles.invocation import InvocationFailed
 from locustfiles.reading import Outcome
 from locustfiles.worker import Worker
 from runfolder.records import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from locustfiles.bodies import Body
+    from locustfiles.invocation import Invoker
 
 REQUEST_TYPE = "POST"
 """Type of the invocations in Locust's statistics; their name is the step."""
@@ -37,18 +43,22 @@ class SageMakerUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._bodies, self._invoker = self.worker.new_user()
+        self._tools: tuple[Iterator[Body], Invoker] | None = None
         self._pause_s = 0.0
 
     @task
     def invoke(self) -> None:
         """One invocation, from its entry in the worker's book to Locust's statistics."""
         worker = self.worker
+        worker.begun.wait()  # Locust starts the users of a worker that joins late before it has a step
         if worker.stopping.is_set() or worker.step is None:
             raise StopUser
-        body = next(self._bodies)
+        if self._tools is None:
+            self._tools = worker.new_user()
+        bodies, invoker = self._tools
+        body = next(bodies)
         request = worker.recorder.begin(worker.step, body.payload_id, time.time())
-        outcome = self._invoker.invoke(body, request, stream=worker.stream)
+        outcome = invoker.invoke(body, request, stream=worker.stream)
         if request.prompt_tokens is None and body.prompt_tokens is not None:
             request.prompt_tokens, request.prompt_tokens_source = body.prompt_tokens, "tokenizer"
         worker.recorder.end(outcome, worker.prompts[body.payload_id])

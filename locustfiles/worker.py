@@ -5,12 +5,14 @@ from locust.runners import LocalRunner, WorkerRunner
 
 import gc
 import logging
+import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
+from weakref import WeakSet
 
 import gevent
 from gevent.event import Event
@@ -19,16 +21,19 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from configs.errors import UserError
+from configs.tether import TOKEN_VARIABLE
 from locustfiles import messages
 from locustfiles.address import proxy_for
 from locustfiles.bodies import Body, BodyFactory
 from locustfiles.credentials import BearerToken, CredentialKeeper
 from locustfiles.health import HealthProbe
+from locustfiles.interrupts import Interrupts
 from locustfiles.invocation import Aborted, Invoker
 from locustfiles.messages import Assignment, Report
 from locustfiles.recorder import Recorder
+from locustfiles.seal import MessageError, Seal
 from locustfiles.signing import RequestSigner
-from locustfiles.target import SERVICE, Target, ca_bundle
+from locustfiles.target import SERVICE, Target, ca_bundle, check_target
 from locustfiles.transport import Connection, verifying_context
 
 logger = logging.getLogger(__name__)
@@ -57,6 +62,11 @@ class Worker:
         self._reports = 0
         self._silent = False
         self._reporting = Semaphore()
+        self._interrupts = Interrupts()
+        self._connections: WeakSet[Connection] = WeakSet()
+        self._seal = None if isinstance(runner, LocalRunner) else Seal(os.environ.get(TOKEN_VARIABLE, ""))
+        self.begun = Event()
+        """Set once there is a step, or none will come: users that Locust starts before wait for it."""
         self.recorder = Recorder(self.name, keep_samples=False)
         for kind, listener in (
             (messages.ASSIGNMENT, self._on_assignment),
@@ -64,7 +74,7 @@ class Worker:
             (messages.WINDOW, self._on_window),
             (messages.FINISH, self._on_finish),
         ):
-            runner.register_message(kind, listener, concurrent=kind == messages.FINISH)
+            runner.register_message(kind, self._listener(kind, listener), concurrent=kind == messages.FINISH)
 
     def start(self) -> None:
         """Say hello until the master gives an assignment, then report."""
@@ -82,14 +92,27 @@ class Worker:
             gevent.sleep(_HELLO_S)
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
-        self._runner.send_message(kind, data)
+        self._runner.send_message(kind, data if self._seal is None else self._seal.close(kind, data))
 
-    def _on_assignment(self, msg: Any, **_: object) -> None:
+    def _listener(self, kind: str, take: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+        """Obey the master of this run alone."""
+
+        def listen(msg: Any, **_: object) -> None:
+            try:
+                content = msg.data if self._seal is None else self._seal.open(kind, msg.data)
+            except MessageError as error:
+                logger.error("A message of the master is not obeyed: %s", error)  # noqa: TRY400 - for a person
+                return
+            take(content)
+
+        return listen
+
+    def _on_assignment(self, message: dict[str, Any]) -> None:
         if self._assignment is not None:
             return
         answer = {"client_id": self._runner.client_id, "error": None, "proxy": None}
         try:
-            self._prepare(msg.data)
+            self._prepare(message)
             if self._proxy is not None:
                 answer["proxy"] = str(self._proxy)
                 logger.warning("Requests go through the proxy %s: latencies include it", self._proxy)
@@ -103,6 +126,7 @@ class Worker:
         assignment = Assignment.model_validate(message)
         self.stream = assignment.stream
         self._target = Target(**assignment.target)
+        check_target(self._target)
         self._keeper = CredentialKeeper()
         gevent.spawn(self._keeper.keep_fresh)
         self._bearer = BearerToken(self._keeper, self._target.region)
@@ -138,10 +162,11 @@ class Worker:
         """What one user needs: its bodies in its own seeded order, and its own connection."""
         assignment = self._assignment
         if assignment is None:
-            raise RuntimeError("a user was started before the worker had its assignment")
+            raise RuntimeError("a user began before the worker had its assignment")
         self._user_number += 1
         seed = f"{assignment.run_id}/{assignment.seed}/{self.name}/{self._user_number}"
         connection = Connection(self._target.address, self._context, self._proxy)
+        self._connections.add(connection)
         invoker = Invoker(
             self._target,
             self._authorize,
@@ -163,22 +188,23 @@ class Worker:
             return [("Authorization", f"Bearer {self._bearer.value()}")]
         return self._signer.headers(body_sha256, self._keeper.keys, now)
 
-    def _on_step(self, msg: Any, **_: object) -> None:
-        self.step = msg.data["step"]
+    def _on_step(self, message: dict[str, Any]) -> None:
+        self.step = message["step"]
         self._send(
             messages.STEP_ACK,
             {
                 "client_id": self._runner.client_id,
                 "step": self.step,
-                "sent_at": msg.data["sent_at"],
+                "sent_at": message["sent_at"],
                 "worker_time": time.time(),
             },
         )
+        self.begun.set()
 
-    def _on_window(self, msg: Any, **_: object) -> None:
-        offset = msg.data["offsets"].get(self._runner.client_id, 0.0)
-        started_at, ended_at = msg.data["window"]
-        self.recorder.gaps.close_window(msg.data["step"], (started_at + offset, ended_at + offset))
+    def _on_window(self, message: dict[str, Any]) -> None:
+        offset = message["offsets"].get(self._runner.client_id, 0.0)
+        started_at, ended_at = message["window"]
+        self.recorder.gaps.close_window(message["step"], (started_at + offset, ended_at + offset))
 
     def _report_for_ever(self) -> None:
         while not self._silent:
@@ -193,6 +219,8 @@ class Worker:
     def _send_report(self) -> None:
         self._reports += 1
         health = self._health.snapshot() if self._reports % _HEALTH_EVERY == 0 else None
+        if health is not None:
+            health.rtt_ms = self._rtt_ms()
         recorder = self.recorder
         taken = recorder.take()
         report = Report(
@@ -212,22 +240,34 @@ class Worker:
                 step: (count.started, count.ok, count.failed, count.censored)
                 for step, count in recorder.counts.items()
             },
-            health=asdict(health) if health else None,
+            health=health,
         )
-        self._send(messages.REPORT, {name: getattr(report, name) for name in Report.__slots__})
+        content = {name: getattr(report, name) for name in Report.__slots__}
+        self._send(messages.REPORT, content | {"health": asdict(health) if health else None})
 
-    def _on_finish(self, msg: Any, **_: object) -> None:
+    def _rtt_ms(self) -> float | None:
+        """Smallest round trip over the connections, as TCP knows it."""
+        known = [rtt for connection in self._connections if (rtt := connection.rtt_ms) is not None]
+        return min(known, default=None)
+
+    def _on_finish(self, message: dict[str, Any]) -> None:
         """No new requests; those in flight end by themselves or at once; then the last words."""
-        self.stopping.set()
-        if msg.data["ending"] == "abort":
+        self._stop_users()
+        if message["ending"] == "abort":
             self._abort()
-        gevent.spawn(self._say_last_words, msg.data["timeout"])
+        gevent.spawn(self._say_last_words, message["timeout"])
+
+    def _stop_users(self) -> None:
+        self.stopping.set()
+        self.begun.set()
 
     def _leave(self) -> None:
         """This worker alone was told to end: the master loses it, but not what it knows."""
+        if not self._interrupts.note():
+            return
         if self._silent:
             sys.exit(0)
-        self.stopping.set()
+        self._stop_users()
         self._abort()
         self._say_last_words(_FINAL_WAIT_S)
         self._runner.quit()

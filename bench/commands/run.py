@@ -1,6 +1,7 @@
 """Commands that play a plan: run, rehearse, ui, master; and worker, which helps a master."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -14,9 +15,11 @@ from bench.worker import serve
 from configs.errors import UserError
 from configs.loading import load_plan
 from configs.plan import Plan
+from configs.tether import TOKEN_VARIABLE
 from deploy.signals import Interrupted, orderly_exit
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+_LOOPBACK = "127.0.0.1"
 LOCAL_PLAN = CONFIGS / "local.yml"
 AWS_PLAN = CONFIGS / "llama2-7b-g5.yml"
 ENDPOINT_PLAN = CONFIGS / "endpoint.yml"
@@ -127,16 +130,25 @@ def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
 @click.option(
     "--bind",
     type=Filled(),
-    default="0.0.0.0",  # noqa: S104 - workers are on other hosts
+    default=_LOOPBACK,
     show_default=True,
     help="Interface on which workers reach it.",
 )
-def master(*, workers: int, port: int, bind: str, **choice: Unpack[PlanChoice]) -> int:
+@click.option("--token", envvar=TOKEN_VARIABLE, help="What workers must have; made up when not given.")
+def master(*, workers: int, port: int, bind: str, token: str | None, **choice: Unpack[PlanChoice]) -> int:
     """Play a plan with load from several hosts."""
     plan, path = chosen_plan(choice)
     if choice["processes"]:
         raise UserError("PROCESSES is a worker's: give it to `make worker`, the master makes no load")
     load = LoadOptions("master", expect_workers=workers, master_port=port, master_host=bind)
+    load = replace(load, token=token) if token else load
+    if bind == _LOOPBACK:
+        say("only workers on this machine reach this master; BIND= names the interface for those on others")
+    else:
+        say(
+            f"workers reach this master on {bind}, ports {port} and {port + 1}: prompts and answers go over "
+            "them in clear text, so let only the workers' hosts through"
+        )
     return play(plan, RunOptions(choice["results"], load, path))
 
 
@@ -144,13 +156,18 @@ def master(*, workers: int, port: int, bind: str, **choice: Unpack[PlanChoice]) 
 @click.option("--master", "host", type=Filled(), required=True, help="Host of the master.")
 @click.option("--port", type=WholeNumber(1, 65_534), default=5557, show_default=True)
 @click.option("--processes", type=WholeNumber(1), help="Worker processes on this machine.")
-def worker(host: str, port: int, processes: int | None) -> int:
+@click.option("--token", envvar=TOKEN_VARIABLE, help="The token of the master's run.")
+def worker(host: str, port: int, processes: int | None, token: str | None) -> int:
     """Make load for a master, whenever it comes, until its run is over; needs AWS credentials of its own."""
     if "/" in host or host.count(":") == 1:
         raise UserError(f"MASTER={host}: give the host alone; its port goes into PORT=")
+    if not token:
+        raise UserError(
+            "TOKEN= is missing: copy the command that `make master` prints, or give both a token of your own"
+        )
     try:
         with orderly_exit():
-            return serve(host, port, processes)
+            return serve(host, port, token, processes)
     except Interrupted as stop:
         say(f"interrupted by {stop}")
         return stop.exit_code

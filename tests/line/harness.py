@@ -18,8 +18,11 @@ import pandas as pd
 import psutil
 import yaml
 
+from configs.tether import TOKEN_VARIABLE
+
 ROOT = Path(__file__).parents[2]
 MARK = "BENCH_TEST_MARK"
+TOKEN = "a token of the tests"
 
 SIMULATED: dict[str, Any] = {
     "name": "quick",
@@ -65,7 +68,9 @@ class Bench:
         return subprocess.Popen(
             [sys.executable, *self.program, *map(str, arguments)],
             cwd=ROOT,
-            env=clean | {MARK: self.mark, "BENCH_LEDGER": str(self.ledger)} | environment,
+            env=clean
+            | {MARK: self.mark, "BENCH_LEDGER": str(self.ledger), TOKEN_VARIABLE: TOKEN}
+            | environment,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -33,6 +33,8 @@ class Desk:
 
     def __init__(self, server: ScriptedServer) -> None:
         self.stopping = Event()
+        self.begun = Event()
+        self.begun.set()
         self.recorder = Recorder("w0", keep_samples=False)
         self._invoker = Client(target(server.port))._invoker
 

@@ -160,7 +160,7 @@ def test_the_last_worker_that_is_lost_is_no_happy_end(truth: Callable[..., Run],
 def test_a_worker_that_joins_late_degrades_the_step_and_stops_no_tail(
     truth: Callable[..., Run], free_port: int
 ) -> None:
-    run = truth(concurrency=(4,), load={"warm_up": 0.2, "measure": 8.0})
+    run = truth(concurrency=(4,), load={"warm_up": 0.2, "measure": 25.0})
     master = run.start(mode="master", expect_workers=1, master_port=free_port)
     run.start(mode="worker", master_port=free_port)
     assert eventually(lambda: run.status().get("phase") == "measure"), run.log()
