@@ -205,9 +205,12 @@ def _watch(
     """Show the status until the child has ended or is to be ended; why, where the load is at fault."""
     done_at: float | None = None
     silence = _Silence()
+    reported: object = ""
     while child.poll() is None and not spent_too_much():
         status = _read_status(status_file)
         screen.update(status)
+        if (message := status.get("message")) and message != reported and status.get("phase") != "done":
+            say(str(reported := message))
         if status.get("phase") == "done":
             done_at = done_at or time.monotonic()
         # Locust's web page would stay for ever, and the endpoint with it.

@@ -1,12 +1,15 @@
 """After the load: what CloudWatch saw in the same minutes, kept in the run folder."""
 
+import csv
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.screen import say
 from deploy.clients import Clients
-from deploy.cloudwatch import Served, collect, variant_of
+from deploy.cloudwatch import LATE_S, Served, collect, variant_of
 from runfolder.appending import read_rows
-from runfolder.layout import STEPS
+from runfolder.layout import REQUESTS, STEPS
 from runfolder.manifest import Manifest
 from runfolder.records import StepRow
 
@@ -17,11 +20,16 @@ def collect_server_view(folder: Path, manifest: Manifest, clients: Clients) -> N
     The endpoints are gone by then: figures come minutes late, and waiting for them costs nothing.
     """
     steps = read_rows(folder / STEPS, StepRow)
+    refused = _refused(folder, {row.step: row.experiment for row in steps})
     for entry in manifest.experiments:
         started = sum(row.started or 0 for row in steps if row.experiment == entry.name)
-        if not started or not entry.endpoint_name or not entry.load_started_at or not entry.load_ended_at:
+        served = started - refused[entry.name]
+        if not served or not entry.endpoint_name or not entry.load_started_at or not entry.load_ended_at:
             continue
-        say(f"{entry.name}: asking CloudWatch for the server's view")
+        say(
+            f"{entry.name}: asking CloudWatch for the server's view, until {LATE_S / 60:.0f} min after the "
+            "load (Ctrl-C goes on without it)"
+        )
         entry.cloudwatch = collect(
             folder,
             entry.name,
@@ -29,7 +37,25 @@ def collect_server_view(folder: Path, manifest: Manifest, clients: Clients) -> N
             clients,
             started_at=entry.load_started_at,
             ended_at=entry.load_ended_at,
-            expected_invocations=started,
+            expected_invocations=served,
         )
         if entry.cloudwatch:
             say(f"{entry.name}: {entry.cloudwatch}")
+
+
+_NEVER_INVOKED = frozenset(
+    {"throttled", "not_ready", "auth", "validation", "service", "protocol", "connection", "stale_connection"}
+)
+"""Classes of requests that perhaps no container saw: CloudWatch need not count them."""
+
+
+def _refused(folder: Path, experiments: Mapping[str, str]) -> Counter[str]:
+    """Requests of each experiment that CloudWatch need not count; ``experiments`` by step id."""
+    refused: Counter[str] = Counter()
+    path = folder / REQUESTS
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:  # row by row: it may be large
+            for row in csv.DictReader(file):
+                if row.get("error_class") in _NEVER_INVOKED:
+                    refused[experiments.get(row["step"], "")] += 1
+    return refused

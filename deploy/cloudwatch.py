@@ -21,7 +21,10 @@ _INSTANCE = "/aws/sagemaker/Endpoints"
 _PERIOD_S = 60
 _FINE_KEPT_S = 3 * 3600.0
 """Shorter periods than a minute are kept this long, then joined to minutes."""
-_LATE_S = 180.0
+LATE_S = 180.0
+"""How long after a load CloudWatch's counts are waited for; they come a minute or two late."""
+EMPTY_S = 120.0
+"""The same where it has not one figure: none may ever come."""
 _POLL_S = 15.0
 
 
@@ -98,11 +101,12 @@ def collect(
     started_at: float,
     ended_at: float,
     expected_invocations: int | None = None,
-    late_s: float = _LATE_S,
+    late_s: float = LATE_S,
 ) -> str | None:
     """Append what CloudWatch saw between two times to the run folder's ``cloudwatch.csv``.
 
-    Metrics arrive minutes late: asks again until the expected invocations are counted, or ``late_s`` is over.
+    Metrics arrive minutes late: asks again until the expected invocations are counted, or until
+    ``late_s`` after the load (`EMPTY_S` while there is no figure at all).
 
     Args:
         folder: the run folder.
@@ -112,19 +116,22 @@ def collect(
         started_at: epoch seconds of the first request.
         ended_at: epoch seconds of the last answer.
         expected_invocations: the client's own count; None: ask once.
-        late_s: seconds to wait at most.
+        late_s: seconds after ``ended_at`` to wait at most.
 
     Returns:
         Why the figures are missing or incomplete; None when they are whole.
     """
-    deadline = time.monotonic() + (late_s if expected_invocations else 0.0)
+    # A clock that was set meanwhile makes the wait no longer than it would have been.
+    waited_s = min(max(0.0, time.time() - ended_at), late_s)
+    began = time.monotonic() - waited_s
     while True:
         try:
             points = list(_points(experiment, served, clients, started_at, ended_at))
         except (ClientError, BotoCoreError) as error:
             return f"CloudWatch could not be asked: {message(error)}"
         counted = sum(point.value for point in points if point.metric == "Invocations")
-        if counted >= (expected_invocations or 0) or time.monotonic() + _POLL_S > deadline:
+        patience = late_s if points else min(late_s, EMPTY_S)
+        if counted >= (expected_invocations or 0) or time.monotonic() + _POLL_S > began + patience:
             break
         time.sleep(_POLL_S)
     rows: RowAppender[CloudWatchPoint] = RowAppender(folder / CLOUDWATCH, CLOUDWATCH_COLUMNS)

@@ -81,6 +81,8 @@ class Collector:
         """Messages that were not taken, by why."""
         self.fatal: Failure | None = None
         """The first failure that no further request can mend."""
+        self.not_ready: str | None = None
+        """What the endpoint says while it is not ready; None once a request was answered."""
         self.clock_steps: list[tuple[float, str]] = []
         """When a worker's clock was set, and what is to be said of it."""
         self.unwritable: str | None = None
@@ -157,6 +159,7 @@ class Collector:
                 seconds = (row.e2e_ms or 0.0) / 1000
                 ended_at = min(now, row.started_at + seconds)
                 self.breaker.note_ok(seconds)
+                self.not_ready = None
                 tally.add_ok(row, ended_at)
                 if self._open is not None:
                     self._open.add_to_window(row, ended_at)
@@ -164,7 +167,10 @@ class Collector:
                 tally.failed += 1
                 detail = row.error_detail or row.error_class or "failed"
                 tally.errors[detail] += 1
-                self.breaker.note_failed(self._clock.monotonic(), detail)
+                if row.error_class == "not_ready" and not any(known.ok for known in self.steps.values()):
+                    self.not_ready = detail  # a start that takes its time is waited for
+                else:
+                    self.breaker.note_failed(self._clock.monotonic(), detail)
                 if row.error_class in STOPS_RUN and self.fatal is None:
                     self.fatal = Failure(row.error_class, detail)
             case "censored":

@@ -1,36 +1,59 @@
-"""Failed invocations in few classes: by ``x-amzn-ErrorType`` first, then by the body, then by the status."""
+"""Failed invocations in few classes: by ``x-amzn-ErrorType`` and message, then by the status."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from configs.text import one_line
 from runfolder.records import ErrorClass
 
-_BY_TYPE: dict[str, ErrorClass] = {
-    "ThrottlingException": "throttled",
-    "ThrottledException": "throttled",
-    "TooManyRequestsException": "throttled",
-    "ModelNotReadyException": "throttled",
-    "ValidationError": "validation",
-    "ValidationException": "validation",
-    "AccessDenied": "auth",
-    "AccessDeniedException": "auth",
-    "InvalidSignatureException": "auth",
-    "SignatureDoesNotMatch": "auth",
-    "ExpiredTokenException": "auth",
-    "ExpiredToken": "auth",
-    "UnrecognizedClientException": "auth",
-    "InvalidClientTokenId": "auth",
-    "MissingAuthenticationTokenException": "auth",
-    "IncompleteSignatureException": "auth",
-    "IncompleteSignature": "auth",
-    "InternalFailure": "service",
-    "InternalServerException": "service",
-    "ServiceUnavailable": "service",
-    "ServiceUnavailableException": "service",
-    "InternalDependencyException": "service",
-}
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What SageMaker answered, and the class that it means. An empty or None part matches everything."""
+
+    names: tuple[str, ...]
+    """Of the error: ``x-amzn-ErrorType``."""
+    error_class: ErrorClass
+    container_status: range | None = None
+    """``OriginalStatusCode`` of a ModelError; 0 where the container gave none."""
+    message: str = ""
+    """A pattern in the message, in any case."""
+
+    def matches(self, name: str, container_status: object, message: str) -> bool:
+        """Whether the rule is for this answer."""
+        if name not in self.names:
+            return False
+        if self.container_status is not None and container_status not in self.container_status:
+            return False
+        return re.search(self.message, message, re.IGNORECASE) is not None
+
+
+_INVALID = ("ValidationError", "ValidationException")
+_NOT_YET = r"no capacity|autoscaling may be in.progress|not (yet )?ready|scaling (up|out|from)|is updating"
+_TIMED_OUT = r"timed? ?out|did not (respond|answer) (with)?in"
+RULES: tuple[Rule, ...] = (
+    Rule(("ModelNotReadyException",), "not_ready"),
+    Rule(_INVALID, "not_ready", message=_NOT_YET),
+    Rule(_INVALID, "validation"),
+    Rule(("ModelError",), "model_timeout", message=_TIMED_OUT),
+    Rule(("ModelError",), "model_timeout", container_status=range(408, 409)),
+    Rule(("ModelError",), "model_timeout", container_status=range(504, 505)),
+    Rule(("ModelError",), "model_4xx", container_status=range(400, 500)),
+    # Also status 0 without a word of time: the container was gone, which takes no minute.
+    Rule(("ModelError",), "model_5xx"),
+    Rule(("ThrottlingException", "ThrottledException", "TooManyRequestsException"), "throttled"),
+    Rule(("AccessDenied", "AccessDeniedException"), "auth"),
+    Rule(("InvalidSignatureException", "SignatureDoesNotMatch"), "auth"),
+    Rule(("ExpiredToken", "ExpiredTokenException"), "auth"),
+    Rule(("UnrecognizedClientException", "InvalidClientTokenId"), "auth"),
+    Rule(("MissingAuthenticationTokenException",), "auth"),
+    Rule(("IncompleteSignature", "IncompleteSignatureException"), "auth"),
+    Rule(("InternalFailure", "InternalServerException", "InternalDependencyException"), "service"),
+    Rule(("ServiceUnavailable", "ServiceUnavailableException"), "service"),
+)
+"""The first that matches counts."""
 _STREAM_TIMEOUT = "ModelInvocationTimeExceeded"
 
 STOPS_RUN: frozenset[str] = frozenset({"auth", "validation"})
@@ -78,10 +101,12 @@ def of_response(status: int, error_type: str | None, content_type: str, body: by
     name = (error_type or str(content.get("__type") or content.get("code") or "")).split(":")[0]
     name = name.rpartition("#")[2]
     message = _message(content) or (body[:200].decode(errors="replace") if not content else "")
-    if name == "ModelError" or (status == 424 and not name):
-        return _model_error(content, message)
-    if name in _BY_TYPE:
-        return Failure(_BY_TYPE[name], _line(f"{name}: {message}" if message else name))
+    if status == 424 and not name:
+        name = "ModelError"
+    container_status = content.get("OriginalStatusCode")
+    for rule in RULES:
+        if rule.matches(name, container_status, message):
+            return Failure(rule.error_class, _detail(name, content, message))
     if "html" in content_type or body.lstrip()[:1] == b"<":
         return Failure("protocol", _line(f"HTTP {status} with an HTML page, not SageMaker's answer"))
     return Failure(_by_status(status, openai="error" in content), _line(f"HTTP {status} {name} {message}"))
@@ -116,15 +141,11 @@ def remedy(failure: Failure, region: str, endpoint: str) -> str:
     )
 
 
-def _model_error(content: dict[str, Any], message: str) -> Failure:
-    original = content.get("OriginalStatusCode")
-    more = content.get("OriginalMessage")
-    detail = _line(f"ModelError: the container answered {original}: {more or message}")
-    if original in (0, 408, 504) or "timed out" in message:
-        return Failure("model_timeout", detail)
-    if isinstance(original, int) and 400 <= original < 500:
-        return Failure("model_4xx", detail)
-    return Failure("model_5xx", detail)
+def _detail(name: str, content: dict[str, Any], message: str) -> str:
+    if name == "ModelError":
+        more = content.get("OriginalMessage") or message
+        name, message = f"{name}: the container answered {content.get('OriginalStatusCode')}", str(more)
+    return _line(f"{name}: {message}" if message else name)
 
 
 def _by_status(status: int, *, openai: bool) -> ErrorClass:

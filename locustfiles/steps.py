@@ -33,6 +33,8 @@ _REPORT_GRACE_S = 10.0
 _LOST_REPORT_S = 15.0
 _RAMP_SECONDS = 8
 _MAX_RATE = 100.0
+_NOT_READY_S = 900.0
+"""For an endpoint that says that it has no capacity yet: an instance and a model must come up."""
 _HOPELESS = 5
 """Failures before the first answer of a run after which no more is asked."""
 _END_CODES: dict[int, ReasonCode] = {FAILED: "failed", REFUSED: "refused", INTERRUPTED: "interrupted"}
@@ -136,6 +138,7 @@ class StepSequence:
         row.ramped_at = self._clock.time()
         self._enter("warm_up", self._load.warm_up)
         self._wait(lambda: False, self._load.warm_up)
+        self._wait_until_ready()
         self._refuse_what_never_works()
         opened = Reading.of(self._clock)
         window = self._measure(step, row, opened.wall)
@@ -212,6 +215,21 @@ class StepSequence:
         self._book.save()
         self._link.tell_window(step, window)
         return window
+
+    def _wait_until_ready(self) -> None:
+        """An endpoint that scales from zero says so for minutes; then it is warmed up like any other.
+
+        Raises:
+            EndEarly: it answered nothing within the time for it.
+        """
+        if (reason := self._collector.not_ready) is None:
+            return
+        minutes = f"{_NOT_READY_S / 60:.0f} min"
+        self.status.message = f"the endpoint is not ready; waiting up to {minutes} for it: {reason}"
+        if not self._wait(lambda: self._collector.not_ready is None, _NOT_READY_S):
+            raise EndEarly(REFUSED, f"the endpoint was not ready within {minutes}: {reason}")
+        self.status.message = ""
+        self._wait(lambda: False, self._load.warm_up)
 
     def _refuse_what_never_works(self) -> None:
         """An endpoint that has not answered once is not worth the rest of the plan.

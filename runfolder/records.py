@@ -14,6 +14,7 @@ tokenizer, by its share of the answer's text, or by its pieces where each piece 
 ArrivalClock = Literal["kernel", "user"]
 ErrorClass = Literal[
     "throttled",
+    "not_ready",
     "model_4xx",
     "model_5xx",
     "model_timeout",

@@ -4,7 +4,7 @@ import csv
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.stub import Stubber
@@ -16,7 +16,7 @@ from deploy.cloudwatch import METRICS, Served, collect, queries, variant_of
 from deploy.endpoint import deployed
 from deploy.ledger import Ledger
 from deploy.resolve import targets
-from runfolder.records import CLOUDWATCH_COLUMNS
+from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint
 
 SERVED = Served("bench")
 WINDOW = {"started_at": 1_700_000_010.0, "ended_at": 1_700_000_100.0}
@@ -91,7 +91,8 @@ def test_late_metrics_are_asked_for_again(
     part = {"MetricDataResults": [series("Invocations", "Sum", [3.0])]}
     whole = {"MetricDataResults": [series("Invocations", "Sum", [10.0])]}
     stubbed(clients, part, whole)
-    assert collect(tmp_path, "e", SERVED, clients, **WINDOW, expected_invocations=10) is None
+    just_now = {"started_at": time.time() - 60, "ended_at": time.time()}
+    assert collect(tmp_path, "e", SERVED, clients, **just_now, expected_invocations=10) is None
     assert len(waits) == 1
     assert [row["value"] for row in rows(tmp_path)] == ["10.0"]
 
@@ -198,3 +199,27 @@ def test_invocations_are_counted_by_the_service_itself(
     ]
     assert all(latency > 1_000 for latency in latencies), "microseconds, not milliseconds"
     assert latencies
+
+
+@pytest.mark.parametrize(
+    ("part", "age_s", "limit_s"),
+    [([], 0.0, cloudwatch.EMPTY_S), ([3.0], 0.0, cloudwatch.LATE_S), ([3.0], 100.0, 80.0), ([], 3600.0, 0.0)],
+    ids=["nothing at all", "a part", "a load of 100 s ago", "a load of an hour ago"],
+)
+def test_counts_that_do_not_come_are_waited_for_so_long_after_the_load(
+    part: list[float], age_s: float, limit_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [time.time()]
+    began = now[0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(cloudwatch.time, "sleep", sleep)
+    monkeypatch.setattr(cloudwatch.time, "monotonic", lambda: now[0])
+    points = [CloudWatchPoint("e", "Invocations", "Sum", "Count", began, value) for value in part]
+    monkeypatch.setattr(cloudwatch, "_points", lambda *_: iter(points))
+    window = {"started_at": began - age_s - 60, "ended_at": began - age_s}
+    missing = collect(tmp_path, "e", SERVED, cast("Clients", None), **window, expected_invocations=10)
+    assert missing is not None
+    assert limit_s - 2 * 15 <= now[0] - began <= limit_s

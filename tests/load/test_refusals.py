@@ -3,10 +3,15 @@
 import json
 import struct
 import zlib
+from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import binary, dictionaries, integers, lists, none, text
 
 from bench.calibration.truth import event_frame
+from locustfiles.failures import RULES, Rule, of_response
+from runfolder.records import ErrorClass
 from tests.load.support import END, STREAM_HEAD, chunk, failure, response, sends, stream
 
 THROTTLED = {"x-amzn-ErrorType": "ThrottlingException:http://internal.amazon.com/coral/"}
@@ -19,7 +24,7 @@ THROTTLED = {"x-amzn-ErrorType": "ThrottlingException:http://internal.amazon.com
         (400, b'{"message":"Endpoint e not found"}', {"x-amzn-ErrorType": "ValidationError"}, "validation"),
         (403, b'{"message":"expired"}', {"x-amzn-ErrorType": "ExpiredTokenException"}, "auth"),
         (403, b'{"message":"no"}', {}, "auth"),
-        (429, b'{"Message":"not ready"}', {"x-amzn-ErrorType": "ModelNotReadyException"}, "throttled"),
+        (429, b'{"Message":"not ready"}', {"x-amzn-ErrorType": "ModelNotReadyException"}, "not_ready"),
         (429, b"", {}, "throttled"),
         (500, b'{"Message":"oops"}', {"x-amzn-ErrorType": "InternalFailure"}, "service"),
         (503, b'{"Message":"later"}', {"x-amzn-ErrorType": "ServiceUnavailable"}, "service"),
@@ -36,12 +41,71 @@ def test_error_answers(status: int, body: bytes, headers: dict[str, str], error_
 
 @pytest.mark.parametrize(
     ("original", "error_class"),
-    [(0, "model_timeout"), (429, "model_4xx"), (500, "model_5xx"), (503, "model_5xx")],
+    [
+        (0, "model_5xx"),
+        (408, "model_timeout"),
+        (504, "model_timeout"),
+        (429, "model_4xx"),
+        (500, "model_5xx"),
+        (503, "model_5xx"),
+    ],
 )
 def test_model_errors_by_the_containers_own_status(original: int, error_class: str) -> None:
     body = json.dumps({"Message": "…", "OriginalStatusCode": original, "OriginalMessage": "why"}).encode()
     headers = {"x-amzn-ErrorType": "ModelError"}
     assert failure(sends(response(424, body, headers))) == (error_class, 424)
+
+
+NO_CAPACITY = (
+    "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress "
+    "(if configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
+)
+NO_ANSWER = (
+    'Received server error (0) from model with message "Amazon SageMaker could not get a response from the e '
+    'endpoint. This can occur when CPU or memory utilization is high."'
+)
+TOO_LATE = (
+    'Received server error (0) from primary with message "Your invocation timed out while waiting for a '
+    'response from container primary."'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error_class"),
+    [
+        ("ModelError", {"OriginalStatusCode": 0, "Message": NO_ANSWER}, "model_5xx"),
+        ("ModelError", {"OriginalStatusCode": 0, "Message": TOO_LATE}, "model_timeout"),
+        ("ModelError", {"OriginalStatusCode": 500, "Message": TOO_LATE}, "model_timeout"),
+        ("ValidationError", {"Message": NO_CAPACITY}, "not_ready"),
+        ("ValidationError", {"Message": "Endpoint e of account 1 not found."}, "validation"),
+        ("ValidationException", {"Message": "1 validation error detected: Value at 'body'"}, "validation"),
+        ("ModelNotReadyException", {"Message": "The model is not ready to serve."}, "not_ready"),
+    ],
+)
+def test_the_message_decides_where_a_code_means_several_things(
+    name: str, content: dict[str, object], error_class: str
+) -> None:
+    judged = of_response(424, f"{name}:http://internal.amazon.com/coral/", "", json.dumps(content).encode())
+    assert judged.error_class == error_class
+    assert str(content["Message"])[:60] in judged.detail
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_no_rule_is_shadowed_by_the_ones_before_it(rule: Rule) -> None:
+    """Every rule has an answer that it is the first to match."""
+    status = next(iter(rule.container_status or [0]))
+    words = {"not_ready": NO_CAPACITY, "model_timeout": TOO_LATE if rule.message else ""}
+    for name in rule.names:
+        content = {"Message": words.get(rule.error_class, ""), "OriginalStatusCode": status}
+        assert of_response(400, name, "", json.dumps(content).encode()).error_class == rule.error_class
+
+
+@given(
+    name=text(), content=dictionaries(text(), none() | integers() | text() | lists(integers())), body=binary()
+)
+def test_whatever_is_answered_has_a_class(name: str, content: dict[str, object], body: bytes) -> None:
+    for answer in (body, json.dumps(content).encode()):
+        assert of_response(424, name, "", answer).error_class in get_args(ErrorClass)
 
 
 def exception_frame(name: str, payload: bytes) -> bytes:

@@ -403,3 +403,19 @@ def test_a_worker_that_never_reports_is_no_worker_that_has_settled(tmp_path: Pat
     play.link.workers[1].frozen = True
     assert play() == 3
     assert play.codes(1) == ["unfinished_requests", "worker_silent"]
+
+
+def test_an_endpoint_that_scales_from_zero_is_waited_for_and_warmed_up(play: Play) -> None:
+    fail_all(play, failing="not_ready", detail="no capacity yet")()
+    play.during("warm_up", fail_all(play, failing=None), after=200.0)
+    assert play() == 0
+    assert play.states() == ["complete", "complete"]
+    row = play.steps()[0]
+    began, opened = floats(row, "ramped_at", "measure_started_at")
+    assert opened - began > 200.0
+
+
+def test_an_endpoint_that_never_becomes_ready_ends_the_run_with_its_own_words(play: Play) -> None:
+    fail_all(play, failing="not_ready", detail="no capacity yet")()
+    assert play() == 4
+    assert play.sequence.status.message == "the endpoint was not ready within 15 min: no capacity yet"
