@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from analysis import blocks
+from analysis.markdown import escape_markdown
 from analysis.repetitions import pool
 from analysis.results import RunResult, StepResult
 from analysis.sampling import SWINGS, T95, Interval, standard_error, student
@@ -261,8 +262,9 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
 
 def comparison_markdown(found: Comparison) -> str:
     """The comparison for a pull request."""
-    text = [f"### {found.baseline} → {found.candidate}", "", f"**{found.verdict}**", ""]
-    text += [f"> {note}\n" for note in found.notes]
+    sides = escape_markdown(f"{found.baseline} → {found.candidate}")
+    text = [f"### {sides}", "", f"**{escape_markdown(found.verdict)}**", ""]
+    text += [f"> {escape_markdown(note)}\n" for note in found.notes]
     text += ["| step | metric | before | after | change | interval | |", "|---|---|---:|---:|---:|---|---|"]
     for line in found.lines:
         between = f"{_signed(line.interval.low)} to {_signed(line.interval.high)}"
@@ -275,7 +277,8 @@ def comparison_markdown(found: Comparison) -> str:
             between,
             line.judgement,
         )
-        text.append(f"| {' | '.join(cells)} |")
+        escaped = [escape_markdown(cell).replace("|", "\\|") for cell in cells]
+        text.append(f"| {' | '.join(escaped)} |")
     return "\n".join(text) + "\n"
 
 

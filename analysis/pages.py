@@ -1,22 +1,26 @@
 """Write the pages: Markdown and HTML from templates, the pictures, the summaries."""
 
 import base64
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 
 from analysis import view as views
 from analysis import words
 from analysis.answer import Choice
 from analysis.autoscaling import policy_files
+from analysis.markdown import escape_markdown
 from analysis.plots.drawing import Drawing
 from analysis.results import RunResult
 from analysis.summary import summary_frame
 from analysis.view import Extras, view_of
+from runfolder.cells import guard_cell
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -40,12 +44,17 @@ def write_pages(
         OSError: a file cannot be written.
     """
     policies = policy_files(result, choices, extras.demand)
-    view = view_of(result, choices, answer, drawings, extras) | {"policies": list(policies)}
+    script = Markup((TEMPLATES / "what_if.js").read_text(encoding="utf-8"))  # noqa: S704 - our own
+    view = view_of(result, choices, answer, drawings, extras) | {
+        "policies": list(policies),
+        "script": script,
+        "policy": _content_policy(script),
+    }
     files = {
         "report.md": _environment(html=False).get_template("report.md.jinja").render(view),
         "report.html": _environment(html=True).get_template("report.html.jinja").render(view),
         "summary.json": json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-        "summary.csv": summary_frame(result).to_csv(index=False),
+        "summary.csv": _guarded(summary_frame(result)).to_csv(index=False),
     }
     files |= policies
     written = []
@@ -56,6 +65,19 @@ def write_pages(
     for name, text in files.items():
         (out / name).write_text(text, encoding="utf-8")
     return [out / name for name in files] + written
+
+
+def _content_policy(script: str) -> str:
+    """A Content-Security-Policy: nothing runs or loads but the page's own script, style and pictures."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _guarded(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.map(lambda value: guard_cell(value) if isinstance(value, str) else value)
 
 
 def _inlined(drawing: Drawing) -> str:
@@ -72,6 +94,11 @@ def _css_string(text: str) -> Markup:
     """A quoted CSS string; everything that could end it is escaped."""
     safe = "".join(c if c.isalnum() or c in " .,:;-()·%$/" else f"\\{ord(c):x} " for c in text)
     return Markup(f'"{safe}"')  # noqa: S704 - escaped above
+
+
+def _escaped(value: object) -> object:
+    """What a Markdown template prints: texts escaped, unless the code itself wrote them as Markdown."""
+    return escape_markdown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _cell(value: object) -> str:
@@ -93,6 +120,7 @@ def _environment(*, html: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
+        finalize=None if html else _escaped,
     )
     environment.filters |= {
         "number": words.number,

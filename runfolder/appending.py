@@ -9,6 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
+from runfolder.cells import guard_cell, unguard_cell
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -75,8 +77,10 @@ def _parse(annotation: str, text: str) -> object:
         return int(text)
     if annotation.startswith(("<class 'float'>", "float")):
         return float(text)
-    return text
+    return unguard_cell(text)
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, str):
+        return guard_cell(value)
     return round(value, _DECIMALS) if isinstance(value, float) else value

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from runfolder import layout
+from runfolder.cells import unguard_cell
 from runfolder.manifest import Manifest
 from runfolder.records import (
     CLOUDWATCH_COLUMNS,
@@ -148,7 +149,17 @@ def read_table(
         problems.append(f"{path.name} has no column {', '.join(told)}.")
     for name in missing:
         frame[name] = pd.Categorical([None] * len(frame)) if name in _TEXT else np.nan
-    return frame[wanted]
+    return _unguarded(frame[wanted])
+
+
+def _unguarded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Texts as they were before `guard_cell`; only the distinct ones are looked at."""
+    for name in _TEXT.intersection(frame.columns):
+        texts = [str(text) for text in frame[name].cat.categories]
+        plain = [unguard_cell(text) for text in texts]
+        if plain != texts:
+            frame[name] = frame[name].map(dict(zip(texts, plain, strict=True))).astype("category")
+    return frame
 
 
 def _whole_lines(path: Path) -> tuple[pa.Buffer | None, bool]:
