@@ -30,7 +30,7 @@ from locustfiles.seal import MessageError, Seal
 from locustfiles.steps import StepSequence
 from locustfiles.target import resolve_target
 from locustfiles.user import REQUEST_TYPE
-from locustfiles.webui import add_tab
+from locustfiles.webui import add_ending, add_tab, guard
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +92,19 @@ class Lead:
         hooks: Any = self._environment.events
         hooks.reset_stats.add_listener(self._remember_counts)
         if self._environment.web_ui is not None:
+            options = self._environment.parsed_options
+            guard(self._environment.web_ui, options.web_host if options is not None else "")
             add_tab(self._environment.web_ui, self.sequence.table)
+            add_ending(self._environment.web_ui, self._ended)
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, self.interrupt)
+
+    def _ended(self) -> str | None:
+        status = self.sequence.status
+        if status.phase != "done":
+            return None
+        why = f": {status.message}" if status.message else ""
+        return f"The run of {status.experiment} has ended{why}. Its report is in the run folder."
 
     def interrupt(self) -> None:
         """Ask the run to end; a second time without waiting for anybody."""

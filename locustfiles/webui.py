@@ -1,8 +1,9 @@
-"""What Locust's web page shows beside its own tables: a tab with TTFT, TPOT and tokens per step."""
+"""Locust's web page: a tab with TTFT, TPOT and tokens per step, and a guard against foreign pages."""
 
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Response, request
 
@@ -22,6 +23,80 @@ COLUMNS = {
     "completion_tokens_per_s": "Completion tokens/s",
 }
 """Key → title. Statistics are of the step's last 500 answers."""
+
+
+ENDED = "/llm/ended.js"
+_ENDED_SCRIPT = """
+(function watch() {
+  fetch("stats/requests").then(answer => answer.json()).then(content => {
+    if (content.llm_ended !== undefined) { throw new Error(content.llm_ended); }
+    setTimeout(watch, 1000);
+  }).catch(error => {
+    const banner = document.createElement("div");
+    const known = error.message.startsWith("The run");
+    banner.textContent = known ? error.message
+      : "This page gets no more answers: the run has ended or was stopped. Its report is in the run folder.";
+    banner.setAttribute("role", "status");
+    banner.style.cssText = "position:fixed;top:0;left:0;right:0;z-index:9999;padding:.7em;text-align:center;"
+      + "background:#fff3cd;color:#332701;font:16px sans-serif";
+    document.body.append(banner);
+  });
+})();
+"""
+
+
+def guard(web_ui: Any, host: str) -> None:
+    """Refuse what a page of another origin may send with the help of this machine's browser.
+
+    A name that resolves to this machine (DNS rebinding) shows in the Host header; a form or a script of
+    another page in Origin or Sec-Fetch-Site.
+
+    Args:
+        web_ui: Locust's.
+        host: the interface on which it listens.
+    """
+    own = {"127.0.0.1", "localhost", "::1", host}
+
+    def refuse_foreign() -> Response | None:
+        url = urlsplit(f"//{request.host}")
+        origin = request.headers.get("Origin")
+        foreign_host = url.hostname not in own and host not in _EVERYWHERE
+        foreign_page = origin is not None and urlsplit(origin).netloc != request.host
+        fetched = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        visited = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+        if foreign_host or foreign_page or (fetched and not visited):
+            return Response("Refused: this request comes from another origin.\n", 403, mimetype="text/plain")
+        return None
+
+    web_ui.app.before_request(refuse_foreign)
+
+
+_EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - then any name of this machine is right
+
+
+def add_ending(web_ui: Any, ended: Callable[[], str | None]) -> None:
+    """Let the page say that the run has ended; else it would freeze without a word.
+
+    Args:
+        web_ui: Locust's.
+        ended: what there is to say; None while the run goes on.
+    """
+
+    def script() -> Response:
+        return Response(_ENDED_SCRIPT, mimetype="text/javascript")
+
+    def extend(response: Response) -> Response:
+        if request.path == "/" and response.mimetype == "text/html" and response.status_code == 200:
+            tag = f'<script src="{ENDED}" defer></script></body>'
+            response.set_data(response.get_data(as_text=True).replace("</body>", tag, 1))
+        elif request.path.endswith("/stats/requests") and response.status_code == 200:
+            message = ended()
+            if message is not None:
+                response.set_data(json.dumps(json.loads(response.get_data()) | {"llm_ended": message}))
+        return response
+
+    web_ui.app.add_url_rule(ENDED, "llm_ended", script)
+    web_ui.app.after_request(extend)
 
 
 def add_tab(web_ui: Any, rows: Callable[[], list[dict[str, Any]]]) -> None:
