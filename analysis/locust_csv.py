@@ -38,6 +38,7 @@ from analysis.measure import price_step
 from analysis.metrics import Window
 from analysis.prices import Prices
 from analysis.results import Distribution, ExperimentResult, RunResult, StepResult
+from analysis.words import plural
 from runfolder.records import REQUEST_COLUMNS, WORKER_COLUMNS
 
 _OURS = re.compile(r"^(.+)/([^/]+)/c(\d+)(?:#\d+)?$")
@@ -105,10 +106,7 @@ def _problems(
     if not any(entry.count for entry in requests):
         problems.append("The statistics hold no request.")
     if whole_run and run is not None:
-        why = " and cannot be told from the measures in the sum of all" if measures else ""
-        problems.append(
-            f"The history has no rows by name{why}: run Locust with --csv-full-history to know each level."
-        )
+        problems.append(_why_no_level(run, measures))
     if run is not None and run.reset.any():
         problems.append(
             f"Locust's statistics were reset {int(run.reset.sum())} time(s) during the run: the tables by "
@@ -117,6 +115,15 @@ def _problems(
     if (sentence := look_like_measures(requests)) is not None:
         problems.append(sentence)
     return problems
+
+
+def _why_no_level(run: Timeline, measures: list[LocustEntry]) -> str:
+    if run.names or not measures:
+        return "The number of users never held while requests were answered: no level can be told."
+    return (
+        "The history has no rows by name, and its sum holds the measures too: "
+        "run Locust with --csv-full-history to know each level."
+    )
 
 
 def _own_steps(
@@ -146,7 +153,7 @@ def _own_steps(
         for streamed in measures:
             if streamed.name == entry.name and streamed.method in _STREAMED:
                 _describe(step, _distribution(streamed), _STREAMED[streamed.method])
-        judge_own_step(step, run, mixed=not covers(own, level))
+        judge_own_step(step, run, mixed=not covers(run, own, level))
         steps.append(step)
     return steps
 
@@ -163,18 +170,18 @@ def _level_steps(
     if run is None or amounts is None:
         return []
     found = [(level, part) for level in levels(run, amounts) if (part := measure(run, amounts, level))]
-    alone = len(found) == 1 and covers(amounts, found[0][0]) and not run.reset.any()
+    alone = len(found) == 1 and covers(run, amounts, found[0][0]) and not run.reset.any()
     steps: list[StepResult] = []
     for ordinal, (level, part) in enumerate(found):
         repeated = sum(step.concurrency == level.users for step in steps)
-        name = f"{prefix}/{level.users} users" + (f"#{repeated + 1}" if repeated else "")
+        name = f"{prefix}/{plural(level.users, 'user')}" + (f"#{repeated + 1}" if repeated else "")
         step = _step(name, prefix, ordinal, level.users, requests)
         _fill_rate(step, part)
         if not alone:
             _count(step, part.ok, part.failures)
             step.error_classes = {} if len(found) > 1 else step.error_classes
         whole = _whole_run_distribution(requests, measures, files) if len(found) == 1 else None
-        usable = covers(amounts, level) and whole is not None
+        usable = covers(run, amounts, level) and whole is not None
         _describe(step, whole if usable else _mean_alone(part))
         judge_level(step, run, level, part)
         steps.append(step)
@@ -226,7 +233,7 @@ def _only_level(run: Timeline | None) -> Level | None:
     if run is None or amounts is None:
         return None
     level = main_level(run, amounts)
-    return level if level is not None and covers(amounts, level) else None
+    return level if level is not None and covers(run, amounts, level) else None
 
 
 def _step(

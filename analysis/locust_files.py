@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_SAMPLES = 500
 _DECIMAL_COMMA = re.compile(r"^\s*-?\d+,\d+\s*$")
 
 
@@ -96,7 +98,7 @@ def read_stats(prefix: Path) -> pd.DataFrame | None:
         UserError: the file is not one of Locust's, or cannot be read.
     """
     try:
-        return _read(_path(prefix, "stats"), STATS, [])
+        return _read(prefix, "stats", STATS, [])
     except FileNotFoundError:
         return None
 
@@ -109,7 +111,7 @@ def _read_optional(
     prefix: Path, kind: str, needed: tuple[str, ...], problems: list[str]
 ) -> pd.DataFrame | None:
     try:
-        return _read(_path(prefix, kind), needed, problems)
+        return _read(prefix, kind, needed, problems)
     except FileNotFoundError:
         return None
     except UserError as error:
@@ -120,7 +122,7 @@ def _read_optional(
 def _read_statistics(prefix: Path, history: pd.DataFrame | None, problems: list[str]) -> pd.DataFrame:
     path = _path(prefix, "stats")
     try:
-        return _read(path, STATS, problems)
+        return _read(prefix, "stats", STATS, problems)
     except FileNotFoundError:
         if history is None or history.empty:
             raise UserError(f"{path}: no such file; give Locust's --csv prefix, without _stats.csv") from None
@@ -130,20 +132,21 @@ def _read_statistics(prefix: Path, history: pd.DataFrame | None, problems: list[
     return totals.rename(columns=lambda column: column.removeprefix("Total ")).reset_index(drop=True)
 
 
-def _read(path: Path, needed: tuple[str, ...], problems: list[str]) -> pd.DataFrame:
+def _read(prefix: Path, kind: str, needed: tuple[str, ...], problems: list[str]) -> pd.DataFrame:
     """One file as a frame with the columns' names of today.
 
     Raises:
         FileNotFoundError: there is no such file.
         UserError: it cannot be read, or has none of the columns that are needed.
     """
+    path = _path(prefix, kind)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    text, assumption = decode(content)
+    text, assumption = decode(content, lambda: _samples(prefix))
     header, rows, separator = _split(text, needed)
     missing = [name for name in needed if name not in header]
     if missing:
@@ -159,10 +162,25 @@ def _read(path: Path, needed: tuple[str, ...], problems: list[str]) -> pd.DataFr
     return _with_numbers(frame, path, separator, problems)
 
 
-def decode(content: bytes) -> tuple[str, str | None]:
+def _samples(prefix: Path) -> bytes:
+    """Lines beyond ASCII of all files of the prefix: one machine wrote them, in one encoding."""
+    lines: dict[bytes, None] = {}
+    for kind in ("stats", "stats_history", "failures", "exceptions"):
+        path = _path(prefix, kind)
+        content = path.read_bytes() if path.is_file() else b""
+        own = [line for line in content.splitlines() if not line.isascii()]
+        lines |= dict.fromkeys(own[:_SAMPLES])
+    return b"\n".join(lines)
+
+
+def decode(content: bytes, samples: Callable[[], bytes]) -> tuple[str, str | None]:
     """The text of a CSV file, and a clause on its encoding where that was not certain.
 
     A byte order mark decides; then UTF-8 and UTF-16 by their form, then the likeliest legacy encoding.
+
+    Args:
+        content: the file.
+        samples: gives the text by which an encoding is judged that is none of these.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
@@ -176,13 +194,15 @@ def decode(content: bytes) -> tuple[str, str | None]:
         return content.decode("utf-8"), None
     except UnicodeDecodeError:
         text = content.decode("utf-8", errors="replace")
-    broken, beyond_ascii = text.count("�"), sum(not character.isascii() for character in text)
-    if broken < beyond_ascii / 2:
+    broken, sample = text.count("�"), samples()
+    beyond_ascii = [c for c in sample.decode("utf-8", errors="replace") if not c.isascii()]
+    if beyond_ascii.count("�") < len(beyond_ascii) / 2:
         return text, f"has {broken} invalid byte(s), shown as �."
-    best = from_bytes(content, cp_isolation=_LEGACY_ENCODINGS).best()
+    best = from_bytes(sample, cp_isolation=_LEGACY_ENCODINGS).best()
     if best is None:
         return text, f"is in an unknown encoding: {broken} byte(s) are shown as �."
-    return str(best), f"is not UTF-8: it was read as {best.encoding.upper()} (assumed), so names may differ."
+    assumption = f"is not UTF-8: it was read as {best.encoding.upper()} (assumed), so names may differ."
+    return content.decode(best.encoding, errors="replace"), assumption
 
 
 def _split(text: str, needed: tuple[str, ...]) -> tuple[list[str], list[list[str]], str]:

@@ -133,10 +133,14 @@ def measure(run: Timeline, amounts: Amounts, level: Level) -> LevelAmounts | Non
     )
 
 
-def covers(amounts: Amounts, level: Level) -> bool:
-    """Whether the level holds so much of all requests that whole-run figures may stand for it."""
+def covers(run: Timeline, amounts: Amounts, level: Level) -> bool:
+    """Whether the level holds so much of all requests that whole-run figures may stand for it.
+
+    The interval in which its users came from none belongs to it: nobody else sent what was answered there.
+    """
+    first = level.first - 1 if level.first and run.users[level.first - 1] == 0 else level.first
     total = float(amounts.requests.sum())
-    return total > 0 and _requests(amounts, level) >= (1 - _MIXED) * total
+    return total > 0 and float(amounts.requests[first : level.last].sum()) >= (1 - _MIXED) * total
 
 
 def one_after_the_other(run: Timeline, spans: Mapping[Key, Amounts]) -> bool:

@@ -303,3 +303,10 @@ def test_exceptions_of_the_users_code_are_shown(tmp_path: Path) -> None:
     page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "Exceptions in the users' code" in page
     assert "'choices'" in page
+
+
+def test_the_second_in_which_users_come_belongs_to_their_level(tmp_path: Path) -> None:
+    write(tmp_path / "run_stats.csv", STATS, stats_row("/chat", 30, 0, 900.0))
+    write(tmp_path / "run_stats_history.csv", HISTORY, *history([0, 5, 5, 5], {CHAT: [0, 10, 10, 10]}))
+    (step,) = load_locust(tmp_path / "run").steps
+    assert (step.concurrency, step.shown("e2e", "p50")) == (5, 900)
