@@ -174,6 +174,9 @@ class AnswerReader:
             for each in content:
                 self._take(name, each, at)
             return
+        if self._raw and isinstance(content, dict) and isinstance(content.get("usage"), dict):
+            self._take_counts(content["usage"])  # of an embedding
+            return
         if name == "error":
             raise AnswerError("in_band", error_text(content) or "the stream holds an error event")
         if isinstance(content, dict) and not self._raw and _is_error(content):

@@ -223,6 +223,12 @@ def test_a_raw_body_may_be_answered_without_text(body: bytes, *, stream: bool) -
     assert (answer.first_at, answer.last_at, answer.text) == (None, 2.0, [])
 
 
+def test_the_prompt_tokens_of_an_embedding_are_the_servers() -> None:
+    body = {"data": [{"embedding": [0.1]}], "usage": {"prompt_tokens": 17, "total_tokens": 17}}
+    answer = read([json.dumps(body).encode()], stream=False, raw=True)
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (17, None)
+
+
 def test_an_answer_to_a_raw_body_is_still_read_where_its_format_is_known() -> None:
     assert text_of(read(PLAIN, raw=True)) == "a b c"
     with pytest.raises(AnswerError, match="no memory"):
