@@ -1,10 +1,13 @@
 """What the steps of a run need of Locust and of the workers, and how a run can end."""
 
+import logging
 from typing import Protocol
 
 from configs.experiment import Step
 from locustfiles.messages import Ending
 from runfolder.records import ReasonCode
+
+logger = logging.getLogger(__name__)
 
 COMPLETE, FAILED, DEGRADED, REFUSED, INTERRUPTED = 0, 1, 3, 4, 130
 """Exit codes."""
@@ -19,6 +22,12 @@ class EndEarly(Exception):  # noqa: N818 - no error: the run is asked to end
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+def unexpected(error: Exception) -> str:
+    """Why a load failed that should not have, in one sentence; the log has the rest."""
+    logger.error("The load failed", exc_info=error)
+    return f"the load failed unexpectedly ({type(error).__name__}: {error}); the log has the traceback"
 
 
 class Link(Protocol):

@@ -49,10 +49,8 @@ class Roster:
             name = self.workers.pop(client)
             self.lost.add(client)
             logger.error("Worker %s was lost", name)
-            text = (
-                f"worker {name} was lost: what it did since its last report, up to half a second, is missing"
-            )
-            reasons.append(("worker_lost", text))
+            missing = "its last rows, of up to half a second, may be missing"
+            reasons.append(("worker_lost", f"worker {name} was lost: {missing}"))
         return reasons
 
     def _introduced(self, client: str, name: str) -> bool:

@@ -14,8 +14,9 @@ import gevent
 from configs.experiment import Experiment, Step
 from locustfiles.clock import Clock, Reading, SystemClock, disturbances
 from locustfiles.collector import Collector
+from locustfiles.drain import drain
 from locustfiles.failures import container_remedy, remedy
-from locustfiles.link import COMPLETE, DEGRADED, FAILED, INTERRUPTED, REFUSED, EndEarly, Link
+from locustfiles.link import COMPLETE, DEGRADED, FAILED, INTERRUPTED, REFUSED, EndEarly, Link, unexpected
 from locustfiles.messages import Ending
 from locustfiles.roster import Roster
 from locustfiles.status import Phase, Status, eta_s, step_table
@@ -30,7 +31,6 @@ _POLL_S = 0.05
 _WORKERS_READY_S = 60.0
 _ACK_S = 10.0
 _REPORT_GRACE_S = 10.0
-_LOST_REPORT_S = 15.0
 _RAMP_SECONDS = 8
 _MAX_RATE = 100.0
 _NOT_READY_S = 900.0
@@ -84,7 +84,7 @@ class StepSequence:
             self._end_early(INTERRUPTED, reason)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
-            self._end_early(FAILED, _unexpected(error))
+            self._end_early(FAILED, unexpected(error))
         finally:
             self._finish(ending)
 
@@ -99,7 +99,7 @@ class StepSequence:
 
     def fail(self, error: Exception) -> None:
         """Something beside the steps has failed: the run ends in order and says so."""
-        self._failure = self._failure or _unexpected(error)
+        self._failure = self._failure or unexpected(error)
 
     def _gather(self) -> None:
         """Wait until every worker has its assignment.
@@ -162,7 +162,8 @@ class StepSequence:
         ended = Reading.of(self._clock)
         spoils, blurs = self._collector.client_limits(window)
         spoils += disturbances(opened, ended)
-        spoils += self._collector.silent_workers(window, ended.wall, set(self._roster.workers))
+        # Also one that was lost and is back: what it did meanwhile is not known.
+        spoils += self._collector.silent_workers(window, ended.wall, set(self._link.live_workers()))
         for code, text in spoils:
             self._book.note(row, code, text)
         for _, text in self._collector.clock_steps:
@@ -286,7 +287,7 @@ class StepSequence:
         try:
             self._mark_ended(_END_CODES[code], reason)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
-            self.exit_code, self.status.message = FAILED, _unexpected(error)
+            self.exit_code, self.status.message = FAILED, unexpected(error)
 
     def _mark_ended(self, code: ReasonCode, reason: str) -> None:
         self._book.mark_unplayed(reason)
@@ -303,36 +304,20 @@ class StepSequence:
     def _finish(self, ending: Ending) -> None:
         """Every worker's last rows and Locust's last numbers, then the books are balanced."""
         try:
-            self._drain(ending)
+            self._enter("drain")
+            patience = self._longest_request_s if ending == "drain" else 2.0
+            asked, written = (lambda: self.interrupts), self._no_more_files
+            drain(self._link, self._clock, ending, patience, interrupts=asked, written=written)
             if not self._book.balance(self._link.locust_counts) and self.exit_code == COMPLETE:
                 self.exit_code = DEGRADED
             self._collector.close()
             if self.exit_code in (COMPLETE, DEGRADED) and (unwritable := self._collector.unwritable):
                 self.exit_code, self.status.message = FAILED, unwritable
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
-            self.exit_code, self.status.message = FAILED, _unexpected(error)
+            self.exit_code, self.status.message = FAILED, unexpected(error)
         finally:
             self.status.exit_code = self.exit_code
             self._enter("done")
-
-    def _drain(self, ending: Ending) -> None:
-        self._enter("drain")
-        patience = self._longest_request_s if ending == "drain" else 2.0
-        workers = set(self._link.live_workers())
-        self._link.finish(ending, patience)
-        clock = self._clock
-        deadline = clock.monotonic() + patience + _REPORT_GRACE_S
-        while not workers <= self._link.finished() and clock.monotonic() < deadline:
-            if ending == "drain" and self.interrupts:
-                ending = "abort"
-                self._link.finish(ending, 0.0)
-            if self.interrupts > 1:
-                break
-            workers &= set(self._link.live_workers())
-            clock.sleep(_POLL_S)
-        deadline = clock.monotonic() + _LOST_REPORT_S
-        while not self._no_more_files() and clock.monotonic() < deadline and self.interrupts < 2:
-            clock.sleep(_POLL_S)
 
     def _no_more_files(self) -> bool:
         return self._collector.unwritable is not None or self._link.files_written()
@@ -363,8 +348,3 @@ class StepSequence:
         """One row per step that has begun, for the web page."""
         collector = self._collector
         return step_table(self._book.rows, collector.steps, self.status.phase, collector.reported_until)
-
-
-def _unexpected(error: Exception) -> str:
-    logger.error("The load failed", exc_info=error)
-    return f"the load failed unexpectedly ({type(error).__name__}: {error}); the log has the traceback"

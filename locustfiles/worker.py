@@ -110,6 +110,9 @@ class Worker:
     def _on_assignment(self, message: dict[str, Any]) -> None:
         if self._assignment is not None:
             return
+        if isinstance(self._runner, WorkerRunner):
+            # Locust's own handler, set after ours, would end at once and take the last rows with it.
+            signal.signal(signal.SIGTERM, lambda *_: gevent.spawn(self._leave))
         answer = {"client_id": self._runner.client_id, "error": None, "proxy": None}
         try:
             self._prepare(message)

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,6 +191,34 @@ def test_an_interrupt_writes_what_there_is(
     assert run.status()["exit_code"] == 130
 
 
+def test_signals_in_a_burst_are_one_and_lose_no_row(truth: Callable[..., Run], free_port: int) -> None:
+    """The kernel tells of a parent's death once for each of its threads."""
+    run = truth(LONG, concurrency=(4,), load={"measure": 60.0})
+    process = run.start(processes=2, master_port=free_port)
+    assert eventually(lambda: run.status().get("phase") == "measure"), run.log()
+    assert eventually(lambda: run.status()["in_flight"] == 4), run.log()
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130, run.log()
+    run.check_books()
+    assert sum(row["outcome"] == "censored" for row in run.requests()) == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_told_to_leave_loses_no_row(
+    truth: Callable[..., Run], free_port: int, number: signal.Signals
+) -> None:
+    run = truth(concurrency=(4,), load={"warm_up": 0.2, "measure": 6.0})
+    master = run.start(mode="master", expect_workers=2, master_port=free_port)
+    workers = [run.start(mode="worker", master_port=free_port) for _ in range(2)]
+    assert eventually(lambda: run.status().get("phase") == "measure"), run.log()
+    workers[0].send_signal(number)
+    assert workers[0].wait(30) == 0, run.log()
+    assert master.wait(60) == 3, run.log()
+    run.check_books()
+    assert "worker_lost" in run.steps()[0]["reason_codes"]
+
+
 def test_an_interrupt_before_the_first_step(truth: Callable[..., Run], free_port: int) -> None:
     run = truth()
     master = run.start(mode="master", expect_workers=1, master_port=free_port)
@@ -328,6 +357,34 @@ def test_the_web_page_shows_the_llms_own_figures(truth: Callable[..., Run], free
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130, run.log()
     run.check_books()
+
+
+def test_resetting_locusts_statistics_harms_no_step(truth: Callable[..., Run], free_port: int) -> None:
+    run = truth(load={"warm_up": 0.2, "measure": 4.0})
+    process = run.start(mode="ui", web_port=free_port)
+    address = f"http://127.0.0.1:{free_port}"
+
+    def post(path: str, **headers: str) -> int:
+        request = urllib.request.Request(f"{address}{path}", b"", headers)  # noqa: S310 - loopback
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - loopback
+                status: int = answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        return status
+
+    assert eventually(lambda: run.status().get("phase") == "measure"), run.log()
+    assert eventually(lambda: run.status()["ok"] > 0), run.log()
+    assert post("/stop", Origin="http://evil.example") == 403
+    assert post("/stats/reset") == 200
+    assert eventually(lambda: run.status().get("phase") == "done"), run.log()
+    with urllib.request.urlopen(f"{address}/stats/requests", timeout=5) as answer:  # noqa: S310 - loopback
+        assert "has ended" in json.load(answer)["llm_ended"]
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    step = run.steps()[0]
+    assert (step["state"], step["reason_codes"]) == ("complete", ""), step["reasons"]
+    assert int(step["locust_requests"]) == len(run.requests())
 
 
 def test_no_process_is_left(truth: Callable[..., Run], free_port: int) -> None:
