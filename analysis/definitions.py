@@ -45,7 +45,7 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             metrics.completion_tokens_in,
             metrics.completion_tokens_per_s,
             metrics.prompt_tokens_per_s,
-            objectives.goodput,
+            metrics.goodput,
         ),
     ),
     (

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.locust_files import AGGREGATED
+from analysis.locust_run import Key
 from analysis.sampling import Floats
 
-Key = tuple[str, str]
-"""Method and name, as Locust tells its statistics apart."""
 TOTAL: Key = ("", AGGREGATED)
 
 

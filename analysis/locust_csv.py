@@ -15,8 +15,6 @@ import pandas as pd
 from analysis.cost import Span, run_cost
 from analysis.locust_counters import TOTAL, Amounts, Timeline, timeline
 from analysis.locust_entries import (
-    LocustEntry,
-    LocustRun,
     aggregate,
     exceptions_of,
     failing_names,
@@ -33,6 +31,7 @@ from analysis.locust_levels import (
     measure,
     one_after_the_other,
 )
+from analysis.locust_run import LocustEntry, LocustRun
 from analysis.locust_trust import judge_level, judge_own_step, judge_whole_run
 from analysis.measure import price_step
 from analysis.metrics import Window

@@ -1,14 +1,13 @@
 """Locust's statistics by method and name: requests, measures, failures. Pure functions."""
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.locust_counters import Key
 from analysis.locust_files import AGGREGATED, LocustFiles
+from analysis.locust_run import LocustEntry
 from analysis.words import plural
 
 HTTP_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
@@ -26,67 +25,6 @@ _FAILING = 0.01
 """Share of failures from which a name is mentioned beside the table."""
 _NAMED = 3
 _MESSAGE = 120
-
-
-@dataclass(frozen=True)
-class LocustEntry:
-    """One row of Locust's statistics, over the whole run or since the last reset.
-
-    Times are in milliseconds for a request; a measure has whatever unit its user gave it. Percentiles are
-    Locust's, from rounded buckets. ``per_minute`` is of requests that did not fail, over the whole run with
-    its ramp; ``per_minute_by_step`` is of each level, where the history has this name. None is "not in the
-    files".
-    """
-
-    method: str
-    name: str
-    is_measure: bool
-    count: int
-    failed: int
-    mean: float | None
-    low: float | None
-    high: float | None
-    percentiles: dict[str, float]
-    content_bytes: float | None
-    per_minute: float | None
-    errors: dict[str, int]
-    per_minute_by_step: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def key(self) -> Key:
-        """Method and name."""
-        return self.method, self.name
-
-    @property
-    def label(self) -> str:
-        """``POST /chat``."""
-        return f"{self.method} {self.name}".strip()
-
-    @property
-    def ok(self) -> int:
-        """Requests that did not fail."""
-        return self.count - self.failed
-
-    @property
-    def error_rate(self) -> float | None:
-        """Share of the requests that failed."""
-        return self.failed / self.count if self.count else None
-
-
-@dataclass(frozen=True)
-class LocustRun:
-    """What Locust's files say beyond the steps: the tables by method and name.
-
-    ``several_levels`` says whether there are levels to compare; ``whole_run`` whether the only step is the
-    whole run with its ramp, because the files do not tell its parts.
-    """
-
-    requests: list[LocustEntry]
-    measures: list[LocustEntry]
-    exceptions: dict[str, int]
-    resets: int
-    several_levels: bool
-    whole_run: bool
 
 
 def read_entries(files: LocustFiles) -> list[LocustEntry]:

@@ -6,7 +6,8 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from analysis.locust_counters import Amounts, Key, Timeline
+from analysis.locust_counters import Amounts, Timeline
+from analysis.locust_run import Key
 from analysis.metrics import Window
 from analysis.sampling import Floats
 

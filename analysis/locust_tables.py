@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.locust_entries import LocustEntry, LocustRun
+from analysis.locust_run import LocustEntry, LocustRun
 from analysis.results import RunResult, StepResult
 from analysis.words import ABSENT, milliseconds, number, percent
 

@@ -10,8 +10,7 @@ import pandas as pd
 from analysis import blocks, metrics
 from analysis.answers import asked_length, describe_answers, without_contradictions
 from analysis.cost import Span, run_cost, usd_per_million_tokens, usd_per_request
-from analysis.metrics import Window
-from analysis.objectives import goodput
+from analysis.metrics import Window, goodput
 from analysis.results import LATENCIES, Distribution, ExperimentResult, Health, RunResult, StepResult
 from analysis.sampling import Floats, Interval, ratio_interval
 from runfolder.manifest import ExperimentEntry

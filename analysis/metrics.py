@@ -7,6 +7,7 @@ is half-open, ``[start, end)`` in epoch seconds. Every docstring gives formula, 
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -294,3 +295,21 @@ def most_per_minute(concurrency: float, mean_latency_ms: float) -> float:
     Source: Little's law.
     """
     return 60_000 * concurrency / mean_latency_ms
+
+
+def goodput(
+    started: pd.DataFrame, window: Window, objectives: list[dict[str, Any]]
+) -> tuple[float | None, float | None]:
+    """Goodput: requests that met every latency limit, per second and as a share of all requests.
+
+    Formula: ok requests started in the window with every metric ≤ its limit / seconds; share: / all started.
+    Unit: requests per second; share 0 to 1. Absent without latency objectives.
+    Source: as vLLM and AIPerf: failed and cut-off requests count as bad, never out of the denominator.
+    """
+    if not objectives or window.seconds <= 0:
+        return None, None
+    good = (started["outcome"] == "ok").to_numpy()
+    for objective in objectives:
+        good = good & (per_row(started, str(objective["metric"])) <= float(objective["limit_ms"]))
+    count = int(good.sum())
+    return count / window.seconds, (count / len(started) if len(started) else None)

@@ -3,10 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import pandas as pd
-
 from analysis import blocks
-from analysis.metrics import Window, per_row
 from analysis.results import StepResult
 from analysis.sampling import (
     Floats,
@@ -119,21 +116,3 @@ def verdict(findings: list[Finding], error_rate: float | None, error_limit: floa
         if worst in judgements:
             return worst
     return "met"
-
-
-def goodput(
-    started: pd.DataFrame, window: Window, objectives: list[dict[str, Any]]
-) -> tuple[float | None, float | None]:
-    """Goodput: requests that met every latency limit, per second and as a share of all requests.
-
-    Formula: ok requests started in the window with every metric ≤ its limit / seconds; share: / all started.
-    Unit: requests per second; share 0 to 1. Absent without latency objectives.
-    Source: as vLLM and AIPerf: failed and cut-off requests count as bad, never out of the denominator.
-    """
-    if not objectives or window.seconds <= 0:
-        return None, None
-    good = (started["outcome"] == "ok").to_numpy()
-    for objective in objectives:
-        good = good & (per_row(started, str(objective["metric"])) <= float(objective["limit_ms"]))
-    count = int(good.sum())
-    return count / window.seconds, (count / len(started) if len(started) else None)

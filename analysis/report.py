@@ -10,7 +10,8 @@ from analysis.answer import Choice, choose
 from analysis.fleet import read_demand
 from analysis.gallery import draw
 from analysis.locust_files import read_stats
-from analysis.locust_reconcile import Reconciled, judge_reconciled, reconcile
+from analysis.locust_reconcile import judge_reconciled, reconcile
+from analysis.locust_run import Reconciled
 from analysis.measure import measure_run
 from analysis.pages import write_pages
 from analysis.prose import answer_paragraph

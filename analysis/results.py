@@ -1,14 +1,14 @@
 """What the analysis knows about a run: plain data between metrics and pages. None is "not measured"."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from analysis.answers import AnswerFacts
 from analysis.cost import RunCost
-from analysis.locust_entries import LocustRun
+from analysis.locust_run import LocustRun, Reconciled
 from analysis.metrics import Window
 from analysis.sampling import (
     PERCENTILES,
@@ -21,9 +21,6 @@ from analysis.sampling import (
 )
 from runfolder.manifest import PriceQuote
 from runfolder.percentiles import percentile
-
-if TYPE_CHECKING:
-    from analysis.locust_reconcile import Reconciled
 
 Level = Literal["pass", "warn", "void"]
 LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
@@ -291,7 +288,7 @@ class RunResult:
     fmbench: dict[str, Any] = field(default_factory=dict)
     locust: LocustRun | None = None
     """Tables by method and name, where the run was read from Locust's CSV files."""
-    reconciled: tuple["Reconciled", ...] = ()
+    reconciled: tuple[Reconciled, ...] = ()
     """Rows beside Locust's own statistics, per step that Locust's CSV has."""
 
     @property

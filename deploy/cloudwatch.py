@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.clients import Clients
 from deploy.failures import message
-from deploy.requests import VARIANT
+from deploy.resources import VARIANT
 from runfolder.appending import RowAppender
 from runfolder.layout import CLOUDWATCH
 from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint

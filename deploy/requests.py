@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from deploy.resources import VARIANT
 from deploy.tags import tag_value
 from deploy.target import ComponentSpec, ModelSpec, Target
 
-VARIANT = "AllTraffic"
 Request = dict[str, Any]
 _RETRIES = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
 """The API's own maxima: a deletion that is refused today may pass tomorrow."""

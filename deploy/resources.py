@@ -8,6 +8,9 @@ from botocore.exceptions import ClientError
 from deploy.clients import Clients
 from deploy.failures import meaning
 
+VARIANT = "AllTraffic"
+"""Name of the one production variant of every endpoint that this suite creates."""
+
 KindName = Literal["model", "endpoint-config", "endpoint", "inference-component", "schedule"]
 
 

@@ -10,14 +10,12 @@ from pathlib import Path
 import gevent
 
 from configs.errors import UserError, writing
-from locustfiles import gaps
 from locustfiles.breaker import CircuitBreaker
 from locustfiles.clock import Clock, SystemClock
 from locustfiles.failures import STOPS_RUN, Failure
 from locustfiles.health import Health
 from locustfiles.link import Reason
-from locustfiles.messages import Report
-from locustfiles.recorder import Counts
+from locustfiles.messages import Counts, Report
 from locustfiles.tally import StepTally, Window
 from runfolder import layout
 from runfolder.appending import RowAppender, append_jsonl, read_rows, replace_rows
@@ -281,7 +279,7 @@ class Collector:
         path = self._folder / layout.GAPS
         rows = [row for row in read_rows(path, GapBucket) if row.step not in self._own_steps]
         for step, counter in self._gaps.items():
-            rows += [gaps.bucket(step, index, counter[index]) for index in sorted(counter)]
+            rows += [GapBucket.at(step, index, counter[index]) for index in sorted(counter)]
         with self.writing(layout.GAPS):
             replace_rows(path, GAP_COLUMNS, rows)
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from runfolder.records import GAP_GROWTH, GAP_UNIT_MS, GapBucket
+from runfolder.records import GAP_GROWTH, GAP_UNIT_MS
 
 _PER_LOG = 1 / math.log(GAP_GROWTH)
 
@@ -18,14 +18,6 @@ def bucket_of(gap_ms: float) -> int:
     if gap_ms < GAP_UNIT_MS:
         return 0
     return 1 + int(math.log(gap_ms / GAP_UNIT_MS) * _PER_LOG)
-
-
-def bucket(step: str, index: int, count: int) -> GapBucket:
-    """The row of a bucket."""
-    if index == 0:
-        return GapBucket(step, 0.0, GAP_UNIT_MS, count)
-    low = GAP_UNIT_MS * GAP_GROWTH ** (index - 1)
-    return GapBucket(step, low, low * GAP_GROWTH, count)
 
 
 @dataclass(slots=True)

@@ -25,11 +25,10 @@ from locustfiles.collector import Collector
 from locustfiles.doorkeeper import Doorkeeper
 from locustfiles.interrupts import Interrupts
 from locustfiles.link import INTERRUPTED, REFUSED
-from locustfiles.messages import Ending, Finished, Hello, Ready, StepAck
+from locustfiles.messages import REQUEST_TYPE, Ending, Finished, Hello, Ready, StepAck
 from locustfiles.seal import MessageError, Seal
 from locustfiles.steps import StepSequence
 from locustfiles.target import resolve_target
-from locustfiles.user import REQUEST_TYPE
 from locustfiles.webui import add_ending, add_tab, guard
 
 logger = logging.getLogger(__name__)

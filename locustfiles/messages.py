@@ -31,6 +31,9 @@ REPORT = "llm_report"
 FINISH = "llm_finish"
 FINISHED = "llm_finished"
 
+REQUEST_TYPE = "POST"
+"""Type of the invocations in Locust's statistics; their name is the step."""
+
 Ending = Literal["drain", "abort"]
 """How requests in flight end: by themselves, or at once as censored rows."""
 
@@ -132,6 +135,21 @@ class Finished:
     """A worker has said everything."""
 
     client_id: Name
+
+
+@dataclass(slots=True)
+class Counts:
+    """Requests of one step on one worker, since the start."""
+
+    started: int = 0
+    ok: int = 0
+    failed: int = 0
+    censored: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Requests that have their row."""
+        return self.ok + self.failed + self.censored
 
 
 @dataclass(slots=True)

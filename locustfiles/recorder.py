@@ -9,27 +9,13 @@ from typing import Any
 import gevent
 
 from locustfiles.gaps import GapCounter
+from locustfiles.messages import Counts
 from locustfiles.reading import Outcome
 from runfolder.records import REQUEST_COLUMNS, Request
 
 _SAMPLES_PER_STEP = 3
 _SAMPLE_CHARACTERS = 2_000
 _as_tuple = attrgetter(*REQUEST_COLUMNS)
-
-
-@dataclass(slots=True)
-class Counts:
-    """Requests of one step on one worker, since the start."""
-
-    started: int = 0
-    ok: int = 0
-    failed: int = 0
-    censored: int = 0
-
-    @property
-    def ended(self) -> int:
-        """Requests that have their row."""
-        return self.ok + self.failed + self.censored
 
 
 @dataclass(slots=True)

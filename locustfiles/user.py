@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from locustfiles.invocation import InvocationFailed
+from locustfiles.messages import REQUEST_TYPE
 from locustfiles.reading import Outcome
 from locustfiles.worker import Worker
 from runfolder.records import Request
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from locustfiles.bodies import Body
     from locustfiles.invocation import Invoker
 
-REQUEST_TYPE = "POST"
-"""Type of the invocations in Locust's statistics; their name is the step."""
 TTFT_TYPE = "TTFT"
 TPOT_TYPE = "TPOT"
 

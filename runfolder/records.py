@@ -186,6 +186,14 @@ class GapBucket:
     high_ms: float
     count: int
 
+    @classmethod
+    def at(cls, step: str, index: int, count: int) -> "GapBucket":
+        """The bucket of an index: 0 is ``[0, GAP_UNIT_MS)``, each further one grows by 1%."""
+        if index == 0:
+            return cls(step, 0.0, GAP_UNIT_MS, count)
+        low = GAP_UNIT_MS * GAP_GROWTH ** (index - 1)
+        return cls(step, low, low * GAP_GROWTH, count)
+
 
 GAP_COLUMNS = tuple(field.name for field in fields(GapBucket))
 

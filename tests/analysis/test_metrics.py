@@ -6,8 +6,7 @@ import pytest
 
 from analysis import metrics
 from analysis.cost import run_cost, usd_per_million_tokens, usd_per_request
-from analysis.metrics import Window
-from analysis.objectives import goodput
+from analysis.metrics import Window, goodput
 from tests.analysis.records import records, streamed
 
 WINDOW = Window(100.0, 110.0)

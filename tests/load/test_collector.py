@@ -7,8 +7,7 @@ import pytest
 
 from locustfiles import gaps
 from locustfiles.collector import Collector
-from locustfiles.messages import Report
-from locustfiles.recorder import Counts
+from locustfiles.messages import Counts, Report
 from locustfiles.tally import Window
 from runfolder.records import REQUEST_COLUMNS, Request
 from tests.load.runs import rows_of

@@ -18,9 +18,10 @@ from configs.payload import PayloadRow
 from locustfiles import failures
 from locustfiles.bodies import BodyFactory
 from locustfiles.credentials import CredentialKeeper, bearer_token
-from locustfiles.gaps import GapCounter, bucket, bucket_of
+from locustfiles.gaps import GapCounter, bucket_of
 from locustfiles.signing import Keys
 from locustfiles.target import ca_bundle, resolve_target, runtime_url
+from runfolder.records import GapBucket
 from tests.load.runs import experiment
 
 ROWS = [PayloadRow(f"p{n}", f"prompt {n}", n) for n in range(4)]
@@ -73,7 +74,7 @@ def test_request_schemas_ask_for_the_counts_that_they_can_give(*, stream: bool) 
 
 @given(st.floats(0.0, 1e6))
 def test_a_gap_lies_inside_its_bucket_and_buckets_are_at_most_one_percent_wide(gap: float) -> None:
-    row = bucket("s", bucket_of(gap), 1)
+    row = GapBucket.at("s", bucket_of(gap), 1)
     assert row.low_ms * (1 - 1e-9) <= gap < row.high_ms * (1 + 1e-9)
     if row.low_ms:
         assert row.high_ms / row.low_ms <= 1.01 + 1e-9
