@@ -64,6 +64,7 @@ def play(plan: Plan, options: RunOptions) -> int:
     """
     payloads = check_plan(plan, options.results)
     options.load.check()
+    run: _Run | None = None
     try:
         shorten = {"rehearse": options.rehearse, "full_windows": options.full_windows}
         with orderly_exit(), backend_for(plan, **shorten) as backend:
@@ -74,7 +75,8 @@ def play(plan: Plan, options: RunOptions) -> int:
                 run.beacon.gather(f"{run.backend.worker_keys}make worker MASTER=… TOKEN={options.load.token}")
                 run.play()
     except Interrupted as stop:
-        say(f"interrupted by {stop} before anything was created")
+        begun = run is not None and run.folder.exists()
+        say(f"interrupted by {stop} {'while writing the report' if begun else 'before anything was created'}")
         return stop.exit_code
     return run.code
 

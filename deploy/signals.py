@@ -51,6 +51,7 @@ class _Orderly:
             with contextlib.suppress(OSError):
                 os.write(2, f"{signal.Signals(number).name}: {explain()}\n".encode())
         elif now - self.explained_at >= _READING_S:
+            self.raised = True  # what is left to do, the report, is not disturbed by the next one
             raise Abandoned(number)
 
     def raise_pending(self) -> None:
@@ -118,7 +119,7 @@ def abandonable(explain: Callable[[], str]) -> Iterator[None]:
 def pending() -> Interrupted | None:
     """The signal that is held back and will be raised when the `shielded` block ends; None without one."""
     orderly = _active
-    if orderly is None or orderly.first is None or orderly.raised:
+    if orderly is None or orderly.first is None or (orderly.raised and orderly.explained_at is None):
         return None
     return Interrupted(orderly.first)
 

@@ -1,13 +1,14 @@
 """How a load ended is one sentence that says what to do, also where the load generator itself broke down."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from bench.calibration.probe import client_environment
-from bench.load import LoadEnd, LoadOptions, _Silence, play_load
+from bench.load import LoadEnd, LoadOptions, _Silence, end_child, play_load
 from configs.experiment import Experiment
 from tests.load.runs import experiment
 from tests.load.support import response, sends, serving
@@ -106,3 +107,30 @@ def test_time_that_this_machine_slept_is_no_silence(monkeypatch: pytest.MonkeyPa
     assert seconds == pytest.approx(61.0)
     now[0] += 0.25
     assert silence.seconds(2) == 0.0
+
+
+LOST_ITS_SIGNAL = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+if os.fork() == 0:
+    print("there", flush=True)
+    time.sleep(60)
+_, status = os.wait()
+sys.exit(0 if os.waitstatus_to_exitcode(status) == -signal.SIGTERM else 9)
+"""
+"""A parent that only waits, and a child whose interrupt was lost while it was forked."""
+
+
+def test_a_forked_worker_that_lost_its_interrupt_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.load._ASK_AGAIN_S", 0.2)
+    child = subprocess.Popen(
+        [sys.executable, "-c", LOST_ITS_SIGNAL], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"there\n"
+    end_child(child, whole_group=True)
+    child.stdout.close()
+    assert child.returncode == 0
+    assert "is killed" not in capsys.readouterr().err
