@@ -172,14 +172,14 @@ def _existing(standing: Standing) -> list[Check]:
     """What could be seen of an endpoint that is not ours."""
     endpoint = standing.plan.endpoint
     if standing.instances:
-        checks = [Check("endpoint", "warning", standing.instances, "it can be benched all the same")]
+        results = [Check("endpoint", "warning", standing.instances, "it can be benched all the same")]
     else:
         instances = f"{endpoint.instance_count} × {endpoint.instance_type[0]}"
         said = f"{endpoint.name} is in service on {instances}; it is never changed or deleted"
-        checks = [Check("endpoint", "ok", said)]
+        results = [Check("endpoint", "ok", said)]
     if standing.schema:
-        checks.append(Check("request schema", "warning", standing.schema, "it can be benched all the same"))
-    return checks
+        results.append(Check("request schema", "warning", standing.schema, "it can be benched all the same"))
+    return results
 
 
 def _attempt(name: str, what: Callable[[], T], found: list[Check]) -> T | None:

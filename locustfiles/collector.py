@@ -13,9 +13,8 @@ from configs.errors import UserError, writing
 from locustfiles.breaker import CircuitBreaker
 from locustfiles.clock import Clock, SystemClock
 from locustfiles.failures import STOPS_RUN, Failure
-from locustfiles.health import Health
 from locustfiles.link import Reason
-from locustfiles.messages import Counts, Report
+from locustfiles.messages import Counts, Health, Report
 from locustfiles.tally import StepTally, Window
 from runfolder import layout
 from runfolder.appending import RowAppender, append_jsonl, read_rows, replace_rows

@@ -2,30 +2,14 @@
 
 import socket
 import time
-from dataclasses import dataclass
 
 import gevent
 import psutil
 
+from locustfiles.messages import Health
 from runfolder.percentiles import percentile
 
 _NAP_S = 0.02
-
-
-@dataclass(slots=True)
-class Health:
-    """One interval of one worker. Lags in milliseconds, None where nothing was sampled."""
-
-    cpu_percent: float
-    memory_mb: float
-    lag_p50_ms: float | None
-    lag_p99_ms: float | None
-    clock_lag_p50_ms: float | None
-    clock_lag_p99_ms: float | None
-    clock_step_ms: float
-    """By how much the wall clock moved against the steady one: beyond slewing, somebody set it."""
-    rtt_ms: float | None = None
-    """As in `runfolder.records.WorkerReport`."""
 
 
 class HealthProbe:

@@ -16,7 +16,6 @@ from configs.errors import UserError
 from configs.experiment import Experiment
 from configs.payload import PayloadRow
 from configs.plan import Route, Timeouts
-from locustfiles.health import Health
 from locustfiles.seal import MessageError
 from locustfiles.target import Target
 from runfolder.records import Request
@@ -150,6 +149,22 @@ class Counts:
     def ended(self) -> int:
         """Requests that have their row."""
         return self.ok + self.failed + self.censored
+
+
+@dataclass(slots=True)
+class Health:
+    """One interval of one worker. Lags in milliseconds, None where nothing was sampled."""
+
+    cpu_percent: float
+    memory_mb: float
+    lag_p50_ms: float | None
+    lag_p99_ms: float | None
+    clock_lag_p50_ms: float | None
+    clock_lag_p99_ms: float | None
+    clock_step_ms: float
+    """By how much the wall clock moved against the steady one: beyond slewing, somebody set it."""
+    rtt_ms: float | None = None
+    """As in `runfolder.records.WorkerReport`."""
 
 
 @dataclass(slots=True)
