@@ -1,27 +1,16 @@
 """Locust's statistics by method and name as tables for the pages and as data. No arithmetic of its own."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from analysis.locust_run import LocustEntry, LocustRun
 from analysis.results import RunResult, StepResult
+from analysis.tables import Table
 from analysis.words import ABSENT, milliseconds, number, percent
 
 _SHOWN = ("50", "95", "99")
 _LEVELS = 4
 """More levels than this get no column each: summary.json has them."""
 _MESSAGE = 200
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of a page. The first ``texts`` columns are text, the others figures."""
-
-    title: str
-    note: str
-    columns: list[str]
-    rows: list[list[str]]
-    texts: int
 
 
 def locust_tables(result: RunResult) -> list[Table]:
@@ -61,7 +50,7 @@ def _requests(run: LocustRun, steps: list[StepResult]) -> Table:
         note += (
             "At a level all names are counted over the same seconds, so their rates add up to the level's."
         )
-    return Table("Requests by method and name", note.strip(), columns, rows, texts=2)
+    return Table("Requests by method and name", columns, rows, texts=2, note=note.strip())
 
 
 def _request_cells(entry: LocustEntry, levels: list[StepResult]) -> list[str]:
@@ -111,7 +100,7 @@ def _measures(run: LocustRun) -> Table:
         "What the users reported as events of their own, in units that the files do not say. These are not "
         "requests: no rate, failure or price holds them."
     )
-    return Table("Measures that the users reported", note, columns, rows, texts=2)
+    return Table("Measures that the users reported", columns, rows, texts=2, note=note)
 
 
 def _failures(run: LocustRun) -> Table:
@@ -120,13 +109,13 @@ def _failures(run: LocustRun) -> Table:
         for entry in (*run.requests, *run.measures)
         for error, count in entry.errors.items()
     ]
-    return Table("Failures by method and name", "", ["method", "name", "error", "count"], rows, texts=3)
+    return Table("Failures by method and name", ["method", "name", "error", "count"], rows, texts=3)
 
 
 def _exceptions(run: LocustRun) -> Table:
     rows = [[_shortened(message), f"{count:,}"] for message, count in run.exceptions.items()]
     note = "Raised in the users' own code; such a task ended without a request of its own."
-    return Table("Exceptions in the users' code", note, ["exception", "count"], rows, texts=1)
+    return Table("Exceptions in the users' code", ["exception", "count"], rows, note=note)
 
 
 def _texts(entry: LocustEntry) -> list[str]:

@@ -13,6 +13,7 @@ from analysis.cost import Span, run_cost, usd_per_million_tokens, usd_per_reques
 from analysis.metrics import Window, goodput
 from analysis.results import LATENCIES, Distribution, ExperimentResult, Health, RunResult, StepResult
 from analysis.sampling import Floats, Interval, ratio_interval
+from analysis.workers import worker_facts
 from runfolder.manifest import ExperimentEntry
 from runfolder.reading import RunTables
 
@@ -167,6 +168,7 @@ def _step(
         measure_window(result, rows, own, gaps, objectives)
         started = metrics.started_in(own, result.window)
         asked = asked_length(tables.manifest.plan)
+        result.workers = worker_facts(own, tables.workers, result.window)
         result.answers = describe_answers(started[started["outcome"] == "ok"], asked)
         price_step(result, entry.price.usd_per_hour, entry.instance_count)
     return result

@@ -18,6 +18,7 @@ from analysis.autoscaling import policy_files
 from analysis.markdown import escape_markdown
 from analysis.plots.drawing import Drawing
 from analysis.results import RunResult
+from analysis.step_tables import level
 from analysis.summary import summary_frame
 from analysis.view import Extras, view_of
 from runfolder.cells import guard_cell
@@ -30,7 +31,6 @@ def write_pages(
     *,
     result: RunResult,
     choices: list[Choice],
-    answer: str,
     data: dict[str, Any],
     drawings: dict[str, Drawing],
     extras: Extras,
@@ -45,7 +45,7 @@ def write_pages(
     """
     policies = policy_files(result, choices, extras.demand)
     script = Markup((TEMPLATES / "what_if.js").read_text(encoding="utf-8"))  # noqa: S704 - our own
-    view = view_of(result, choices, answer, drawings, extras) | {
+    view = view_of(result, choices, drawings, extras) | {
         "policies": list(policies),
         "script": script,
         "policy": _content_policy(script),
@@ -134,12 +134,9 @@ def _environment(*, html: bool) -> jinja2.Environment:
         "cell": _cell,
         "line": _line,
         "span": words.code_span,
-        "level": views.level,
+        "level": level,
         "label": views.experiment_label,
         "describe": views.describe,
-        "intervals": views.intervals,
-        "latency_columns": views.latency_columns,
-        "identity": id,
         "css_string": _css_string,
         "code": _code_spans,
         "inlined": _inlined,

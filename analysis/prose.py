@@ -1,11 +1,12 @@
-"""The answer in words: the first paragraph of the report."""
+"""The answer in words: what opens the report, a line per payload, and notes on what else matters."""
 
 from analysis.answer import Candidate, Choice
 from analysis.locust_answer import locust_answer
 from analysis.objectives import limit_text
-from analysis.results import ExperimentResult, RunResult
+from analysis.results import RunResult
+from analysis.sampling import RESAMPLES
 from analysis.unmet import errors_allowed, measured, nothing_passes, place, slo_words
-from analysis.words import confidence, dollars, hourly, joined, milliseconds, minutes, number, percent
+from analysis.words import confidence, dollars, joined, milliseconds, minutes, number, percent
 
 DECIDED = 0.5
 """Below this share of the draws the answer is called not decided."""
@@ -13,40 +14,65 @@ NAMED = 3
 """How many warnings the answer names; the table has them all."""
 
 
-def answer_paragraph(result: RunResult, choices: list[Choice]) -> str:
-    """The first paragraph of the report."""
-    opening = []
+def answer_text(result: RunResult, choices: list[Choice]) -> str:
+    """The answer with its notes, one line each."""
+    return "\n".join([*answer_lines(result, choices), *answer_notes(result, choices)])
+
+
+def answer_lines(result: RunResult, choices: list[Choice]) -> list[str]:
+    """The opening of the report: first what holds for the whole run, then a line per payload.
+
+    A payload's line has at most three sentences: what to use, what it gives and costs, and how sure that is.
+    """
+    lines = _openings(result)
+    if choices and not any(choice.compared for choice in choices):
+        return [*lines, locust_answer(result)]
+    if not choices or not any(choice.candidates for choice in choices):
+        return [*lines, "Nothing was measured: no step has a request that was answered inside its window."]
+    several = len(choices) > 1
+    for choice in choices:
+        sentences = _sentences(result, choice)
+        lines.append(f"{choice.payload}: {' '.join(sentences)}" if several else " ".join(sentences))
+    return lines
+
+
+def answer_notes(result: RunResult, choices: list[Choice]) -> list[str]:
+    """What else matters to the answer: warnings, the runner-up, undecided steps, unknown prices."""
+    notes = []
+    several = len(choices) > 1
+    for choice in choices:
+        own = []
+        if choice.best is not None and choice.compared:
+            own += _warnings(choice, choice.best)
+            own += _runner_up(result, choice, choice.best)
+            own += _open_sentences(choice, choice.best)
+        if choice.unpriced:
+            own.append(f"No price is known for {joined(choice.unpriced)}, so it is not compared.")
+        notes += [f"{choice.payload}: {note}" if several else note for note in own]
+    return notes
+
+
+def _openings(result: RunResult) -> list[str]:
+    lines = []
     if result.rehearsal:
-        opening.append("Rehearsal: the endpoint was simulated; no figure here is AWS's.")
+        lines.append("Rehearsal: the endpoint was simulated; no figure here is AWS's.")
     if result.state == "interrupted":
-        opening.append("The run was interrupted; the answer covers what was measured.")
+        lines.append("The run was interrupted; the answer covers what was measured.")
     elif result.state in ("failed", "running"):
         why = f" ({result.error})" if result.error else ""
-        opening.append(f"The run did not finish{why}; the answer covers what was measured.")
-    if choices and not any(choice.compared for choice in choices):
-        return " ".join([*opening, locust_answer(result)])
-    if not choices or not any(choice.candidates for choice in choices):
-        opening.append("Nothing was measured: no step has a request that was answered inside its window.")
-        return " ".join(opening)
-    several = len(choices) > 1
-    return " ".join([*opening, *(choice_sentences(result, choice, several=several) for choice in choices)])
+        lines.append(f"The run did not finish{why}; the answer covers what was measured.")
+    return lines
 
 
-def choice_sentences(result: RunResult, choice: Choice, *, several: bool) -> str:
-    """The answer for one payload."""
-    start = f"For payload {choice.payload}: " if several else ""
+def _sentences(result: RunResult, choice: Choice) -> list[str]:
+    """What to use, what it gives and costs, how sure; or why nothing can be recommended."""
     best = choice.best
-    said = nothing_passes(result, choice) if best is None else f"{_recommendation(result, choice, best)}."
-    text = [f"{start}{said[0].lower()}{said[1:]}" if several else said]
-    if best is not None:
-        text += _warnings(choice, best)
-        text += _runner_up(result, choice, best)
-        if choice.stays is not None:
-            text.append(_how_sure(result, choice))
-        text += _open_sentences(choice, best)
-    if choice.unpriced:
-        text.append(f"No price is known for {joined(choice.unpriced)}, so it is not compared.")
-    return " ".join(text)
+    if best is None:
+        return [nothing_passes(result, choice)]
+    sentences = [_recommendation(result, choice, best), _figures(choice, best)]
+    if choice.stays is not None:
+        sentences.append(_how_sure(result, choice))
+    return sentences
 
 
 def _runner_up(result: RunResult, choice: Choice, best: Candidate) -> list[str]:
@@ -54,67 +80,66 @@ def _runner_up(result: RunResult, choice: Choice, best: Candidate) -> list[str]:
         return []
     assumed = " at an assumed price" if result.assumed_price else ""
     each = f"{dollars(10_000 * choice.gap)} per 10,000 requests{assumed}"
-    gap = f"{percent(choice.gap_share)} ({each}) dearer"
+    gap = f"costs {percent(choice.gap_share)} more ({each})"
     if not choice.priced:
-        gap = f"{percent(1 - best.order / choice.runner_up.order)} fewer requests per instance"
-    return [f"The runner-up is {place(choice.runner_up)}, {gap}."]
-
-
-def price_words(experiment: ExperimentResult) -> str:
-    """``$1.41 per instance-hour`` with ``an assumed price`` where nobody charges it."""
-    price = hourly(experiment.usd_per_hour)
-    assumed = "an assumed price of " if experiment.price.assumption else ""
-    count = "" if experiment.instance_count == 1 else f", {experiment.instance_count} instances"
-    return f"{assumed}{price} per instance-hour{count}"
+        gap = f"does {percent(1 - best.order / choice.runner_up.order)} fewer requests per instance"
+    return [f"The runner-up, {place(choice.runner_up)}, {gap}."]
 
 
 def _recommendation(result: RunResult, choice: Choice, best: Candidate) -> str:
-    step = best.step
     slo = slo_words(result)
-    facts = [f"{number(step.per_minute)} requests/min"]
-    facts += [measured(finding) for finding in best.findings]
-    if not best.findings and "e2e" in step.latency:
-        facts.append(f"mean E2E {milliseconds(step.latency['e2e'].mean)}")
-    if step.error_rate:
-        facts.append(f"{percent(step.error_rate)} errors")
     within = f"that meets {slo}" if slo else "measured (no SLO was set)"
     use = "Use" if choice.stays is None or choice.stays >= DECIDED else "Not decided yet; for now, use"
     if not choice.priced:
-        return (
-            f"{use} {place(best)}: the highest throughput {within}, with {joined(facts)}; no price is known"
-        )
+        return f"{use} {place(best)}: the highest throughput {within}; no price is known."
+    return f"{use} {place(best)}: it is the cheapest choice {within}."
+
+
+def _figures(choice: Choice, best: Candidate) -> str:
+    """What the recommended step gives, and what it costs per 10,000 requests."""
+    step = best.step
+    facts = [measured(finding) for finding in best.findings]
+    if not facts and "e2e" in step.latency:
+        facts.append(f"mean E2E {milliseconds(step.latency['e2e'].mean)}")
+    if step.error_rate:
+        facts.append(f"{percent(step.error_rate)} errors")
+    gives = f"It serves {number(step.per_minute)} requests/min" + (f" with {joined(facts)}" if facts else "")
+    if not choice.priced or step.usd_per_request is None:
+        return f"{gives}."
+    assumed = " at an assumed price" if best.experiment.price.assumption else ""
     interval = step.usd_per_request_interval
-    sure = f", 95 % interval {dollars(interval.low)} to {dollars(interval.high)}" if interval else ""
-    return (
-        f"{use} {place(best)}: it is the cheapest choice {within}, "
-        f"at {dollars(step.usd_per_request)} per request "
-        f"({price_words(best.experiment)}{sure}), with {joined(facts)}"
-    )
+    sure = ""
+    if interval is not None:
+        sure = f" (95 % interval {dollars(10_000 * interval.low)} to {dollars(10_000 * interval.high)})"
+    return f"{gives}, for {dollars(10_000 * step.usd_per_request)} per 10,000 requests{assumed}{sure}."
 
 
 def _warnings(choice: Choice, best: Candidate) -> list[str]:
     """What the trust gate says of the recommended step, and the best step of which it says nothing."""
-    reasons = [reason.title for reason in best.step.verdict.reasons]
+    reasons = list(dict.fromkeys(reason.title for reason in best.step.verdict.reasons))
     if not reasons:
         return []
     more = len(reasons) - NAMED
-    told = reasons[:NAMED] + ([f"{more} more"] if more > 0 else [])
-    text = [f"This step has warnings: {joined(told)}."]
+    named = reasons[:NAMED] + ([f"{more} more"] if more > 0 else [])
+    text = f"The recommended step has warnings: {joined(named)}."
     sound = [c for c in choice.competing if c.passes and c.step.verdict.level == "pass"]
     if sound:
         other = min(sound, key=lambda c: c.order)
-        price = f" ({dollars(other.step.usd_per_request)} per request)" if choice.priced else ""
-        text.append(f"The {_better(choice)} without warnings is {place(other)}{price}.")
-    return text
+        price = ""
+        if choice.priced and other.step.usd_per_request is not None:
+            price = f" ({dollars(10_000 * other.step.usd_per_request)} per 10,000 requests)"
+        text += f" The {_better(choice)} without warnings is {place(other)}{price}."
+    return [text]
 
 
 def _how_sure(result: RunResult, choice: Choice) -> str:
-    share = f"In {confidence(choice.stays)} of 1,000 bootstrap draws it stays the best choice"
+    drawn = min(choice.stays or 0.0, 1 - 1 / RESAMPLES)  # a thousand draws show no more
+    share = f"It is {confidence(drawn)} sure that this is the best of those measured"
     rival = choice.rival
     if choice.sure or rival is None:
         return f"{share}."
     if rival.passes:
-        why = f"it and {place(rival)} are not told apart yet"
+        why = f"{place(rival)} may be better"
     elif rival.judgement == "open":
         why = _open(choice, rival)
     else:

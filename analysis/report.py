@@ -14,7 +14,7 @@ from analysis.locust_reconcile import judge_reconciled, reconcile
 from analysis.locust_run import Reconciled
 from analysis.measure import measure_run
 from analysis.pages import write_pages
-from analysis.prose import answer_paragraph
+from analysis.prose import answer_text
 from analysis.results import RunResult
 from analysis.service import judge_counts
 from analysis.summary import summary
@@ -28,7 +28,7 @@ from runfolder.reading import read_run
 
 @dataclass
 class Report:
-    """A finished report. ``answer`` is its first paragraph, ``warnings`` what a reader must be told."""
+    """A finished report. ``answer`` opens it, a line per payload and note; ``warnings`` are for the user."""
 
     answer: str
     summary: dict[str, Any]
@@ -93,7 +93,7 @@ def write_report(result: RunResult, out: Path, extras: Extras | None = None) -> 
         UserError: ``out`` cannot be written.
     """
     choices = choose(result)
-    answer = answer_paragraph(result, choices)
+    answer = answer_text(result, choices)
     data = summary(result, choices, answer)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,6 @@ def write_report(result: RunResult, out: Path, extras: Extras | None = None) -> 
             out,
             result=result,
             choices=choices,
-            answer=answer,
             data=data,
             drawings=draw(result, choices),
             extras=extras or Extras(),

@@ -19,6 +19,7 @@ from analysis.sampling import (
     percentile_interval,
     samples_needed,
 )
+from analysis.workers import WorkerFacts
 from runfolder.manifest import PriceQuote
 from runfolder.percentiles import percentile
 
@@ -199,6 +200,8 @@ class StepResult:
     clocks: dict[str, int] = field(default_factory=dict)
     more_chunks_than_tokens: int = 0
     answers: AnswerFacts = field(default_factory=AnswerFacts)
+    workers: tuple[WorkerFacts, ...] = ()
+    """Of each worker, where there were several."""
     usd_per_request: float | None = None
     usd_per_request_interval: Interval | None = None
     usd_per_million_output: float | None = None

@@ -37,6 +37,8 @@ def student(confidence: float, freedom: float = SWINGS) -> float:
 
 
 T95 = student(0.95)
+CERTAIN = student(0.9973)
+"""Standard errors that a difference must exceed: as rare by chance as three of a known noise."""
 
 
 def samples_needed(percentile: float) -> int:

@@ -10,24 +10,25 @@ from analysis.unmet import not_decided
 from analysis.words import ABSENT, code_span, dollars, joined, number, seconds
 
 INFORMATION = (
-    "experiment_name",
-    "payload_file",
-    "instance_type",
-    "concurrency",
-    "error_rate",
-    "prompt_token_count_mean",
-    "prompt_token_throughput",
-    "completion_token_count_mean",
-    "completion_token_throughput",
-    "latency_mean",
-    "transactions_per_minute",
-    "price_per_hour",
-    "price_per_txn",
+    ("experiment_name", ""),
+    ("payload_file", ""),
+    ("instance_type", ""),
+    ("concurrency", "requests at once"),
+    ("error_rate", "share, 0 to 1"),
+    ("prompt_token_count_mean", "tokens"),
+    ("prompt_token_throughput", "tokens/s"),
+    ("completion_token_count_mean", "tokens"),
+    ("completion_token_throughput", "tokens/s"),
+    ("latency_mean", "s"),
+    ("transactions_per_minute", "requests/min"),
+    ("price_per_hour", "US dollars"),
+    ("price_per_txn", "US dollars"),
 )
+"""Names as FMBench's page has them, and the unit of each."""
 
 
-def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[str, str]]:
-    """The Information/Value rows of one step: seconds, tokens per second, dollars."""
+def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[str, str, str]]:
+    """The rows of one step's summary: name, value and unit."""
     e2e = step.latency.get("e2e")
     assumed = " (assumed price)" if experiment.price.assumption else ""
     values = (
@@ -47,7 +48,7 @@ def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[st
         else f"{experiment.usd_per_endpoint_hour:g}{assumed}",
         ABSENT if step.usd_per_request is None else f"{_price(step.usd_per_request)}{assumed}",
     )
-    return list(zip(INFORMATION, values, strict=True))
+    return [(name, value, unit) for (name, unit), value in zip(INFORMATION, values, strict=True)]
 
 
 def summary_sentences(result: RunResult, choices: list[Choice]) -> list[str]:

@@ -132,6 +132,8 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
         "usd_per_million_output_tokens": step.usd_per_million_output,
         "usd_per_million_tokens": step.usd_per_million_total,
         "trust": asdict(step.verdict),
+        "answers": asdict(step.answers),
+        "workers": [asdict(worker) for worker in step.workers],
         "slo": None if judged is None else _slo(judged),
     }
 

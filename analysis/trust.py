@@ -10,8 +10,9 @@ import numpy as np
 
 from analysis import blocks
 from analysis.results import Level, RunResult, StepResult
-from analysis.sampling import Floats, samples_needed, standard_error, student
+from analysis.sampling import CERTAIN, Floats, samples_needed, standard_error
 from analysis.trust_answers import ANSWER_CHECKS, check_tokens
+from analysis.trust_workers import WORKER_CHECKS
 from analysis.words import count, milliseconds, number, percent, plural
 
 CPU_BUSY, CPU_FULL = 85.0, 97.0
@@ -19,17 +20,11 @@ CPU_BUSY, CPU_FULL = 85.0, 97.0
 LITTLE_WARN, LITTLE_VOID = 0.05, 0.25
 DRIFT = 0.10
 """A drift below a tenth is not worth a word even when it is certain."""
-CERTAIN = student(0.9973)
-"""Standard errors that a drift must exceed: as rare by chance as three of a known noise."""
 LAG_SHARE = 0.05
 """Reading lag that matters: a twentieth of the median TTFT."""
 CENSORED_VOID = 0.05
 COUNTS_VOID = 0.05
 """A larger difference between two books of the same requests is no rounding at the edges."""
-LOAD_HELD = 0.95
-"""Share of the target that must have been in flight throughout for a step whose workers changed."""
-UNKNOWN_LOAD = frozenset({"worker_silent", "load_gap", "clock_set"})
-CHANGED_WORKERS = frozenset({"worker_lost", "worker_joined", "fewer_workers"})
 
 
 def judge_run(result: RunResult) -> None:
@@ -92,29 +87,6 @@ def check_state(step: StepResult) -> None:
     """What the load generator itself said of the step."""
     if step.state == "degraded":
         step.verdict.add("warn", "degraded", f"the load generator calls the step degraded{_because(step)}")
-
-
-def check_workers(step: StepResult) -> None:
-    """Who made the load: a set of workers that changed, a worker that was silent, a clock that was set."""
-    codes = [code for code in step.reason_codes if code in UNKNOWN_LOAD | CHANGED_WORKERS]
-    if not codes:
-        return
-    least, target = step.least_in_flight, step.concurrency or 0
-    held = least is not None and least >= LOAD_HELD * target and not UNKNOWN_LOAD.intersection(codes)
-    flight = "" if least is None else f"; at the least {number(least)} of {target} requests were in flight"
-    for code in codes:
-        text = f"{_EVENTS[code]}{flight}"
-        step.verdict.add("warn" if held else "void", code, text, least_in_flight=least)
-
-
-_EVENTS = {
-    "worker_silent": "a worker did not report",
-    "load_gap": "the load paused",
-    "clock_set": "a clock was set",
-    "worker_lost": "a worker was lost; rows of up to one of its report intervals may be missing",
-    "worker_joined": "a worker joined",
-    "fewer_workers": "fewer workers made the load than in an earlier step",
-}
 
 
 def check_samples(step: StepResult) -> None:
@@ -265,7 +237,7 @@ def check_little(step: StepResult) -> None:
 
 CHECKS: tuple[Callable[[StepResult], None], ...] = (
     check_state,
-    check_workers,
+    *WORKER_CHECKS,
     check_samples,
     check_lost,
     check_locust,

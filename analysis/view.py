@@ -7,17 +7,20 @@ from typing import Any
 from analysis import seedpage
 from analysis.answer import Candidate, Choice
 from analysis.cost import UTILISATIONS, usd_per_million_tokens, usd_per_request
+from analysis.facts import run_facts
 from analysis.fleet import EXAMPLES, Demand, Fleet, fleets
 from analysis.fmbench import Difference, bursts_of, differences, fmbench_level
 from analysis.locust_tables import locust_tables
 from analysis.metrics import started_in
 from analysis.objectives import objective_label
 from analysis.plots.drawing import Drawing
+from analysis.prose import answer_lines, answer_notes
 from analysis.results import ExperimentResult, RunResult, StepResult
-from analysis.sampling import PERCENTILES
+from analysis.step_tables import step_tables
+from analysis.tables import Cell, Table
 from analysis.unmet import errors_allowed
-from analysis.what_if import METRICS, what_if
-from analysis.words import ABSENT, dollars, hourly, joined, limit_share, milliseconds, number, percent
+from analysis.what_if import what_if
+from analysis.words import ABSENT, count, dollars, hourly, joined, limit_share, milliseconds, number, percent
 
 NO_BARRIER = (
     "FMBench waits for a whole burst before it sends the next; this load did not. So at more than one client "
@@ -33,14 +36,14 @@ class Extras:
 
 
 def view_of(
-    result: RunResult, choices: list[Choice], answer: str, drawings: dict[str, Drawing], extras: Extras
+    result: RunResult, choices: list[Choice], drawings: dict[str, Drawing], extras: Extras
 ) -> dict[str, Any]:
     """Everything the templates show."""
-    judged = {id(step): c for choice in choices for c in choice.candidates for step in c.members}
     return {
         "run": result,
         "choices": choices,
-        "answer": answer,
+        "answer": answer_lines(result, choices),
+        "notes": answer_notes(result, choices),
         "drawings": drawings,
         "marks": marks(result),
         "title": joined(seedpage.models_of(result)) or result.run_id,
@@ -62,27 +65,20 @@ def view_of(
         "cost_bases": seedpage.cost_bases(result),
         "total_cost": seedpage.total_cost(result),
         "assumed": " (assumed price)" if result.assumed_price else "",
-        "judged": judged,
-        "row_class": lambda step, candidate: row_class(step, candidate, choices),
+        "facts": run_facts(result),
+        "step_tables": {e.name: step_tables(result, e, choices) for e in result.experiments},
         "utilisation": utilisation_rows(result, choices),
         "fleets": fleet_tables(choices, extras.demand),
         "demand": extras.demand,
         "fmbench": fmbench_tables(result, choices),
         "locust_tables": locust_tables(result),
         "compared": all(choice.compared for choice in choices),
-        "reconciled": result.reconciled,
+        "reconciled": reconciled_table(result),
         "what_if": what_if(result, choices),
         "prices": price_rows(result),
         "calibration": calibration_sentence(result),
         "plan_text": json.dumps(result.plan, indent=2, ensure_ascii=False, default=str),
     }
-
-
-def row_class(step: StepResult, candidate: Candidate | None, choices: list[Choice]) -> str:
-    """How a table marks a step: void is greyed, the recommended one stands out."""
-    if candidate is not None and any(choice.best is candidate for choice in choices):
-        return "best"
-    return "void" if step.verdict.level == "void" else ""
 
 
 def marks(result: RunResult) -> list[str]:
@@ -164,7 +160,7 @@ def fleet_tables(choices: list[Choice], demand: Demand | None) -> list[tuple[str
     return tables
 
 
-def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, list[Difference], str]]:
+def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[Table, str]]:
     """FMBench's figures beside the true ones: each payload's best step, every step of an FMBench folder."""
     tables = []
     for experiment in result.experiments:
@@ -181,8 +177,40 @@ def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[tuple[str, 
                 bursts = bursts_of(rows, step.concurrency)
             level = fmbench_level(bursts, experiment.usd_per_endpoint_hour)
             if level is not None:
-                tables.append((step.id, differences(step, level), note))
+                tables.append((difference_table(step.id, differences(step, level)), note))
     return tables
+
+
+def reconciled_table(result: RunResult) -> Table | None:
+    """Our rows beside Locust's own statistics; None where there is nothing of Locust's."""
+    rows = [
+        [
+            pair.step,
+            *(count(n) for n in (pair.rows, pair.locust, pair.failed_rows, pair.locust_failures)),
+            milliseconds(pair.mean_ms),
+            milliseconds(pair.locust_mean_ms),
+            Cell("yes", "met") if pair.agrees else Cell("no", "missed"),
+        ]
+        for pair in result.reconciled
+    ]
+    columns = [
+        "step",
+        "rows",
+        "Locust",
+        "failed or cut off",
+        "Locust failures",
+        "mean",
+        "Locust mean",
+        "agree",
+    ]
+    return Table("Our records beside Locust's own count", columns, rows, wide=("agree",)) if rows else None
+
+
+def difference_table(step: str, rows: list[Difference]) -> Table:
+    """The true figures before FMBench's, so that a narrow screen shows them first."""
+    cells = [[row.name, row.true, row.fmbench, row.reason] for row in rows]
+    title = f"What FMBench's method would have printed: {step}"
+    return Table(title, ["figure", "true", "FMBench", "why they differ"], cells, wide=("why they differ",))
 
 
 def price_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
@@ -209,17 +237,10 @@ def calibration_sentence(result: RunResult) -> str | None:
     )
 
 
-def level(step: StepResult) -> str:
-    """A step's concurrency, where it is known; a repetition bears its number: ``4``, ``4 #2``."""
-    again = step.id.partition("#")[2]
-    known = ABSENT if step.concurrency is None else str(step.concurrency)
-    return f"{known} #{again}" if again.isdigit() else known
-
-
 def describe(step: StepResult) -> list[tuple[str, str]]:
     """What a step's answers were: finish reasons, token counts, speed, gaps, goodput, Little."""
     tokens = [
-        f"{name.split('_')[0]} tokens p50 {number(d.percentiles[50])}, {number(d.low)} to {number(d.high)}"
+        f"{name.split('_')[0]} tokens p50 {count(d.percentiles[50])}, {count(d.low)} to {count(d.high)}"
         for name, d in step.tokens.items()
     ]
     ratio = [f"{k} {percent(v / max(1, step.window_ok))}" for k, v in step.finish_reasons.items()]
@@ -233,38 +254,9 @@ def describe(step: StepResult) -> list[tuple[str, str]]:
             f"{number(step.user_speed_p50)} tokens/s (median)" if step.user_speed_p50 else ABSENT,
         ),
         ("gap between chunks", f"p50 {milliseconds(step.gap_p50_ms)}, p99 {milliseconds(step.gap_p99_ms)}"),
-        ("goodput", f"{number(step.goodput_per_s)} requests/s, {percent(step.goodput_share)} of all"),
         ("mean in flight", number(step.in_flight)),
         ("Little's-law residual", ABSENT if step.little is None else f"{100 * step.little:+.1f} %"),
     ]
-
-
-def latency_columns(experiment: ExperimentResult) -> list[tuple[str, str]]:
-    """The percentiles that at least one step can show; p50 always. A mean only where it stands alone."""
-    names = [(metric, f"p{p}") for metric in METRICS for p in PERCENTILES]
-    if any("e2e" in step.latency and not step.latency["e2e"].percentiles for step in experiment.steps):
-        names.append(("e2e", "mean"))
-    return [
-        (m, s)
-        for m, s in names
-        if s == "p50" or any(step.shown(m, s) is not None for step in experiment.steps)
-    ]
-
-
-def intervals(step: StepResult) -> str:
-    """The 95 % intervals of what is shown."""
-    found = []
-    for metric in METRICS:
-        described = step.latency.get(metric)
-        for p in PERCENTILES if described else ():
-            interval = described.intervals.get(p) if described and described.shown(p) is not None else None
-            if interval is not None:
-                low, high = milliseconds(interval.low), milliseconds(interval.high)
-                found.append(f"{metric.upper()} p{p} {low} to {high}")
-    if step.per_minute_interval is not None:
-        rate = step.per_minute_interval
-        found.append(f"requests/min {number(rate.low)} to {number(rate.high)}")
-    return "; ".join(found) or ABSENT
 
 
 def experiment_label(experiment: ExperimentResult) -> str:

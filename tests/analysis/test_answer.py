@@ -9,7 +9,7 @@ import pytest
 
 from analysis.answer import Choice, choose
 from analysis.objectives import judge
-from analysis.prose import answer_paragraph
+from analysis.prose import answer_text
 from analysis.report import measure_and_judge
 from analysis.results import RunResult
 from analysis.seedpage import recommendations
@@ -35,7 +35,7 @@ def answered(folder: Path, *deployed: Deployed, **options: Any) -> tuple[RunResu
 def answered_again(folder: Path) -> tuple[RunResult, list[Choice], str]:
     result = measure_and_judge(folder)
     choices = choose(result)
-    return result, choices, answer_paragraph(result, choices)
+    return result, choices, answer_text(result, choices)
 
 
 def test_the_cheapest_step_within_the_slo_wins_and_not_the_cheapest_of_all(tmp_path: Path):
@@ -47,7 +47,7 @@ def test_the_cheapest_step_within_the_slo_wins_and_not_the_cheapest_of_all(tmp_p
     assert choice.gap == pytest.approx(choice.runner_up.order - choice.best.order)
     assert choice.sure
     assert "Use ml.g5.xlarge at concurrency 4" in text
-    assert "% of 1,000 bootstrap draws it stays the best choice." in text
+    assert "% sure that this is the best of those measured." in text
 
 
 def test_nothing_passes_says_so_and_by_how_much(tmp_path: Path):
@@ -79,7 +79,7 @@ def test_two_that_are_equal_are_not_told_apart_and_the_wait_is_named(tmp_path: P
     assert [candidate.step.id for candidate, _ in choice.settle] == [
         candidate.step.id for candidate in (choice.best, choice.rival) if candidate is not None
     ]
-    assert "not told apart yet" in text
+    assert "may be better" in text
     assert "at each of the two would settle it" in text
 
 
@@ -89,7 +89,7 @@ def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path):
     _, (choice,), text = answered(tmp_path, one, dear, slo=slo(1000))
     assert choice.stays == 1.0
     assert choice.gap_share == pytest.approx(1.88 / 1.4084 - 1, abs=0.1)
-    assert "In 100 % of 1,000 bootstrap draws" in text
+    assert "It is more than 99 % sure that this is the best of those measured." in text
 
 
 def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: Path):
@@ -129,8 +129,8 @@ def test_one_answer_per_payload(tmp_path: Path):
     short, long = Deployed(measure_s=120), Deployed(payload="en_500-1000", measure_s=120)
     _, choices, text = answered(tmp_path, short, long, slo=slo(1000))
     assert [c.payload for c in choices] == ["en_1-500", "en_500-1000"]
-    assert "For payload en_1-500: use" in text
-    assert "For payload en_500-1000: use" in text
+    assert text.startswith("en_1-500: Use")
+    assert "\nen_500-1000: Use" in text
 
 
 def test_an_instance_without_a_price_is_left_out_and_named(tmp_path: Path):
@@ -250,7 +250,7 @@ def test_the_warnings_of_the_recommended_step_are_in_the_answer(tmp_path: Path):
     _, (choice,), text = answered_again(tmp_path)
     assert choice.best is not None
     assert choice.best.step.concurrency == 4
-    told = text.split("This step has warnings: ")[1]
+    told = text.split("The recommended step has warnings: ")[1]
     assert told.startswith("a busy load generator and event-loop lag of the load generator.")
     assert "The cheapest without warnings is ml.g5.xlarge at concurrency 2 ($" in text
 

@@ -1,0 +1,63 @@
+"""A step of several workers: who made how much of it, and whether they agree."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import make_report
+from analysis.report import measure_and_judge
+from bench.benchmarks.synthetic_run import Deployed, write_run
+from runfolder import layout
+
+
+def two_workers(folder: Path, *, far_ms: float) -> None:
+    """A run whose rows are of two workers in turn; the second is ``far_ms`` farther from the endpoint."""
+    write_run(folder, (Deployed(measure_s=240, concurrency=(8,)),))
+    rows = pd.read_csv(folder / layout.REQUESTS)
+    far = rows.index % 4 == 0
+    rows["worker"] = np.where(far, "w2", "w1")
+    rows["connect_ms"] = np.where(rows.index < 8, np.where(far, 3.0 + 2 * far_ms, 3.0), np.nan)
+    for name in ("ttft_ms", "ttfo_ms", "e2e_ms", "elapsed_ms"):
+        rows.loc[far, name] += far_ms
+    rows.to_csv(folder / layout.REQUESTS, index=False)
+    reports = pd.read_csv(folder / layout.WORKERS)
+    second = reports.assign(worker="w2", host="far", cpu_percent=31.0, rtt_ms=far_ms)
+    pd.concat([reports.assign(rtt_ms=0.3), second]).to_csv(folder / layout.WORKERS, index=False)
+
+
+def test_every_worker_has_a_row_and_a_far_one_a_reason(tmp_path: Path) -> None:
+    two_workers(tmp_path, far_ms=120.0)
+    (step,) = measure_and_judge(tmp_path).steps
+    near, far = step.workers
+    assert (near.worker, far.worker) == ("w1", "w2")
+    assert near.share == pytest.approx(0.75, abs=0.02)
+    assert near.rows + far.rows == step.window_ok
+    assert near.first_token_p50_ms is not None
+    assert far.first_token_p50_ms == pytest.approx(near.first_token_p50_ms + 120, rel=0.05)
+    assert (far.rtt_ms, far.connect_p50_ms, far.cpu_max, far.host) == (120.0, 243.0, 31.0, "far")
+    (reason,) = (r for r in step.verdict.reasons if r.code == "workers_disagree")
+    assert reason.level == "warn"
+    assert {reason.values["worker"]} <= {"w1", "w2"}
+
+
+def test_workers_that_agree_give_no_reason(tmp_path: Path) -> None:
+    two_workers(tmp_path, far_ms=0.0)
+    (step,) = measure_and_judge(tmp_path).steps
+    assert len(step.workers) == 2
+    assert "workers_disagree" not in step.verdict.codes
+
+
+def test_a_single_worker_needs_no_table(run_folder: Path) -> None:
+    assert all(step.workers == () for step in measure_and_judge(run_folder).steps)
+
+
+def test_the_workers_are_on_both_pages_and_in_the_summary(tmp_path: Path) -> None:
+    two_workers(tmp_path, far_ms=120.0)
+    made = make_report(tmp_path)
+    assert "| 8 | w2 on far | " in (tmp_path / "report.md").read_text()
+    assert "w2 on far" in (tmp_path / "report.html").read_text()
+    (step,) = made.summary["experiments"][0]["steps"]
+    assert [worker["worker"] for worker in step["workers"]] == ["w1", "w2"]
+    assert step["workers"][1]["rtt_ms"] == 120.0
