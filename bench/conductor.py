@@ -72,6 +72,8 @@ def play(plan: Plan, options: RunOptions) -> int:
             run = _Run(backend, options, clients, new_run_folder(options.results, plan.name), payloads)
             run.refuse_what_stops()
             with run.beacon:
+                if options.load.workers_elsewhere:
+                    say(options.load.reach)
                 run.beacon.gather(f"{run.backend.worker_keys}make worker MASTER=… TOKEN={options.load.token}")
                 run.play()
     except Interrupted as stop:

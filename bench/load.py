@@ -67,6 +67,17 @@ class LoadOptions:
         """Where workers on other hosts hear how the run stands: the port after Locust's."""
         return (self.master_host, self.master_port + 1) if self.mode == "master" else None
 
+    @property
+    def reach(self) -> str:
+        """Who can reach the master, in one sentence."""
+        if self.master_host == type(self).master_host:
+            return "only workers on this machine reach this master; BIND= names an interface for others"
+        return (
+            f"workers reach this master on {self.master_host}, ports {self.master_port} and "
+            f"{self.master_port + 1}: prompts and answers go over them in clear text, so let only the "
+            "workers' hosts through"
+        )
+
     def check(self) -> None:
         """Refuse a port that is taken, and options of Locust that nobody gave to this run.
 

@@ -19,7 +19,6 @@ from configs.tether import TOKEN_VARIABLE
 from deploy.signals import Interrupted, orderly_exit
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-_LOOPBACK = "127.0.0.1"
 LOCAL_PLAN = CONFIGS / "local.yml"
 AWS_PLAN = CONFIGS / "llama2-7b-g5.yml"
 ENDPOINT_PLAN = CONFIGS / "endpoint.yml"
@@ -130,7 +129,7 @@ def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
 @click.option(
     "--bind",
     type=Filled(),
-    default=_LOOPBACK,
+    default=LoadOptions.master_host,
     show_default=True,
     help="Interface on which workers reach it.",
 )
@@ -142,13 +141,6 @@ def master(*, workers: int, port: int, bind: str, token: str | None, **choice: U
         raise UserError("PROCESSES is a worker's: give it to `make worker`, the master makes no load")
     load = LoadOptions("master", expect_workers=workers, master_port=port, master_host=bind)
     load = replace(load, token=token) if token else load
-    if bind == _LOOPBACK:
-        say("only workers on this machine reach this master; BIND= names the interface for those on others")
-    else:
-        say(
-            f"workers reach this master on {bind}, ports {port} and {port + 1}: prompts and answers go over "
-            "them in clear text, so let only the workers' hosts through"
-        )
     return play(plan, RunOptions(choice["results"], load, path))
 
 
