@@ -98,8 +98,8 @@ $(READY): requirements.lock requirements-installer.txt pyproject.toml
 $(DEV): $(READY) requirements-dev.lock
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
-$(DATA): $(READY) deploy/local/model.py payloads/build.py
+$(DATA): $(READY) emulator/model.py payloads/build.py
 	@echo "preparing the model and the prompts (once)"
-	@$(BIN)/python -m deploy.local.model
+	@$(BIN)/python -m emulator.model
 	@$(BIN)/python -m payloads --tokenizer .cache/models/smollm2-135m-instruct.tokenizer.json
 	@touch $@

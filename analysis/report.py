@@ -6,21 +6,21 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.answer import Choice, choose
-from analysis.fleet import read_demand
-from analysis.gallery import draw
-from analysis.locust_files import read_stats
-from analysis.locust_reconcile import judge_reconciled, reconcile
-from analysis.locust_run import Reconciled
-from analysis.measure import measure_run
-from analysis.pages import write_pages
-from analysis.prose import answer_text
-from analysis.results import RunResult
-from analysis.service import judge_counts
-from analysis.summary import summary
-from analysis.trust import judge_run
-from analysis.view import Extras
-from configs.errors import UserError
+from analysis.decide.cloudwatch import judge_counts
+from analysis.decide.fleet import read_demand
+from analysis.decide.recommendation import Choice, choose
+from analysis.decide.trust import judge_run
+from analysis.importers.locust.files import read_stats
+from analysis.importers.locust.reconcile import judge_reconciled, reconcile
+from analysis.measure.locust_run import Reconciled
+from analysis.measure.results import RunResult
+from analysis.measure.steps import measure_run
+from analysis.render.files import write_pages
+from analysis.render.plots.gallery import draw
+from analysis.render.recommendation_text import answer_text
+from analysis.render.summary_json import summary
+from analysis.render.template_context import Extras
+from common.errors import UserError
 from runfolder.layout import MANIFEST
 from runfolder.manifest import load_manifest
 from runfolder.reading import read_run

@@ -1,6 +1,6 @@
-"""Top floor: the conductor that plays a plan from deploy to report, and the command line in front of it.
+"""Plays a plan from deploy to report, and holds the command line.
 
-The only room that knows all the others. `cli` is the entrance (``python -m bench``), `commands` one module
-per family of commands, `conductor` plays a plan, `checks` finds mistakes before anything is started,
-`load` runs Locust as a child, `screen` shows what goes on, `provenance` says where a run was made.
+The only package that knows all others. `cli` is the entry point (``llm-bench``), `commands` has one module
+per family of commands, `run` plays a plan, `checks` finds mistakes before anything starts, `locust_process`
+runs Locust as a child, `terminal` shows the progress, `provenance` says where a run was made.
 """

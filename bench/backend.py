@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from configs.plan import Plan
-from deploy.local.process import LocalSageMaker
+from emulator.process import LocalSageMaker
 
 SHORTENED_NOTICE = "The plan's windows were shortened to rehearse its course; FULL=1 keeps them."
 _SHORT_MEASURE_S = 20.0

@@ -11,14 +11,14 @@ from pathlib import Path
 import botocore.session
 from tokenizers import Tokenizer
 
+from common.errors import UserError
 from configs.containers import family_of
-from configs.errors import UserError
 from configs.experiment import experiment_name, request_parameters, wire_schema
 from configs.payload import check_rows, read_payload
 from configs.plan import Plan
-from deploy.checks import PayloadFacts, files_needed
-from locustfiles.bodies import BodyFactory
-from locustfiles.target import header_members
+from deploy.preflight.plan_checks import PayloadFacts, files_needed
+from locustfiles.client.invocation_url import header_members
+from locustfiles.client.request_bodies import BodyFactory
 from payloads.files import payload_path
 from runfolder import layout
 
@@ -97,7 +97,7 @@ def check_tokenizer(path: Path) -> None:
 
 
 def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
-    """Everything about a plan that can be wrong on this machine; the account is `deploy.preflight`'s.
+    """Everything about a plan that can be wrong on this machine; the account is `preflight`'s.
 
     Returns:
         The file of each payload that the plan names.

@@ -6,9 +6,9 @@ from importlib import import_module
 import click
 
 from bench.options import usage_sentence
-from configs.errors import UserError
-from configs.streams import survive_lost_streams
-from configs.text import printable
+from common.errors import UserError
+from common.streams import survive_lost_streams
+from common.text import printable
 
 COMMANDS = {
     "run": ("run", "rehearse", "ui", "master", "worker"),

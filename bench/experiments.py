@@ -6,9 +6,9 @@ from pathlib import Path
 from configs.containers import RUNNING_USAGE, Family, family_of
 from configs.experiment import Experiment, experiment_name, plan_steps, request_parameters, wire_schema
 from configs.plan import Plan
-from deploy.described import served
-from deploy.endpoint import Deployment
-from deploy.target import Target
+from deploy.lifecycle.endpoint import Deployment
+from deploy.spec.endpoint_description import served
+from deploy.spec.endpoint_spec import Target
 from runfolder.manifest import ExperimentEntry, PriceQuote
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from configs.errors import UserError
+from common.errors import UserError
+from common.text import one_line
 from configs.plan import Plan
 from configs.plan_yaml import PlanYamlError, read_plan_yaml
 from configs.secrets import find_secret, line_with_secret, redacted
-from configs.text import one_line
 
 _LARGEST = 1_000_000
 _SHOWN = 60

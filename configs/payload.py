@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from configs.errors import UserError
+from common.errors import UserError
 from configs.plan import Workload
 
 

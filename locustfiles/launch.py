@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from configs.tether import LOAD_PARENT_VARIABLE
+from common.parent_process import LOAD_PARENT_VARIABLE
 
 Mode = Literal["headless", "ui", "master", "worker"]
 

@@ -11,13 +11,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from common.errors import UserError
 from configs.containers import WireSchema
-from configs.errors import UserError
 from configs.experiment import Experiment
 from configs.payload import PayloadRow
 from configs.plan import Route, Timeouts
-from locustfiles.seal import MessageError
-from locustfiles.target import Target
+from locustfiles.client.invocation_url import Target
+from locustfiles.message_seal import MessageError
 from runfolder.records import Request
 
 HELLO = "llm_hello"

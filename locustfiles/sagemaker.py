@@ -17,13 +17,13 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
-from configs.errors import UserError
+from common.errors import UserError
+from common.parent_process import LOAD_PARENT_VARIABLE, tie_to_parent
+from common.streams import survive_lost_streams
 from configs.experiment import Experiment
-from configs.streams import survive_lost_streams
-from configs.tether import LOAD_PARENT_VARIABLE, tie_to_parent
-from locustfiles.lead import Lead
-from locustfiles.user import SageMakerUser
-from locustfiles.worker import Worker
+from locustfiles.master.coordinator import Lead
+from locustfiles.worker.load_worker import Worker
+from locustfiles.worker.user import SageMakerUser
 
 __all__ = ["SageMakerUser", "Steps"]
 
@@ -35,7 +35,7 @@ if LOAD_PARENT_VARIABLE in os.environ:  # a load must not outlive who pays atten
 
 
 class Steps(LoadTestShape):
-    """The experiment's steps; all that there is to it is in `locustfiles.steps`."""
+    """The experiment's steps; all that there is to it is in `locustfiles.master.step_sequence`."""
 
     lead: ClassVar[Lead | None] = None
 

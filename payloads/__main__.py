@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
-from configs.errors import UserError
+from common.errors import UserError
 from payloads.build import BUCKETS, Corpus, build_bucket, write_payload
 from payloads.corpus import speeches
 from payloads.files import BUILT

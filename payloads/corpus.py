@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from configs.errors import UserError
+from common.errors import UserError
 
 
 def speeches() -> list[str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from configs.errors import UserError
+from common.errors import UserError
 
 BUILT = Path(__file__).parent / "built"
 

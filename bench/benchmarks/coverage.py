@@ -15,13 +15,13 @@ import click
 import numpy as np
 import pandas as pd
 
-from analysis.answer import SURE
-from analysis.blocks import COMPLETIONS
-from analysis.measure import measure_window
-from analysis.metrics import Window
-from analysis.results import StepResult
-from analysis.sampling import Interval, drawn_totals
-from analysis.trust import check_stationary
+from analysis.decide.recommendation import SURE
+from analysis.decide.trust import check_stationary
+from analysis.measure.results import StepResult
+from analysis.measure.steps import measure_window
+from analysis.metrics.definitions import Window
+from analysis.metrics.statistics import Interval, drawn_totals
+from analysis.metrics.time_blocks import COMPLETIONS
 from runfolder.records import REQUEST_COLUMNS
 
 SWING = 0.15

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.calibration.probe import Level, play_levels
 from bench.calibration.truth import Profile
-from configs.errors import UserError
+from common.errors import UserError
 
 RESULT = Path(".cache/calibration.json")
 LEVELS = (1, 4, 16, 64, 128, 256, 512, 1024)

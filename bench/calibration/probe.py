@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.calibration.certificates import Certificates, make_certificates
 from bench.calibration.truth import Profile
-from configs.errors import UserError
+from common.errors import UserError
 from configs.experiment import Experiment, Step
 from configs.plan import Load
 from locustfiles.launch import locust_command, locust_environment

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import click
 
-from locustfiles import timestamps
+from locustfiles.client import kernel_timestamps
 
 LOG_HEADER = "number,arrived_at,first_sent_at,last_sent_at,tokens\n"
 _READ = 65_536
@@ -108,7 +108,9 @@ class TruthServer:
         self._log = log.open("w", encoding="utf-8", buffering=1 << 20)
         self._log.write(LOG_HEADER)
         self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
-        timestamps.enable(self._listener)  # accepted connections inherit it: no first segment goes unstamped
+        kernel_timestamps.enable(
+            self._listener
+        )  # accepted connections inherit it: no first segment goes unstamped
         self._listener.setblocking(False)  # noqa: FBT003 - the socket API
         self.port: int = self._listener.getsockname()[1]
         self._epoll = select.epoll()
@@ -156,7 +158,7 @@ class TruthServer:
                 return
             sock.setblocking(False)  # noqa: FBT003 - the socket API
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            timestamps.enable(sock)
+            kernel_timestamps.enable(sock)
             client = Client(sock)
             if self._context is not None:
                 client.tls = self._context.wrap_bio(client.incoming, client.outgoing, server_side=True)
@@ -171,7 +173,7 @@ class TruthServer:
 
     def _receive(self, client: Client) -> None:
         try:
-            data, ancillary, _, _ = client.sock.recvmsg(_READ, timestamps.ANCILLARY_SIZE)
+            data, ancillary, _, _ = client.sock.recvmsg(_READ, kernel_timestamps.ANCILLARY_SIZE)
         except BlockingIOError:
             return
         except OSError:
@@ -179,7 +181,7 @@ class TruthServer:
         if not data:
             self._close(client)
             return
-        arrived_at = timestamps.stamp(ancillary) or time.time()
+        arrived_at = kernel_timestamps.stamp(ancillary) or time.time()
         if client.tls is not None:
             client.incoming.write(data)
             data = self._decrypt(client, client.tls)

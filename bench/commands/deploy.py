@@ -17,21 +17,21 @@ from bench.backend import backend_for
 from bench.checks import payload_facts
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
 from bench.options import Filled
-from bench.screen import answers, say
+from bench.terminal import answers, say
+from common.text import one_line, printable
 from configs.plan import Plan, Price
-from configs.text import one_line, printable
-from deploy.checks import Check
-from deploy.clients import Clients
-from deploy.estimate import Estimate
-from deploy.inventory import Found, elsewhere, inventory
-from deploy.ledger import Item, Ledger
-from deploy.owner import machine_owner
-from deploy.preflight import Preflight, preflight
-from deploy.price import quote
-from deploy.removal import LeftBehindError
-from deploy.resources import KINDS, describe
-from deploy.signals import orderly_exit
-from deploy.teardown import teardown
+from deploy.aws.clients import Clients
+from deploy.aws.resources import KINDS, describe
+from deploy.lifecycle.inventory import Found, elsewhere, inventory
+from deploy.lifecycle.ledger import Item, Ledger
+from deploy.lifecycle.removal import LeftBehindError
+from deploy.lifecycle.signals import orderly_exit
+from deploy.lifecycle.teardown import teardown
+from deploy.preflight.estimate import Estimate
+from deploy.preflight.plan_checks import Check
+from deploy.preflight.preflight import Preflight, preflight
+from deploy.preflight.prices import quote
+from deploy.spec.owner import machine_owner
 from payloads.files import payload_path
 
 _COLOUR = {"ok": "green", "warning": "yellow", "stop": "red"}

@@ -6,15 +6,15 @@ from pathlib import Path
 import click
 
 from analysis import Report, make_report
-from analysis.compare import Comparison, compare, comparison_data, comparison_markdown
-from analysis.fmbench_folder import load_fmbench_runs
-from analysis.locust_csv import load_locust
-from analysis.prices import Prices, read_prices
+from analysis.decide.compare import Comparison, compare, comparison_data, comparison_markdown
+from analysis.importers.command_line_prices import Prices, read_prices
+from analysis.importers.fmbench.folder import load_fmbench_runs
+from analysis.importers.locust.csv_run import load_locust
+from analysis.measure.results import RunResult
 from analysis.report import measure_and_judge, write_report
-from analysis.results import RunResult
 from bench.options import Filled, FilledPath
-from configs.errors import UserError
-from configs.text import printable
+from common.errors import UserError
+from common.text import printable
 from runfolder.layout import LATEST
 
 _LATEST = Path("results") / LATEST

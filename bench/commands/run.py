@@ -7,16 +7,16 @@ from typing import Any, TypedDict, Unpack
 
 import click
 
-from bench.conductor import RunOptions, play
-from bench.load import LoadOptions
+from bench.distributed.worker_host import serve
+from bench.locust_process import LoadOptions
 from bench.options import Filled, FilledPath, WholeNumber
-from bench.screen import say
-from bench.worker import serve
-from configs.errors import UserError
+from bench.run import RunOptions, play
+from bench.terminal import say
+from common.errors import UserError
+from common.parent_process import TOKEN_VARIABLE
 from configs.loading import load_plan
 from configs.plan import Plan
-from configs.tether import TOKEN_VARIABLE
-from deploy.signals import Interrupted, orderly_exit
+from deploy.lifecycle.signals import Interrupted, orderly_exit
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LOCAL_PLAN = CONFIGS / "local.yml"

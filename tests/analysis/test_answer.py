@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.answer import Choice, choose
-from analysis.objectives import judge
-from analysis.prose import answer_text
+from analysis.decide.recommendation import Choice, choose
+from analysis.decide.slo import judge
+from analysis.measure.results import RunResult
+from analysis.render.fmbench_page import recommendations
+from analysis.render.recommendation_text import answer_text
 from analysis.report import measure_and_judge
-from analysis.results import RunResult
-from analysis.seedpage import recommendations
-from analysis.words import confidence, percent
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from common.formatting import confidence, percent
 
 
 def slo(ttft_p95: float, e2e_p95: float = 60_000, error_rate: float = 0.0) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.metrics import Window, completion_tokens_in, gap_percentile_ms, most_per_minute
-from analysis.objectives import judge
+from analysis.decide.slo import judge
+from analysis.metrics.definitions import Window, completion_tokens_in, gap_percentile_ms, most_per_minute
 from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, write_run
 from tests.analysis.records import records, streamed

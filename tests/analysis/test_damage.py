@@ -10,7 +10,7 @@ import pytest
 from analysis import make_report
 from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, write_run
-from configs.errors import UserError
+from common.errors import UserError
 
 TABLES = ("requests.csv", "steps.csv", "gaps.csv", "workers.csv")
 

@@ -3,14 +3,14 @@
 import inspect
 from pathlib import Path
 
-from analysis.definitions import SECTIONS, document
+from analysis.metrics_doc import SECTIONS, document
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_document_is_what_the_docstrings_say():
     written = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    assert written == document(), "run: python -m analysis.definitions > docs/metrics.md"
+    assert written == document(), "run: python -m analysis.metrics_doc > docs/metrics.md"
 
 
 def test_every_metric_gives_its_formula_unit_and_source():

@@ -10,12 +10,12 @@ import pytest
 from botocore.stub import Stubber
 
 from analysis import make_report
-from analysis.answer import Choice, choose
-from analysis.autoscaling import autoscaling
-from analysis.fleet import Demand, fleet_of, fleets, read_demand
+from analysis.decide.autoscaling import autoscaling
+from analysis.decide.fleet import Demand, fleet_of, fleets, read_demand
+from analysis.decide.recommendation import Choice, choose
 from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, write_run
-from configs.errors import UserError
+from common.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.fmbench_folder import load_fmbench, load_fmbench_runs
-from analysis.prices import Prices
+from analysis.importers.command_line_prices import Prices
+from analysis.importers.fmbench.folder import load_fmbench, load_fmbench_runs
+from analysis.measure.results import RunResult, StepResult
 from analysis.report import write_report
-from analysis.results import RunResult, StepResult
-from configs.errors import UserError
+from common.errors import UserError
 from tests.analysis.fmbench_suite import FmbenchSuite, Round, Sent
 
 FIGURES = (

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import make_report
-from analysis.markdown import escape_markdown
 from bench.benchmarks.synthetic_run import Deployed, write_run
+from common.markdown import escape_markdown
 from runfolder import layout
 from runfolder.appending import read_rows, replace_rows
 from runfolder.cells import guard_cell, unguard_cell

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.locust_csv import load_locust
-from analysis.prices import Prices
+from analysis.importers.command_line_prices import Prices
+from analysis.importers.locust.csv_run import load_locust
+from analysis.measure.results import RunResult
 from analysis.report import write_report
-from analysis.results import RunResult
-from configs.errors import UserError
+from common.errors import UserError
 from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, real_locust, stats_row, write
 
 CHAT, SUMMARY = ("POST", "/chat"), ("POST", "/summary")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.locust_csv import load_locust
-from analysis.locust_files import decode
-from configs.errors import UserError
+from analysis.importers.locust.csv_run import load_locust
+from analysis.importers.locust.files import decode
+from common.errors import UserError
 from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, stats_row, write
 
 KINDS = ("stats", "stats_history", "failures")

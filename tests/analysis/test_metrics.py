@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import metrics
-from analysis.cost import run_cost, usd_per_million_tokens, usd_per_request
-from analysis.metrics import Window, goodput
+from analysis.metrics import definitions
+from analysis.metrics.cost import run_cost, usd_per_million_tokens, usd_per_request
+from analysis.metrics.definitions import Window, goodput
 from tests.analysis.records import records, streamed
 
 WINDOW = Window(100.0, 110.0)
@@ -19,9 +19,9 @@ def test_latency_is_of_what_started_inside_the_half_open_window():
         streamed(109.999, 30, 50_000, 2),
         streamed(110.0, 5, 6, 2),
     )
-    inside = metrics.started_in(rows, WINDOW)
-    assert metrics.e2e_ms(inside).tolist() == [20, 50_000]
-    assert metrics.ttft_ms(inside).tolist() == [10, 30]
+    inside = definitions.started_in(rows, WINDOW)
+    assert definitions.e2e_ms(inside).tolist() == [20, 50_000]
+    assert definitions.ttft_ms(inside).tolist() == [10, 30]
 
 
 def test_tpot_leaves_out_the_first_chunk_and_is_undefined_below_two_tokens():
@@ -32,13 +32,13 @@ def test_tpot_leaves_out_the_first_chunk_and_is_undefined_below_two_tokens():
         streamed(100, 200, 500, 4, first=4),
         {"started_at": 100, "e2e_ms": 900, "completion_tokens": 30},  # not streamed
     )
-    assert metrics.tpot_ms(rows).tolist() == [100, 200]
-    assert metrics.user_tokens_per_s(rows).tolist() == [10, 5]
+    assert definitions.tpot_ms(rows).tolist() == [100, 200]
+    assert definitions.user_tokens_per_s(rows).tolist() == [10, 5]
 
 
 def test_unknown_first_chunk_counts_one_token():
     rows = records(streamed(100, 200, 1200, 11) | {"first_chunk_tokens": None})
-    assert metrics.tpot_ms(rows).tolist() == [100]
+    assert definitions.tpot_ms(rows).tolist() == [100]
 
 
 def test_throughput_counts_completions_inside_the_window_whenever_they_started():
@@ -49,8 +49,8 @@ def test_throughput_counts_completions_inside_the_window_whenever_they_started()
         streamed(109, 100, 999, 2),
         streamed(104, 100, 100, 2) | {"outcome": "failed"},
     )
-    assert metrics.completions(rows, WINDOW) == 2
-    assert metrics.requests_per_minute(rows, WINDOW) == 12
+    assert definitions.completions(rows, WINDOW) == 2
+    assert definitions.requests_per_minute(rows, WINDOW) == 12
 
 
 def test_tokens_are_attributed_by_the_time_they_arrived():
@@ -59,14 +59,14 @@ def test_tokens_are_attributed_by_the_time_they_arrived():
         streamed(109, 500, 1500, 15, first=5),  # 5 at 109.5, last at 110.5: 5 + half of 10
         streamed(105, 100, 100, 1),  # one token at 105.1
     )
-    assert metrics.completion_tokens_in(rows, WINDOW) == pytest.approx(10 + 5 + 5 + 1)
+    assert definitions.completion_tokens_in(rows, WINDOW) == pytest.approx(10 + 5 + 5 + 1)
 
 
 def test_tokens_of_an_unstreamed_answer_arrive_at_its_end():
     late = {"started_at": 95, "e2e_ms": 6000, "completion_tokens": 40}
     outside = {"started_at": 105, "e2e_ms": 6000, "completion_tokens": 40}
-    assert metrics.completion_tokens_in(records(late, outside), WINDOW) == 40
-    assert metrics.completion_tokens_per_s(records(late, outside), WINDOW) == 4
+    assert definitions.completion_tokens_in(records(late, outside), WINDOW) == 40
+    assert definitions.completion_tokens_per_s(records(late, outside), WINDOW) == 4
 
 
 def test_prompt_tokens_count_when_the_first_token_is_there():
@@ -75,22 +75,22 @@ def test_prompt_tokens_count_when_the_first_token_is_there():
         streamed(99, 500, 9000, 5, prompt_tokens=700),
         {"started_at": 108, "e2e_ms": 1000, "completion_tokens": 1, "prompt_tokens": 50},
     )
-    assert metrics.prompt_tokens_per_s(rows, WINDOW) == 35
+    assert definitions.prompt_tokens_per_s(rows, WINDOW) == 35
 
 
 def test_no_token_counts_is_unmeasured_and_not_zero():
     rows = records({"started_at": 101, "e2e_ms": 1000})
-    assert metrics.completion_tokens_per_s(rows, WINDOW) is None
-    assert metrics.prompt_tokens_per_s(rows, WINDOW) is None
+    assert definitions.completion_tokens_per_s(rows, WINDOW) is None
+    assert definitions.prompt_tokens_per_s(rows, WINDOW) is None
 
 
 def test_errors_count_failed_of_ended_and_leave_out_the_censored():
     outcomes = ["ok"] * 6 + ["failed"] * 2 + ["censored"] * 5
     rows = records(*({"started_at": 101, "outcome": o, "error_class": "throttled"} for o in outcomes))
-    assert metrics.error_rate(rows) == 0.25
-    assert metrics.error_classes(rows) == {"throttled": 2}
-    assert metrics.error_rate(rows[:6]) == 0
-    assert metrics.error_rate(rows[8:]) is None
+    assert definitions.error_rate(rows) == 0.25
+    assert definitions.error_classes(rows) == {"throttled": 2}
+    assert definitions.error_rate(rows[:6]) == 0
+    assert definitions.error_rate(rows[8:]) is None
 
 
 def test_goodput_counts_only_requests_that_meet_every_limit_and_all_in_the_denominator():
@@ -111,35 +111,35 @@ def test_goodput_counts_only_requests_that_meet_every_limit_and_all_in_the_denom
 
 def test_mean_in_flight_is_the_overlap_with_the_window():
     rows = records(streamed(95, 1, 10_000, 2), streamed(105, 1, 20_000, 2), streamed(90, 1, 5000, 2))
-    assert metrics.mean_in_flight(rows, WINDOW) == 1.0
+    assert definitions.mean_in_flight(rows, WINDOW) == 1.0
 
 
 def test_a_failed_request_is_in_flight_until_it_failed():
     timed_out = {"started_at": 95, "outcome": "failed", "elapsed_ms": 10_000}
     cut_off = {"started_at": 105, "outcome": "censored", "elapsed_ms": 2500}
     rows = records(timed_out, cut_off, streamed(107.5, 1, 2500, 2))
-    assert metrics.elapsed_ms(rows).tolist() == [10_000, 2500, 2500]
-    assert metrics.mean_in_flight(rows, WINDOW) == 1.0
+    assert definitions.elapsed_ms(rows).tolist() == [10_000, 2500, 2500]
+    assert definitions.mean_in_flight(rows, WINDOW) == 1.0
 
 
 def test_without_its_end_on_record_nobody_knows_how_many_were_in_flight():
     rows = records(streamed(101, 1, 9000, 2), {"started_at": 102, "outcome": "failed"})
-    assert metrics.mean_in_flight(rows, WINDOW) is None
-    assert metrics.mean_in_flight(rows[:1], WINDOW) == 0.9
+    assert definitions.mean_in_flight(rows, WINDOW) is None
+    assert definitions.mean_in_flight(rows[:1], WINDOW) == 0.9
 
 
 def test_littles_law_holds_for_two_users_of_one_second_and_not_for_the_seed():
-    assert metrics.little_residual(2, 120, 1000) == 0
-    assert metrics.little_residual(1, 49, 2354.93) == pytest.approx(0.9232, abs=1e-4)
-    assert metrics.most_per_minute(1, 2354.931588868688) == pytest.approx(25.478447137746397)
-    assert metrics.little_residual(1, None, 5) is None
+    assert definitions.little_residual(2, 120, 1000) == 0
+    assert definitions.little_residual(1, 49, 2354.93) == pytest.approx(0.9232, abs=1e-4)
+    assert definitions.most_per_minute(1, 2354.931588868688) == pytest.approx(25.478447137746397)
+    assert definitions.little_residual(1, None, 5) is None
 
 
 def test_gap_percentiles_come_from_the_middle_of_their_bucket():
     gaps = pd.DataFrame({"low_ms": [40.0, 10.0], "high_ms": [40.4, 10.1], "count": [1.0, 99.0]})
-    assert metrics.gap_percentile_ms(gaps, 50) == pytest.approx(np.sqrt(10.0 * 10.1))
-    assert metrics.gap_percentile_ms(gaps, 99.5) == pytest.approx(np.sqrt(40.0 * 40.4))
-    assert metrics.gap_percentile_ms(gaps[:0], 50) is None
+    assert definitions.gap_percentile_ms(gaps, 50) == pytest.approx(np.sqrt(10.0 * 10.1))
+    assert definitions.gap_percentile_ms(gaps, 99.5) == pytest.approx(np.sqrt(40.0 * 40.4))
+    assert definitions.gap_percentile_ms(gaps[:0], 50) is None
 
 
 def test_prices():

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from analysis.answer import choose
-from analysis.plots import curves, overtime, scatter, seed, spread
-from analysis.plots.drawing import Palette
+from analysis.decide.recommendation import choose
+from analysis.measure.results import RunResult
+from analysis.render.plots import curves, fmbench, overtime, scatter, spread
+from analysis.render.plots.drawing import Palette
 from analysis.report import measure_and_judge
-from analysis.results import RunResult
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
 Draw = Callable[[RunResult, Palette], Any]
@@ -54,7 +54,7 @@ def test_every_panel_holds_all_its_points(uneven: RunResult, monkeypatch: pytest
 
 
 def test_boxes_of_every_panel_are_inside(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
-    figure = figure_of(seed.concurrency_vs_latency, seed, uneven, monkeypatch)
+    figure = figure_of(fmbench.concurrency_vs_latency, fmbench, uneven, monkeypatch)
     for axes in figure.axes:
         assert axes.get_ylim()[1] >= max(line.get_ydata().max() for line in axes.lines)
 
@@ -111,7 +111,7 @@ def test_levels_that_lie_on_each_other_are_told_once(tmp_path: Path, monkeypatch
 
 
 def test_error_rates_of_nought_do_not_hide_each_other(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
-    (axes,) = figure_of(seed.error_rates, seed, uneven, monkeypatch).axes
+    (axes,) = figure_of(fmbench.error_rates, fmbench, uneven, monkeypatch).axes
     places = [x for line in axes.lines for x in line.get_xdata()]
     assert len(places) == len(set(places)) == 4
 
@@ -129,9 +129,9 @@ def test_bars_stand_by_payload_and_an_open_step_is_not_said_to_miss(
     assert {c.judgement for choice in choices for c in choice.candidates} == {"open"}
 
     def draw(shown: RunResult, palette: Palette) -> Any:
-        return seed.business_summary(shown, choices, palette)
+        return fmbench.business_summary(shown, choices, palette)
 
-    (axes,) = figure_of(draw, seed, result, monkeypatch).axes
+    (axes,) = figure_of(draw, fmbench, result, monkeypatch).axes
     payloads = [label.get_text().split("\n")[0] for label in axes.get_yticklabels()]
     assert payloads == ["en_1-500", "en_1-500", "en_500-1000", "en_500-1000"]
     assert all("not decided" in text.get_text() for text in axes.texts)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from analysis import metrics
-from analysis.metrics import Window
-from analysis.results import Distribution
-from analysis.sampling import samples_needed, share_interval
+from analysis.measure.results import Distribution
+from analysis.metrics import definitions
+from analysis.metrics.definitions import Window
+from analysis.metrics.statistics import samples_needed, share_interval
 from runfolder.percentiles import percentile
 from tests.analysis.records import records, streamed
 
@@ -55,19 +55,19 @@ def test_every_interval_lies_inside_the_data_and_shown_needs_samples(values: lis
 @given(answers(least=2), st.integers(1, 59))
 def test_tokens_and_completions_add_up_over_windows(rows: pd.DataFrame, cut: int):
     left, right = Window(1000.0, 1000.0 + cut), Window(1000.0 + cut, 1060.0)
-    whole = metrics.completion_tokens_in(rows, WINDOW)
-    parts = metrics.completion_tokens_in(rows, left) + metrics.completion_tokens_in(rows, right)
+    whole = definitions.completion_tokens_in(rows, WINDOW)
+    parts = definitions.completion_tokens_in(rows, left) + definitions.completion_tokens_in(rows, right)
     assert parts == pytest.approx(whole, abs=1e-6)
-    assert metrics.completions(rows, left) + metrics.completions(rows, right) == metrics.completions(
-        rows, WINDOW
-    )
+    assert definitions.completions(rows, left) + definitions.completions(
+        rows, right
+    ) == definitions.completions(rows, WINDOW)
 
 
 @quick
 @given(answers(), answers())
 def test_tokens_and_in_flight_add_up_over_workers(one: pd.DataFrame, other: pd.DataFrame):
     both = pd.concat([one, other], ignore_index=True)
-    for metric in (metrics.completion_tokens_in, metrics.mean_in_flight, metrics.completions):
+    for metric in (definitions.completion_tokens_in, definitions.mean_in_flight, definitions.completions):
         assert metric(both, WINDOW) == pytest.approx(metric(one, WINDOW) + metric(other, WINDOW), abs=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_tokens_and_in_flight_add_up_over_workers(one: pd.DataFrame, other: pd.D
 def test_every_token_of_an_ok_answer_arrives_once(rows: pd.DataFrame):
     forever = Window(0.0, 1e6)
     ok = rows[rows["outcome"] == "ok"]
-    assert metrics.completion_tokens_in(rows, forever) == pytest.approx(ok["completion_tokens"].sum())
+    assert definitions.completion_tokens_in(rows, forever) == pytest.approx(ok["completion_tokens"].sum())
 
 
 @quick
@@ -85,9 +85,13 @@ def test_the_order_of_rows_does_not_matter(rows: pd.DataFrame, random):
     order = list(range(len(rows)))
     random.shuffle(order)
     shuffled = rows.iloc[order].reset_index(drop=True)
-    for metric in (metrics.completion_tokens_in, metrics.requests_per_minute, metrics.mean_in_flight):
+    for metric in (
+        definitions.completion_tokens_in,
+        definitions.requests_per_minute,
+        definitions.mean_in_flight,
+    ):
         assert metric(shuffled, WINDOW) == pytest.approx(metric(rows, WINDOW))
-    assert sorted(metrics.tpot_ms(shuffled)) == pytest.approx(sorted(metrics.tpot_ms(rows)))
+    assert sorted(definitions.tpot_ms(shuffled)) == pytest.approx(sorted(definitions.tpot_ms(rows)))
 
 
 @quick
@@ -97,12 +101,12 @@ def test_stretching_time_scales_latency_and_throughput(rows: pd.DataFrame, facto
     slow["started_at"] = 1000 + (rows["started_at"] - 1000) * factor
     slow[["ttft_ms", "e2e_ms"]] = rows[["ttft_ms", "e2e_ms"]] * factor
     wide = Window(1000.0, 1000.0 + 60 * factor)
-    end = metrics.ended_at(rows)
+    end = definitions.ended_at(rows)
     assume(all(abs(end - edge).min() > 1e-6 for edge in (1000.0, 1060.0)))
-    assert metrics.requests_per_minute(slow, wide) * factor == pytest.approx(
-        metrics.requests_per_minute(rows, WINDOW)
+    assert definitions.requests_per_minute(slow, wide) * factor == pytest.approx(
+        definitions.requests_per_minute(rows, WINDOW)
     )
-    assert metrics.tpot_ms(slow) == pytest.approx(metrics.tpot_ms(rows) * factor, abs=1e-6)
+    assert definitions.tpot_ms(slow) == pytest.approx(definitions.tpot_ms(rows) * factor, abs=1e-6)
 
 
 @quick
@@ -118,7 +122,7 @@ def test_a_closed_loop_obeys_little(users: int, latencies: list[float]):
     assume(end > 0)
     window = Window(1000.0, 1000.0 + end)
     frame = records(*rows)
-    assert metrics.mean_in_flight(frame, window) == pytest.approx(users, rel=1e-6)
+    assert definitions.mean_in_flight(frame, window) == pytest.approx(users, rel=1e-6)
 
 
 @quick

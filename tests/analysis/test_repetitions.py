@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.answer import choose
-from analysis.repetitions import differ, pool
+from analysis.decide.recommendation import choose
+from analysis.decide.repetitions import differ, pool
 from analysis.report import make_report, measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from analysis import Report, make_report
-from analysis.answer import choose
-from analysis.gallery import draw
+from analysis.decide.recommendation import choose
+from analysis.render.plots.gallery import draw
 from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
-from configs.errors import UserError
+from common.errors import UserError
 from runfolder.manifest import load_manifest
 from tests.analysis.runs import SLO
 

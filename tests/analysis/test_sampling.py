@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.sampling import (
+from analysis.metrics.statistics import (
     T95,
     Z95,
     cosine_terms,

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.fmbench import Burst, fmbench_level
-from analysis.fmbench_folder import load_fmbench
-from analysis.prices import Prices, read_prices
+from analysis.importers.command_line_prices import Prices, read_prices
+from analysis.importers.fmbench.folder import load_fmbench
+from analysis.importers.fmbench.method import Burst, fmbench_level
+from analysis.measure.results import RunResult
 from analysis.report import write_report
-from analysis.results import RunResult
-from configs.errors import UserError
+from common.errors import UserError
 from runfolder.percentiles import percentile
 from tests.analysis.seed_data import BURSTS, NAME, PAYLOAD, REQUESTS, write_fmbench_folder
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.plots.service import where_time_goes
+from analysis.decide.cloudwatch import service_views
+from analysis.measure.results import RunResult
+from analysis.render.plots.cloudwatch import where_time_goes
 from analysis.report import measure_and_judge
-from analysis.results import RunResult
-from analysis.service import service_views
 from runfolder.appending import RowAppender
 from runfolder.layout import CLOUDWATCH
 from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.metrics import Window
+from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES, check_stationary, judge_run, judge_step
+from analysis.measure.results import Distribution, Health, StepResult
+from analysis.metrics.definitions import Window
 from analysis.report import make_report, measure_and_judge
-from analysis.results import Distribution, Health, StepResult
-from analysis.trust import COUNT_CHECKS, COUNT_CODES, check_stationary, judge_run, judge_step
 from bench.benchmarks.coverage import Load
 from bench.benchmarks.coverage import step as measured_step
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.answers import AskedLength, asked_length
+from analysis.measure.answers import AskedLength, asked_length
+from analysis.measure.results import StepResult
 from analysis.report import measure_and_judge
-from analysis.results import StepResult
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from runfolder.manifest import load_manifest
 

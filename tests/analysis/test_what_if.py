@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.answer import choose
+from analysis.decide.recommendation import choose
+from analysis.render.no_recommendation_text import place
 from analysis.report import measure_and_judge, write_report
-from analysis.unmet import place
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
 NODE = shutil.which("node")

@@ -6,7 +6,7 @@ import click
 from click.testing import CliRunner
 
 from bench.cli import cli
-from configs.errors import UserError
+from common.errors import UserError
 
 
 @dataclass

@@ -7,9 +7,9 @@ import pytest
 from deploy_harness import Account, plan
 
 from configs.plan import Plan
-from deploy.clients import Clients
-from deploy.ledger import Ledger
-from deploy.local.process import LocalSageMaker
+from deploy.aws.clients import Clients
+from deploy.lifecycle.ledger import Ledger
+from emulator.process import LocalSageMaker
 
 
 @pytest.fixture(scope="session")

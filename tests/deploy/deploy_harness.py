@@ -15,10 +15,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from configs.plan import Plan
-from deploy.clients import Clients
-from deploy.ledger import Item, Ledger
-from deploy.local.process import LocalSageMaker
-from deploy.pace import Pace
+from deploy.aws.clients import Clients
+from deploy.lifecycle.ledger import Item, Ledger
+from deploy.lifecycle.polling import Pace
+from emulator.process import LocalSageMaker
 
 QUICK = Pace(first_poll=0.03, last_poll=0.2, growth=1.6, visible=10, settle=0.5, in_service=60, removal=60)
 """Looks often; its limits are for what must succeed, however busy the machine is."""

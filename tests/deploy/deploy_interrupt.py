@@ -11,14 +11,14 @@ from botocore.session import Session
 from deploy_harness import QUICK, fresh_clients, here
 from deploy_matrix import matrix_plan
 
-from configs.errors import UserError
-from deploy.endpoint import deployed
-from deploy.inventory import inventory
-from deploy.ledger import Ledger
-from deploy.owner import machine_owner
-from deploy.resolve import targets
-from deploy.signals import Interrupted, orderly_exit
-from deploy.teardown import teardown
+from common.errors import UserError
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.inventory import inventory
+from deploy.lifecycle.ledger import Ledger
+from deploy.lifecycle.signals import Interrupted, orderly_exit
+from deploy.lifecycle.teardown import teardown
+from deploy.spec.owner import machine_owner
+from deploy.spec.resolve import targets
 
 RUNNING = "the run itself"
 

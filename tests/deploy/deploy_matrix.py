@@ -20,12 +20,12 @@ from deploy_harness import (
     renew_server,
 )
 
-from configs.errors import UserError
+from common.errors import UserError
 from configs.plan import Plan
-from deploy.endpoint import deployed
-from deploy.ledger import Ledger
-from deploy.removal import LeftBehindError
-from deploy.resolve import targets
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Ledger
+from deploy.lifecycle.removal import LeftBehindError
+from deploy.spec.resolve import targets
 
 CREATES = (
     "CreateModel",
@@ -43,7 +43,7 @@ DELETES = (
     "DeleteSchedule",
 )
 DEPLOY_FAILED = 1
-"""What `bench.conductor.play` makes of an error while it deploys or deletes."""
+"""What `bench.run.play` makes of an error while it deploys or deletes."""
 PASSING = {
     "throttle",
     "5xx",

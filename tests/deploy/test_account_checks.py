@@ -8,13 +8,13 @@ import pytest
 from botocore.stub import Stubber
 from deploy_harness import IMAGE, Account, plan
 
-from configs.errors import UserError
-from deploy.account_checks import image_there, lasting, quotas, role
-from deploy.clients import Clients
-from deploy.ledger import Ledger
-from deploy.local.process import LocalSageMaker
-from deploy.preflight import preflight
-from deploy.target import Target
+from common.errors import UserError
+from deploy.aws.clients import Clients
+from deploy.lifecycle.ledger import Ledger
+from deploy.preflight.account_checks import image_there, lasting, quotas, role
+from deploy.preflight.preflight import preflight
+from deploy.spec.endpoint_spec import Target
+from emulator.process import LocalSageMaker
 
 
 @pytest.fixture(scope="module")

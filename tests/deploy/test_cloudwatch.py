@@ -10,12 +10,12 @@ import pytest
 from botocore.stub import Stubber
 from deploy_harness import QUICK, Account, plan
 
-from deploy import cloudwatch
-from deploy.clients import Clients
-from deploy.cloudwatch import METRICS, Served, collect, queries, variant_of
-from deploy.endpoint import deployed
-from deploy.ledger import Ledger
-from deploy.resolve import targets
+from deploy.aws import cloudwatch
+from deploy.aws.clients import Clients
+from deploy.aws.cloudwatch import METRICS, Served, collect, queries, variant_of
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Ledger
+from deploy.spec.resolve import targets
 from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint
 
 SERVED = Served("bench")

@@ -15,10 +15,10 @@ from deploy_harness import IMAGE, QUICK, Account, plan
 
 from bench.cli import cli
 from bench.commands.deploy import confirmed
-from deploy.clients import Clients
-from deploy.endpoint import deployed
-from deploy.ledger import Ledger
-from deploy.resolve import targets
+from deploy.aws.clients import Clients
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Ledger
+from deploy.spec.resolve import targets
 
 ROOT = Path(__file__).parents[2]
 PLAN = f"""

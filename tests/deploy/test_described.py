@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deploy.described import Served, served
+from deploy.spec.endpoint_description import Served, served
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/vllm:0.30.0"
 ENVIRONMENT = {"SM_VLLM_MODEL": "a/b", "SM_VLLM_MAX_MODEL_LEN": "8192"}

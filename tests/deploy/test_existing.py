@@ -9,16 +9,16 @@ import pytest
 from botocore.stub import Stubber
 from deploy_harness import IMAGE, LIGHT, QUICK, Account, fresh_clients, plan
 
-from configs.errors import UserError
+from common.errors import UserError
 from configs.plan import Plan
-from deploy.clients import Clients
-from deploy.endpoint import deployed
-from deploy.ledger import Ledger
-from deploy.local.process import LocalSageMaker
-from deploy.preflight import preflight
-from deploy.reader import ALLOWED, EndpointReader
-from deploy.resolve import UNSEEN, as_it_stands, targets
-from deploy.target import Target
+from deploy.aws.clients import Clients
+from deploy.aws.read_only_endpoint import ALLOWED, EndpointReader
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Ledger
+from deploy.preflight.preflight import preflight
+from deploy.spec.endpoint_spec import Target
+from deploy.spec.resolve import UNSEEN, as_it_stands, targets
+from emulator.process import LocalSageMaker
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from botocore.exceptions import (
 )
 from deploy_harness import QUICK, Account, plan
 
-from deploy.clients import Clients
-from deploy.endpoint import deployed
-from deploy.failures import meaning, sentence
-from deploy.ledger import Ledger
-from deploy.preflight import finding_and_remedy
-from deploy.resolve import targets
+from deploy.aws.clients import Clients
+from deploy.aws.errors import meaning, sentence
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Ledger
+from deploy.preflight.preflight import finding_and_remedy
+from deploy.spec.resolve import targets
 
 
 def answered(code: str, said: str, status: int = 400) -> ClientError:

@@ -4,12 +4,12 @@ import pytest
 from deploy_harness import IMPATIENT, Account, plan
 from deploy_matrix import PASSING, Case, Outcome, cases, outcomes
 
-from configs.errors import UserError
-from deploy.clients import Clients
-from deploy.endpoint import deployed
-from deploy.ledger import Ledger
-from deploy.removal import LeftBehindError
-from deploy.resolve import targets
+from common.errors import UserError
+from deploy.aws.clients import Clients
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Ledger
+from deploy.lifecycle.removal import LeftBehindError
+from deploy.spec.resolve import targets
 
 pytestmark = pytest.mark.e2e
 

@@ -8,18 +8,18 @@ from dataclasses import replace
 import pytest
 from deploy_harness import QUICK, Account, plan
 
-from configs.errors import UserError
-from deploy.account_checks import quotas, role
-from deploy.clients import Clients
-from deploy.endpoint import deployed
-from deploy.inventory import inventory
-from deploy.ledger import Item, Ledger, State
-from deploy.owner import machine_owner
-from deploy.reader import EndpointReader
-from deploy.removal import LeftBehindError
-from deploy.resolve import targets
-from deploy.signals import Interrupted, orderly_exit
-from deploy.target import Target
+from common.errors import UserError
+from deploy.aws.clients import Clients
+from deploy.aws.read_only_endpoint import EndpointReader
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.inventory import inventory
+from deploy.lifecycle.ledger import Item, Ledger, State
+from deploy.lifecycle.removal import LeftBehindError
+from deploy.lifecycle.signals import Interrupted, orderly_exit
+from deploy.preflight.account_checks import quotas, role
+from deploy.spec.endpoint_spec import Target
+from deploy.spec.owner import machine_owner
+from deploy.spec.resolve import targets
 from tests.between import FOREIGN, RESET, Between, between
 
 SHORT = replace(QUICK, removal=0.5, creating=0.0, settle=0.1)
@@ -126,7 +126,7 @@ def test_every_other_question_ends_in_a_sentence(
 def test_whoever_does_not_wait_for_a_deletion_gets_the_names_of_what_is_left(
     portal: Between, target: Target, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.signals._READING_S", 0.0)
+    monkeypatch.setattr("deploy.lifecycle.signals._READING_S", 0.0)
     clients = Clients.from_environment("us-east-1", attempts=1)
 
     def progress(status: str, *_: object) -> None:
@@ -150,7 +150,7 @@ def test_whoever_does_not_wait_for_a_deletion_gets_the_names_of_what_is_left(
 def test_a_wait_for_a_deletion_is_used_once(
     portal: Between, target: Target, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.removal._MEANWHILE_S", 0.0)
+    monkeypatch.setattr("deploy.lifecycle.removal._MEANWHILE_S", 0.0)
     clients = Clients.from_environment("us-east-1", attempts=1)
     used: list[list[str]] = []
 

@@ -8,15 +8,15 @@ import pytest
 from deploy_harness import QUICK, Account, fresh_clients, plan
 
 from configs.plan import Plan
-from deploy.clients import Clients
-from deploy.cloudwatch import Served, collect
-from deploy.endpoint import deployed
-from deploy.inventory import inventory
-from deploy.ledger import Ledger
-from deploy.owner import machine_owner
-from deploy.preflight import preflight
-from deploy.resolve import targets
-from deploy.teardown import teardown
+from deploy.aws.clients import Clients
+from deploy.aws.cloudwatch import Served, collect
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.inventory import inventory
+from deploy.lifecycle.ledger import Ledger
+from deploy.lifecycle.teardown import teardown
+from deploy.preflight.preflight import preflight
+from deploy.spec.owner import machine_owner
+from deploy.spec.resolve import targets
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "iam.md"
 SERVICES = {"service-quotas": "servicequotas"}

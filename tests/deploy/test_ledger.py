@@ -11,12 +11,12 @@ from deploy_harness import QUICK, Account, items, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.errors import UserError
-from deploy.clients import Clients
-from deploy.endpoint import deployed
-from deploy.ledger import Item, Ledger, State
-from deploy.resolve import targets
-from deploy.target import Target
+from common.errors import UserError
+from deploy.aws.clients import Clients
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Item, Ledger, State
+from deploy.spec.endpoint_spec import Target
+from deploy.spec.resolve import targets
 
 
 def test_an_item_is_open_until_it_is_seen_gone(ledger: Ledger) -> None:

@@ -13,16 +13,16 @@ import pytest
 from command_line import bench
 from deploy_harness import QUICK, Account, items, plan
 
-from deploy import resources
-from deploy.clients import Clients
-from deploy.endpoint import deployed
-from deploy.inventory import inventory
-from deploy.ledger import Item, Ledger
-from deploy.owner import Process, machine_owner, this_host, this_process
-from deploy.resolve import targets
-from deploy.tags import TAG_PROCESS
-from deploy.target import Target
-from deploy.teardown import teardown
+from deploy.aws import resources
+from deploy.aws.clients import Clients
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.inventory import inventory
+from deploy.lifecycle.ledger import Item, Ledger
+from deploy.lifecycle.teardown import teardown
+from deploy.spec.endpoint_spec import Target
+from deploy.spec.owner import Process, machine_owner, this_host, this_process
+from deploy.spec.resolve import targets
+from deploy.spec.tags import TAG_PROCESS
 
 
 @dataclass
@@ -53,7 +53,7 @@ def other() -> Iterator[Other]:
 
 def run_of(clients: Clients, monkeypatch: pytest.MonkeyPatch, process: Process, run_id: str) -> Target:
     """The target of a run that ``process`` plays."""
-    monkeypatch.setattr("deploy.resolve.this_process", lambda: process)
+    monkeypatch.setattr("deploy.spec.resolve.this_process", lambda: process)
     return targets(plan(), run_id, clients)[0]
 
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from deploy_harness import IMPATIENT, QUICK, Account, fresh_clients, items, plan
 
-from configs.errors import UserError
-from deploy.clients import Clients
-from deploy.endpoint import deployed
-from deploy.ledger import Ledger
-from deploy.removal import LeftBehindError
-from deploy.resolve import targets
-from deploy.signals import Interrupted
-from deploy.spending import SpendGuard
-from deploy.tags import TAG_EXPIRES
-from deploy.target import Target
+from common.errors import UserError
+from deploy.aws.clients import Clients
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Ledger
+from deploy.lifecycle.removal import LeftBehindError
+from deploy.lifecycle.signals import Interrupted
+from deploy.lifecycle.spend_guard import SpendGuard
+from deploy.spec.endpoint_spec import Target
+from deploy.spec.resolve import targets
+from deploy.spec.tags import TAG_EXPIRES
 from runfolder.manifest import PriceQuote
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from configs.plan import Price
-from deploy.clients import Clients
-from deploy.price import from_price_list, quote
+from deploy.aws.clients import Clients
+from deploy.preflight.prices import from_price_list, quote
 
 
 def product(

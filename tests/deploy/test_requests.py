@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.plan import Plan
-from deploy import requests
-from deploy.cloudwatch import Served, queries
-from deploy.secrets import HubToken
-from deploy.target import Container, Target, build_target
+from deploy.aws.cloudwatch import Served, queries
+from deploy.aws.secrets import HubToken
+from deploy.spec import api_requests
+from deploy.spec.endpoint_spec import Container, Target, build_target
 
 _SESSION = botocore.session.get_session()
 ROLE = "arn:aws:iam::123456789012:role/service-role/Bench"
@@ -70,14 +70,17 @@ def target_of(chosen: Plan, run_id: str = "run", owner: str = "user@host") -> Ta
 
 def every_request(target: Target) -> list[tuple[str, str, dict[str, Any]]]:
     return [
-        *(("sagemaker", "CreateModel", requests.create_model(target, m, "hf_token")) for m in target.models),
-        ("sagemaker", "CreateEndpointConfig", requests.create_endpoint_config(target)),
-        ("sagemaker", "CreateEndpoint", requests.create_endpoint(target)),
         *(
-            ("sagemaker", "CreateInferenceComponent", requests.create_component(target, part))
+            ("sagemaker", "CreateModel", api_requests.create_model(target, m, "hf_token"))
+            for m in target.models
+        ),
+        ("sagemaker", "CreateEndpointConfig", api_requests.create_endpoint_config(target)),
+        ("sagemaker", "CreateEndpoint", api_requests.create_endpoint(target)),
+        *(
+            ("sagemaker", "CreateInferenceComponent", api_requests.create_component(target, part))
             for part in target.components
         ),
-        *(("scheduler", "CreateSchedule", each) for each in requests.create_schedules(target, "aws")),
+        *(("scheduler", "CreateSchedule", each) for each in api_requests.create_schedules(target, "aws")),
     ]
 
 
@@ -151,7 +154,7 @@ def test_long_component_names_stay_apart() -> None:
 def test_components_are_deleted_by_schedules_of_their_own_before_their_endpoint() -> None:
     parts = [{"name": "one"}, {"name": "two"}]
     target = target_of(plan(endpoint={"instance_type": "ml.g5.xlarge", "components": parts}))
-    made = requests.create_schedules(target, "aws-cn")
+    made = api_requests.create_schedules(target, "aws-cn")
     assert [schedule["Name"] for schedule in made] == [
         *(part.name for part in target.components),
         target.name,
@@ -174,7 +177,7 @@ def test_components_are_deleted_by_schedules_of_their_own_before_their_endpoint(
 
 
 def test_a_refused_scheduled_deletion_is_retried_for_as_long_as_the_api_allows() -> None:
-    [made] = requests.create_schedules(target_of(plan()), "aws")
+    [made] = api_requests.create_schedules(target_of(plan()), "aws")
     shapes = _SESSION.get_service_model("scheduler")
     limits = {
         name: shapes.shape_for("RetryPolicy").members[name].metadata["max"]
@@ -185,7 +188,7 @@ def test_a_refused_scheduled_deletion_is_retried_for_as_long_as_the_api_allows()
 
 def test_components_need_the_role_on_the_configuration_and_no_model_on_the_variant() -> None:
     target = target_of(plan(endpoint={"instance_type": "ml.g5.xlarge", "components": [{"name": "main"}]}))
-    config = requests.create_endpoint_config(target)
+    config = api_requests.create_endpoint_config(target)
     assert config["ExecutionRoleArn"] == ROLE
     assert "ModelName" not in config["ProductionVariants"][0]
 
@@ -235,7 +238,7 @@ def test_model_data_in_each_form(uri: str, eula: bool, expected: dict[str, Any])
         role_arn=ROLE,
         containers={None: Container(IMAGE, {}, uri, accept_eula=eula)},
     )
-    request = requests.create_model(target, target.models[0], None)
+    request = api_requests.create_model(target, target.models[0], None)
     assert_valid("sagemaker", "CreateModel", request)
     assert expected.items() <= request["PrimaryContainer"].items()
 

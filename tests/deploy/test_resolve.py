@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from deploy_harness import IMAGE, Account, plan
 
+from common.errors import UserError
 from configs.containers import family_of
-from configs.errors import UserError
 from configs.loading import load_plan
-from deploy import resolve
-from deploy.clients import Clients
-from deploy.images import LLAMA_CPP, families, image_uri
-from deploy.jumpstart import parse, version_order
-from deploy.resolve import container_for, targets
-from deploy.target import Host
+from deploy.aws.clients import Clients
+from deploy.spec import resolve
+from deploy.spec.endpoint_spec import Host
+from deploy.spec.images import LLAMA_CPP, families, image_uri
+from deploy.spec.jumpstart import parse, version_order
+from deploy.spec.resolve import container_for, targets
 
 AWS = "763104351884.dkr.ecr.us-east-1.amazonaws.com/"
 VLLM = AWS + "vllm:0.30.0-gpu-py312-cu130-ubuntu24.04-sagemaker"

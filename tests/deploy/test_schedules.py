@@ -4,10 +4,11 @@ import time
 
 from deploy_harness import QUICK, Account, plan
 
-from deploy import requests, resources
-from deploy.clients import Clients
-from deploy.resolve import targets
-from deploy.resources import KINDS
+from deploy.aws import resources
+from deploy.aws.clients import Clients
+from deploy.aws.resources import KINDS
+from deploy.spec import api_requests
+from deploy.spec.resolve import targets
 
 
 def test_a_forgotten_endpoint_with_components_is_deleted_by_its_schedules(
@@ -20,16 +21,16 @@ def test_a_forgotten_endpoint_with_components_is_deleted_by_its_schedules(
         "max_lifetime": "4s",
     }
     target = targets(plan(endpoint=endpoint), "forgotten", clients)[0]
-    model = requests.create_model(target, target.models[0], None)
+    model = api_requests.create_model(target, target.models[0], None)
     resources.create(clients, KINDS["model"], model)
-    resources.create(clients, KINDS["endpoint-config"], requests.create_endpoint_config(target))
-    for request in requests.create_schedules(target, "aws"):
+    resources.create(clients, KINDS["endpoint-config"], api_requests.create_endpoint_config(target))
+    for request in api_requests.create_schedules(target, "aws"):
         resources.create(clients, KINDS["schedule"], request)
-    resources.create(clients, KINDS["endpoint"], requests.create_endpoint(target))
+    resources.create(clients, KINDS["endpoint"], api_requests.create_endpoint(target))
     serving = clients.sagemaker.describe_endpoint
     while serving(EndpointName=target.name)["EndpointStatus"] != "InService":
         time.sleep(QUICK.first_poll)
-    component = requests.create_component(target, target.components[0])
+    component = api_requests.create_component(target, target.components[0])
     resources.create(clients, KINDS["inference-component"], component)
     end = time.monotonic() + 60
     while len(account.left()) > 2 and time.monotonic() < end:

@@ -10,15 +10,15 @@ from deploy_harness import IMAGE, QUICK, Account, plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.errors import UserError
+from common.errors import UserError
 from configs.plan import Plan
 from configs.secrets import REDACTED, is_secret_name, redacted
-from deploy.clients import Clients
-from deploy.endpoint import deployed
-from deploy.ledger import Ledger
-from deploy.preflight import preflight
-from deploy.resolve import targets
-from deploy.secrets import HubToken
+from deploy.aws.clients import Clients
+from deploy.aws.secrets import HubToken
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Ledger
+from deploy.preflight.preflight import preflight
+from deploy.spec.resolve import targets
 
 PLANTED = "plantedvalue-0123456789abcdefghij"
 MODEL = {"name": "Gated", "source": "image", "image": IMAGE}

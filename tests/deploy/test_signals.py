@@ -8,7 +8,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from deploy.signals import Abandoned, Interrupted, abandonable, interruptible, orderly_exit, pending, shielded
+from deploy.lifecycle.signals import (
+    Abandoned,
+    Interrupted,
+    abandonable,
+    interruptible,
+    orderly_exit,
+    pending,
+    shielded,
+)
 
 
 def send(number: int) -> None:
@@ -124,7 +132,7 @@ def test_a_signal_amid_a_deletion_explains_and_a_double_tap_changes_nothing(
 
 
 def test_whoever_insists_after_reading_is_let_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.signals._READING_S", 0.0)
+    monkeypatch.setattr("deploy.lifecycle.signals._READING_S", 0.0)
     held: list[Interrupted | None] = []
 
     def run() -> None:
@@ -142,7 +150,7 @@ def test_whoever_insists_after_reading_is_let_out(monkeypatch: pytest.MonkeyPatc
 def test_the_signal_that_ended_the_run_counts_for_nothing_in_the_deletion(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.signals._READING_S", 0.0)
+    monkeypatch.setattr("deploy.lifecycle.signals._READING_S", 0.0)
 
     def run() -> None:
         with orderly_exit(), shielded():

@@ -8,24 +8,25 @@ from typing import Any
 import pytest
 from deploy_harness import IMPATIENT, QUICK, Account, items, plan
 
-from deploy import requests, resources
-from deploy.clients import Clients
-from deploy.inventory import Found, elsewhere, inventory
-from deploy.ledger import Item, Ledger
-from deploy.owner import machine_owner
-from deploy.removal import remove
-from deploy.resolve import targets
-from deploy.resources import KINDS
-from deploy.target import Target
-from deploy.teardown import teardown
+from deploy.aws import resources
+from deploy.aws.clients import Clients
+from deploy.aws.resources import KINDS
+from deploy.lifecycle.inventory import Found, elsewhere, inventory
+from deploy.lifecycle.ledger import Item, Ledger
+from deploy.lifecycle.removal import remove
+from deploy.lifecycle.teardown import teardown
+from deploy.spec import api_requests
+from deploy.spec.endpoint_spec import Target
+from deploy.spec.owner import machine_owner
+from deploy.spec.resolve import targets
 
 
 def leave(clients: Clients, run_id: str, owner: str | None = None, **endpoint: Any) -> Target:
     """Create a model and a configuration as a run does that died; they cost nothing and start nothing."""
     chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", **endpoint})
     target = targets(chosen, run_id, clients, owner=owner)[0]
-    resources.create(clients, KINDS["model"], requests.create_model(target, target.models[0], None))
-    resources.create(clients, KINDS["endpoint-config"], requests.create_endpoint_config(target))
+    resources.create(clients, KINDS["model"], api_requests.create_model(target, target.models[0], None))
+    resources.create(clients, KINDS["endpoint-config"], api_requests.create_endpoint_config(target))
     return target
 
 
@@ -113,7 +114,7 @@ def test_a_call_that_is_refused_leaves_out_only_what_it_would_have_shown(
 
 def test_many_resources_are_listed_in_large_pages(clients: Clients, account: Account, ledger: Ledger) -> None:
     target = targets(plan(), "many", clients)[0]
-    request = requests.create_model(target, target.models[0], None)
+    request = api_requests.create_model(target, target.models[0], None)
     for index in range(11):  # one more than a page has unless it is asked for more
         resources.create(clients, KINDS["model"], request | {"ModelName": f"production-{index}"})
     before = len(account.calls())
@@ -125,7 +126,7 @@ def test_what_bears_no_tag_of_ours_is_not_even_listed(
     clients: Clients, account: Account, ledger: Ledger
 ) -> None:
     target = targets(plan(), "run", clients)[0]
-    bare = requests.create_model(target, target.models[0], None)
+    bare = api_requests.create_model(target, target.models[0], None)
     bare["Tags"] = [{"Key": "project", "Value": "another"}]
     resources.create(clients, KINDS["model"], bare)
     resources.create(clients, KINDS["model"], bare | {"ModelName": "production"})
@@ -157,7 +158,7 @@ def test_the_schedule_of_a_lost_run_is_found_by_its_endpoint_s_name(
 ) -> None:
     parts = [{"name": "one"}, {"name": "two"}]
     target = leave(clients, "scheduled", scheduler_role="local-scheduler", components=parts)
-    for request in requests.create_schedules(target, "aws"):
+    for request in api_requests.create_schedules(target, "aws"):
         resources.create(clients, KINDS["schedule"], request)
     assert len(account.left()) == 5  # the components were never made, their schedules were
     assert tear(clients, ledger, Answer(yes=False)) == []
@@ -198,7 +199,7 @@ def test_what_an_endpoint_stands_on_stays_while_it_does(
 ) -> None:
     ledger = Ledger(tmp_path)
     target = leave(clients, "standing")
-    resources.create(clients, KINDS["endpoint"], requests.create_endpoint(target))
+    resources.create(clients, KINDS["endpoint"], api_requests.create_endpoint(target))
     account.faults([{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}])
     made = [
         ledger.mark(_item(clients, target, kind), "created", "arn")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.errors import UserError
+from common.errors import UserError
 from configs.payload import read_payload
 from payloads.build import BUCKETS, Bucket, Corpus, build_bucket, write_payload
 from payloads.corpus import speeches

@@ -1,0 +1,1 @@
+"""What the results mean: trust, SLO, repetitions, recommendation, comparison, fleet size."""

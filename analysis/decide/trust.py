@@ -1,0 +1,303 @@
+"""The trust gate: every step passes, warns or is void, with coded reasons. Pure functions.
+
+A void step is shown, greyed, and cannot enter a recommendation.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from analysis.decide.trust_answers import ANSWER_CHECKS, check_tokens
+from analysis.decide.trust_workers import WORKER_CHECKS
+from analysis.measure.results import Level, RunResult, StepResult
+from analysis.metrics import time_blocks
+from analysis.metrics.statistics import CERTAIN, Floats, samples_needed, standard_error
+from common.formatting import count, milliseconds, number, percent, plural
+
+CPU_BUSY, CPU_FULL = 85.0, 97.0
+"""Per cent of one core (a worker is one process on one core): queueing starts well before 100."""
+LITTLE_WARN, LITTLE_VOID = 0.05, 0.25
+DRIFT = 0.10
+"""A drift below a tenth is not worth a word even when it is certain."""
+LAG_SHARE = 0.05
+"""Reading lag that matters: a twentieth of the median TTFT."""
+CENSORED_VOID = 0.05
+COUNTS_VOID = 0.05
+"""A larger difference between two books of the same requests is no rounding at the edges."""
+
+
+def judge_run(result: RunResult) -> None:
+    """Give every step its verdict."""
+    honest = honest_concurrency(result.calibration)
+    for step in result.steps:
+        judge_step(step)
+        per_worker = (step.concurrency or 0) / (step.health.workers or 1)
+        if honest is not None and per_worker > honest:
+            step.verdict.add(
+                "warn",
+                "beyond_calibration",
+                f"{number(per_worker)} streams per worker are more than the {honest} up to which this "
+                "machine's clock was found honest",
+                streams_per_worker=per_worker,
+                calibrated=honest,
+            )
+
+
+def honest_concurrency(calibration: dict[str, Any] | None) -> int | None:
+    """The most streams per worker measured truly, over any protocol; None when not calibrated."""
+    known = (calibration or {}).get("honest_concurrency")
+    values = [int(v) for v in known.values() if isinstance(v, int)] if isinstance(known, dict) else []
+    return max(values, default=None)
+
+
+def judge_step(step: StepResult) -> None:
+    """Run every check on one step; a step without a window or without an ok request is void at once."""
+    if step.state == "interrupted":
+        step.verdict.add("void", "interrupted", f"the step was interrupted{_because(step)}")
+    if step.state == "planned":
+        step.verdict.add("void", "not_played", step.reasons or "the step was not played")
+    elif step.state == "lost":
+        rows = step.step_ok + step.step_failed + step.step_censored
+        text = f"steps.csv has no row of this step, though {plural(rows, 'request')} of it are on record"
+        step.verdict.add("void", "step_lost", text, rows=rows)
+    elif step.state == "running":
+        step.verdict.add("void", "not_finished", "the step was not finished")
+    elif step.window is None and step.state != "interrupted":
+        step.verdict.add("void", "no_window", "the measure window is not on record")
+    if step.window is None:
+        return
+    if step.window_ok == 0:
+        failed = ""
+        if step.window_failed:
+            failed = f": all {plural(step.window_failed, 'request')} failed{_which(step.error_classes)}"
+        step.verdict.add(
+            "void",
+            "nothing_answered",
+            f"no request that started in the window was answered{failed}",
+            failed=step.window_failed,
+            classes=step.error_classes,
+        )
+        return
+    for check in CHECKS:
+        check(step)
+
+
+def check_state(step: StepResult) -> None:
+    """What the load generator itself said of the step."""
+    if step.state == "degraded":
+        step.verdict.add("warn", "degraded", f"the load generator calls the step degraded{_because(step)}")
+
+
+def check_samples(step: StepResult) -> None:
+    """Too few samples for a median, or for a p95."""
+    level: Level
+    if step.window_ok < samples_needed(50):
+        level, text = "void", "carry not even a median (10 are needed)"
+    elif step.window_ok < samples_needed(95):
+        level, text = "warn", "carry no p95 worth printing (100 are needed)"
+    else:
+        return
+    samples = plural(step.window_ok, "sample")
+    step.verdict.add(level, "too_few_samples", f"{samples} {text}", samples=step.window_ok)
+
+
+def check_lost(step: StepResult) -> None:
+    """Requests that the load generator started but no row tells of, or that were cut off."""
+    rows = step.step_ok + step.step_failed + step.step_censored
+    started = step.announced.get("started")
+    if started is not None and started != rows:
+        step.verdict.add(
+            _void_if(abs(started - rows) > 0.01 * started),
+            "rows_missing",
+            f"{count(started)} requests were started, {count(rows)} rows tell of them",
+            started=started,
+            rows=rows,
+        )
+    if step.window_censored:
+        total = step.window_ok + step.window_failed + step.window_censored
+        share = step.window_censored / total
+        cut = plural(step.window_censored, "request")
+        step.verdict.add(
+            _void_if(share > CENSORED_VOID),
+            "censored_requests",
+            f"{cut} ({percent(share)}) were cut off",
+            censored=step.window_censored,
+            share=share,
+        )
+
+
+def check_locust(step: StepResult) -> None:
+    """Our count against Locust's own."""
+    counted = step.announced.get("locust_requests")
+    rows = step.step_ok + step.step_failed + step.step_censored
+    if counted is not None and counted != rows:
+        step.verdict.add(
+            _void_if(abs(counted - rows) > COUNTS_VOID * max(counted, rows)),
+            "locust_count_differs",
+            f"Locust counted {count(counted)} requests, the rows {count(rows)}",
+            locust=counted,
+            rows=rows,
+        )
+
+
+def check_errors(step: StepResult) -> None:
+    """Failed requests are told; whether they are too many is the SLO's business."""
+    if step.window_failed:
+        failed = f"{plural(step.window_failed, 'request')} failed ({percent(step.error_rate)})"
+        step.verdict.add(
+            "warn",
+            "failed_requests",
+            f"{failed}{_which(step.error_classes)}",
+            failed=step.window_failed,
+            share=step.error_rate,
+            classes=step.error_classes,
+        )
+
+
+def check_stationary(step: StepResult) -> None:
+    """Does the second half tell another story than the first, or the first quarter than the rest?"""
+    if step.blocks is None or len(step.blocks) < 8:
+        return
+    half, quarter = len(step.blocks) // 2, len(step.blocks) // 4
+    rate = step.blocks[:, time_blocks.COMPLETIONS]
+    if (change := _change(rate, np.ones_like(rate), half)) is not None:
+        text = f"not stationary: throughput changed by {_signed(change)} between halves"
+        step.verdict.add("warn", "throughput_drift", text, change=change)
+    latency, count = step.blocks[:, time_blocks.LATENCY_SUM], step.blocks[:, time_blocks.LATENCY_COUNT]
+    rest = _change(latency[quarter:], count[quarter:], (len(latency) - quarter) // 2)
+    early = _change(latency, count, quarter)
+    if rest is None and early is not None:
+        text = f"warm-up still drifting: E2E changed by {_signed(early)} after the first quarter"
+        step.verdict.add("warn", "warm_up_drift", text, change=early)
+    elif (change := _change(latency, count, half)) is not None:
+        text = f"not stationary: E2E changed by {_signed(change)} between the halves"
+        step.verdict.add("warn", "latency_drift", text, change=change)
+
+
+def check_client(step: StepResult) -> None:
+    """Was the load generator itself the bottleneck?"""
+    health = step.health
+    ttft = step.latency.get("ttft") or step.latency.get("e2e")
+    kernel = step.clocks.get("kernel", 0) / max(1, sum(step.clocks.values()))
+    if health.cpu_max is not None and health.cpu_max >= CPU_BUSY:
+        void = health.cpu_max >= CPU_FULL and kernel < 0.99
+        step.verdict.add(
+            "void" if void else "warn",
+            "client_cpu",
+            f"a worker's core was {number(health.cpu_max)} % busy: the client may have been the bottleneck",
+            cpu_percent=health.cpu_max,
+        )
+    lag = health.lag_p99_ms
+    if lag is not None and ttft is not None and lag > LAG_SHARE * ttft.percentiles[50]:
+        if kernel >= 0.99:
+            late = "arrivals carry kernel time stamps, so latency stands, but requests were sent late"
+        else:
+            late = "the clock was read in the client, so this lag is inside the latency"
+        text = f"the client's event loop lagged {milliseconds(lag)} at p99: {late}"
+        step.verdict.add("warn", "client_lag", text, lag_p99_ms=lag, kernel_share=kernel)
+
+
+def check_little(step: StepResult) -> None:
+    """Little's law: throughput × latency = users."""
+    if step.little is None or not step.concurrency or step.completions is None:
+        return
+    edge = step.concurrency / max(1, step.completions)
+    over = step.little - edge
+    if over > LITTLE_WARN:
+        mean = step.latency["e2e"].mean / 1000
+        users = "client" if step.concurrency == 1 else "clients"
+        step.verdict.add(
+            "void",
+            "impossible_little",
+            f"impossible by Little's law: {step.concurrency} {users} at {number(mean)} s cannot do "
+            f"{number(step.per_minute)} requests a minute",
+            residual=step.little,
+        )
+    if step.in_flight is None:
+        if step.window_failed or step.window_censored:
+            step.verdict.add(
+                "warn",
+                "in_flight_unknown",
+                "how many requests were in flight is not known: "
+                "the record does not say how long the failed ones took",
+            )
+        return
+    short = 1 - step.in_flight / step.concurrency
+    if short > LITTLE_WARN:
+        step.verdict.add(
+            _void_if(short > LITTLE_VOID),
+            "underload",
+            f"{number(step.in_flight)} requests were in flight on average, not {step.concurrency}: "
+            "the load did not reach its target",
+            in_flight=step.in_flight,
+            target=step.concurrency,
+        )
+
+
+CHECKS: tuple[Callable[[StepResult], None], ...] = (
+    check_state,
+    *WORKER_CHECKS,
+    check_samples,
+    check_lost,
+    check_locust,
+    check_errors,
+    check_stationary,
+    check_client,
+    check_little,
+    *ANSWER_CHECKS,
+)
+
+COUNT_CHECKS = (check_samples, check_errors, check_tokens)
+"""Checks that are made again on the sums of repetitions: too few for one may be enough together."""
+COUNT_CODES = frozenset(
+    {
+        "too_few_samples",
+        "failed_requests",
+        "estimated_tokens",
+        "no_token_counts",
+        "more_chunks_than_tokens",
+    }
+)
+"""The codes that those checks give."""
+
+
+def _change(amounts: Floats, per: Floats, split: int) -> float | None:
+    """Relative change of a rate or a mean at a block, when it is both certain and above a tenth.
+
+    Certain is what exceeds the noise beside the change as three standard errors would (one in 370): the noise
+    is that of the swings about both levels, the slowest one left out because a drift is one.
+    """
+    parts = (slice(None, split), slice(split, None))
+    totals = [float(per[part].sum()) for part in parts]
+    if min(totals) <= 0 or amounts[:split].sum() <= 0:
+        return None
+    levels = [float(amounts[part].sum()) / total for part, total in zip(parts, totals, strict=True)]
+    error = standard_error(amounts - per * np.repeat(levels, [split, len(per) - split]), first=2)
+    if error is None:
+        return None
+    each = error / np.sqrt(len(per))
+    shares = [np.sqrt(split) / totals[0], np.sqrt(len(per) - split) / totals[1]]
+    change = levels[1] / levels[0] - 1
+    certain = abs(levels[1] - levels[0]) > CERTAIN * each * float(np.hypot(*shares))
+    return change if certain and abs(change) > DRIFT else None
+
+
+def _which(classes: dict[str, int]) -> str:
+    """How the failed requests failed: ``: throttled``, ``, most of them throttled (3)``."""
+    if not classes:
+        return ""
+    top, count = next(iter(classes.items()))
+    return f": {top}" if len(classes) == 1 else f", most of them {top} ({count})"
+
+
+def _void_if(condition: bool) -> Level:  # noqa: FBT001 - reads as a sentence where it is called
+    return "void" if condition else "warn"
+
+
+def _signed(share: float) -> str:
+    return f"{'+' if share > 0 else '−'}{percent(abs(share))}"
+
+
+def _because(step: StepResult) -> str:
+    return f": {step.reasons}" if step.reasons else ""

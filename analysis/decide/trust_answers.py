@@ -1,0 +1,97 @@
+"""Trust checks of the answers themselves: their lengths, where their counts come from, and caches."""
+
+from analysis.measure.answers import AnswerFacts
+from analysis.measure.results import Level, StepResult
+from common.formatting import count, number, percent, plural
+
+SHORT_VOID = 0.25
+"""Answers that are on average this much off the asked length are other work than the plan's."""
+NEARLY_ALL = 0.01
+"""A share of answers of another length that is not worth a reason: a context may be full."""
+CACHED_WARN = 0.10
+"""Less than a tenth of the prompt is a chat template or a system prompt, which every request shares."""
+CONTRADICTED_VOID = 0.05
+
+
+def check_lengths(step: StepResult) -> None:
+    """Answers of another length than the plan demands of every one."""
+    facts = step.answers
+    mean, asked = facts.mean_tokens, facts.asked
+    if mean is None:
+        return
+    if asked.at_least is not None and facts.shorter > NEARLY_ALL * facts.counted:
+        _other_length(step, facts, "shorter", facts.shorter, asked.at_least)
+    if asked.at_most is not None and facts.longer > NEARLY_ALL * facts.counted:
+        _other_length(step, facts, "longer", facts.longer, asked.at_most)
+
+
+def _other_length(step: StepResult, facts: AnswerFacts, how: str, answers: int, asked: int) -> None:
+    mean = facts.mean_tokens or 0.0
+    level: Level = "void" if abs(mean / asked - 1) > SHORT_VOID else "warn"
+    bound = "at least" if how == "shorter" else "at most"
+    text = (
+        f"{percent(answers / facts.counted)} of the answers are {how} than asked: {bound} {count(asked)} "
+        f"tokens were asked for, and the mean is {number(mean)}"
+    )
+    step.verdict.add(
+        level,
+        f"answers_{how}_than_asked",
+        text,
+        asked_tokens=asked,
+        mean_tokens=mean,
+        share=answers / facts.counted,
+    )
+
+
+def check_tokens(step: StepResult) -> None:
+    """Where the token counts come from, and whether they can be."""
+    total = sum(step.token_sources.values())
+    guessed = step.token_sources.get("estimate", 0)
+    unknown = step.token_sources.get("unknown", 0)
+    if guessed:
+        text = f"{percent(guessed / total)} of the token counts are estimates"
+        step.verdict.add("warn", "estimated_tokens", text, share=guessed / total)
+    if unknown:
+        text = f"{percent(unknown / total)} of the answers have no token count"
+        step.verdict.add("warn", "no_token_counts", text, share=unknown / total)
+    if step.more_chunks_than_tokens:
+        answers = plural(step.more_chunks_than_tokens, "answer")
+        step.verdict.add(
+            "warn",
+            "more_chunks_than_tokens",
+            f"token counts disagree: {answers} with more chunks than tokens",
+            answers=step.more_chunks_than_tokens,
+        )
+
+
+def check_contradictions(step: StepResult) -> None:
+    """Counts that what arrived contradicts: more tokens than bytes, or no token beside content."""
+    if not step.answers.contradicted:
+        return
+    share = step.answers.contradicted / max(1, step.window_ok)
+    text = (
+        f"{percent(share)} of the answers state a token count that contradicts what arrived "
+        "(more tokens than bytes, or none beside text): these counts are left out"
+    )
+    level: Level = "void" if share > CONTRADICTED_VOID and not step.completion_tokens_per_s else "warn"
+    step.verdict.add(level, "token_counts_contradict_text", text, share=share)
+
+
+def check_cache(step: StepResult) -> None:
+    """Prompts that the server did not have to read."""
+    share = step.answers.cached_share
+    if share is not None and share > CACHED_WARN:
+        text = f"{percent(share)} of the prompt tokens came from the server's cache: TTFT is of a warm cache"
+        step.verdict.add("warn", "cached_prompts", text, share=share)
+
+
+def check_events(step: StepResult) -> None:
+    """Events of an unknown kind in the answers' streams."""
+    answers = step.answers.with_skipped_events
+    if answers:
+        share = answers / max(1, step.window_ok)
+        text = f"{percent(share)} of the answers held events of an unknown kind, which were skipped"
+        step.verdict.add("warn", "skipped_events", text, answers=answers, share=share)
+
+
+ANSWER_CHECKS = (check_lengths, check_tokens, check_contradictions, check_cache, check_events)

@@ -1,0 +1,69 @@
+"""Trust checks of the workers: whether their set changed, whether the load held, whether they agree."""
+
+import numpy as np
+
+from analysis.measure.results import StepResult
+from analysis.measure.workers import WorkerFacts
+from analysis.metrics.statistics import CERTAIN, T95
+from common.formatting import milliseconds, number
+
+LOAD_HELD = 0.95
+"""Share of the target that must have been in flight throughout for a step whose workers changed."""
+UNKNOWN_LOAD = frozenset({"worker_silent", "load_gap", "clock_set"})
+CHANGED_WORKERS = frozenset({"worker_lost", "worker_joined", "fewer_workers"})
+DIFFERENCE = 0.10
+"""Medians of two workers that differ by less than a tenth need no word, however certain that is."""
+_EVENTS = {
+    "worker_silent": "a worker did not report",
+    "load_gap": "the load paused",
+    "clock_set": "a clock was set",
+    "worker_lost": "a worker was lost; rows of up to one of its report intervals may be missing",
+    "worker_joined": "a worker joined",
+    "fewer_workers": "fewer workers made the load than in an earlier step",
+}
+
+
+def check_workers(step: StepResult) -> None:
+    """Who made the load: a set of workers that changed, a worker that was silent, a clock that was set."""
+    codes = [code for code in step.reason_codes if code in UNKNOWN_LOAD | CHANGED_WORKERS]
+    if not codes:
+        return
+    least, target = step.least_in_flight, step.concurrency or 0
+    held = least is not None and least >= LOAD_HELD * target and not UNKNOWN_LOAD.intersection(codes)
+    flight = "" if least is None else f"; at the least {number(least)} of {target} requests were in flight"
+    for code in codes:
+        text = f"{_EVENTS[code]}{flight}"
+        step.verdict.add("warn" if held else "void", code, text, least_in_flight=least)
+
+
+def check_agreement(step: StepResult) -> None:
+    """A worker whose median differs from the others' by more than both intervals: far away, or slow."""
+    known = [w for w in step.workers if w.first_token_p50_ms and w.first_token_interval is not None]
+    for worker in known:
+        others = [w for w in known if w is not worker]
+        if not others:
+            return
+        nearest = min(others, key=lambda other: _apart(worker, other))
+        if _apart(worker, nearest) <= 0:
+            continue
+        middle, other = worker.first_token_p50_ms, nearest.first_token_p50_ms
+        text = (
+            f"worker {worker.worker} measured a median of {milliseconds(middle)} to the first token, and "
+            f"{nearest.worker} {milliseconds(other)}: the step's latency is a mixture of both"
+        )
+        step.verdict.add(
+            "warn", "workers_disagree", text, worker=worker.worker, p50_ms=middle, other_ms=other
+        )
+        return
+
+
+def _apart(worker: WorkerFacts, other: WorkerFacts) -> float:
+    """By how many milliseconds two medians differ beyond noise and a tenth; at most 0 where they do not."""
+    a, b = worker.first_token_p50_ms or 0.0, other.first_token_p50_ms or 0.0
+    one, two = worker.first_token_interval, other.first_token_interval
+    assert one is not None and two is not None  # noqa: PT018, S101 - the caller's condition
+    noise = CERTAIN / T95 * float(np.hypot(one.high - one.low, two.high - two.low)) / 2
+    return abs(a - b) - max(noise, DIFFERENCE * min(a, b))
+
+
+WORKER_CHECKS = (check_workers, check_agreement)

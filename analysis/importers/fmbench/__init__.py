@@ -1,0 +1,1 @@
+"""FMBench's result folders, and FMBench's method beside the true figures."""

@@ -1,0 +1,1 @@
+"""Locust's CSV files, of any version and encoding, as one run."""

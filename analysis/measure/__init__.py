@@ -1,0 +1,1 @@
+"""From the run folder's tables to typed results of steps and experiments."""

@@ -1,0 +1,94 @@
+"""What was asked of the answers and what came: lengths, cached prompts, unknown events, impossible counts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.metrics.definitions import numbers
+from configs.plan import MAX_TOKENS_KEYS
+
+_MIN_TOKENS_KEYS = ("min_tokens", "min_new_tokens")
+_CONTRADICTED = "contradicted"
+"""A column beside those of requests.csv: the row's own count of output tokens cannot be."""
+
+
+@dataclass(frozen=True)
+class AskedLength:
+    """How many output tokens the plan asks of every answer; None where it sets no such bound."""
+
+    at_least: int | None = None
+    at_most: int | None = None
+
+
+@dataclass(frozen=True)
+class AnswerFacts:
+    """The answers of one step, ok requests that started in its window."""
+
+    asked: AskedLength = AskedLength()
+    counted: int = 0
+    """Answers with a count of output tokens that is not an estimate: the next two are of these."""
+    shorter: int = 0
+    longer: int = 0
+    mean_tokens: float | None = None
+    cached_share: float | None = None
+    """Prompt tokens from the server's prefix cache / all prompt tokens, where the server says both."""
+    with_skipped_events: int = 0
+    contradicted: int = 0
+    """Answers whose count of output tokens contradicts what arrived; it counts as unmeasured."""
+
+
+def asked_length(plan: dict[str, Any]) -> AskedLength:
+    """Read the bounds from a plan: ``min_tokens``, ``max_tokens``, and both at once by ``ignore_eos``."""
+    workload = plan.get("workload") or {}
+    parameters = workload.get("parameters") or {}
+    upper = _counts(workload.get("max_tokens"), *(parameters.get(key) for key in sorted(MAX_TOKENS_KEYS)))
+    lower = _counts(*(parameters.get(key) for key in _MIN_TOKENS_KEYS))
+    if parameters.get("ignore_eos") is True:
+        lower += upper[:1]
+    return AskedLength(max(lower, default=None), next(iter(upper), None))
+
+
+def without_contradictions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Take the count of output tokens from answers that contradict it, and mark those rows.
+
+    A token has at least one byte, and every chunk with content has at least one token: more tokens than bytes
+    that arrived, or none beside chunks with content, cannot be.
+    """
+    tokens, chunks = numbers(rows, "completion_tokens"), numbers(rows, "chunks")
+    contradicted = (tokens == 0) & (chunks > 0)
+    if "bytes_in" in rows:
+        contradicted |= tokens > numbers(rows, "bytes_in")
+    contradicted &= (rows["outcome"] == "ok").to_numpy()
+    if not contradicted.any():
+        return rows
+    source = rows["completion_tokens_source"].astype(object)
+    return rows.assign(
+        completion_tokens=np.where(contradicted, np.nan, tokens),
+        completion_tokens_source=pd.Categorical(source.mask(contradicted, None)),
+        **{_CONTRADICTED: contradicted},
+    )
+
+
+def describe_answers(ok: pd.DataFrame, asked: AskedLength) -> AnswerFacts:
+    """Describe the ok rows that started in a window."""
+    sources = ok["completion_tokens_source"].astype(object)
+    tokens = numbers(ok, "completion_tokens")[sources.isin(("server", "tokenizer")).to_numpy()]
+    prompt, cached = numbers(ok, "prompt_tokens"), numbers(ok, "cached_prompt_tokens")
+    known = ~np.isnan(prompt) & ~np.isnan(cached)
+    total = float(prompt[known].sum())
+    return AnswerFacts(
+        asked=asked,
+        counted=len(tokens),
+        shorter=0 if asked.at_least is None else int((tokens < asked.at_least).sum()),
+        longer=0 if asked.at_most is None else int((tokens > asked.at_most).sum()),
+        mean_tokens=float(tokens.mean()) if len(tokens) else None,
+        cached_share=float(cached[known].sum()) / total if total > 0 else None,
+        with_skipped_events=int((numbers(ok, "skipped_events") > 0).sum()),
+        contradicted=int(ok[_CONTRADICTED].sum()) if _CONTRADICTED in ok else 0,
+    )
+
+
+def _counts(*values: object) -> list[int]:
+    return [v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0]

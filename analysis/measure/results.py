@@ -1,0 +1,310 @@
+"""What the analysis knows about a run: plain data between metrics and pages. None is "not measured"."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.measure.answers import AnswerFacts
+from analysis.measure.locust_run import LocustRun, Reconciled
+from analysis.measure.workers import WorkerFacts
+from analysis.metrics.cost import RunCost
+from analysis.metrics.definitions import Window
+from analysis.metrics.statistics import (
+    PERCENTILES,
+    Floats,
+    Integers,
+    Interval,
+    effective_samples,
+    percentile_interval,
+    samples_needed,
+)
+from runfolder.manifest import PriceQuote
+from runfolder.percentiles import percentile
+
+Level = Literal["pass", "warn", "void"]
+LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
+LATENCIES = ("ttft", "ttfo", "tpot", "e2e")
+ERRORS_UNSTATED = 0.05
+"""Errors that a step may have where the plan names no limit: told, and above this not recommended."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A latency metric of one step, in milliseconds; ``percentiles`` holds also those that are not shown."""
+
+    n: int
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+    percentiles: dict[int, float]
+    intervals: dict[int, Interval]
+    bucketed: bool = False
+    """From Locust's rounded buckets (up to 4.8 % off) instead of raw rows."""
+
+    @classmethod
+    def of(cls, values: Floats, block: Integers, blocks: int) -> "Distribution | None":
+        """Describe raw values; None when there are none.
+
+        Args:
+            values: in milliseconds.
+            block: index of the block of time in which each of them began.
+            blocks: how many blocks there are.
+        """
+        if not len(values):
+            return None
+        ordered = np.sort(values)
+        percentiles = {p: percentile(ordered, p) or 0.0 for p in PERCENTILES}
+        worth = {
+            p: effective_samples((values > value).astype(float), block, blocks)
+            for p, value in percentiles.items()
+        }
+        intervals = {p: percentile_interval(ordered, p, worth[p]) for p in PERCENTILES}
+        return cls(
+            n=len(ordered),
+            mean=float(ordered.mean()),
+            std=float(ordered.std()),
+            low=float(ordered[0]),
+            high=float(ordered[-1]),
+            percentiles=percentiles,
+            intervals={p: i for p, i in intervals.items() if i is not None},
+        )
+
+    def shown(self, p: int) -> float | None:
+        """The percentile when there are samples enough for it (n ≥ 5/(1 − p)), else None."""
+        return self.percentiles.get(p) if self.n >= samples_needed(p) else None
+
+    def statistic(self, name: str) -> float | None:
+        """``mean`` or ``p95`` and the like, shown or not."""
+        return self.mean if name == "mean" else self.percentiles.get(int(name.removeprefix("p")))
+
+    def hidden(self, name: str) -> bool:
+        """Whether the statistic rests on too few samples to be shown."""
+        return name != "mean" and self.n < samples_needed(int(name.removeprefix("p")))
+
+
+_TITLES = {
+    "client_cpu": "a busy load generator",
+    "client_lag": "event-loop lag of the load generator",
+    "cloudwatch_count_differs": "CloudWatch's count differs",
+    "impossible_fmbench_figure": "an impossible figure of FMBench's",
+    "locust_count_differs": "Locust's count differs",
+    "locust_csv_differs": "Locust's CSV differs",
+    "locust_figures_only": "Locust's figures only",
+}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a step is not trusted without reserve. ``code`` is stable and for programs; ``text`` may change."""
+
+    code: str
+    """In snake_case. Programs decide by it; no code reads ``text``."""
+    text: str
+    """One sentence without its full stop."""
+    level: Level = "warn"
+    values: dict[str, Any] = field(default_factory=dict)
+    """The figures in ``text``: durations in the unit of their key's suffix, shares from 0 to 1."""
+
+    @property
+    def title(self) -> str:
+        """A few words for a list of reasons: ``failed requests``."""
+        return _TITLES.get(self.code, self.code.replace("_", " "))
+
+
+@dataclass
+class Verdict:
+    """Whether a step can be trusted, and why not. A void step cannot enter a recommendation."""
+
+    level: Level = "pass"
+    reasons: list[Reason] = field(default_factory=list)
+
+    def add(self, level: Level, code: str, text: str, **values: Any) -> None:
+        """Add a reason. The level only ever gets worse."""
+        self.add_reason(Reason(code, text, level, values))
+
+    def add_reason(self, reason: Reason) -> None:
+        """Add a reason of another verdict."""
+        self.reasons.append(reason)
+        if LEVELS.index(reason.level) > LEVELS.index(self.level):
+            self.level = reason.level
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of all reasons."""
+        return [reason.code for reason in self.reasons]
+
+    @property
+    def texts(self) -> list[str]:
+        """The sentences of all reasons, those of the worst level first."""
+        worst_first = sorted(self.reasons, key=lambda reason: -LEVELS.index(reason.level))
+        return [reason.text for reason in worst_first]
+
+
+@dataclass
+class Health:
+    """How the load generator fared during a step; all absent when it did not report."""
+
+    cpu_max: float | None = None
+    lag_p99_ms: float | None = None
+    clock_lag_p50_ms: float | None = None
+    clock_lag_p99_ms: float | None = None
+    memory_mb: float | None = None
+    workers: int | None = None
+
+
+@dataclass
+class StepResult:
+    """One step, measured. Counts with ``window_`` are of requests that started in the measure window."""
+
+    id: str
+    experiment: str
+    ordinal: int
+    concurrency: int | None
+    state: str
+    reasons: str | None = None
+    reason_codes: tuple[str, ...] = ()
+    """What happened to the step by the load generator's book (`runfolder.records.ReasonCode`)."""
+    window: Window | None = None
+    window_ok: int = 0
+    window_failed: int = 0
+    window_censored: int = 0
+    step_ok: int = 0
+    step_failed: int = 0
+    step_censored: int = 0
+    announced: dict[str, float] = field(default_factory=dict)
+    """What steps.csv says: started, ok, failed, censored, locust_requests, locust_failures."""
+    latency: dict[str, Distribution] = field(default_factory=dict)
+    user_speed_p50: float | None = None
+    gap_p50_ms: float | None = None
+    gap_p99_ms: float | None = None
+    completions: int | None = None
+    per_minute: float | None = None
+    per_minute_interval: Interval | None = None
+    completion_tokens_per_s: float | None = None
+    prompt_tokens_per_s: float | None = None
+    prompt_tokens_mean: float | None = None
+    completion_tokens_mean: float | None = None
+    tokens: dict[str, Distribution] = field(default_factory=dict)
+    error_rate: float | None = None
+    error_classes: dict[str, int] = field(default_factory=dict)
+    goodput_per_s: float | None = None
+    goodput_share: float | None = None
+    in_flight: float | None = None
+    least_in_flight: float | None = None
+    little: float | None = None
+    finish_reasons: dict[str, int] = field(default_factory=dict)
+    token_sources: dict[str, int] = field(default_factory=dict)
+    clocks: dict[str, int] = field(default_factory=dict)
+    more_chunks_than_tokens: int = 0
+    answers: AnswerFacts = field(default_factory=AnswerFacts)
+    workers: tuple[WorkerFacts, ...] = ()
+    """Of each worker, where there were several."""
+    usd_per_request: float | None = None
+    usd_per_request_interval: Interval | None = None
+    usd_per_million_output: float | None = None
+    usd_per_million_total: float | None = None
+    health: Health = field(default_factory=Health)
+    verdict: Verdict = field(default_factory=Verdict)
+    blocks: Floats | None = None
+    """Sums per block of time, see `analysis.metrics.time_blocks`."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the step may enter a recommendation on grounds of trust."""
+        return self.verdict.level != "void"
+
+    def shown(self, metric: str, statistic: str) -> float | None:
+        """A latency statistic in milliseconds, absent when not measured or on too few samples."""
+        found = self.latency.get(metric)
+        if found is None or found.hidden(statistic):
+            return None
+        return found.statistic(statistic)
+
+
+@dataclass
+class ExperimentResult:
+    """One instance type × payload with its steps, in the order in which they ran."""
+
+    name: str
+    model: str
+    instance_type: str
+    instance: str
+    """What to call one instance on a page; `deployed` says how many there were."""
+    instance_count: int
+    payload: str
+    payload_file: str
+    price: PriceQuote
+    steps: list[StepResult]
+    cost: RunCost
+    state: str
+    error: str | None = None
+    endpoint: dict[str, Any] = field(default_factory=dict)
+    locust_prefix: str = "locust"
+    component: str | None = None
+    """The inference component that the load went to."""
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """Dollars per hour of one instance."""
+        return self.price.usd_per_hour
+
+    @property
+    def usd_per_endpoint_hour(self) -> float | None:
+        """Dollars per hour of all its instances: what the measured rate cost."""
+        return None if self.usd_per_hour is None else self.usd_per_hour * self.instance_count
+
+    @property
+    def deployed(self) -> str:
+        """What the load went to: ``ml.g5.xlarge``, ``2 × ml.g5.xlarge``."""
+        return self.instance if self.instance_count == 1 else f"{self.instance_count} × {self.instance}"
+
+
+@dataclass
+class RunResult:
+    """The whole run: what the pages show. ``rows`` and the other frames are for the plots."""
+
+    run_id: str
+    plan: dict[str, Any]
+    notices: list[str]
+    rehearsal: bool
+    state: str
+    started_at: float | None
+    ended_at: float | None
+    experiments: list[ExperimentResult]
+    problems: list[str]
+    objectives: list[dict[str, Any]]
+    error_rate_slo: float | None
+    """The plan's limit; None where it names none."""
+    rows: pd.DataFrame
+    workers: pd.DataFrame
+    cloudwatch: pd.DataFrame
+    plan_file: str | None = None
+    error: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] | None = None
+    seed: int | None = None
+    source: Literal["records", "locust", "fmbench"] = "records"
+    fmbench: dict[str, Any] = field(default_factory=dict)
+    locust: LocustRun | None = None
+    """Tables by method and name, where the run was read from Locust's CSV files."""
+    reconciled: tuple[Reconciled, ...] = ()
+    """Rows beside Locust's own statistics, per step that Locust's CSV has."""
+
+    @property
+    def steps(self) -> list[StepResult]:
+        """All steps of all experiments."""
+        return [step for experiment in self.experiments for step in experiment.steps]
+
+    @property
+    def error_rate_limit(self) -> float:
+        """The share of errors above which a step is not recommended."""
+        return ERRORS_UNSTATED if self.error_rate_slo is None else self.error_rate_slo
+
+    @property
+    def assumed_price(self) -> bool:
+        """Whether any price is an assumption."""
+        return any(e.price.assumption and e.usd_per_hour is not None for e in self.experiments)

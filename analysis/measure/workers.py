@@ -1,0 +1,91 @@
+"""What each worker measured in a step, how far it is from the endpoint and how busy it was."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.metrics import definitions
+from analysis.metrics.definitions import Window
+from analysis.metrics.statistics import Floats, Interval, effective_samples, percentile_interval
+from analysis.metrics.time_blocks import BLOCKS, block_of
+from runfolder.percentiles import percentile
+
+
+@dataclass(frozen=True)
+class WorkerFacts:
+    """One worker in one window; durations in milliseconds, None where not measured."""
+
+    worker: str
+    host: str | None
+    rows: int
+    """Requests of it that started in the window, whatever became of them."""
+    share: float
+    first_token_p50_ms: float | None
+    """TTFT, or E2E latency where the answers were not streamed."""
+    first_token_interval: Interval | None
+    connect_p50_ms: float | None
+    """TCP and TLS set-up of the connections that it opened in the step: about two round trips."""
+    rtt_ms: float | None
+    """The kernel's smallest round trip to the endpoint."""
+    cpu_max: float | None
+    lag_p99_ms: float | None
+
+
+def worker_facts(own: pd.DataFrame, reports: pd.DataFrame, window: Window) -> tuple[WorkerFacts, ...]:
+    """Describe every worker of a step; none where there is only one.
+
+    Args:
+        own: the rows of the step.
+        reports: workers.csv.
+        window: the step's window.
+    """
+    started = definitions.started_in(own, window)
+    at = definitions.numbers(reports, "reported_at")
+    seen = reports[(at >= window.start) & (at < window.end)]
+    names = sorted(str(name) for name in started["worker"].dropna().unique())
+    if len(names) < 2:
+        return ()
+    metric = "ttft" if started["ttft_ms"].notna().any() else "e2e"
+    return tuple(_facts(name, metric, (own, started, seen), window) for name in names)
+
+
+def _facts(
+    name: str, metric: str, frames: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], window: Window
+) -> WorkerFacts:
+    own, started, seen = frames
+    mine = started[started["worker"] == name]
+    ok = mine[mine["outcome"] == "ok"]
+    values = definitions.per_row(ok, metric)
+    known = ~np.isnan(values)
+    middle, interval = _median(values[known], ok[known], window)
+    reports = seen[seen["worker"] == name]
+    connects = np.sort(definitions.measured(definitions.numbers(own[own["worker"] == name], "connect_ms")))
+    round_trips = definitions.measured(definitions.numbers(reports, "rtt_ms"))
+    hosts = reports["host"].dropna().unique()
+    return WorkerFacts(
+        worker=name,
+        host=str(hosts[0]) if len(hosts) else None,
+        rows=len(mine),
+        share=len(mine) / len(started),
+        first_token_p50_ms=middle,
+        first_token_interval=interval,
+        connect_p50_ms=percentile(connects, 50),
+        rtt_ms=float(round_trips.min()) if len(round_trips) else None,
+        cpu_max=_largest(reports, "cpu_percent"),
+        lag_p99_ms=_largest(reports, "lag_p99_ms"),
+    )
+
+
+def _median(values: Floats, rows: pd.DataFrame, window: Window) -> tuple[float | None, Interval | None]:
+    ordered = np.sort(values)
+    middle = percentile(ordered, 50)
+    if middle is None:
+        return None, None
+    worth = effective_samples((values > middle).astype(float), block_of(rows, window), BLOCKS)
+    return middle, percentile_interval(ordered, 50, worth)
+
+
+def _largest(frame: pd.DataFrame, column: str) -> float | None:
+    values = definitions.measured(definitions.numbers(frame, column))
+    return float(values.max()) if len(values) else None

@@ -1,0 +1,315 @@
+"""The metrics, each defined once: a pure function of records. No I/O, no clock, no plots.
+
+``rows`` is a frame with the columns of ``runfolder.records.Request``; NaN means "not measured". A ``Window``
+is half-open, ``[start, end)`` in epoch seconds. Every docstring gives formula, unit and source;
+``docs/metrics.md`` is made from them.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.metrics.statistics import Floats
+
+_PARTS = 20
+
+
+@dataclass(frozen=True)
+class Window:
+    """A half-open stretch of time, ``[start, end)`` in epoch seconds."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+
+def numbers(rows: pd.DataFrame, column: str) -> Floats:
+    """A column as floats."""
+    return rows[column].to_numpy(dtype=float)
+
+
+def measured(values: Floats) -> Floats:
+    """Only what was measured: the values that are not NaN."""
+    return values[~np.isnan(values)]
+
+
+def started_in(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
+    """The requests that started inside the window, whatever became of them; latency is of the ok ones.
+
+    Formula: start ≤ started_at < end.
+    Unit: rows.
+    Source: a window over starts leaves out no slow request, because the load stays until the last has ended.
+    """
+    start = numbers(rows, "started_at")
+    return rows[(start >= window.start) & (start < window.end)]
+
+
+def elapsed_ms(rows: pd.DataFrame) -> Floats:
+    """How long each request took, whatever became of it: E2E, or until it failed or was cut off.
+
+    Formula: end − start; one value per row, NaN where the record does not say (older run folders).
+    Unit: milliseconds.
+    Source: the record's elapsed_ms; a user that waits for a time-out is as busy as one that reads an answer.
+    """
+    e2e, elapsed = numbers(rows, "e2e_ms"), numbers(rows, "elapsed_ms")
+    return np.where(np.isnan(e2e), elapsed, e2e)
+
+
+def ended_at(rows: pd.DataFrame) -> Floats:
+    """When each request ended: started_at + elapsed, in epoch seconds; NaN when its duration is unknown."""
+    return numbers(rows, "started_at") + elapsed_ms(rows) / 1000
+
+
+def ttft_ms(rows: pd.DataFrame) -> Floats:
+    """TTFT, time to first token: from handing the request to the socket to the first token with content.
+
+    Formula: first non-empty content or reasoning token − start; connection set-up is not part of it.
+    Unit: milliseconds, one value per ok streamed request.
+    Source: as AIPerf; vLLM's is the same for content tokens; genai-bench's includes DNS, TCP and TLS.
+    """
+    return measured(numbers(rows, "ttft_ms"))
+
+
+def ttfo_ms(rows: pd.DataFrame) -> Floats:
+    """TTFO, time to first output token: like TTFT, but reasoning tokens do not count.
+
+    Formula: first non-reasoning token − start.
+    Unit: milliseconds, one value per ok streamed request.
+    Source: as AIPerf.
+    """
+    return measured(numbers(rows, "ttfo_ms"))
+
+
+def e2e_ms(rows: pd.DataFrame) -> Floats:
+    """E2E latency: from handing the request to the socket to the last token, or body byte when not streamed.
+
+    Formula: last content token − start.
+    Unit: milliseconds, one value per ok request.
+    Source: as vLLM and AIPerf; a usage-only chunk and the stream's closing are not part of it.
+    """
+    return measured(numbers(rows, "e2e_ms"))
+
+
+def tpot_ms(rows: pd.DataFrame) -> Floats:
+    """TPOT, time per output token after the first chunk; undefined (absent, never 0) below two tokens.
+
+    Formula: (E2E − TTFT) / (n − k), n completion tokens, k tokens in the first chunk (1 when unknown), n > k.
+    Unit: milliseconds per token, one value per ok streamed request.
+    Source: as vLLM's TPOT, corrected for first chunks of several tokens (ai-dynamo/aiperf#1279).
+    """
+    return measured(per_row(rows, "tpot"))
+
+
+def per_row(rows: pd.DataFrame, metric: str) -> Floats:
+    """A latency metric (ttft, ttfo, tpot, e2e) in milliseconds, one value per row, NaN where not measured."""
+    if metric != "tpot":
+        return numbers(rows, f"{metric}_ms")
+    first = np.maximum(np.nan_to_num(numbers(rows, "first_chunk_tokens"), nan=1.0), 1.0)
+    after = numbers(rows, "completion_tokens") - first
+    decode = numbers(rows, "e2e_ms") - numbers(rows, "ttft_ms")
+    tpot: Floats = np.divide(decode, after, out=np.full(len(rows), np.nan), where=after > 0)
+    return tpot
+
+
+def user_tokens_per_s(rows: pd.DataFrame) -> Floats:
+    """Per-user speed: the pace at which one user sees tokens arrive.
+
+    Formula: 1000 / TPOT.
+    Unit: tokens per second, one value per ok streamed request.
+    Source: reciprocal of TPOT, so TTFT is not part of it.
+    """
+    pace = tpot_ms(rows)
+    return np.asarray(1000 / pace[pace > 0], dtype=float)
+
+
+def gap_percentile_ms(gaps: pd.DataFrame, p: float) -> float | None:
+    """ICL, inter-chunk latency: gaps between content chunks, pooled over requests.
+
+    Formula: the bucket that holds the p-th percentile of all gaps; its geometric middle.
+    Unit: milliseconds; buckets grow by 1 %, so the figure is within 0.5 %.
+    Source: as vLLM's ITL, which also pools; it is ITL only where every chunk is one token.
+    """
+    counts = numbers(gaps, "count")
+    total = float(counts.sum())
+    if total <= 0:
+        return None
+    ordered = np.argsort(numbers(gaps, "low_ms"))
+    reached = np.cumsum(counts[ordered]) >= p / 100 * total
+    at = ordered[int(np.argmax(reached))]
+    low, high = numbers(gaps, "low_ms")[at], numbers(gaps, "high_ms")[at]
+    return float(np.sqrt(low * high)) if low > 0 else float((low + high) / 2)
+
+
+def completions(rows: pd.DataFrame, window: Window) -> int:
+    """Ok requests that ended inside the window, whenever they started.
+
+    Formula: count of ok rows with start ≤ started_at + E2E < end.
+    Unit: requests.
+    Source: what happened inside the window is its throughput; no ramp, no drain.
+    """
+    ok = (rows["outcome"] == "ok").to_numpy()
+    end = ended_at(rows)
+    return int((ok & (end >= window.start) & (end < window.end)).sum())
+
+
+def requests_per_minute(rows: pd.DataFrame, window: Window) -> float | None:
+    """Request throughput.
+
+    Formula: 60 × completions in the window / seconds of the window.
+    Unit: requests per minute; absent when the window has no length.
+    Source: pooled completions over time. A mean of rates (FMBench) is another figure: 49 for 25.5.
+    """
+    return 60 * completions(rows, window) / window.seconds if window.seconds > 0 else None
+
+
+def completion_tokens_in(rows: pd.DataFrame, window: Window) -> float:
+    """Completion tokens that arrived inside the window, of ok requests.
+
+    Formula: the first chunk's tokens at the first token; the rest spread evenly between first and last token;
+    all at the end when the answer was not streamed.
+    Unit: tokens.
+    Source: attribution by time; tokens over wall clock (most tools) reads 10 % low at four requests per user.
+    """
+    ok = rows[(rows["outcome"] == "ok") & rows["completion_tokens"].notna()]
+    last = ended_at(ok)
+    streamed = ok["ttft_ms"].notna().to_numpy()
+    first = np.where(streamed, numbers(ok, "started_at") + np.nan_to_num(numbers(ok, "ttft_ms")) / 1000, last)
+    total = numbers(ok, "completion_tokens")
+    head = np.nan_to_num(numbers(ok, "first_chunk_tokens"), nan=1.0)
+    head = np.where(streamed, np.minimum(head, total), total)
+    inside = (first >= window.start) & (first < window.end)
+    span = last - first
+    overlap = np.clip(np.minimum(last, window.end) - np.maximum(first, window.start), 0, None)
+    at_end = ((last >= window.start) & (last < window.end)).astype(float)
+    share = np.divide(overlap, span, out=at_end, where=span > 0)
+    return float((head * inside + (total - head) * share).sum())
+
+
+def completion_tokens_per_s(rows: pd.DataFrame, window: Window) -> float | None:
+    """Output throughput: completion tokens that arrived inside the window per second.
+
+    Formula: completion tokens in the window / seconds of the window.
+    Unit: tokens per second; absent when no request has a token count.
+    Source: as above.
+    """
+    if window.seconds <= 0 or not rows["completion_tokens"].notna().any():
+        return None
+    return completion_tokens_in(rows, window) / window.seconds
+
+
+def prompt_tokens_per_s(rows: pd.DataFrame, window: Window) -> float | None:
+    """Input throughput: prompt tokens whose processing ended inside the window, per second.
+
+    Formula: prompt tokens of ok requests whose first token (end, not streamed) is in the window / seconds.
+    Unit: tokens per second; absent when no request has a token count.
+    Source: the prompt has been processed when the first token leaves.
+    """
+    if window.seconds <= 0 or not rows["prompt_tokens"].notna().any():
+        return None
+    ok = rows[(rows["outcome"] == "ok") & rows["prompt_tokens"].notna()]
+    delay = np.where(ok["ttft_ms"].notna(), numbers(ok, "ttft_ms"), numbers(ok, "e2e_ms"))
+    at = numbers(ok, "started_at") + delay / 1000
+    inside = (at >= window.start) & (at < window.end)
+    return float(numbers(ok, "prompt_tokens")[inside].sum() / window.seconds)
+
+
+def error_rate(rows: pd.DataFrame) -> float | None:
+    """Share of requests that failed; a run without errors has 0, a run without requests has none.
+
+    Formula: failed / (failed + ok); time-outs are failures; censored (cut off) requests are counted apart.
+    Unit: share, 0 to 1.
+    Source: common; FMBench rounds below 0.5 % to 0.
+    """
+    failed = int((rows["outcome"] == "failed").sum())
+    ended = failed + int((rows["outcome"] == "ok").sum())
+    return failed / ended if ended else None
+
+
+def error_classes(rows: pd.DataFrame) -> dict[str, int]:
+    """Failed requests by class, most frequent first.
+
+    Formula: count of failed rows per error_class.
+    Unit: requests.
+    Source: classes of ``runfolder.records.ErrorClass``.
+    """
+    classes = rows.loc[rows["outcome"] == "failed", "error_class"].astype(object)
+    counts = classes.fillna("unknown").value_counts()
+    return {str(name): int(count) for name, count in counts.items() if count}
+
+
+def mean_in_flight(rows: pd.DataFrame, window: Window) -> float | None:
+    """Requests in flight, averaged over the window, whatever became of them.
+
+    Formula: sum of the overlaps of [start, end] with the window / seconds of the window.
+    Unit: requests; absent where the record does not say when a request of the window ended.
+    Source: L of Little's law, measured directly.
+    """
+    if window.seconds <= 0:
+        return None
+    start, end = numbers(rows, "started_at"), ended_at(rows)
+    if np.isnan(end[(start >= window.start) & (start < window.end)]).any():
+        return None
+    overlap = np.minimum(end, window.end) - np.maximum(start, window.start)
+    return float(np.nansum(np.clip(overlap, 0, None)) / window.seconds)
+
+
+def least_in_flight(rows: pd.DataFrame, window: Window) -> float | None:
+    """The fewest requests in flight in any twentieth of the window.
+
+    Formula: the smallest of the means of requests in flight over 20 equal parts of the window.
+    Unit: requests; absent where the record does not say when a request of the window ended.
+    Source: shows whether a load held while its workers changed.
+    """
+    edges = np.linspace(window.start, window.end, _PARTS + 1)
+    parts = [mean_in_flight(rows, Window(float(a), float(b))) for a, b in itertools.pairwise(edges)]
+    known = [part for part in parts if part is not None]
+    return min(known) if len(known) == _PARTS else None
+
+
+def little_residual(
+    concurrency: float, per_minute: float | None, mean_latency_ms: float | None
+) -> float | None:
+    """Little's-law residual: how far throughput × latency is from the number of users (closed loop).
+
+    Formula: X × R / N − 1, X completions per second, R mean E2E in seconds, N users.
+    Unit: share; about 0 is sound, above 0 is impossible, below 0 says that users were idle.
+    Source: J. D. C. Little, 1961. FMBench's 49 a minute with one client at 2.355 s gives +0.92.
+    """
+    if per_minute is None or mean_latency_ms is None or concurrency <= 0:
+        return None
+    return per_minute / 60 * mean_latency_ms / 1000 / concurrency - 1
+
+
+def most_per_minute(concurrency: float, mean_latency_ms: float) -> float:
+    """The most that a closed loop can complete.
+
+    Formula: 60 × N / R.
+    Unit: requests per minute.
+    Source: Little's law.
+    """
+    return 60_000 * concurrency / mean_latency_ms
+
+
+def goodput(
+    started: pd.DataFrame, window: Window, objectives: list[dict[str, Any]]
+) -> tuple[float | None, float | None]:
+    """Goodput: requests that met every latency limit, per second and as a share of all requests.
+
+    Formula: ok requests started in the window with every metric ≤ its limit / seconds; share: / all started.
+    Unit: requests per second; share 0 to 1. Absent without latency objectives.
+    Source: as vLLM and AIPerf: failed and cut-off requests count as bad, never out of the denominator.
+    """
+    if not objectives or window.seconds <= 0:
+        return None, None
+    good = (started["outcome"] == "ok").to_numpy()
+    for objective in objectives:
+        good = good & (per_row(started, str(objective["metric"])) <= float(objective["limit_ms"]))
+    count = int(good.sum())
+    return count / window.seconds, (count / len(started) if len(started) else None)

@@ -1,0 +1,143 @@
+"""docs/metrics.md, made from the docstrings of the functions that compute the figures.
+
+python -m analysis.metrics_doc > docs/metrics.md
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from analysis.decide import fleet, repetitions, slo, trust
+from analysis.decide.compare import THRESHOLD
+from analysis.importers.fmbench import bursts, echo, experiments, method
+from analysis.metrics import cost, definitions, statistics
+from runfolder.percentiles import percentile
+
+SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
+    (
+        "Latency",
+        (
+            definitions.ttft_ms,
+            definitions.ttfo_ms,
+            definitions.tpot_ms,
+            definitions.user_tokens_per_s,
+            definitions.gap_percentile_ms,
+            definitions.e2e_ms,
+            definitions.elapsed_ms,
+        ),
+    ),
+    (
+        "Throughput",
+        (
+            definitions.completions,
+            definitions.requests_per_minute,
+            definitions.completion_tokens_in,
+            definitions.completion_tokens_per_s,
+            definitions.prompt_tokens_per_s,
+            definitions.goodput,
+        ),
+    ),
+    (
+        "Errors and load",
+        (
+            definitions.error_rate,
+            definitions.error_classes,
+            definitions.mean_in_flight,
+            definitions.least_in_flight,
+            definitions.little_residual,
+            definitions.most_per_minute,
+        ),
+    ),
+    ("Cost", (cost.usd_per_request, cost.usd_per_million_tokens, cost.run_cost, fleet.fleet_of)),
+    (
+        "Statistics",
+        (
+            definitions.started_in,
+            percentile,
+            statistics.samples_needed,
+            statistics.cosine_terms,
+            statistics.effective_samples,
+            statistics.percentile_interval,
+            statistics.ratio_interval,
+            statistics.share_interval,
+            statistics.drawn_totals,
+            repetitions.pool,
+            slo.judge_one,
+        ),
+    ),
+    ("FMBench's method", (method.fmbench_level, method.bursts_of)),
+    (
+        "FMBench's folders",
+        (
+            bursts.burst_seconds,
+            bursts.measure_bursts,
+            echo.find_echo,
+            echo.counts_follow,
+            experiments.share_bills,
+        ),
+    ),
+)
+_FIELDS = ("Formula:", "Unit:", "Source:")
+_INTRODUCTION = """# Metrics
+
+Made from the docstrings of `analysis/` by `python -m analysis.metrics_doc`; a test holds the two together.
+
+Latency is of answered requests that **started** inside the measure window; throughput is what **happened**
+inside it. What was not measured is absent, never zero.
+All clocks start when the request is handed to the socket.
+"""
+
+
+def document() -> str:
+    """The whole of docs/metrics.md."""
+    parts = [_INTRODUCTION]
+    for title, functions in SECTIONS:
+        parts.append(f"## {title}\n")
+        parts += [_entry(function) for function in functions]
+    parts.append("## Trust\n")
+    parts.append(
+        "A step passes, warns or is void. A void step is shown, greyed, and cannot be recommended.\n"
+    )
+    parts += [f"- **{_title(check)}**: {_first_line(check)}" for check in trust.CHECKS]
+    parts.append(
+        f"\nBounds: in flight more than {trust.LITTLE_WARN:.0%} below the target warns, "
+        f"{trust.LITTLE_VOID:.0%} voids; a core {trust.CPU_BUSY:.0f} % busy warns; drifts count above "
+        f"{trust.DRIFT:.0%} and what noise reaches once in 370 times; "
+        f"more than {trust.CENSORED_VOID:.0%} cut off voids. "
+        f"In comparisons a change counts above {THRESHOLD:.0%} and beyond its interval.\n"
+    )
+    return "\n".join(parts)
+
+
+def _entry(function: Callable[..., Any]) -> str:
+    """One function's heading and docstring; Args, Returns and Raises are for programmers and stay there."""
+    text = inspect.getdoc(function) or ""
+    lines = text.split("\n\n")
+    kept = [part for part in lines if not part.startswith(("Args:", "Raises:", "Returns:"))]
+    body = "\n\n".join(_bold(part) for part in kept)
+    return f"### `{function.__name__}`\n\n{body}\n"
+
+
+def _bold(part: str) -> str:
+    """Formula, unit and source as a list."""
+    lines = [line.strip() for line in part.splitlines()]
+    if not any(line.startswith(_FIELDS) for line in lines):
+        return "\n".join(lines)
+    shown: list[str] = []
+    for line in lines:
+        field = next((name for name in _FIELDS if line.startswith(name)), None)
+        shown.append(f"- **{field[:-1]}**{line[len(field) - 1 :]}" if field else f"  {line}")
+    return "\n".join(shown)
+
+
+def _title(check: Callable[..., Any]) -> str:
+    return check.__name__.removeprefix("check_")
+
+
+def _first_line(check: Callable[..., Any]) -> str:
+    return (inspect.getdoc(check) or "").splitlines()[0]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,0 +1,201 @@
+"""The page that this report descends from: its table, its sentences, its cost table, with true figures."""
+
+from dataclasses import dataclass
+
+from analysis.decide.recommendation import Candidate, Choice
+from analysis.decide.slo import limit_text
+from analysis.measure.results import ExperimentResult, RunResult, StepResult
+from analysis.render.locust_answer_text import level_sentences
+from analysis.render.no_recommendation_text import not_decided
+from common.formatting import ABSENT, code_span, dollars, joined, number, seconds
+
+INFORMATION = (
+    ("experiment_name", ""),
+    ("payload_file", ""),
+    ("instance_type", ""),
+    ("concurrency", "requests at once"),
+    ("error_rate", "share, 0 to 1"),
+    ("prompt_token_count_mean", "tokens"),
+    ("prompt_token_throughput", "tokens/s"),
+    ("completion_token_count_mean", "tokens"),
+    ("completion_token_throughput", "tokens/s"),
+    ("latency_mean", "s"),
+    ("transactions_per_minute", "requests/min"),
+    ("price_per_hour", "US dollars"),
+    ("price_per_txn", "US dollars"),
+)
+"""Names as FMBench's page has them, and the unit of each."""
+
+
+def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[str, str, str]]:
+    """The rows of one step's summary: name, value and unit."""
+    e2e = step.latency.get("e2e")
+    assumed = " (assumed price)" if experiment.price.assumption else ""
+    values = (
+        experiment.name,
+        experiment.payload_file,
+        experiment.deployed,
+        str(step.concurrency if step.concurrency is not None else ABSENT),
+        ABSENT if step.error_rate is None else f"{step.error_rate:.4g}",
+        number(step.prompt_tokens_mean, 4),
+        number(step.prompt_tokens_per_s, 4),
+        number(step.completion_tokens_mean, 3),
+        number(step.completion_tokens_per_s, 4),
+        ABSENT if e2e is None else number(e2e.mean / 1000),
+        number(step.per_minute),
+        ABSENT
+        if experiment.usd_per_endpoint_hour is None
+        else f"{experiment.usd_per_endpoint_hour:g}{assumed}",
+        ABSENT if step.usd_per_request is None else f"{_price(step.usd_per_request)}{assumed}",
+    )
+    return [(name, value, unit) for (name, unit), value in zip(INFORMATION, values, strict=True)]
+
+
+def summary_sentences(result: RunResult, choices: list[Choice]) -> list[str]:
+    """What gives the best price performance for each payload, in the seed's sentence, begun only once."""
+    models = joined([code_span(model) for model in models_of(result)])
+    instances = list(dict.fromkeys(e.deployed for e in result.experiments))
+    where = " and ".join(f'"{code_span(name)}"' for name in instances)
+    noun = "instance" if len(instances) == 1 else "instances"
+    plural_models = "model" if len(models_of(result)) == 1 else "models"
+    sets = "multiple datasets" if len(choices) > 1 else "one dataset"
+    start = (
+        f"We did performance benchmarking for the {models} {plural_models} on {where} {noun} on {sets} "
+        "and based on the test results "
+    )
+    said = [_best_for(choice) for choice in choices]
+    return [f"{start}{one}" if i == 0 else f"{one[0].upper()}{one[1:]}" for i, one in enumerate(said)]
+
+
+def models_of(result: RunResult) -> list[str]:
+    """The models of the run, each once, in the order of its experiments."""
+    return list(dict.fromkeys(e.model for e in result.experiments))
+
+
+def _dataset(result: RunResult, experiment: ExperimentResult) -> str:
+    """The payload file, with the model where there are several."""
+    model = f" ({experiment.model})" if len(models_of(result)) > 1 else ""
+    return experiment.payload_file + model
+
+
+def _best_for(choice: Choice) -> str:
+    if not choice.compared:
+        return "one level of load was measured, so no instance type can be recommended."
+    if choice.best is None:
+        return f"no instance type can be recommended for dataset {code_span(choice.payload)}."
+    what = "best price performance" if choice.priced else "highest throughput (no price is known)"
+    return (
+        f"the {what} for dataset {code_span(choice.payload)} is provided by the "
+        f"{code_span(choice.best.experiment.deployed)} instance type."
+    )
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One row of the "Per instance results" table."""
+
+    dataset: str
+    instance: str
+    text: str
+
+
+def recommendations(result: RunResult, choices: list[Choice]) -> list[Recommendation]:
+    """One sentence per payload and instance, in the seed's wording."""
+    rows = []
+    for experiment in result.experiments:
+        choice = next((c for c in choices if c.payload == experiment.payload), None)
+        own = [c for c in (choice.candidates if choice else []) if c.experiment is experiment]
+        passing = [c for c in own if c.passes]
+        best = min(passing, key=lambda c: c.order, default=None)
+        if choice is not None and not choice.compared:
+            text = " ".join(level_sentences(experiment))
+            rows.append(Recommendation(_dataset(result, experiment), experiment.deployed, text))
+            continue
+        text = _sentence(result, experiment, best) if best else _no_combination(result, experiment, own)
+        rows.append(Recommendation(_dataset(result, experiment), experiment.deployed, text))
+    return rows
+
+
+def _budget(result: RunResult) -> str:
+    limits = [
+        f"{o['metric'].upper()} {o['statistic']} of `{_spelt(o['limit_ms'])}`" for o in result.objectives
+    ]
+    return "a latency budget of " + " and ".join(limits)
+
+
+def _spelt(limit_ms: float) -> str:
+    """``20 seconds``, as the seed spells a limit."""
+    text = limit_text(limit_ms)
+    return "1 second" if text == "1 s" else text.replace(" s", " seconds")
+
+
+def _price(usd: float) -> str:
+    """Six decimals as in the seed, or as many as three significant digits take."""
+    return f"{usd:.6f}" if usd >= 1e-4 else number(usd)
+
+
+def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) -> str:
+    step = best.step
+    e2e = step.latency.get("e2e")
+    within = "price performance (no latency budget was set)"
+    if result.objectives:
+        within = f"staying within {_budget(result)}"
+    achieved = f"A concurrency level of {step.concurrency} achieves "
+    if e2e is not None:
+        achieved += f"an `average latency of {number(e2e.mean / 1000)} seconds`, "
+    sizes = ""
+    if step.prompt_tokens_mean is not None and step.completion_tokens_mean is not None:
+        sizes = (
+            f"for an `average prompt size of {step.prompt_tokens_mean:.0f} tokens` and "
+            f"`completion size of {step.completion_tokens_mean:.0f} tokens` "
+        )
+    return (
+        f"The best option for {within} on {code_span(experiment.deployed)} "
+        f"for the {code_span(experiment.payload_file)} "
+        f"dataset is a `concurrency level of {step.concurrency}`. {achieved}{sizes}"
+        f"with `{number(step.per_minute)} transactions/minute`."
+    )
+
+
+def _no_combination(result: RunResult, experiment: ExperimentResult, own: list[Candidate]) -> str:
+    undecided = not_decided([c for c in own if c.step.usable])
+    if undecided is not None:
+        return f"For the {code_span(experiment.payload_file)} dataset this is not decided: {undecided}."
+    budget = f" within {_budget(result)}" if result.objectives else " that can be trusted"
+    return (
+        f"This experiment did not find any combination of concurrency level and other configuration settings"
+        f"{budget} on {code_span(experiment.deployed)} for the {code_span(experiment.payload_file)} dataset."
+    )
+
+
+def cost_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
+    """experiment_name, instance_type, duration_in_seconds, cost, per experiment."""
+    return [
+        (
+            e.name,
+            e.deployed,
+            ABSENT if e.cost.total_s is None else f"{e.cost.total_s:.2f}",
+            dollars(e.cost.usd)
+            + (" (assumed price)" if e.price.assumption and e.cost.usd is not None else ""),
+        )
+        for e in result.experiments
+    ]
+
+
+def cost_bases(result: RunResult) -> list[tuple[str, list[str]]]:
+    """What was counted, and of which experiments, with their times; what is counted alike is said once."""
+    bases: dict[str, list[str]] = {}
+    for e in result.experiments:
+        if e.cost.total_s is not None:
+            times = ""
+            if e.cost.boot_s is not None:
+                parts = (("boot", e.cost.boot_s), ("load", e.cost.load_s), ("idle", e.cost.idle_s))
+                times = f": {', '.join(f'{name} {seconds(value)}' for name, value in parts)}"
+            bases.setdefault(e.cost.basis, []).append(f"{e.name}{times}")
+    return list(bases.items())
+
+
+def total_cost(result: RunResult) -> float | None:
+    """Sum over the experiments that have a price; None when none has."""
+    known = [e.cost.usd for e in result.experiments if e.cost.usd is not None]
+    return sum(known) if known else None

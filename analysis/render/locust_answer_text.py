@@ -1,0 +1,46 @@
+"""The answer for a foreign Locust run of a single level: what was measured, without a recommendation."""
+
+from analysis.importers.locust.entries import failing_names
+from analysis.measure.results import ExperimentResult, RunResult, StepResult
+from common.formatting import dollars, hourly, joined, milliseconds, number, percent, plural, seconds
+
+
+def locust_answer(result: RunResult) -> str:
+    """What the only level, or the whole run, did; which names failed; why nothing is recommended."""
+    sentences = [text for experiment in result.experiments for text in level_sentences(experiment)]
+    if result.locust is not None:
+        names = sum(entry.count > 0 for entry in result.locust.requests)
+        if names > 1:
+            sentences.append(f"These are {plural(names, 'name')} together; the tables below have each.")
+        sentences += failing_names(result.locust.requests)
+    sentences.append(
+        "A single level can be compared with nothing, so nothing is recommended: "
+        "run several numbers of users to find the cheapest."
+    )
+    return " ".join(sentences)
+
+
+def level_sentences(experiment: ExperimentResult) -> list[str]:
+    """One sentence per step: users, rate, errors, response time, price."""
+    return [_sentence(experiment, step) for step in experiment.steps]
+
+
+def _sentence(experiment: ExperimentResult, step: StepResult) -> str:
+    users = "an unknown number of users" if step.concurrency is None else plural(step.concurrency, "user")
+    where = f"{experiment.name}, {users}"
+    if step.completions is None:
+        where += ", mean over the whole run with its ramp"
+    elif step.window is not None:
+        where += f", over {seconds(step.window.seconds)}"
+    facts = [] if step.per_minute is None else [f"{number(step.per_minute)} answered requests/min"]
+    if step.error_rate:
+        facts.append(f"{percent(step.error_rate)} of all requests failed")
+    e2e = step.latency.get("e2e")
+    if e2e is not None:
+        facts.append(f"mean response time {milliseconds(e2e.mean)}")
+        facts += [f"p95 {milliseconds(p95)}" for p95 in [step.shown("e2e", "p95")] if p95 is not None]
+    if step.usd_per_request is not None:
+        price = f"{dollars(step.usd_per_request)} per request at {hourly(experiment.usd_per_hour)} an hour"
+        facts.append(price)
+    doubt = "" if step.usable else f" This cannot be trusted: {joined(step.verdict.texts)}."
+    return f"{where}: {', '.join(facts) or 'neither rate nor response time is known'}.{doubt}"

@@ -1,0 +1,123 @@
+"""Why nothing is recommended, in words: not decided yet, not measured, too many errors, too slow."""
+
+from analysis.decide.recommendation import Candidate, Choice, excess
+from analysis.decide.slo import Finding, limit_text, objective_label
+from analysis.measure.results import RunResult
+from common.formatting import joined, limit_share, milliseconds, minutes, percent
+
+_NEEDS = {"ttft": "streamed answers", "tpot": "streamed answers of two tokens or more"}
+
+
+def place(candidate: Candidate) -> str:
+    """``ml.g5.xlarge at concurrency 4``."""
+    return f"{candidate.experiment.deployed} at concurrency {candidate.step.concurrency}"
+
+
+def slo_words(result: RunResult) -> str:
+    """``TTFT p95 ≤ 1 s and TPOT p95 ≤ 60 ms``; empty without latency objectives."""
+    return joined([objective_label(objective) for objective in result.objectives])
+
+
+def measured(finding: Finding) -> str:
+    """``TTFT p95 166 ms``; on too few samples for the figure only on which side of the limit it surely is."""
+    name = f"{finding.objective['metric'].upper()} {finding.objective['statistic']}"
+    if not finding.hidden:
+        return f"{name} {milliseconds(finding.value_ms)}"
+    side = "within" if finding.judgement == "met" else "above"
+    limit = limit_text(float(finding.objective["limit_ms"]))
+    return f"{name} surely {side} {limit} ({finding.samples} samples)"
+
+
+def nothing_passes(result: RunResult, choice: Choice) -> str:
+    """Why a payload has no best step."""
+    if not choice.competing:
+        return "Nothing was measured for this payload."
+    usable = [c for c in choice.competing if c.step.usable]
+    if not usable:
+        reasons = dict.fromkeys(r for c in choice.competing for r in c.step.verdict.texts)
+        return f"No step can be trusted, so nothing is recommended: {joined(list(reasons)[:3])}."
+    missed = [c for c in usable if c.judgement == "missed"]
+    undecided = not_decided(usable)
+    if undecided is None and not missed:
+        return f"Nothing can be recommended: at {_places(usable)} no answer ended inside the window."
+    if undecided is None:
+        return f"Nothing passes: {_why_missed(result, missed)}. {_closest(result, choice)}."
+    yet = " yet" if any(c.judgement == "open" for c in usable) else ""
+    text = f"No step can be called passing{yet}: {undecided}."
+    if not missed:
+        return text
+    others = "1 other step misses" if len(missed) == 1 else f"{len(missed)} other steps miss"
+    return f"{text} {others} the SLO. {_closest(result, choice)}."
+
+
+def not_decided(candidates: list[Candidate]) -> str | None:
+    """Which steps are open or not measured, and what would settle them; None when all are judged."""
+    parts = []
+    undecided = [c for c in candidates if c.judgement == "open"]
+    if undecided:
+        found = [f for c in undecided for f in c.findings if f.judgement == "open"]
+        wait = max((f.more_minutes for f in found if f.more_minutes is not None), default=None)
+        which = joined(list(dict.fromkeys(f.label for f in found)))
+        have = "has" if len(undecided) == 1 else "have"
+        per = "" if len(undecided) == 1 else " per step"
+        parts.append(
+            f"{_places(undecided)} {have} too few samples to judge {which}; "
+            f"about {minutes(wait)}{per} would settle it"
+        )
+    blind = [c for c in candidates if c.judgement == "unmeasured"]
+    metrics = dict.fromkeys(
+        f.objective["metric"] for c in blind for f in c.findings if f.judgement == "unmeasured"
+    )
+    for metric in metrics:
+        own = [
+            c
+            for c in blind
+            if any(f.judgement == "unmeasured" and f.objective["metric"] == metric for f in c.findings)
+        ]
+        needs = f" (it needs {_NEEDS[metric]})" if metric in _NEEDS else ""
+        parts.append(f"{metric.upper()} was not measured at {_places(own)}{needs}")
+    return "; ".join(parts) or None
+
+
+def errors_allowed(result: RunResult) -> str:
+    """What limit on errors holds, in words."""
+    if result.error_rate_slo is None:
+        return f"with more than {limit_share(result.error_rate_limit)} a step is not recommended"
+    return f"the SLO allows {limit_share(result.error_rate_limit)}"
+
+
+def misses(result: RunResult, candidate: Candidate) -> list[str]:
+    """Everything that a step misses, each with how far it is off."""
+    found = []
+    for finding in candidate.findings:
+        if finding.judgement == "missed":
+            limit = float(finding.objective["limit_ms"])
+            over = f"{milliseconds((finding.value_ms or 0) - limit)} ({percent(excess(finding))})"
+            said = f"{measured(finding)} is {over} above the limit of {limit_text(limit)}"
+            found.append(measured(finding) if finding.hidden else said)
+    rate = candidate.step.error_rate
+    if rate is not None and rate > result.error_rate_limit:
+        found.append(f"{percent(rate)} of the requests failed ({errors_allowed(result)})")
+    return found
+
+
+def _why_missed(result: RunResult, missed: list[Candidate]) -> str:
+    slow = [c for c in missed if any(f.judgement == "missed" for f in c.findings)]
+    failing = [c for c in missed if (c.step.error_rate or 0) > result.error_rate_limit]
+    if not slow:
+        return "too many requests failed at every step"
+    at_most = f" with at most {limit_share(result.error_rate_limit)} errors" if failing else ""
+    return f"no step meets {slo_words(result)}{at_most}"
+
+
+def _closest(result: RunResult, choice: Choice) -> str:
+    assert choice.closest is not None  # noqa: S101 - there is one wherever a step misses
+    return f"The closest is {place(choice.closest)}, where {joined(misses(result, choice.closest))}"
+
+
+def _places(candidates: list[Candidate]) -> str:
+    """``ml.g5.xlarge at concurrency 4 and 8``: levels grouped by what they ran on."""
+    levels: dict[str, list[str]] = {}
+    for candidate in candidates:
+        levels.setdefault(candidate.experiment.deployed, []).append(str(candidate.step.concurrency))
+    return joined([f"{where} at concurrency {joined(own)}" for where, own in levels.items()])

@@ -1,0 +1,222 @@
+"""One look for all pictures, and their rendering. Matplotlib is imported here only, lazily, as Agg."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from analysis.measure.results import ExperimentResult, RunResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID, ALERT, BAND = "#1b2430", "#5a6675", "#dde2e8", "#b3261e", "#e8edf3"
+_DARK = {INK: "#e6eaf0", MUTED: "#a3aebc", GRID: "#333d4a", ALERT: "#ff8a80", BAND: "#232c38"}
+# Okabe-Ito's hues, darkened to 3:1 against white; the partner has it against the dark page.
+_PAIRS = (
+    ("#0b67a3", "#5db4ec"),
+    ("#c2500b", "#f6a15b"),
+    ("#007a5a", "#3fcf9f"),
+    ("#a3397a", "#ec8fc8"),
+    ("#6a5b00", "#dcc94a"),
+    ("#4a4f9e", "#a3a9f5"),
+)
+_SHADES = (
+    ("#1a8fa8", "#7fe0f0"),
+    ("#2b7cc0", "#8ec9ff"),
+    ("#4a63c8", "#a9b8ff"),
+    ("#6d4ac0", "#c3a6ff"),
+    ("#8c35ad", "#df9bff"),
+    ("#a82a86", "#ff97e0"),
+    ("#a8244f", "#ff9ab8"),
+    ("#7d1a22", "#ffb0a0"),
+)
+HUES = tuple(light for light, _ in _PAIRS)
+_PARTNERS = _DARK | dict(_PAIRS) | dict(_SHADES)
+MARKERS = ("o", "s", "^", "D", "v", "P")
+WIDTH = 6.4
+_HEX = re.compile(r"#[0-9a-f]{6}")
+
+
+@dataclass
+class Drawing:
+    """A finished picture: ``name`` is its file stem, ``alt`` says in words what it shows."""
+
+    name: str
+    title: str
+    alt: str
+    caption: str
+    png: bytes = field(repr=False)
+    svg: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Which colour stands for which instance and which concurrency, for one whole report."""
+
+    instances: tuple[str, ...]
+    concurrencies: tuple[int, ...]
+
+    @classmethod
+    def of(cls, result: RunResult) -> "Palette":
+        """The palette of a run: colours in order of appearance and of concurrency."""
+        names = dict.fromkeys(e.name for e in result.experiments)
+        levels = sorted({s.concurrency for s in result.steps if s.concurrency is not None})
+        return cls(tuple(names), tuple(levels))
+
+    def hue(self, experiment: ExperimentResult) -> str:
+        """The colour of an experiment."""
+        return HUES[self.instances.index(experiment.name) % len(HUES)]
+
+    def marker(self, experiment: ExperimentResult) -> str:
+        """The marker of an experiment, so that colour is never the only cue."""
+        return MARKERS[self.instances.index(experiment.name) % len(MARKERS)]
+
+    def shade(self, concurrency: int | None) -> str:
+        """The colour of a concurrency."""
+        at = self.concurrencies.index(concurrency) if concurrency in self.concurrencies else 0
+        count = len(self.concurrencies)
+        spread = round(at * (len(_SHADES) - 1) / (count - 1)) if 1 < count <= len(_SHADES) else at
+        return _SHADES[spread % len(_SHADES)][0]
+
+    def dashes(self, concurrency: int | None) -> Any:
+        """The line style of a concurrency: solid, dashed, dotted and so on."""
+        styles: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+        at = self.concurrencies.index(concurrency) if concurrency in self.concurrencies else 0
+        return styles[at % len(styles)]
+
+
+@contextmanager
+def canvas(
+    height: float = 3.8, rows: int = 1, columns: int = 1, **options: Any
+) -> Iterator[tuple["Figure", Any]]:
+    """A figure in the house's look; closed afterwards."""
+    import matplotlib as mpl  # noqa: PLC0415 - a second to import, and only the report needs it
+
+    mpl.use("Agg", force=True)
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - must follow use("Agg")
+
+    with mpl.rc_context(_STYLE):
+        figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **options)
+        try:
+            yield figure, axes
+        finally:
+            plt.close(figure)
+
+
+@contextmanager
+def panels(
+    count: int, height: float = 3.6, *, share_y: bool = True
+) -> Iterator[tuple["Figure", list["Axes"]]]:
+    """``count`` panels, two in a row, sharing the y axis."""
+    columns = 1 if count == 1 else 2
+    rows = -(-count // columns)
+    total = height if rows == 1 else 0.6 + 2.7 * rows
+    with canvas(total, rows, columns, sharey=share_y, squeeze=False) as (figure, grid):
+        flat = list(grid.flat)
+        for empty in flat[count:]:
+            empty.set_visible(False)
+        yield figure, flat[:count]
+
+
+def finish(figure: "Figure", result: RunResult, *, name: str, title: str, alt: str, caption: str) -> Drawing:
+    """Render a figure twice; the run's notices are written on the picture itself."""
+    notice = notice_of(result)
+    heading = figure.suptitle(
+        f"{title}\n" if notice else title, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK
+    )
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)  # laid out once; both files are drawn from that
+    if notice:  # on the heading's own second line, which the layout has kept free
+        low = figure.transFigure.inverted().transform(heading.get_window_extent())[0][1]
+        figure.text(0.012, low, notice, va="bottom", fontsize=8.5, color=ALERT, fontweight="bold")
+    png, svg = io.BytesIO(), io.StringIO()
+    figure.savefig(png, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return Drawing(name, title, alt, caption, png.getvalue(), _follow_reader(svg.getvalue()))
+
+
+def notice_of(result: RunResult) -> str | None:
+    """What must stand on every picture."""
+    marks = ["REHEARSAL: simulated endpoint"] if result.rehearsal else []
+    marks += [n for n in result.notices if not (result.rehearsal and "rehearsal" in n.lower())]
+    text = " · ".join(marks)
+    return (text if len(text) <= 110 else text[:107] + "…") or None
+
+
+def label_of(experiment: ExperimentResult, result: RunResult) -> str:
+    """An experiment's name in a legend: the instance, with the payload where there are several."""
+    several = len({e.payload for e in result.experiments}) > 1
+    return f"{experiment.deployed}, {experiment.payload}" if several else experiment.deployed
+
+
+def legend_below(figure: "Figure", grid: Iterable["Axes"], columns: int = 4) -> None:
+    """One legend of what any panel shows, under them, where no point can hide it."""
+    shown: dict[str, Any] = {}
+    for axes in grid:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    if shown:
+        figure.legend(
+            shown.values(),
+            shown.keys(),
+            loc="outside lower center",
+            ncols=min(columns, len(shown)),
+            markerscale=1.4,
+            fontsize=8.5,
+        )
+
+
+def from_zero(grid: Iterable["Axes"]) -> None:
+    """Start the y axes at 0; called when all panels are drawn, since it ends their shared autoscaling."""
+    for axes in grid:
+        axes.set_ylim(bottom=0)
+
+
+def decorate(axes: "Axes", x: str, y: str) -> None:
+    """Labels with units, a quiet grid."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(visible=True, axis="y")
+    axes.set_axisbelow(True)
+
+
+def _follow_reader(svg: str) -> str:
+    """Let the picture's colours follow light and dark mode: known colours become CSS variables."""
+    svg = svg[svg.index("<svg") :]
+    used = [c for c in dict.fromkeys(_HEX.findall(svg)) if c in _PARTNERS]
+    svg = _HEX.sub(lambda m: f"var(--c{m[0][1:]})" if m[0] in _PARTNERS else m[0], svg)
+    light = "".join(f"--c{c[1:]}:{c};" for c in used)
+    dark = "".join(f"--c{c[1:]}:{_PARTNERS[c]};" for c in used)
+    style = f"<style>:root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    head = svg.index(">") + 1
+    return svg[:head] + style + svg[head:]
+
+
+_STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "svg.hashsalt": "report",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+}

@@ -1,0 +1,177 @@
+"""The seed's pictures, by its file names, with pooled requests in place of bursts; one is in `scatter`."""
+
+import numpy as np
+
+from analysis.decide.recommendation import Candidate, Choice
+from analysis.measure.results import ExperimentResult, RunResult
+from analysis.measure.steps import steps_with_rows
+from analysis.metrics.definitions import numbers
+from analysis.render.plots.drawing import (
+    ALERT,
+    INK,
+    MUTED,
+    Drawing,
+    Palette,
+    canvas,
+    decorate,
+    finish,
+    from_zero,
+    label_of,
+    legend_below,
+    panels,
+)
+from common.formatting import number
+
+PER_REQUESTS = 10_000
+_UNMET = {
+    "met": "not trusted",
+    "missed": "misses the SLO",
+    "open": "not decided: too few samples",
+    "unmeasured": "not measured",
+}
+
+
+def business_summary(result: RunResult, choices: list[Choice], palette: Palette) -> Drawing | None:
+    """Price performance: dollars per 10,000 requests of each experiment's best step."""
+    best = [pick for c in choices for e in result.experiments if (pick := _pick(e, c)) is not None]
+    if not best:
+        return None
+    priced = all(c.step.usd_per_request is not None for c in best)
+    values = [
+        (c.step.usd_per_request or 0) * PER_REQUESTS if priced else (c.step.per_minute or 0) for c in best
+    ]
+    with canvas(1.35 + 0.78 * len(best)) as (figure, axes):
+        places = np.arange(len(best))[::-1]
+        for place, value, candidate in zip(places, values, best, strict=True):
+            passes = candidate.passes
+            axes.barh(
+                place,
+                value,
+                height=0.5,
+                color=palette.hue(candidate.experiment) if passes else "none",
+                edgecolor=palette.hue(candidate.experiment),
+                hatch=None if passes else "////",
+            )
+            step = candidate.step
+            e2e = step.latency.get("e2e")
+            label = f"{'$' if priced else ''}{number(value)} · {number(step.per_minute)} requests/min"
+            label += f" · {number(e2e.mean / 1000)} s each" if e2e else ""
+            label += "" if passes else f" · {_UNMET[candidate.judgement]}"
+            axes.annotate(
+                label, (0, place + 0.3), (1, 2), textcoords="offset points", va="bottom", fontsize=8.5
+            )
+        names = [
+            f"{c.experiment.payload}\n{c.experiment.deployed}\nconcurrency {c.step.concurrency}" for c in best
+        ]
+        axes.set_yticks(places, names, fontsize=8.5)
+        axes.set_ylim(-0.45, len(best) - 0.2)
+        assumed = " (assumed price)" if result.assumed_price else ""
+        axes.set_xlabel(
+            f"US dollars per 10,000 requests{assumed}" if priced else "requests per minute (no price known)"
+        )
+        axes.grid(visible=True, axis="x")
+        axes.set_axisbelow(True)
+        axes.tick_params(axis="y", length=0)
+        return finish(
+            figure,
+            result,
+            name="business_summary",
+            title="Price performance",
+            alt="Bar chart: "
+            + "; ".join(f"{c.experiment.deployed} {number(v)}" for c, v in zip(best, values, strict=True)),
+            caption="Each experiment's best step at full load. Hatched: not passing. Shorter is cheaper."
+            if priced
+            else "Each experiment's best step. No price is known, so throughput is shown.",
+        )
+
+
+def _pick(experiment: ExperimentResult, choice: Choice) -> Candidate | None:
+    """The experiment's best step: of those that pass, else of those that may yet, else of all."""
+    own = [c for c in choice.candidates if c.experiment is experiment and c.step.usable]
+    undecided = [c for c in own if c.judgement != "missed"]
+    return min([c for c in own if c.passes] or undecided or own, key=lambda c: c.order, default=None)
+
+
+def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
+    """Share of failed requests by concurrency, the experiments side by side."""
+    points = [
+        (e, s.concurrency, 100 * s.error_rate)
+        for e in result.experiments
+        for s in e.steps
+        if s.error_rate is not None and s.concurrency is not None
+    ]
+    if not points:
+        return None
+    levels = sorted({c for _, c, _ in points})
+    with canvas(3.2) as (figure, axes):
+        width = 0.6 / len(result.experiments)
+        for index, experiment in enumerate(result.experiments):
+            own = [(c, r) for e, c, r in points if e is experiment]
+            at = [levels.index(c) + (index - (len(result.experiments) - 1) / 2) * width for c, _ in own]
+            hue = palette.hue(experiment)
+            axes.vlines(at, 0, [r for _, r in own], color=hue, linewidth=1.8)
+            axes.plot(
+                at,
+                [r for _, r in own],
+                marker=palette.marker(experiment),
+                color=hue,
+                linestyle="none",
+                clip_on=False,
+                label=label_of(experiment, result),
+            )
+        limit = 100 * (result.error_rate_slo or 0.0)
+        if result.error_rate_slo is not None:
+            slo = f"SLO: at most {limit:g} %"
+            axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
+        axes.set_ylim(0, max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0))
+        axes.set_xlim(-0.5, len(levels) - 0.5)
+        axes.set_xticks(range(len(levels)), [str(level) for level in levels])
+        decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
+        legend_below(figure, [axes], 2)
+        worst = max(points, key=lambda p: p[2])
+        most = f"most: {number(worst[2])} % at {worst[1]}" if worst[2] else "none failed"
+        return finish(
+            figure,
+            result,
+            name="error_rates",
+            title="Error rates",
+            alt=f"Failed requests by concurrency; {most}.",
+            caption="Of the requests that started in the measure window; failed ÷ (failed + answered)."
+            + ("" if worst[2] else " No request failed."),
+        )
+
+
+def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
+    """Box plots of E2E latency by concurrency, one panel per experiment."""
+    drawn = [(e, s, numbers(rows, "e2e_ms") / 1000) for e, s, rows in steps_with_rows(result) if len(rows)]
+    experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
+    if not experiments:
+        return None
+    with panels(len(experiments)) as (figure, grid):
+        for axes, experiment in zip(grid, experiments, strict=True):
+            own = [(s, values) for e, s, values in drawn if e is experiment]
+            boxes = []
+            for step, values in own:
+                q = np.percentile(values, [5, 25, 50, 75, 95])
+                keys = ("whislo", "q1", "med", "q3", "whishi")
+                boxes.append(dict(zip(keys, q, strict=True)) | {"label": str(step.concurrency), "fliers": []})
+            parts = axes.bxp(boxes, patch_artist=True, showfliers=False, widths=0.5)
+            for box, (step, _) in zip(parts["boxes"], own, strict=True):
+                shade = palette.shade(step.concurrency)
+                box.set(facecolor=shade, alpha=0.45 if step.usable else 0.12, edgecolor=MUTED)
+            for line in [*parts["whiskers"], *parts["caps"]]:
+                line.set(color=MUTED)
+            for line in parts["medians"]:
+                line.set(color=INK, linewidth=1.8)
+            decorate(axes, "concurrency (requests in flight)", "E2E latency (s)")
+            if len(experiments) > 1:
+                axes.set_title(label_of(experiment, result), fontsize=9)
+        from_zero(grid)
+        return finish(
+            figure,
+            result,
+            name="concurrency_vs_inference_latency",
+            title="Concurrency against latency",
+            alt="Box plots of end-to-end latency by concurrency.",
+            caption="Line: median; box: middle half; whiskers: p5 to p95 of the answers. Pale: void.",
+        )

@@ -1,0 +1,170 @@
+"""Pictures over time: what the run did, how the client fared, what CloudWatch saw; and errors by class."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.measure.results import RunResult
+from analysis.metrics.definitions import Window, completion_tokens_per_s, ended_at, measured, numbers
+from analysis.render.plots.drawing import (
+    ALERT,
+    BAND,
+    INK,
+    MUTED,
+    Drawing,
+    canvas,
+    decorate,
+    finish,
+    label_of,
+    legend_below,
+)
+
+_BINS = 120
+_SAMPLE = 100_000
+"""Rows that the timeline looks at; more are thinned evenly and scaled up."""
+
+_SILENT_S = 30.0
+
+
+def timeline(result: RunResult) -> Drawing | None:
+    """Output tokens per second and median E2E over the whole run, the measure windows shaded."""
+    rows = result.rows[result.rows["outcome"] == "ok"]
+    if not len(rows) or not any(s.window for s in result.steps):
+        return None
+    stride = -(-len(rows) // _SAMPLE)
+    zero, last = float(rows["started_at"].min()), float(np.nanmax(ended_at(rows)))
+    edges = zero + np.linspace(0, max(last - zero, 1.0), min(_BINS, max(12, len(rows) // 6)) + 1)
+    thinned = rows[::stride]
+    tokens = np.array(
+        [stride * (completion_tokens_per_s(thinned, Window(a, b)) or 0.0) for a, b in pairwise(edges)]
+    )
+    place = np.clip(np.digitize(ended_at(thinned), edges) - 1, 0, len(edges) - 2)
+    median = pd.Series(numbers(thinned, "e2e_ms") / 1000).groupby(place).median()
+    median = median.reindex(range(len(edges) - 1)).interpolate(limit=2, limit_area="inside")
+    middle = (edges[:-1] + edges[1:]) / 2 - zero
+    with canvas(4.4, 2, 1, sharex=True) as (figure, grid):
+        upper, lower = grid
+        _windows((upper, lower), result, zero, 60.0)
+        upper.plot(middle / 60, tokens, color=INK, linewidth=1.3)
+        lower.plot(middle / 60, median, color=MUTED, linewidth=1.3)
+        decorate(upper, "", "output tokens/s")
+        decorate(lower, "minutes since the first request", "median E2E (s)")
+        upper.set_ylim(bottom=0)
+        lower.set_ylim(bottom=0)
+        upper.margins(x=0.01)
+        return finish(
+            figure,
+            result,
+            name="timeline",
+            title="Over time",
+            alt="Output tokens per second and median end-to-end latency over the run.",
+            caption="Tokens by when they arrived, latency by when the answer ended. Shaded: the measure "
+            "windows, with their concurrency; between the steps of an experiment the load stays up.",
+        )
+
+
+def _windows(grid: tuple[Any, ...], result: RunResult, zero: float, scale: float) -> None:
+    for experiment in result.experiments:
+        windows = [(s.concurrency, s.window) for s in experiment.steps if s.window is not None]
+        for concurrency, window in windows:
+            start, end = (window.start - zero) / scale, (window.end - zero) / scale
+            for axes in grid:
+                axes.axvspan(start, end, color=BAND, linewidth=0)
+            _above(grid[0], str(concurrency), (start + end) / 2, 2)
+        if windows and len(result.experiments) > 1:
+            start, end = ((w - zero) / scale for w in (windows[0][1].start, windows[-1][1].end))
+            name = label_of(experiment, result).replace(", ", "\n")
+            _above(grid[0], name, (start + end) / 2, 14)
+
+
+def _above(axes: Any, text: str, x: float, points: float) -> None:
+    axes.annotate(
+        text,
+        (x, 1),
+        (0, points),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="center",
+        fontsize=8.5,
+        color=MUTED,
+    )
+
+
+def client_health(result: RunResult) -> Drawing | None:
+    """CPU and event-loop lag of the load generator's workers."""
+    workers = result.workers
+    if not len(workers) or not len(measured(numbers(workers, "cpu_percent"))):
+        return None
+    zero = float(workers["reported_at"].min())
+    with canvas(4.2, 2, 1, sharex=True) as (figure, grid):
+        upper, lower = grid
+        _windows((upper, lower), result, zero, 60.0)
+        for _, reports in workers.groupby("worker", observed=True):
+            own = _with_gaps(reports)
+            at = (numbers(own, "reported_at") - zero) / 60
+            upper.plot(at, numbers(own, "cpu_percent"), color=INK, linewidth=1.1)
+            lower.plot(at, numbers(own, "lag_p99_ms"), color=INK, linewidth=1.1, label="event-loop lag p99")
+            lower.plot(
+                at, numbers(own, "clock_lag_p99_ms"), color=ALERT, linewidth=1.1, linestyle=(0, (2, 1.5)),
+                label="read after arrival, p99",
+            )  # fmt: skip
+        upper.axhline(85, color=ALERT, linewidth=1, linestyle=(0, (4, 3)))
+        decorate(upper, "", "CPU (% of one core)")
+        decorate(lower, "minutes since the first report", "milliseconds")
+        upper.set_ylim(0, max(100.0, float(np.nanmax(numbers(workers, "cpu_percent")))))
+        lower.set_ylim(bottom=0)
+        handles, labels = lower.get_legend_handles_labels()
+        unique = dict(zip(labels, handles, strict=True))
+        lower.legend(unique.values(), unique.keys(), loc="upper left")
+        return finish(
+            figure,
+            result,
+            name="client_health",
+            title="Was the load generator itself healthy?",
+            alt="CPU per worker, event-loop lag and reading lag over the run.",
+            caption="One line per worker. Above the dashed line the client may be the bottleneck. Reading "
+            "lag does not enter latency where arrivals carry kernel time stamps.",
+        )
+
+
+def _with_gaps(reports: pd.DataFrame) -> pd.DataFrame:
+    """A worker's reports with an empty row where it was silent, so that no line bridges what nobody saw."""
+    at = reports["reported_at"]
+    silent = at[at.diff() > _SILENT_S]
+    empty = pd.DataFrame({"reported_at": silent - 0.001})
+    return pd.concat([reports, empty]).sort_values("reported_at") if len(empty) else reports
+
+
+def error_classes(result: RunResult) -> Drawing | None:
+    """Failed requests by class and step; none when nothing failed."""
+    steps = [s for s in result.steps if s.error_classes]
+    if not steps:
+        return None
+    classes = list(dict.fromkeys(name for s in steps for name in s.error_classes))
+    hatches = ("", "////", "....", "xxxx", "\\\\\\\\", "++", "oo")
+    with canvas(1.6 + 0.45 * len(steps)) as (figure, axes):
+        places = np.arange(len(steps))[::-1]
+        left = np.zeros(len(steps))
+        for index, name in enumerate(classes):
+            counts = np.array([s.error_classes.get(name, 0) for s in steps], dtype=float)
+            axes.barh(
+                places, counts, left=left, height=0.6, label=name, color=(ALERT, MUTED, INK)[index % 3],
+                edgecolor="white", hatch=hatches[index % len(hatches)],
+            )  # fmt: skip
+            left += counts
+        axes.set_yticks(places, [s.id for s in steps], fontsize=8.5)
+        axes.set_xlabel("failed requests")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(visible=True, axis="x")
+        axes.set_axisbelow(True)
+        legend_below(figure, [axes], 4)
+        return finish(
+            figure,
+            result,
+            name="error_classes",
+            title="Errors by class",
+            alt="Failed requests by error class and step.",
+            caption="Of the requests that started in the measure window.",
+        )

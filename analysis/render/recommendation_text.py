@@ -1,0 +1,199 @@
+"""The answer in words: what opens the report, a line per payload, and notes on what else matters."""
+
+from analysis.decide.recommendation import Candidate, Choice
+from analysis.decide.slo import limit_text
+from analysis.measure.results import RunResult
+from analysis.metrics.statistics import RESAMPLES
+from analysis.render.locust_answer_text import locust_answer
+from analysis.render.no_recommendation_text import errors_allowed, measured, nothing_passes, place, slo_words
+from common.formatting import confidence, dollars, joined, milliseconds, minutes, number, percent
+
+DECIDED = 0.5
+"""Below this share of the draws the answer is called not decided."""
+NAMED = 3
+"""How many warnings the answer names; the table has them all."""
+
+
+def answer_text(result: RunResult, choices: list[Choice]) -> str:
+    """The answer with its notes, one line each."""
+    return "\n".join([*answer_lines(result, choices), *answer_notes(result, choices)])
+
+
+def answer_lines(result: RunResult, choices: list[Choice]) -> list[str]:
+    """The opening of the report: first what holds for the whole run, then a line per payload.
+
+    A payload's line has at most three sentences: what to use, what it gives and costs, and how sure that is.
+    """
+    lines = _openings(result)
+    if choices and not any(choice.compared for choice in choices):
+        return [*lines, locust_answer(result)]
+    if not choices or not any(choice.candidates for choice in choices):
+        return [*lines, "Nothing was measured: no step has a request that was answered inside its window."]
+    several = len(choices) > 1
+    for choice in choices:
+        sentences = _sentences(result, choice)
+        lines.append(f"{choice.payload}: {' '.join(sentences)}" if several else " ".join(sentences))
+    return lines
+
+
+def answer_notes(result: RunResult, choices: list[Choice]) -> list[str]:
+    """What else matters to the answer: warnings, the runner-up, undecided steps, unknown prices."""
+    notes = []
+    several = len(choices) > 1
+    for choice in choices:
+        own = []
+        if choice.best is not None and choice.compared:
+            own += _warnings(choice, choice.best)
+            own += _runner_up(result, choice, choice.best)
+            own += _open_sentences(choice, choice.best)
+        if choice.unpriced:
+            own.append(f"No price is known for {joined(choice.unpriced)}, so it is not compared.")
+        notes += [f"{choice.payload}: {note}" if several else note for note in own]
+    return notes
+
+
+def _openings(result: RunResult) -> list[str]:
+    lines = []
+    if result.rehearsal:
+        lines.append("Rehearsal: the endpoint was simulated; no figure here is AWS's.")
+    if result.state == "interrupted":
+        lines.append("The run was interrupted; the answer covers what was measured.")
+    elif result.state in ("failed", "running"):
+        why = f" ({result.error})" if result.error else ""
+        lines.append(f"The run did not finish{why}; the answer covers what was measured.")
+    return lines
+
+
+def _sentences(result: RunResult, choice: Choice) -> list[str]:
+    """What to use, what it gives and costs, how sure; or why nothing can be recommended."""
+    best = choice.best
+    if best is None:
+        return [nothing_passes(result, choice)]
+    sentences = [_recommendation(result, choice, best), _figures(choice, best)]
+    if choice.stays is not None:
+        sentences.append(_how_sure(result, choice))
+    return sentences
+
+
+def _runner_up(result: RunResult, choice: Choice, best: Candidate) -> list[str]:
+    if choice.runner_up is None or choice.gap is None or choice.gap_share is None:
+        return []
+    assumed = " at an assumed price" if result.assumed_price else ""
+    each = f"{dollars(10_000 * choice.gap)} per 10,000 requests{assumed}"
+    gap = f"costs {percent(choice.gap_share)} more ({each})"
+    if not choice.priced:
+        gap = f"does {percent(1 - best.order / choice.runner_up.order)} fewer requests per instance"
+    return [f"The runner-up, {place(choice.runner_up)}, {gap}."]
+
+
+def _recommendation(result: RunResult, choice: Choice, best: Candidate) -> str:
+    slo = slo_words(result)
+    within = f"that meets {slo}" if slo else "measured (no SLO was set)"
+    use = "Use" if choice.stays is None or choice.stays >= DECIDED else "Not decided yet; for now, use"
+    if not choice.priced:
+        return f"{use} {place(best)}: the highest throughput {within}; no price is known."
+    return f"{use} {place(best)}: it is the cheapest choice {within}."
+
+
+def _figures(choice: Choice, best: Candidate) -> str:
+    """What the recommended step gives, and what it costs per 10,000 requests."""
+    step = best.step
+    facts = [measured(finding) for finding in best.findings]
+    if not facts and "e2e" in step.latency:
+        facts.append(f"mean E2E {milliseconds(step.latency['e2e'].mean)}")
+    if step.error_rate:
+        facts.append(f"{percent(step.error_rate)} errors")
+    gives = f"It serves {number(step.per_minute)} requests/min" + (f" with {joined(facts)}" if facts else "")
+    if not choice.priced or step.usd_per_request is None:
+        return f"{gives}."
+    assumed = " at an assumed price" if best.experiment.price.assumption else ""
+    interval = step.usd_per_request_interval
+    sure = ""
+    if interval is not None:
+        sure = f" (95 % interval {dollars(10_000 * interval.low)} to {dollars(10_000 * interval.high)})"
+    return f"{gives}, for {dollars(10_000 * step.usd_per_request)} per 10,000 requests{assumed}{sure}."
+
+
+def _warnings(choice: Choice, best: Candidate) -> list[str]:
+    """What the trust gate says of the recommended step, and the best step of which it says nothing."""
+    reasons = list(dict.fromkeys(reason.title for reason in best.step.verdict.reasons))
+    if not reasons:
+        return []
+    more = len(reasons) - NAMED
+    named = reasons[:NAMED] + ([f"{more} more"] if more > 0 else [])
+    text = f"The recommended step has warnings: {joined(named)}."
+    sound = [c for c in choice.competing if c.passes and c.step.verdict.level == "pass"]
+    if sound:
+        other = min(sound, key=lambda c: c.order)
+        price = ""
+        if choice.priced and other.step.usd_per_request is not None:
+            price = f" ({dollars(10_000 * other.step.usd_per_request)} per 10,000 requests)"
+        text += f" The {_better(choice)} without warnings is {place(other)}{price}."
+    return [text]
+
+
+def _how_sure(result: RunResult, choice: Choice) -> str:
+    drawn = min(choice.stays or 0.0, 1 - 1 / RESAMPLES)  # a thousand draws show no more
+    share = f"It is {confidence(drawn)} sure that this is the best of those measured"
+    rival = choice.rival
+    if choice.sure or rival is None:
+        return f"{share}."
+    if rival.passes:
+        why = f"{place(rival)} may be better"
+    elif rival.judgement == "open":
+        why = _open(choice, rival)
+    else:
+        why = f"{place(rival)} misses the SLO by no more than noise ({joined(_near(result, rival))})"
+    if not choice.settle:
+        return f"{share}: {why}."
+    return f"{share}: {why}; about {_longer(choice.settle, rival)} would settle it."
+
+
+def _longer(settle: list[tuple[Candidate, float]], rival: Candidate) -> str:
+    """How many more minutes, and where: ``3 more minutes at each of the two``."""
+    if len({minutes(wait) for _, wait in settle}) == 1 and len(settle) > 1:
+        return f"{minutes(settle[0][1])} at each of the two"
+    if [candidate for candidate, _ in settle] == [rival] and rival.judgement == "open":
+        return f"{minutes(settle[0][1])} there"
+    return joined([f"{minutes(wait)} at {place(candidate)}" for candidate, wait in settle])
+
+
+def _near(result: RunResult, rival: Candidate) -> list[str]:
+    """What the rival misses or has not measured, in figures."""
+    limits = [
+        f"{measured(f)}, limit {limit_text(float(f.objective['limit_ms']))}"
+        for f in rival.findings
+        if f.judgement != "met"
+    ]
+    return limits or [f"{percent(rival.step.error_rate)} errors, {errors_allowed(result)}"]
+
+
+def _open_sentences(choice: Choice, best: Candidate) -> list[str]:
+    """Steps that might be the better choice, once they have samples enough."""
+    text = []
+    for candidate in choice.competing:
+        told = candidate is choice.rival and not choice.sure
+        if candidate.judgement != "open" or not candidate.step.usable or told:
+            continue
+        if candidate.order < best.order:
+            wait = max((f.more_minutes or 0 for f in candidate.findings if f.judgement == "open"), default=0)
+            text.append(f"{_open(choice, candidate)}; about {minutes(wait or None)} would settle it.")
+    return text
+
+
+def _open(choice: Choice, candidate: Candidate) -> str:
+    """What an open step would be, and why it cannot be judged."""
+    first = max((f for f in candidate.findings if f.judgement == "open"), key=lambda f: f.more_minutes or 0)
+    objective = first.objective
+    assert choice.best is not None  # noqa: S101 - only said beside one
+    would = "would be cheaper but cannot" if choice.priced else "would do more requests but cannot"
+    if candidate.order >= choice.best.order:
+        would = "cannot"
+    return (
+        f"{place(candidate)} {would} be judged yet: {first.samples} samples are too few for "
+        f"{objective['metric'].upper()} {objective['statistic']}"
+    )
+
+
+def _better(choice: Choice) -> str:
+    return "cheapest" if choice.priced else "highest throughput"

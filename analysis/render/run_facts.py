@@ -1,0 +1,133 @@
+"""What was measured: the facts at the top of a report, as far as the run folder knows them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from analysis.measure.results import ExperimentResult, RunResult
+from common.formatting import count, hourly, joined, percent
+
+_DTYPES = ("OPTION_DTYPE", "SM_VLLM_DTYPE", "VLLM_DTYPE", "DTYPE")
+_QUANTIZATIONS = (
+    "OPTION_QUANTIZE",
+    "SM_VLLM_QUANTIZATION",
+    "HF_MODEL_QUANTIZE",
+    "QUANTIZE",
+    "VLLM_QUANTIZATION",
+)
+_PARALLEL = (
+    "OPTION_TENSOR_PARALLEL_DEGREE",
+    "TENSOR_PARALLEL_DEGREE",
+    "SM_VLLM_TENSOR_PARALLEL_SIZE",
+    "SM_NUM_GPUS",
+    "NUM_SHARD",
+)
+"""What the containers of AWS, Hugging Face and vLLM call these settings."""
+
+
+def run_facts(result: RunResult) -> list[tuple[str, str]]:
+    """Name and value of each known fact; what the run folder does not say is left out."""
+    facts = [
+        ("instances", _instances(result)),
+        ("image", _each(_image(e) for e in result.experiments)),
+        ("dtype", _each(_setting(e, _DTYPES) for e in result.experiments)),
+        ("quantization", _each(_setting(e, _QUANTIZATIONS) for e in result.experiments)),
+        ("tensor parallel", _each(_setting(e, _PARALLEL) for e in result.experiments)),
+        ("prompt length", _lengths(result, "prompt_tokens")),
+        ("answer length", _lengths(result, "completion_tokens")),
+        ("answers", _streamed(result)),
+        ("prefix cache", _cache(result)),
+        ("region", _each([*(_region(e) for e in result.experiments), _planned_region(result)][:1])),
+        ("discount", _discount(result)),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _instances(result: RunResult) -> str:
+    named = {}
+    for e in result.experiments:
+        price = ""
+        if e.usd_per_hour is not None:
+            assumed = "an assumed " if e.price.assumption else ""
+            price = f" at {assumed}{hourly(e.usd_per_hour)} per instance-hour"
+        named[e.deployed] = f"{e.deployed}{price}"
+    return "; ".join(named.values())
+
+
+def _each(values: Iterable[str | None]) -> str:
+    """The distinct known values."""
+    return joined(list(dict.fromkeys(value for value in values if value)))
+
+
+def _containers(experiment: ExperimentResult) -> list[Mapping[str, Any]]:
+    described = experiment.endpoint
+    components = _items(described, "inference_components")
+    parts = [(part.get("Specification") or {}).get("Container") for part in components]
+    models = [model.get("PrimaryContainer") for model in _items(described, "models")]
+    return [container for container in (*parts, *models) if isinstance(container, dict)]
+
+
+def _items(described: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    found = described.get(name)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _image(experiment: ExperimentResult) -> str | None:
+    """``djl-inference:0.33.0-lmi15.0.0``: repository and tag, without the registry."""
+    for container in _containers(experiment):
+        deployed = container.get("DeployedImage") or {}
+        image = container.get("Image") or deployed.get("SpecifiedImage")
+        if isinstance(image, str):
+            return image.rpartition("/")[2]
+    return None
+
+
+def _setting(experiment: ExperimentResult, names: tuple[str, ...]) -> str | None:
+    for container in _containers(experiment):
+        variables = container.get("Environment") or {}
+        for name in names:
+            if value := variables.get(name):
+                return str(value)
+    return None
+
+
+def _lengths(result: RunResult, name: str) -> str | None:
+    """The median of the steps' medians, and the extremes: ``276 tokens (median; 150 to 420)``."""
+    found = [step.tokens[name] for step in result.steps if step.usable and name in step.tokens]
+    if not found:
+        return None
+    middles = sorted(d.percentiles[50] for d in found)
+    ends = [end for d in found for end in (d.low, d.high) if end is not None]
+    return f"{count(middles[len(middles) // 2])} tokens (median; {count(min(ends))} to {count(max(ends))})"
+
+
+def _streamed(result: RunResult) -> str | None:
+    stream = (result.plan.get("workload") or {}).get("stream")
+    return None if stream is None else "streamed" if stream else "not streamed"
+
+
+def _cache(result: RunResult) -> str | None:
+    """Cold where every prompt has a beginning of its own; how much came from the cache, where known."""
+    shares = [step.answers.cached_share for step in result.steps if step.answers.cached_share is not None]
+    unique = (result.plan.get("workload") or {}).get("unique_prefix")
+    kind = None if unique is None else "cold (every prompt is unique)" if unique else "warm (prompts repeat)"
+    if not shares:
+        return kind
+    share = f"up to {percent(max(shares))} of the prompt tokens were cached"
+    return share if kind is None else f"{kind}; {share}"
+
+
+def _region(experiment: ExperimentResult) -> str | None:
+    arn = str((experiment.endpoint.get("endpoint") or {}).get("EndpointArn") or "").split(":")
+    return arn[3] if len(arn) > 3 and arn[3] else None
+
+
+def _planned_region(result: RunResult) -> str | None:
+    region = (result.plan.get("endpoint") or {}).get("region")
+    return region if isinstance(region, str) else None
+
+
+def _discount(result: RunResult) -> str | None:
+    factor = (result.plan.get("price") or {}).get("discount")
+    if not isinstance(factor, int | float) or factor == 1:
+        return None
+    return f"{percent(1 - factor)} off the list price"

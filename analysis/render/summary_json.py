@@ -1,0 +1,189 @@
+"""``summary.json`` and ``summary.csv``: the figures of the report for programs. null is "not measured"."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from analysis.decide.recommendation import Candidate, Choice
+from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, RunResult, StepResult
+from analysis.metrics.statistics import PERCENTILES
+from analysis.render.locust_tables import locust_data
+from common.formatting import utc
+
+FORMAT = 2
+"""2: the reasons of a verdict are objects with a code; 1 had sentences."""
+
+
+def summary(result: RunResult, choices: list[Choice], answer: str) -> dict[str, Any]:
+    """The whole report as data.
+
+    ``requests_ok`` and ``requests_failed`` of a step are of the requests that started in its measure window;
+    ``whole_step`` counts every request of the step. Percentiles on too few samples are null.
+    """
+    judged = {id(step): c for choice in choices for c in choice.candidates for step in c.members}
+    return {
+        "format": FORMAT,
+        "run": {
+            "id": result.run_id,
+            "plan": result.plan.get("name"),
+            "state": result.state,
+            "source": result.source,
+            "rehearsal": result.rehearsal,
+            "notices": result.notices,
+            "started_at": utc(result.started_at),
+            "ended_at": utc(result.ended_at),
+            "slo": {"objectives": result.objectives, "error_rate": result.error_rate_slo},
+            "problems": result.problems,
+        },
+        "answer": answer,
+        "choices": [_choice(choice) for choice in choices],
+        "experiments": [_experiment(experiment, judged) for experiment in result.experiments],
+        "locust": None if result.locust is None else locust_data(result.locust),
+    }
+
+
+def summary_frame(result: RunResult) -> pd.DataFrame:
+    """One row per step, flat, for spreadsheets."""
+    rows = []
+    for experiment in result.experiments:
+        for step in experiment.steps:
+            row: dict[str, Any] = {
+                "experiment": experiment.name,
+                "instance_type": experiment.instance_type,
+                "payload": experiment.payload,
+                "step": step.id,
+            }
+            for key, value in _step(step, None).items():
+                if isinstance(value, dict):
+                    row |= {
+                        f"{key}_{name}": inner for name, inner in value.items() if not isinstance(inner, dict)
+                    }
+                elif not isinstance(value, list):
+                    row[key] = value
+            row["trust"] = step.verdict.level
+            row["trust_reasons"] = "; ".join(step.verdict.texts)
+            row["trust_codes"] = " ".join(step.verdict.codes)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _experiment(experiment: ExperimentResult, judged: dict[int, Candidate]) -> dict[str, Any]:
+    cost = experiment.cost
+    return {
+        "name": experiment.name,
+        "model": experiment.model,
+        "instance_type": experiment.instance_type,
+        "instance_label": experiment.instance,
+        "instance_count": experiment.instance_count,
+        "payload": experiment.payload,
+        "payload_file": experiment.payload_file,
+        "state": experiment.state,
+        "error": experiment.error,
+        "price": {
+            "usd_per_hour": experiment.price.usd_per_hour,
+            "source": experiment.price.source,
+            "as_of": experiment.price.as_of,
+            "assumption": experiment.price.assumption,
+        },
+        "cost": {
+            "duration_s": cost.total_s,
+            "boot_s": cost.boot_s,
+            "load_s": cost.load_s,
+            "idle_s": cost.idle_s,
+            "usd": cost.usd,
+            "basis": cost.basis,
+        },
+        "steps": [_step(step, judged.get(id(step))) for step in experiment.steps],
+    }
+
+
+def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
+    latency = {f"{name}_ms": _distribution(step.latency.get(name)) for name in LATENCIES}
+    rate, price = step.per_minute_interval, step.usd_per_request_interval
+    return {
+        "id": step.id,
+        "concurrency": step.concurrency,
+        "state": step.state,
+        "window_s": step.window.seconds if step.window else None,
+        "requests_ok": step.window_ok,
+        "requests_failed": step.window_failed,
+        "requests_censored": step.window_censored,
+        "whole_step": {"ok": step.step_ok, "failed": step.step_failed, "censored": step.step_censored},
+        **latency,
+        "prompt_tokens_mean": step.prompt_tokens_mean,
+        "completion_tokens_mean": step.completion_tokens_mean,
+        "completion_tokens_per_s": step.completion_tokens_per_s,
+        "prompt_tokens_per_s": step.prompt_tokens_per_s,
+        "requests_per_minute": step.per_minute,
+        "requests_per_minute_95": [rate.low, rate.high] if rate else None,
+        "error_rate": step.error_rate,
+        "error_classes": step.error_classes,
+        "goodput_per_s": step.goodput_per_s,
+        "goodput_share": step.goodput_share,
+        "user_tokens_per_s_p50": step.user_speed_p50,
+        "chunk_gap_ms": {"p50": step.gap_p50_ms, "p99": step.gap_p99_ms},
+        "mean_in_flight": step.in_flight,
+        "little_residual": step.little,
+        "finish_reasons": step.finish_reasons,
+        "token_sources": step.token_sources,
+        "usd_per_request": step.usd_per_request,
+        "usd_per_request_95": [price.low, price.high] if price else None,
+        "usd_per_million_output_tokens": step.usd_per_million_output,
+        "usd_per_million_tokens": step.usd_per_million_total,
+        "trust": asdict(step.verdict),
+        "answers": asdict(step.answers),
+        "workers": [asdict(worker) for worker in step.workers],
+        "slo": None if judged is None else _slo(judged),
+    }
+
+
+def _slo(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "judgement": candidate.judgement,
+        "objectives": [
+            {
+                "objective": f.label,
+                "value_ms": None if f.hidden else f.value_ms,
+                "judgement": f.judgement,
+                "sure": f.sure,
+            }
+            for f in candidate.findings
+        ],
+    }
+
+
+def _distribution(found: Distribution | None) -> dict[str, Any]:
+    if found is None:
+        return {f"p{p}": None for p in PERCENTILES} | {"mean": None, "n": 0}
+    shown = {f"p{p}": found.shown(p) for p in PERCENTILES}
+    intervals = {
+        f"p{p}_95": [i.low, i.high] for p, i in found.intervals.items() if found.shown(p) is not None
+    }
+    return (
+        shown
+        | intervals
+        | {"mean": found.mean, "std": found.std, "min": found.low, "max": found.high, "n": found.n}
+    )
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    def where(candidate: Candidate | None) -> dict[str, Any] | None:
+        if candidate is None:
+            return None
+        return {
+            "experiment": candidate.experiment.name,
+            "step": candidate.step.id,
+            "repetitions": [step.id for step in candidate.members],
+            "concurrency": candidate.step.concurrency,
+            "usd_per_request": candidate.step.usd_per_request,
+        }
+
+    return {
+        "payload": choice.payload,
+        "best": where(choice.best),
+        "runner_up": where(choice.runner_up),
+        "gap_usd_per_request": choice.gap if choice.priced else None,
+        "gap_share": choice.gap_share,
+        "stays_best_in_resamples": choice.stays,
+    }

@@ -1,0 +1,265 @@
+"""What a person sees while a run goes on: a live table on a terminal, plain lines elsewhere."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Any, Literal, Self, cast
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from common.text import one_line, printable
+
+Status = dict[str, Any]
+
+_REMINDER_S = 30.0
+_DELETING_S = 5.0
+"""A deletion under way is news only when it takes longer than this."""
+
+
+class _Enduring:
+    """A standard stream that may go away: a terminal that is closed must not decide what is kept."""
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(getattr(sys, self._name), attribute)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            getattr(sys, self._name).write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            getattr(sys, self._name).flush()
+
+
+def _console(stream: Literal["stdout", "stderr"], **options: Any) -> Console:
+    return Console(file=cast("IO[str]", _Enduring(stream)), highlight=False, **options)
+
+
+console = _console("stderr")
+answers = _console("stdout", soft_wrap=True)
+"""For what the run found, which a person may send into a file."""
+
+
+def say(message: str) -> None:
+    """One line for the person who waits."""
+    console.print(printable(message), markup=False, soft_wrap=True)
+
+
+def _number(value: object, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else "–"
+
+
+class LoadScreen:
+    """Shows the load's own status: a row per step that stays when the step is over.
+
+    The step that runs is always there; of the steps before it there are as many as fit the terminal.
+    """
+
+    def __init__(self, terminal: Console | None = None) -> None:
+        self._console = terminal or console
+        self._rows: dict[str, Status] = {}
+        self._live = Live(console=self._console, refresh_per_second=4) if self._console.is_terminal else None
+        self._said: tuple[object, object] | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.__exit__(kind, error, trace)
+
+    def update(self, status: Status) -> None:
+        """Show ``status``, as the load generator wrote it to ``status.json``."""
+        step = status.get("step")
+        if not isinstance(step, str):
+            return
+        self._rows[step] = status
+        if self._live:
+            self._live.update(self.view())
+        elif (step, status.get("phase")) != self._said:
+            self._said = (step, status.get("phase"))
+            say(_line(status))
+
+    def view(self) -> RenderableType:
+        """What a terminal shows."""
+        shown = max(1, self._console.height - _LINES_AROUND_ROWS)
+        statuses = list(self._rows.values())
+        earlier, latest = statuses[:-shown], statuses[-shown:]
+        newest = latest[-1]
+        lines: list[RenderableType] = [_cut(f"{newest.get('experiment') or ''}{_place(newest)}", "bold")]
+        if earlier:
+            lines.append(_cut(_summed(earlier)))
+        columns = list(_COLUMNS)
+        unbounded = self._console.options.update_width(_ANY_WIDTH)
+        while (
+            self._console.measure(table := _table(columns, latest), options=unbounded).maximum
+            > self._console.width
+        ):
+            spare = next((column for column in reversed(columns) if column.spare), None)
+            if spare is None:
+                break
+            columns.remove(spare)
+        lines.append(table)
+        lines.append(_progress(newest, self._console.width))
+        if message := one_line(str(newest.get("message") or "")):
+            lines.append(_cut(message))
+        return Group(*lines)
+
+
+_LINES_AROUND_ROWS = 7
+"""Title, earlier steps, header, progress, a message, and room for the cursor and the line above."""
+_BAR = 20
+_ROOMY = 60
+_ANY_WIDTH = 1000
+
+
+def _cut(text: str, style: str = "") -> Text:
+    """One line of text from outside: no markup in it counts, and what does not fit is left out."""
+    return Text(one_line(text), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _place(status: Status) -> str:
+    total = status.get("steps_total")
+    return f": step {status.get('ordinal')} of {total}" if total else ""
+
+
+def _summed(statuses: Sequence[Status]) -> str:
+    ok, failed = (sum(status.get(key) or 0 for status in statuses) for key in ("ok", "failed"))
+    return f"… {len(statuses)} earlier steps: {ok} ok, {failed} failed"
+
+
+def _progress(status: Status, width: int) -> RenderableType:
+    done, total = status.get("phase_elapsed_s") or 0.0, status.get("phase_total_s")
+    phase = str(status.get("phase") or "").replace("_", " ")
+    if phase == "done" or not total:
+        return _cut(f"{phase} {done:.0f} s" if phase != "done" else "done")
+    line = Table.grid(padding=(0, 1))
+    left = status.get("eta_s")
+    bar = ProgressBar(total=total, completed=min(done, total), width=min(_BAR, max(4, width // 4)))
+    ends = f"at most {left:.0f} s left" if isinstance(left, int | float) and width >= _ROOMY else ""
+    line.add_row(_cut(f"{phase} {done:.0f} of {total:.0f} s"), bar, _cut(ends))
+    return line
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the live table; a spare one goes when the terminal is too narrow, the last first."""
+
+    title: str
+    cell: Callable[[Status], str]
+    spare: bool = False
+
+
+_COLUMNS = (
+    _Column("step", lambda status: str(status.get("step")).rpartition("/")[2]),
+    _Column("phase", lambda status: str(status.get("phase")).replace("_", " ")),
+    _Column(
+        "in flight",
+        lambda status: f"{_number(status.get('in_flight'), 'd')}/{_number(status.get('target'), 'd')}",
+    ),
+    _Column("ok", lambda status: _number(status.get("ok"), "d")),
+    _Column("failed", lambda status: _number(status.get("failed"), "d")),
+    _Column("req/min", lambda status: _number(status.get("requests_per_minute"), ".1f"), spare=True),
+    _Column("TTFT p50", lambda status: _latency(status.get("ttft_p50_ms")), spare=True),
+    _Column("E2E p50", lambda status: _latency(status.get("e2e_p50_ms")), spare=True),
+    _Column("tok/s", lambda status: _number(status.get("completion_tokens_per_s"), ".1f"), spare=True),
+)
+
+
+def _table(columns: Sequence[_Column], statuses: Sequence[Status]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column.title, justify="left" if index < 2 else "right", no_wrap=True)
+    for status in statuses:
+        over = status is not statuses[-1]
+        shown = {**status, "phase": "done"} if over else status
+        table.add_row(*(Text(one_line(column.cell(shown))) for column in columns))
+    return table
+
+
+def _line(status: Status) -> str:
+    ok, failed = _number(status.get("ok"), "d"), _number(status.get("failed"), "d")
+    return (
+        f"{status['step']}: {status.get('phase')} · {_number(status.get('users'), 'd')} users · {ok} ok, "
+        f"{failed} failed · {_number(status.get('requests_per_minute'), '.1f')} req/min · "
+        f"{_number(status.get('completion_tokens_per_s'), '.1f')} tokens/s · "
+        f"TTFT {_latency(status.get('ttft_p50_ms'))} · E2E {_latency(status.get('e2e_p50_ms'))}"
+    )
+
+
+def deploy_reporter(label: str) -> Callable[[str, float, float | None, float | None], None]:
+    """A progress callback for deploys: each new status, on a terminal twice a minute."""
+    last: list[tuple[str, int]] = []
+
+    def report(status: str, elapsed_s: float, usual_s: float | None, cost_usd: float | None) -> None:
+        soon_over = status.endswith("deleting") and elapsed_s < _DELETING_S
+        news = (status, int(elapsed_s // _REMINDER_S) if console.is_terminal else 0)
+        if soon_over or last == [news]:
+            return
+        last[:] = [news]
+        usual = f", usually {usual_s / 60:.0f} min" if usual_s else ""
+        cost = f", ${cost_usd:.3f} so far" if cost_usd and cost_usd >= 0.0005 else ""
+        say(f"{label}: {status} after {elapsed_s:.0f} s{usual}{cost}")
+
+    return report
+
+
+_SUMMARY: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+    ("users", lambda step: f"{step['concurrency']}"),
+    ("trust", lambda step: str(step["trust"]["level"])),
+    ("SLO", lambda step: _slo(step["slo"])),
+    ("ok", lambda step: _answered(step["requests_ok"], step["requests_failed"])),
+    ("req/min", lambda step: _number(step["requests_per_minute"], ".1f")),
+    ("tok/s", lambda step: _number(step["completion_tokens_per_s"], ".1f")),
+    ("TTFT", lambda step: _latency(step["ttft_ms"]["p50"])),
+    ("TPOT", lambda step: _latency(step["tpot_ms"]["p50"], digits=1)),
+    ("E2E", lambda step: _latency(step["e2e_ms"]["p50"])),
+    ("$/10k", lambda step: _number(_times(step["usd_per_request"], 10_000), ",.3f")),
+)  # fmt: skip
+
+
+def summary_table(experiment: dict[str, Any]) -> Table:
+    """The measured steps of an experiment of ``summary.json``, a row each."""
+    table = Table(
+        title=_cut(f"{experiment['name']}, latencies at p50"), title_justify="left", box=None, pad_edge=False
+    )
+    for name, _ in _SUMMARY:
+        table.add_column(name, justify="left" if name in ("trust", "SLO") else "right", no_wrap=True)
+    for step in experiment["steps"]:
+        table.add_row(*(Text(cell(step)) for _, cell in _SUMMARY))
+    return table
+
+
+def _answered(ok: int, failed: int) -> str:
+    """``104``, or ``102/104`` where some failed."""
+    return f"{ok}/{ok + failed}" if failed else str(ok)
+
+
+def _latency(milliseconds: float | None, digits: int = 0) -> str:
+    """``835 ms``, ``31.3 ms`` with a digit, ``3.25 s``."""
+    if milliseconds is None:
+        return "–"
+    return f"{milliseconds / 1000:.2f} s" if milliseconds >= 1000 else f"{milliseconds:.{digits}f} ms"
+
+
+def _slo(judged: dict[str, Any] | None) -> str:
+    """``met``, ``missed``, ``open``; an en dash where there is nothing to meet."""
+    return str(judged["judgement"]) if judged and judged["objectives"] else "–"
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor

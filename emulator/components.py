@@ -1,0 +1,123 @@
+"""Inference components: a model's copies on a shared endpoint, each copy a container."""
+
+from collections.abc import Callable
+from typing import Any
+
+from emulator.account import Served, find, listing
+from emulator.context import Context
+from emulator.errors import validation
+from emulator.lifecycle import DEFAULT_STARTUP_SECONDS, Group, bring_up, primary_container, take_down
+
+Members = dict[str, Any]
+
+
+def create(context: Context, members: Members) -> Members:
+    """CreateInferenceComponent: needs an endpoint in service whose variant has no model of its own."""
+    region, name = context.region, members["InferenceComponentName"]
+    arn = region.arn("inference-component", name)
+    if name in region.components:
+        raise validation(f'Cannot create already existing inference component "{arn}".')
+    endpoint_name = members["EndpointName"]
+    endpoint = find(region.endpoints, endpoint_name, "endpoint", region.arn("endpoint", endpoint_name))
+    if endpoint.status != "InService":
+        raise validation(f'Endpoint "{endpoint.arn}" is not InService.')
+    variants = {variant["VariantName"]: variant for variant in endpoint.config["ProductionVariants"]}
+    variant = members.get("VariantName") or next(iter(variants))
+    if variant not in variants:
+        raise validation(f'Could not find production variant "{variant}" on endpoint "{endpoint.arn}".')
+    if variants[variant].get("ModelName"):
+        raise validation(f'Production variant "{variant}" has a model of its own: it takes no components.')
+    component = Served(name, arn, members)
+    region.components[name] = component
+    region.tag(arn, members.get("Tags", []))
+    bring_up(context, component, [_group(context, members, variants[variant])])
+    return {"InferenceComponentArn": arn}
+
+
+def describe(context: Context, members: Members) -> Members:
+    """DescribeInferenceComponent."""
+    component = _component(context, members["InferenceComponentName"])
+    running = sum(len(group) for group in component.containers.values())
+    wanted = component.spec.get("RuntimeConfig", {}).get("CopyCount", 1)
+    specification = component.spec.get("Specification", {})
+    return {
+        "InferenceComponentName": component.name,
+        "InferenceComponentArn": component.arn,
+        "EndpointName": component.spec["EndpointName"],
+        "EndpointArn": context.region.arn("endpoint", component.spec["EndpointName"]),
+        "VariantName": component.spec.get("VariantName"),
+        "FailureReason": component.failure,
+        "Specification": {
+            key: specification[key]
+            for key in ("ModelName", "StartupParameters", "ComputeResourceRequirements")
+            if key in specification
+        },
+        "RuntimeConfig": {"DesiredCopyCount": wanted, "CurrentCopyCount": running},
+        "CreationTime": component.created,
+        "LastModifiedTime": component.changed,
+        "InferenceComponentStatus": component.status,
+    }
+
+
+def delete(context: Context, members: Members) -> Members:
+    """DeleteInferenceComponent: refused while Creating."""
+    component = _component(context, members["InferenceComponentName"])
+    if component.status not in ("InService", "Failed"):
+        raise validation(f'Cannot update in-progress inference component "{component.arn}".')
+    take_down(context, component, context.region.components)
+    return {}
+
+
+def list_components(context: Context, members: Members) -> Members:
+    """ListInferenceComponents."""
+    held = [
+        component
+        for component in context.region.components.values()
+        if members.get("EndpointNameEquals", component.spec["EndpointName"]) == component.spec["EndpointName"]
+    ]
+    page, token = listing(held, members)
+    rows = [
+        {
+            "InferenceComponentName": c.name,
+            "InferenceComponentArn": c.arn,
+            "InferenceComponentStatus": c.status,
+            "EndpointName": c.spec["EndpointName"],
+            "EndpointArn": context.region.arn("endpoint", c.spec["EndpointName"]),
+            "VariantName": c.spec.get("VariantName") or "AllTraffic",
+            "CreationTime": c.created,
+            "LastModifiedTime": c.changed,
+        }
+        for c in page
+    ]
+    return {"InferenceComponents": rows, "NextToken": token}
+
+
+OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
+    "CreateInferenceComponent": create,
+    "DescribeInferenceComponent": describe,
+    "DeleteInferenceComponent": delete,
+    "ListInferenceComponents": list_components,
+}
+
+
+def _component(context: Context, name: str) -> Served:
+    arn = context.region.arn("inference-component", name)
+    return find(context.region.components, name, "inference component", arn)
+
+
+def _group(context: Context, members: Members, variant: Members) -> Group | str:
+    specification = members.get("Specification", {})
+    container = specification.get("Container", {})
+    if name := specification.get("ModelName"):
+        if name not in context.region.models:
+            return f"The model {name} does not exist."
+        container = primary_container(context.region.models[name].spec)
+    startup = specification.get("StartupParameters", {})
+    return Group(
+        variant["VariantName"],
+        container.get("Image", ""),
+        container.get("Environment", {}),
+        variant.get("InstanceType", ""),
+        members.get("RuntimeConfig", {}).get("CopyCount", 1),
+        startup.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_STARTUP_SECONDS),
+    )

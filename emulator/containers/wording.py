@@ -1,0 +1,60 @@
+"""What the simulated container says, tokens of its prompts, lengths of its answers: all repeatable."""
+
+import random
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from emulator.containers.profile import Profile
+
+# fmt: off
+_WORDS = (
+    "the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "as", "was", "with", "be", "by",
+    "on", "not", "he", "his", "but", "at", "are", "this", "have", "from", "or", "had", "an", "they",
+    "which", "one", "you", "were", "all", "her", "she", "there", "would", "their", "we", "him", "been",
+    "has", "when", "who", "will", "more", "no", "if", "out", "so", "what", "up", "said", "about",
+    "into", "than", "them", "can", "only", "other", "time", "new", "some", "could", "these", "two",
+    "may", "then", "do", "first", "any", "my", "now", "such", "like", "our", "over", "man", "even",
+    "most", "made", "after", "also", "did", "many", "before", "must", "through", "back", "years",
+    "where", "much", "your", "way", "well", "down",
+)
+# fmt: on
+_PIECE = re.compile(r"\w+|[^\w\s]")
+
+Counter = Callable[[str], int]
+
+
+def word_counter(text: str) -> int:
+    """Words and punctuation marks: what a tokenizer would roughly give, without one."""
+    return len(_PIECE.findall(text))
+
+
+def token_counter(tokenizer: Path | None) -> Counter:
+    """Count tokens by a ``tokenizer.json``, or by words when there is none."""
+    if tokenizer is None:
+        return word_counter
+    from tokenizers import Tokenizer  # noqa: PLC0415 - 40 ms that a container without a tokenizer need not pay
+
+    loaded = Tokenizer.from_file(str(tokenizer))
+    return lambda text: len(loaded.encode(text, add_special_tokens=False).ids)
+
+
+def token_text(prompt: str, number: int, seed: int) -> tuple[int, str]:
+    """Id and text of the ``number``-th token of the answer to ``prompt``."""
+    chosen = zlib.crc32(f"{seed}|{number}".encode(), zlib.crc32(prompt.encode())) % len(_WORDS)
+    return 1000 + chosen, f" {_WORDS[chosen]}"
+
+
+def answer_length(
+    profile: Profile, prompt: str, limit: int | None, minimum: int, *, ignore_eos: bool
+) -> tuple[int, bool]:
+    """Tokens of the answer, and whether it was cut at ``limit`` rather than ended by itself."""
+    draw = random.Random(f"{profile.seed}|{prompt}")  # noqa: S311 - repeatable, not secret
+    mode = draw.choices(profile.answers, [m.share for m in profile.answers])[0]
+    natural = max(minimum, draw.randint(mode.low, max(mode.low, mode.high)))
+    if limit is None:
+        return natural, False
+    if ignore_eos or natural >= limit:
+        return limit, True
+    return natural, False

@@ -1,0 +1,156 @@
+"""What an operation gets beside its members: the region it acts on, and the settings of this machine."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from emulator.account import ACCOUNT_ID, Region
+from emulator.errors import ApiError, validation
+from emulator.faults import Fault, Faults
+from emulator.invocations import Invocations
+from emulator.shapes import service_model
+from emulator.signing import Credential
+from emulator.utilisation import Utilisation
+
+DEFAULT_QUOTA = 4
+ALL_TYPES = "*"
+ACROSS_ENDPOINTS = "Number of instances across active endpoints"
+_LARGE = ("ml.p3.", "ml.p4", "ml.p5", "ml.p6", "ml.trn")
+"""Families for which a fresh account has no quota."""
+_OF_ECR = re.compile(r"\d{12}\.dkr\.ecr[^/]*\.amazonaws\.com(\.cn)?/")
+
+
+@dataclass
+class Settings:
+    """How fast and how strict this SageMaker is."""
+
+    create_seconds: float = 1.0
+    """Shortest time that an endpoint stays Creating."""
+    delete_seconds: float = 0.3
+    startup_limit: float = 3600.0
+    """Upper bound on the time in which a container must become healthy."""
+    invocation_seconds: float = 60.0
+    stream_seconds: float = 480.0
+    payload_bytes: int = 6_291_456
+    coalesce: int = 1
+    """Container chunks joined before they leave as parts of the event stream."""
+    pieces: int = 2
+    """Parts made of each chunk of the container."""
+
+
+@dataclass
+class World:
+    """The whole account and its credentials."""
+
+    settings: Settings = field(default_factory=Settings)
+    keys: dict[str, Credential] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    regions: dict[str, Region] = field(default_factory=dict)
+    invocations: Invocations = field(default_factory=Invocations)
+    utilisation: Utilisation = field(default_factory=Utilisation)
+    roles: dict[str, list[str]] = field(
+        default_factory=lambda: {
+            "local-sagemaker": ["sagemaker.amazonaws.com"],
+            "local-scheduler": ["scheduler.amazonaws.com"],
+        }
+    )
+    """Role name, or ARN of another account's → services that may assume it."""
+    quotas: dict[str, int] = field(default_factory=dict)
+    """Instances for endpoint usage, by type, where a value was applied; of all types together under ``*``."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    images: dict[str, bool] = field(default_factory=dict)
+    """URI → whether a registry has it, where a test says so."""
+
+    def region(self, name: str) -> Region:
+        """The region, opened on first use."""
+        return self.regions.setdefault(name, Region(name))
+
+    def quota(self, instance_type: str) -> int:
+        """Instances of a type that the account may have for endpoints."""
+        return self.quotas.get(instance_type, default_quota(instance_type))
+
+    def has_image(self, uri: str) -> bool:
+        """Whether the registry that an image's URI names has it."""
+        return self.images.get(uri, True)
+
+
+@dataclass
+class Context:
+    """One call's surroundings. ``fault`` changes what becomes of a resource that the call creates."""
+
+    world: World
+    region: Region
+    fault: Fault | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this machine."""
+        return self.world.settings
+
+    def check_role(self, arn: str, principal: str = "sagemaker.amazonaws.com") -> None:
+        """Refuse a role that does not exist or that ``principal`` may not assume."""
+        ours = arn.startswith(f"arn:aws:iam::{ACCOUNT_ID}:role/")
+        known = self.world.roles.get(arn.rsplit("/", 1)[-1] if ours else arn, [])
+        if principal not in known:
+            raise validation(
+                f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
+                f"'{principal}' to assume the role."
+            )
+
+    def check_images(self, containers: Iterable[dict[str, Any]]) -> None:
+        """Refuse an image that SageMaker would not pull: not of ECR, without a tag, or not there."""
+        for uri in (container["Image"] for container in containers if "Image" in container):
+            if not _OF_ECR.match(uri):
+                raise validation(
+                    f'Using non-ECR image "{uri}" without Vpc repository access mode is not supported.'
+                )
+            if not re.search(r"[:@]", uri.rsplit("/", 1)[-1]):
+                raise validation(f'ECR image "{uri}" is invalid.')
+            if not self.world.has_image(uri):
+                raise validation(f"Requested image {uri} not found.")
+
+    def check_quota(self, variants: list[dict[str, Any]]) -> None:
+        """Refuse more instances than the account's quota allows, in AWS's words."""
+        used: Counter[str] = Counter()
+        for endpoint in self.region.endpoints.values():
+            used += _instances(endpoint.config["ProductionVariants"])
+        wanted = _instances(variants)
+        for instance_type, count in wanted.items():
+            limit = self.world.quota(instance_type)
+            _check_limit(f"{instance_type} for endpoint usage", limit, used[instance_type], count)
+        if ALL_TYPES in self.world.quotas:
+            _check_limit(ACROSS_ENDPOINTS, self.world.quotas[ALL_TYPES], used.total(), wanted.total())
+
+
+def _check_limit(quota: str, limit: int, used: int, wanted: int) -> None:
+    if used + wanted > limit:
+        raise ApiError(
+            "ResourceLimitExceeded",
+            f"The account-level service limit '{quota}' is {limit} Instances, with current utilization of "
+            f"{used} Instances and a request delta of {wanted} Instances. Please use AWS Service Quotas to "
+            "request an increase for this quota. If AWS Service Quotas is not available, contact AWS support "
+            "to request an increase for this quota.",
+        )
+
+
+def default_quota(instance_type: str) -> int:
+    """Instances for endpoint usage before any was requested."""
+    return 0 if instance_type.startswith(_LARGE) else DEFAULT_QUOTA
+
+
+@lru_cache
+def instance_types() -> list[str]:
+    """Instance types for endpoints that botocore knows."""
+    shape = service_model("sagemaker").shape_for("ProductionVariantInstanceType")
+    return sorted(shape.metadata["enum"])
+
+
+def _instances(variants: list[dict[str, Any]]) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for variant in variants:
+        if variant.get("InstanceType"):
+            counted[variant["InstanceType"]] += variant.get("InitialInstanceCount", 1)
+    return counted

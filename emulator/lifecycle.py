@@ -1,0 +1,111 @@
+"""How an endpoint or a component comes up and goes away: Creating → InService or Failed, Deleting → gone."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+
+from emulator import hosting
+from emulator.account import Region, Served
+from emulator.context import Context
+
+DEFAULT_STARTUP_SECONDS = 240
+_PING_FAILED = (
+    "The primary container for production variant {} did not pass the ping health check. Please check "
+    "CloudWatch logs for this endpoint."
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Containers that are alike: the instances of a production variant, or the copies of a component."""
+
+    variant: str
+    image: str
+    environment: Mapping[str, str]
+    instance_type: str
+    count: int
+    startup_seconds: float
+
+
+def variant_group(region: Region, variant: Mapping[str, Any]) -> Group | str:
+    """The containers that a production variant asks for, or why it cannot have them."""
+    name, model_name = variant["VariantName"], variant["ModelName"]
+    if model_name not in region.models:
+        return f"The model {model_name} of production variant {name} does not exist."
+    container = primary_container(region.models[model_name].spec)
+    return Group(
+        name,
+        container.get("Image", ""),
+        container.get("Environment", {}),
+        variant.get("InstanceType", ""),
+        variant.get("InitialInstanceCount", 1),
+        variant.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_STARTUP_SECONDS),
+    )
+
+
+def primary_container(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The container that a model serves with."""
+    found: Mapping[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
+    return found
+
+
+def bring_up(context: Context, served: Served, groups: Sequence[Group | str]) -> None:
+    """Start the containers in the background; a reason among ``groups`` fails what is to be served."""
+    gevent.spawn(_bring_up, context, served, groups)
+
+
+def release(served: Served) -> None:
+    """Let an endpoint that was stuck in Creating fail, as AWS does after hours."""
+    served.become("Failed", "The endpoint could not be created in time.")
+
+
+def take_down(context: Context, served: Served, held: dict[str, Any]) -> None:
+    """End the containers in the background; then the resource is gone."""
+    served.become("Deleting")
+    gevent.spawn(_take_down, context, served, held)
+
+
+def _bring_up(context: Context, served: Served, groups: Sequence[Group | str]) -> None:
+    fault = context.fault
+    started = time.monotonic()
+    if fault is not None and fault.fault == "stuck_creating":
+        return  # until `release`
+    reason = fault.failure if fault is not None else None
+    for group in groups:
+        reason = reason or (group if isinstance(group, str) else _start(context, served, group))
+    gevent.sleep(max(0.0, context.settings.create_seconds - (time.monotonic() - started)))
+    if reason is None:
+        served.become("InService")
+    else:
+        _stop_all(served)
+        served.become("Failed", reason)
+
+
+def _start(context: Context, served: Served, group: Group) -> str | None:
+    containers = served.containers[group.variant] = []
+    try:
+        containers.extend(
+            hosting.start(group.image, group.instance_type, group.environment) for _ in range(group.count)
+        )
+    except OSError as error:
+        return f"A container for production variant {group.variant} could not be started: {error}"
+    limit = min(group.startup_seconds, context.settings.startup_limit)
+    jobs = [gevent.spawn(hosting.await_healthy, container, limit) for container in containers]
+    gevent.joinall(jobs)
+    return None if all(job.value for job in jobs) else _PING_FAILED.format(group.variant)
+
+
+def _stop_all(served: Served) -> None:
+    hosting.stop([container for group in served.containers.values() for container in group])
+    served.containers.clear()
+
+
+def _take_down(context: Context, served: Served, held: dict[str, Any]) -> None:
+    started = time.monotonic()
+    _stop_all(served)
+    gevent.sleep(max(0.0, context.settings.delete_seconds - (time.monotonic() - started)))
+    held.pop(served.name, None)
+    context.region.tags.pop(served.arn, None)

@@ -1,0 +1,153 @@
+"""Start the local SageMaker from Python and end it: a context manager over a plain child process."""
+
+import json
+import os
+import secrets
+import select
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from common.errors import UserError
+from common.parent_process import PARENT_VARIABLE
+
+ROOT = Path(__file__).resolve().parents[1]
+REGION = "us-east-1"
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+
+
+class LocalSageMaker:
+    """The local SageMaker for the length of a ``with`` block.
+
+    Args:
+        options: further options of ``python -m emulator``, for example ``["--create-seconds", "0"]``.
+        log_path: file for its log; if None a temporary one, removed at the end when nothing was logged.
+        region: region that ``environment`` names.
+        withheld: variables of this process's environment that it does not get.
+        detach: let it outlive this process, should this one be killed.
+
+    Start it from a thread that lives as long as it does (the main one): the kernel ends it with that thread.
+    """
+
+    def __init__(
+        self,
+        options: Sequence[str] = (),
+        *,
+        log_path: Path | None = None,
+        region: str = REGION,
+        withheld: Collection[str] = (),
+        detach: bool = False,
+    ) -> None:
+        self._options = [*options, *(["--detach"] if detach else [])]
+        self._region = region
+        self._withheld = {PARENT_VARIABLE, *withheld}
+        self._detach = detach
+        self._keys = {
+            "AWS_ACCESS_KEY_ID": f"AKIALOCAL{secrets.token_hex(5).upper()}",
+            "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
+        }
+        self._process: subprocess.Popen[str] | None = None
+        self.log_path = log_path or _temporary_log()
+        self._log_is_ours = log_path is None
+        self.url = ""
+        self.pid = 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that send every AWS client here, with the only credentials that are accepted."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.url,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.url,
+            **self._keys,
+            "AWS_DEFAULT_REGION": self._region,
+            "AWS_REGION": self._region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_CONFIG_FILE": os.devnull,
+        }
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it serves.
+
+        Raises:
+            UserError: it ended instead, or did not serve in time; the message has its own words.
+        """
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "LOCUST_")) and name not in self._withheld
+        }
+        environment |= self._keys
+        if not self._detach:
+            environment[PARENT_VARIABLE] = str(os.getpid())
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "emulator", *self._options],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        try:
+            ready = json.loads(self._first_line())
+        except BaseException:
+            self.stop()
+            raise
+        self.url, self.pid = ready["url"], ready["pid"]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it and its containers."""
+        self.stop()
+
+    def tell(self, what: str, content: object) -> None:
+        """Set something about its account: a POST to one of its own routes (`emulator.local_api`)."""
+        body = json.dumps(content).encode()
+        request = urllib.request.Request(f"{self.url}/_local/{what}", body, method="POST")  # noqa: S310 - loopback
+        with urllib.request.urlopen(request):  # noqa: S310 - loopback
+            pass
+
+    def stop(self) -> None:
+        """End it and its containers; a second call does nothing."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        if self._log_is_ours and self.log_path.exists() and not self.log_path.stat().st_size:
+            self.log_path.unlink()
+
+    def _first_line(self) -> str:
+        if self._process is None or self._process.stdout is None:
+            raise RuntimeError("not started")
+        ready, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
+        line = self._process.stdout.readline() if ready else ""
+        if line:
+            return line
+        said = self.log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"it did not serve within {START_SECONDS:.0f} s"
+        raise UserError(f"the local SageMaker did not start: {reason} (log: {self.log_path})")
+
+
+def _temporary_log() -> Path:
+    descriptor, name = tempfile.mkstemp(prefix="local-sagemaker-", suffix=".log")
+    os.close(descriptor)
+    return Path(name)

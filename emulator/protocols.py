@@ -1,0 +1,218 @@
+"""The wire protocols that botocore speaks to the services we stand in for: json, query and rest-json."""
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qs, unquote
+from xml.sax.saxutils import escape
+
+from botocore.model import ListShape, OperationModel, Shape, StructureShape
+
+from emulator.errors import ApiError
+from emulator.http import Request, Response
+from emulator.shapes import encode_output, service_model
+from emulator.signing import Refusal, RefusedError
+
+# Signing name of each service → its name in botocore.
+SERVICES = {
+    "sagemaker": "sagemaker",
+    "sts": "sts",
+    "iam": "iam",
+    "servicequotas": "service-quotas",
+    "pricing": "pricing",
+    "monitoring": "cloudwatch",
+    "scheduler": "scheduler",
+    "secretsmanager": "secretsmanager",
+    "ecr": "ecr",
+}
+_REFUSALS: dict[Refusal, tuple[str, str]] = {  # kind → (json and rest-json, query)
+    "missing": ("MissingAuthenticationTokenException", "MissingAuthenticationToken"),
+    "incomplete": ("IncompleteSignatureException", "IncompleteSignature"),
+    "unknown_key": ("UnrecognizedClientException", "InvalidClientTokenId"),
+    "mismatch": ("InvalidSignatureException", "SignatureDoesNotMatch"),
+    "expired_token": ("ExpiredTokenException", "ExpiredToken"),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call: which operation of which service (botocore's names), with raw members."""
+
+    service: str
+    operation: str
+    members: dict[str, Any]
+
+
+def protocol_of(service: str) -> str:
+    """``json``, ``query`` or ``rest-json``."""
+    name: str = service_model(service).resolved_protocol
+    return name
+
+
+def read_call(service: str, request: Request) -> Call:
+    """Which operation a request asks for, and its members, not yet validated.
+
+    Raises:
+        ApiError: no such operation, or a body that cannot be read.
+    """
+    protocol = protocol_of(service)
+    if protocol == "json":
+        operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        return Call(service, _known(service, operation), _json(request.body))
+    if protocol == "query":
+        fields = {key: values[-1] for key, values in parse_qs(request.body.decode("utf-8")).items()}
+        operation = fields.pop("Action", "")
+        fields.pop("Version", None)
+        return Call(service, _known(service, operation), fields)
+    return _read_rest(service, request)
+
+
+def write_result(call: Call, result: dict[str, Any]) -> Response:
+    """A successful answer in the service's protocol."""
+    model = service_model(call.service).operation_model(call.operation)
+    request_id = str(uuid.uuid4())
+    if protocol_of(call.service) == "query":
+        inner = _xml_members(model.output_shape, result)
+        name = call.operation
+        body = (
+            f'<{name}Response xmlns="{service_model(call.service).metadata["xmlNamespace"]}">'
+            f"<{name}Result>{inner}</{name}Result>"
+            f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>"
+        )
+        return Response(200, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}, body.encode())
+    content_type = (
+        "application/json" if protocol_of(call.service) == "rest-json" else _json_type(call.service)
+    )
+    body = json.dumps(encode_output(model.output_shape, result))
+    return Response(200, {"Content-Type": content_type, "x-amzn-RequestId": request_id}, body.encode())
+
+
+def write_error(service: str, error: ApiError) -> Response:
+    """An error in the service's protocol; ``x-amzn-ErrorType`` where the protocol has it."""
+    request_id = str(uuid.uuid4())
+    headers = {"x-amzn-RequestId": request_id}
+    if protocol_of(service) == "query":
+        fault = "Sender" if error.status < 500 else "Receiver"
+        body = (
+            f'<ErrorResponse xmlns="{service_model(service).metadata["xmlNamespace"]}"><Error>'
+            f"<Type>{fault}</Type><Code>{error.code}</Code>"
+            f"<Message>{escape(error.message or '')}</Message></Error>"
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
+        return Response(error.status, {**headers, "Content-Type": "text/xml"}, body.encode())
+    if protocol_of(service) == "rest-json":
+        headers |= {"x-amzn-ErrorType": error.code, "Content-Type": "application/json"}
+        content = {"message": error.message, **error.fields}
+    else:
+        headers |= {"Content-Type": _json_type(service)}
+        content = {"__type": error.code, "message": error.message, **error.fields}
+    return Response(error.status, headers, json.dumps(content).encode())
+
+
+def not_served(service: str, request: Request) -> Response:
+    """The answer for a service of AWS that this machine does not have, in the protocol that was spoken."""
+    code, request_id = "NotServedHere", str(uuid.uuid4())
+    said = f"The service {service} is not served here; this machine has {', '.join(SERVICES)}."
+    headers = {"x-amzn-RequestId": request_id}
+    form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if service == "s3" or form:
+        error = f"<Code>{code}</Code><Message>{escape(said)}</Message>"
+        tail = f"<RequestId>{request_id}</RequestId>"
+        body = (
+            f"<Error>{error}{tail}</Error>"
+            if service == "s3"
+            else f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>{tail}</ErrorResponse>"
+        )
+        return Response(501, {**headers, "Content-Type": "text/xml"}, body.encode())
+    headers |= {"Content-Type": "application/json", "x-amzn-ErrorType": code}
+    return Response(501, headers, json.dumps({"__type": code, "message": said}).encode())
+
+
+def refusal(service: str, refused: RefusedError) -> ApiError:
+    """The error that a service's protocol has for a request that is not properly signed."""
+    json_code, query_code = _REFUSALS[refused.kind]
+    code = query_code if protocol_of(service) == "query" else json_code
+    return ApiError(code, refused.message, 403)
+
+
+def _known(service: str, operation: str) -> str:
+    if operation not in service_model(service).operation_names:
+        raise ApiError(
+            "UnknownOperationException", f"The requested operation is not known: {operation!r}", 404
+        )
+    return operation
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body or b"{}")
+    except (ValueError, UnicodeDecodeError):
+        raise ApiError("SerializationException", "The request body is not JSON") from None
+    if not isinstance(content, dict):
+        raise ApiError("SerializationException", "Start of structure or map found where not expected.")
+    return content
+
+
+def _json_type(service: str) -> str:
+    return f"application/x-amz-json-{service_model(service).metadata['jsonVersion']}"
+
+
+def _read_rest(service: str, request: Request) -> Call:
+    for pattern, method, operation in _routes(service):
+        if method == request.method and (match := pattern.fullmatch(request.path)):
+            model = service_model(service).operation_model(operation)
+            members = {name: unquote(value) for name, value in match.groupdict().items()}
+            members |= _query_members(model, request.query)
+            if request.body:
+                members |= _json(request.body)
+            return Call(service, operation, members)
+    raise ApiError("UnknownOperationException", f"No operation at {request.method} {request.path}", 404)
+
+
+@lru_cache
+def _routes(service: str) -> tuple[tuple[re.Pattern[str], str, str], ...]:
+    model = service_model(service)
+    routes = []
+    for name in model.operation_names:
+        http = model.operation_model(name).http
+        path = http["requestUri"].partition("?")[0]
+        for key, member in _members(model.operation_model(name)).items():
+            if member.serialization.get("location") == "uri":
+                placeholder = member.serialization.get("name", key)
+                path = path.replace(f"{{{placeholder}}}", f"(?P<{key}>[^/]+)")
+        routes.append((re.compile(path), http["method"], name))
+    return tuple(routes)
+
+
+def _members(model: OperationModel) -> Mapping[str, Shape]:
+    return model.input_shape.members if model.input_shape else {}
+
+
+def _query_members(model: OperationModel, query: str) -> dict[str, Any]:
+    given: Mapping[str, list[str]] = parse_qs(query)
+    members: dict[str, Any] = {}
+    for key, member in _members(model).items():
+        name = member.serialization.get("name", key)
+        if member.serialization.get("location") == "querystring" and name in given:
+            text = given[name][-1]
+            members[key] = int(text) if member.type_name in ("integer", "long") else text
+    return members
+
+
+def _xml_members(shape: Shape | None, value: Any) -> str:
+    if isinstance(shape, StructureShape):
+        return "".join(
+            f"<{name}>{_xml_members(shape.members[name], item)}</{name}>"
+            for name, item in value.items()
+            if item is not None
+        )
+    if isinstance(shape, ListShape):
+        return "".join(f"<member>{_xml_members(shape.member, item)}</member>" for item in value)
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return escape(str(value).lower() if isinstance(value, bool) else str(value))

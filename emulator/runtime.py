@@ -1,0 +1,261 @@
+"""The runtime: an invocation goes to a container and its bytes come back as soon as they are there.
+
+Three routes: ``/invocations``, ``/invocations-response-stream`` and the OpenAI-compatible one.
+"""
+
+import http.client
+import itertools
+import random
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from emulator import eventstream
+from emulator.account import ACCOUNT_ID, Endpoint, Served
+from emulator.context import Context
+from emulator.errors import ApiError
+from emulator.exchange import BrokenError, Exchange
+from emulator.faults import OF_THE_STREAM, Fault
+from emulator.hosting import Container
+from emulator.http import Request, Response, cut
+from emulator.invocations import Invocation
+
+_PATH = re.compile(
+    r"/endpoints/(?P<endpoint>[^/]+)(?:/inference-components/(?P<component>[^/]+))?"
+    r"/(?P<verb>invocations|invocations-response-stream|openai/v1/chat/completions)"
+)
+_VERBS = {
+    "invocations": "InvokeEndpoint",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+    "openai/v1/chat/completions": "ChatCompletions",
+}
+_PREFIX = "x-amzn-sagemaker-"
+_TO_CONTAINER = ("custom-attributes", "inference-id", "session-id", "target-model", "adapter-identifier")
+_TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency "
+    "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
+)
+_BROKEN = "The container closed the connection before the end of its answer."
+_NO_COMPONENT = "Inference Component Name header is required for endpoints with inference components."
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a runtime path asks for."""
+
+    operation: str
+    endpoint: str
+    component: str | None
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Who answers an invocation."""
+
+    endpoint: Endpoint
+    variant: str
+    component: str | None
+    container: Container
+
+
+def route(path: str) -> Route | None:
+    """What a path asks of the runtime, or None when it is none of its paths."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        return None
+    component = match["component"]
+    return Route(_VERBS[match["verb"]], unquote(match["endpoint"]), unquote(component) if component else None)
+
+
+def invoke(context: Context, wanted: Route, request: Request) -> Response:
+    """Serve one invocation.
+
+    Raises:
+        ApiError: everything that AWS answers with an error status.
+        ConnectionResetError: the client has left.
+    """
+    settings = context.settings
+    arrived = time.time()
+    if len(request.body) > settings.payload_bytes:
+        raise ApiError("ValidationError", f"Request body exceeds {settings.payload_bytes} bytes.", 413)
+    target = _choose(context, wanted, request)
+    streaming = wanted.operation != "InvokeEndpoint"
+    record = Invocation(arrived, target.endpoint.name, target.variant, target.component, streaming)
+    context.world.invocations.add(context.region.name, record)
+    limit = settings.stream_seconds if streaming else settings.invocation_seconds
+    exchange = Exchange(request, target.container, record, limit, settings.invocation_seconds)
+    try:
+        return _converse(context, wanted, target, exchange)
+    except BrokenError as broken:
+        error = _not_answered(context, target, broken)
+    except ApiError as answered:
+        error = answered
+    except BaseException:
+        record.finish(499)  # the client left first
+        exchange.close()
+        raise
+    record.finish(error.status, error.fields.get("OriginalStatusCode"))
+    exchange.close()
+    raise error
+
+
+def _converse(context: Context, wanted: Route, target: _Target, exchange: Exchange) -> Response:
+    """Ask the container; a streamed answer closes the exchange itself, at its end."""
+    answer = exchange.ask(_container_headers(exchange.request))
+    if not 200 <= answer.status < 300:
+        raise _model_error(context, target, answer.status, exchange.read_all().decode("utf-8", "replace"))
+    headers = _response_headers(target, answer, wanted.operation)
+    if wanted.operation == "InvokeEndpoint":
+        body = exchange.read_all()
+        exchange.record.finish(200)
+        exchange.close()
+        return Response(200, headers, body)
+    pieces = exchange.pieces()
+    if wanted.operation == "InvokeEndpointWithResponseStream":
+        pieces = _framed(context, exchange, pieces)
+    return Response(200, headers, _Stream(exchange, pieces))
+
+
+def _choose(context: Context, wanted: Route, request: Request) -> _Target:
+    name = wanted.endpoint
+    endpoint = context.region.endpoints.get(name)
+    if endpoint is None:
+        raise ApiError("ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} not found.")
+    if endpoint.status != "InService":
+        status = endpoint.status
+        raise ApiError(
+            "ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} is not in service: it is {status}."
+        )
+    component = wanted.component or request.headers.get(f"{_PREFIX}inference-component")
+    groups = _served(context, endpoint, component).containers
+    if not groups:
+        raise ApiError("ValidationError", _NO_COMPONENT)
+    variant = request.headers.get(f"{_PREFIX}target-variant") or _draw_variant(endpoint, list(groups))
+    if variant not in groups:
+        raise ApiError("ValidationError", f"Variant {variant} of endpoint {name} not found.")
+    container = min(groups[variant], key=lambda candidate: candidate.outstanding)
+    return _Target(endpoint, variant, component, container)
+
+
+def _served(context: Context, endpoint: Endpoint, component: str | None) -> Served:
+    if component is None:
+        return endpoint
+    found = context.region.components.get(component)
+    if found is None or found.spec["EndpointName"] != endpoint.name or found.status != "InService":
+        raise ApiError("ValidationError", f"Inference Component {component} not found or not in service.")
+    return found
+
+
+def _draw_variant(endpoint: Endpoint, names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    variants = endpoint.config["ProductionVariants"]
+    weights = {v["VariantName"]: v.get("InitialVariantWeight", 1.0) for v in variants}
+    return random.choices(names, [weights[name] for name in names])[0]  # noqa: S311 - routing, no secret
+
+
+def _container_headers(request: Request) -> dict[str, str]:
+    """SageMaker strips the client's headers but for those of its API."""
+    content_type = request.headers.get("content-type", "application/octet-stream")
+    headers = {"Content-Type": content_type}
+    accept = request.headers.get(f"{_PREFIX}accept") or request.headers.get("accept")
+    if accept:
+        headers["Accept"] = accept
+    for name in _TO_CONTAINER:
+        if value := request.headers.get(_PREFIX + name):
+            headers[f"X-Amzn-SageMaker-{name.title()}"] = value
+    return headers
+
+
+def _response_headers(target: _Target, answer: http.client.HTTPResponse, operation: str) -> dict[str, str]:
+    content_type = answer.getheader("Content-Type") or "application/octet-stream"
+    headers = {
+        "x-amzn-RequestId": str(uuid.uuid4()),
+        "x-Amzn-Invoked-Production-Variant": target.variant,
+        "Content-Type": content_type,
+    }
+    if operation == "InvokeEndpointWithResponseStream":
+        headers["Content-Type"] = "application/vnd.amazon.eventstream"
+        headers["X-Amzn-SageMaker-Content-Type"] = content_type
+    if attributes := answer.getheader("X-Amzn-SageMaker-Custom-Attributes"):
+        headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
+    return headers
+
+
+def _not_answered(context: Context, target: _Target, broken: BrokenError) -> ApiError:
+    if broken.timed_out:
+        return _model_error(context, target, 0, _TIMED_OUT)
+    if broken.refused:
+        message = "The request has failed due to a temporary failure of the server."
+        return ApiError("ServiceUnavailable", message, 503)
+    return _model_error(context, target, 0, _BROKEN)
+
+
+def _model_error(context: Context, target: _Target, status: int, text: str) -> ApiError:
+    region = context.region.name
+    kind = "client" if 400 <= status < 500 else "server"
+    group = f"/aws/sagemaker/Endpoints/{target.endpoint.name}"
+    console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+    return ApiError(
+        "ModelError",
+        f'Received {kind} error ({status}) from primary with message "{text}". '
+        f"See {console}#logEventViewer:group={group} in account {ACCOUNT_ID} for more information.",
+        424,
+        OriginalStatusCode=status,
+        OriginalMessage=text,
+        LogStreamArn=f"arn:aws:logs:{region}:{ACCOUNT_ID}:log-group:{group}",
+    )
+
+
+def _framed(context: Context, exchange: Exchange, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The container's bytes as frames; what breaks the stream becomes an exception inside it."""
+    splitter = eventstream.Splitter(context.settings.coalesce, context.settings.pieces)
+    fault = context.fault if context.fault and context.fault.fault in OF_THE_STREAM else None
+    end = _stream_fault(fault) if fault else b""
+    try:
+        for piece in itertools.islice(pieces, fault.parts if fault else None):
+            yield _frames(splitter.feed(piece))
+    except BrokenError as broken:
+        code = "ModelInvocationTimeExceeded" if broken.timed_out else "StreamBroken"
+        message = _TIMED_OUT if broken.timed_out else _BROKEN
+        end = eventstream.exception("ModelStreamError", Message=message, ErrorCode=code)
+    exchange.record.broken = bool(end)
+    yield _frames(splitter.flush())
+    yield end
+
+
+def _frames(parts: list[bytes]) -> bytes:
+    return b"".join(map(eventstream.payload_part, parts))
+
+
+def _stream_fault(fault: Fault) -> bytes:
+    if fault.fault == "stream_error":
+        message = fault.message or "The model broke the stream."
+        return eventstream.exception("ModelStreamError", Message=message, ErrorCode="StreamBroken")
+    return eventstream.exception("InternalStreamFailure", Message=fault.message or "Internal failure.")
+
+
+class _Stream:
+    """A streamed answer that closes its exchange at its end, and also when it is closed before it began."""
+
+    def __init__(self, exchange: Exchange, pieces: Iterator[bytes]) -> None:
+        self._exchange = exchange
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._pieces
+        except BrokenError:  # only the OpenAI-compatible route has no frame to say so
+            self._exchange.record.broken = True
+            raise cut(self._exchange.request.connection) from None
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the container; the server calls this however the answer ends."""
+        self._exchange.record.model_answered()
+        self._exchange.record.finish(200)
+        self._exchange.close()

@@ -1,0 +1,51 @@
+"""STS and IAM: who calls, and the roles that SageMaker may assume."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from emulator.account import ACCOUNT_ID
+from emulator.context import Context
+from emulator.errors import ApiError
+
+Members = dict[str, Any]
+CREATED = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def get_caller_identity(context: Context, members: Members) -> Members:  # noqa: ARG001 - one signature for all
+    """GetCallerIdentity."""
+    return {
+        "Account": ACCOUNT_ID,
+        "Arn": f"arn:aws:iam::{ACCOUNT_ID}:user/local",
+        "UserId": "AIDALOCALUSER00000",
+    }
+
+
+def get_role(context: Context, members: Members) -> Members:
+    """GetRole; the trust policy comes URL-encoded, as from AWS."""
+    name = members["RoleName"]
+    principals = context.world.roles.get(name)
+    if principals is None:
+        raise ApiError("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": principals}, "Action": "sts:AssumeRole"},
+        ],
+    }
+    role = {
+        "Path": "/",
+        "RoleName": name,
+        "RoleId": "AROALOCALROLE00000000",
+        "Arn": f"arn:aws:iam::{ACCOUNT_ID}:role/{name}",
+        "CreateDate": CREATED,
+        "AssumeRolePolicyDocument": quote(json.dumps(policy)),
+        "MaxSessionDuration": 3600,
+    }
+    return {"Role": role}
+
+
+STS: dict[str, Callable[[Context, Members], Members]] = {"GetCallerIdentity": get_caller_identity}
+IAM: dict[str, Callable[[Context, Members], Members]] = {"GetRole": get_role}

@@ -1,0 +1,115 @@
+"""The Price List API for SageMaker hosting, in the shape of the real one, from the project's price table."""
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from emulator.context import Context
+from emulator.errors import ApiError
+from emulator.hosting import ROOT
+
+Members = dict[str, Any]
+_SERVICE = "AmazonSageMaker"
+_TABLE = ROOT / "deploy" / "preflight" / "prices.yml"
+_OFFER_TERM, _RATE = "JRTCKXETXF", "6YS6EN2CT7"
+_COMPONENTS = (("Hosting", "Host"), ("Training", "Train"), ("Notebook", "Notebk"))
+_USAGE_PREFIX = {"us-east-1": "USE1", "us-east-2": "USE2", "us-west-2": "USW2", "eu-west-1": "EUW1"}
+_PAGE = 100
+
+
+def get_products(context: Context, members: Members) -> Members:  # noqa: ARG001 - one signature for all
+    """GetProducts: hosting, training and notebook products of the instance types in the table."""
+    if members["ServiceCode"] != _SERVICE:
+        raise ApiError("NotFoundException", f"Service {members['ServiceCode']} not found")
+    filters = members.get("Filters", [])
+    found = [product for product in _products(filters) if _matches(product, filters)]
+    start = _offset(members.get("NextToken"))
+    end = start + members.get("MaxResults", _PAGE)
+    token = base64.b64encode(str(end).encode()).decode() if end < len(found) else None
+    return {
+        "FormatVersion": "aws_v1",
+        "PriceList": [json.dumps(product) for product in found[start:end]],
+        "NextToken": token,
+    }
+
+
+OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {"GetProducts": get_products}
+
+
+@lru_cache
+def _table() -> dict[str, float]:
+    """Dollars per hour by instance type: those of us-east-1 stand for every region here."""
+    content = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
+    prices: dict[str, float] = content["regions"]["us-east-1"]
+    return prices
+
+
+def _products(filters: list[dict[str, str]]) -> Iterator[Members]:
+    region = next((f["Value"] for f in filters if f["Field"] == "regionCode"), "us-east-1")
+    for instance_type, price in _table().items():
+        for component, usage in _COMPONENTS:
+            yield _product(region, instance_type, price, component, usage)
+
+
+def _matches(product: Members, filters: list[dict[str, str]]) -> bool:
+    attributes = {**product["product"]["attributes"], "productFamily": product["product"]["productFamily"]}
+    return all(attributes.get(f["Field"], "").lower() == f["Value"].lower() for f in filters)
+
+
+def _product(region: str, instance_type: str, price: float, component: str, usage: str) -> Members:
+    sku = f"{zlib.crc32(f'{region}{instance_type}{component}'.encode()):016X}"
+    term = f"{sku}.{_OFFER_TERM}"
+    rate = f"{term}.{_RATE}"
+    dimension = {
+        "unit": "Hrs",
+        "endRange": "Inf",
+        "description": f"${price} per {component} {instance_type} hour in {region}",
+        "appliesTo": [],
+        "rateCode": rate,
+        "beginRange": "0",
+        "pricePerUnit": {"USD": f"{price:.10f}"},
+    }
+    return {
+        "product": {
+            "productFamily": "ML Instance",
+            "attributes": {
+                "regionCode": region,
+                "locationType": "AWS Region",
+                "servicecode": _SERVICE,
+                "servicename": "Amazon SageMaker",
+                "instanceName": instance_type,
+                "instanceType": f"{instance_type}-{component}",
+                "component": component,
+                "operation": "RunInstance",
+                "usagetype": f"{_USAGE_PREFIX.get(region, region.upper())}-{usage}:{instance_type}",
+            },
+            "sku": sku,
+        },
+        "serviceCode": _SERVICE,
+        "terms": {
+            "OnDemand": {
+                term: {
+                    "priceDimensions": {rate: dimension},
+                    "sku": sku,
+                    "effectiveDate": "2025-01-01T00:00:00Z",
+                    "offerTermCode": _OFFER_TERM,
+                    "termAttributes": {},
+                }
+            }
+        },
+        "version": "20250101000000",
+        "publicationDate": "2025-01-01T00:00:00Z",
+    }
+
+
+def _offset(token: str | None) -> int:
+    try:
+        return int(base64.b64decode(token, validate=True)) if token else 0
+    except (ValueError, binascii.Error):
+        raise ApiError("InvalidNextTokenException", "The pagination token is invalid.") from None

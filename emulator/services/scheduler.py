@@ -1,0 +1,153 @@
+"""EventBridge Scheduler: one-time schedules that delete endpoints and components, carried out when due."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import gevent
+
+from emulator import components, sagemaker
+from emulator.account import ACCOUNT_ID, Resource, listing
+from emulator.context import Context
+from emulator.errors import ApiError, validation
+
+Members = dict[str, Any]
+_AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
+_TARGET = re.compile(r"arn:aws[a-z-]*:scheduler:::aws-sdk:sagemaker:(\w+)")
+_NAMED_BY = {"deleteEndpoint": "EndpointName", "deleteInferenceComponent": "InferenceComponentName"}
+_RETRY_SECONDS = 1.0
+_RETRIES = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
+
+
+def create_schedule(context: Context, members: Members) -> Members:
+    """CreateSchedule; only one-time deletes of endpoints and inference components are known here."""
+    name, schedules = members["Name"], context.region.schedules
+    group = members.get("GroupName", "default")
+    arn = f"arn:aws:scheduler:{context.region.name}:{ACCOUNT_ID}:schedule/{group}/{name}"
+    if name in schedules:
+        raise ApiError("ConflictException", f"Schedule {name} already exists.", 409)
+    due = _due(members)
+    target = members["Target"]
+    known = _TARGET.fullmatch(target["Arn"])
+    if known is None or known[1] not in _NAMED_BY:
+        raise validation(f"Target {target['Arn']} is not served here: {' and '.join(_NAMED_BY)} are")
+    if _NAMED_BY[known[1]] not in _input(target):
+        raise validation(f"Target.Input must be JSON with {_NAMED_BY[known[1]]}")
+    context.check_role(target["RoleArn"], "scheduler.amazonaws.com")
+    schedule = Resource(name, arn, {**members, "GroupName": group})
+    schedules[name] = schedule
+    seconds = max(0.0, (due - datetime.now(UTC)).total_seconds())
+    gevent.spawn_later(seconds, _carry_out, context, schedule)
+    return {"ScheduleArn": arn}
+
+
+def get_schedule(context: Context, members: Members) -> Members:
+    """GetSchedule."""
+    schedule = _schedule(context, members["Name"])
+    spec = {key: value for key, value in schedule.spec.items() if key != "ClientToken"}
+    return {
+        "ActionAfterCompletion": "NONE",
+        "State": "ENABLED",
+        **spec,
+        "Arn": schedule.arn,
+        "CreationDate": schedule.created,
+        "LastModificationDate": schedule.created,
+    }
+
+
+def delete_schedule(context: Context, members: Members) -> Members:
+    """DeleteSchedule."""
+    del context.region.schedules[_schedule(context, members["Name"]).name]
+    return {}
+
+
+def list_schedules(context: Context, members: Members) -> Members:
+    """ListSchedules."""
+    prefix = members.get("NamePrefix", "")
+    held = [s for s in context.region.schedules.values() if s.name.startswith(prefix)]
+    page, token = listing(held, {**members, "SortBy": "Name", "SortOrder": "Ascending"})
+    rows = [
+        {
+            "Arn": s.arn,
+            "Name": s.name,
+            "GroupName": s.spec["GroupName"],
+            "State": "ENABLED",
+            "CreationDate": s.created,
+            "LastModificationDate": s.created,
+            "Target": {"Arn": s.spec["Target"]["Arn"]},
+        }
+        for s in page
+    ]
+    return {"Schedules": rows, "NextToken": token}
+
+
+OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
+    "CreateSchedule": create_schedule,
+    "GetSchedule": get_schedule,
+    "DeleteSchedule": delete_schedule,
+    "ListSchedules": list_schedules,
+}
+
+
+def _due(members: Members) -> datetime:
+    match = _AT.fullmatch(members["ScheduleExpression"])
+    if match is None:
+        raise validation(f"Invalid Schedule Expression {members['ScheduleExpression']}.")
+    zone = members.get("ScheduleExpressionTimezone", "UTC")
+    try:
+        due = datetime.fromisoformat(match[1]).replace(tzinfo=ZoneInfo(zone))
+    except (ValueError, ZoneInfoNotFoundError):
+        raise validation(f"Invalid Schedule Expression {match[0]} or time zone {zone}.") from None
+    if due < datetime.now(UTC):
+        raise validation(f"Invalid Schedule Expression {match[0]}: it lies in the past.")
+    return due
+
+
+def _input(target: Members) -> Members:
+    try:
+        content = json.loads(target.get("Input", ""))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _schedule(context: Context, name: str) -> Resource:
+    if name not in context.region.schedules:
+        raise ApiError("ResourceNotFoundException", f"Schedule {name} does not exist.", 404)
+    return context.region.schedules[name]
+
+
+def _carry_out(context: Context, schedule: Resource) -> None:
+    """Delete the target; what refuses (it is Creating, or has components) is tried again, by its policy."""
+    target = schedule.spec["Target"]
+    retries = _RETRIES | target.get("RetryPolicy", {})
+    until = time.monotonic() + retries["MaximumEventAgeInSeconds"]
+    for _ in range(1 + retries["MaximumRetryAttempts"]):
+        if context.region.schedules.get(schedule.name) is not schedule:
+            return  # it was deleted, or replaced by a namesake
+        if _deleted(context, target) or time.monotonic() + _RETRY_SECONDS > until:
+            break
+        gevent.sleep(_RETRY_SECONDS)
+    if schedule.spec.get("ActionAfterCompletion") == "DELETE":
+        context.region.schedules.pop(schedule.name, None)
+
+
+def _deleted(context: Context, target: Members) -> bool:
+    """Call the target; whether there is nothing left to try."""
+    operation = target["Arn"].rsplit(":", 1)[-1]
+    member = _NAMED_BY[operation]
+    name = _input(target)[member]
+    call, held = (
+        (sagemaker.delete_endpoint, context.region.endpoints)
+        if operation == "deleteEndpoint"
+        else (components.delete, context.region.components)
+    )
+    try:
+        call(context, {member: name})
+    except ApiError:
+        return name not in held
+    return True

@@ -1,0 +1,1 @@
+"""One invocation: connect, sign, send, read, time, parse. Knows neither master nor worker."""

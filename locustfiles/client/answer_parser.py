@@ -1,0 +1,215 @@
+"""Read a model's answer while it arrives: `framing` cuts events, `formats` reads them, this adds them up."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from locustfiles.client.answer_formats import (
+    Facts,
+    UnknownShapeError,
+    Usage,
+    error_text,
+    read_facts,
+    read_usage,
+)
+from locustfiles.client.answer_framing import DONE, AnswerError, Framer
+
+__all__ = ["Answer", "AnswerError", "AnswerReader"]
+
+_NO_END = "the stream ended without its end mark"
+_WHOLE = "the container answered whole though a stream was asked for"
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer as far as it has arrived. Times are epoch seconds of arrival; counts are the server's own."""
+
+    first_at: float | None = None
+    """Arrival of the first output: content, reasoning or a tool call."""
+    first_output_at: float | None = None
+    """Arrival of the first output that is not reasoning."""
+    last_at: float | None = None
+    chunks: int = 0
+    """Distinct arrivals with output: what arrived together is one chunk."""
+    pieces: int = 0
+    """Pieces of output as the server cut them, often one per token."""
+    first_chunk_pieces: int = 0
+    first_chunk_tokens: int | None = None
+    """Tokens in the first chunk by the server's running count, where it gives one."""
+    gaps_ms: list[float] = field(default_factory=list)
+    """Between consecutive chunks."""
+    text: list[str] = field(default_factory=list)
+    """One entry per piece."""
+    usage: Usage = field(default_factory=Usage)
+    finish_reason: str | None = None
+    ended: bool = False
+    """The format's own end mark was seen: an answer without it is truncated."""
+    skipped_events: int = 0
+    """Events in no known format."""
+    first_skipped: str = ""
+
+
+class AnswerReader:
+    """Feeds on body bytes with their arrival time and fills an `Answer`.
+
+    Args:
+        stream: whether a stream was asked for.
+        raw: whether the request was a raw body: an answer without any known text is an answer too.
+    """
+
+    def __init__(self, *, stream: bool, raw: bool = False) -> None:
+        self.answer = Answer()
+        self._stream = stream
+        self._raw = raw
+        self._framer = Framer(stream=stream, raw=raw)
+        self._events = self._framer.feed
+        self._counts: dict[str, Any] | None = None
+        self._finished_at: float | None = None
+
+    def feed(self, data: bytes | bytearray, at: float) -> None:
+        """Add body bytes that arrived at ``at``.
+
+        Raises:
+            AnswerError: not a known format, or an error inside the answer (HTTP 200 notwithstanding).
+        """
+        for name, content in self._events(data):
+            self._take(name, content, at)
+
+    def finish(self, at: float) -> Answer:
+        """The body is over: read what is left and give the answer.
+
+        Raises:
+            AnswerError: as ``feed``; or the answer is empty or ends without its end mark.
+        """
+        answer = self.answer
+        for name, content in self._framer.finish():
+            self._take(name, content, at)
+        if self._counts is not None:
+            self._merge(self._counts)
+        if self._raw and answer.first_at is None and self._framer.mode:
+            answer.last_at = at
+            return answer
+        if answer.first_at is None and not any(answer.text):
+            self._check_absent_output()
+        elif self._stream and not answer.ended:
+            raise AnswerError("truncated", _NO_END)
+        return answer
+
+    def _check_absent_output(self) -> None:
+        """An answer without output is a failure, unless the server says that it generated tokens."""
+        answer = self.answer
+        if answer.skipped_events:
+            raise AnswerError("protocol", self._no_known_output())
+        if self._stream and self._framer.mode and not answer.ended:
+            raise AnswerError("truncated", _NO_END)
+        if not answer.usage.completion_tokens:
+            raise AnswerError("empty", "the answer holds no output")
+        if self._finished_at is not None:  # the end of sequence was the only token
+            self._arrived("", self._finished_at)
+
+    def _take(self, name: str, content: Any, at: float) -> None:
+        try:
+            facts = read_facts(content)
+        except UnknownShapeError:
+            self._take_other(name, content, at)
+            return
+        answer = self.answer
+        if facts.whole:
+            self._take_whole(facts, at)
+        else:
+            if facts.reasoning:
+                self._arrived(facts.reasoning, at, reasoning=True)
+            if facts.text or facts.token:
+                self._arrived(facts.text, at)
+        if facts.finish_reason is not None:
+            answer.finish_reason = facts.finish_reason
+            self._finished_at = at
+        if facts.ended:
+            answer.ended = True
+        if facts.counts is not None:
+            self._take_counts(facts.counts)
+
+    def _take_whole(self, facts: Facts, at: float) -> None:
+        answer = self.answer
+        answer.ended = True
+        if answer.first_at is not None:
+            return  # the sum of what was streamed
+        if self._stream and not self._raw:
+            raise AnswerError("protocol", _WHOLE)
+        answer.text.append(facts.reasoning + facts.text)
+        answer.last_at = at
+
+    def _arrived(self, text: str, at: float, *, reasoning: bool = False) -> None:
+        answer = self.answer
+        answer.text.append(text)
+        answer.pieces += 1
+        if answer.first_at is None:
+            answer.first_at = at
+        if not reasoning and answer.first_output_at is None:
+            answer.first_output_at = at
+        if answer.last_at != at:
+            if answer.last_at is not None:
+                answer.gaps_ms.append((at - answer.last_at) * 1000)
+            answer.chunks += 1
+            answer.last_at = at
+        if answer.chunks == 1:
+            answer.first_chunk_pieces += 1
+
+    def _take_counts(self, counts: dict[str, Any]) -> None:
+        """Keep the newest counts; they are read at the end, and while the first chunk is the only one."""
+        known = self._counts
+        if known is not None and known.keys() != counts.keys():
+            self._merge(known)
+        self._counts = counts
+        answer = self.answer
+        if answer.chunks == 1 and not answer.ended:
+            answer.first_chunk_tokens = read_usage(counts).completion_tokens or answer.first_chunk_tokens
+
+    def _merge(self, counts: dict[str, Any]) -> None:
+        usage, more = self.answer.usage, read_usage(counts)
+        for name in Usage.__slots__:
+            if (count := getattr(more, name)) is not None:
+                setattr(usage, name, count)
+
+    def _take_other(self, name: str, content: Any, at: float) -> None:
+        """The end mark, several events in one, an error, or an event that is skipped and counted."""
+        answer = self.answer
+        if content is DONE:
+            answer.ended = True
+            return
+        if isinstance(content, list) and len(content) > 1 and isinstance(content[0], dict):
+            for each in content:
+                self._take(name, each, at)
+            return
+        if self._raw and isinstance(content, dict) and isinstance(content.get("usage"), dict):
+            self._take_counts(content["usage"])  # of an embedding
+            return
+        if name == "error":
+            raise AnswerError("in_band", error_text(content) or "the stream holds an error event")
+        if isinstance(content, dict) and not self._raw and _is_error(content):
+            raise AnswerError("in_band", error_text(content))
+        answer.skipped_events += 1
+        if not answer.first_skipped:
+            answer.first_skipped = f"{name} {json.dumps(content)}".strip()[:100]
+
+    def _no_known_output(self) -> str:
+        """The message of an answer that holds nothing but events in no known format."""
+        skipped = f"the answer holds no output in a known format: {self.answer.first_skipped}"
+        return skipped if self._stream else f"{skipped}; if it is to hold no text, set workload.schema: raw"
+
+
+def _is_error(content: dict[str, Any]) -> bool:
+    """Whether an object in no known format says that it failed."""
+    code = content.get("code") or content.get("status_code") or content.get("status")
+    return (
+        content.get("object") == "error"
+        or content.get("type") == "error"
+        or (isinstance(code, int) and code >= 400)
+        or any(content.get(key) for key in _FAILURE_KEYS)
+        or (bool(content.keys() & {"message", "Message"}) and content.keys() <= _MESSAGE_KEYS)
+    )
+
+
+_FAILURE_KEYS = ("errors", "error_message", "error_msg", "errorMessage", "error_type", "error_code", "detail")
+_MESSAGE_KEYS = frozenset({"message", "Message", "code", "type", "status", "param", "object"})
+"""Keys of an object that holds only a message, as gateways refuse with."""

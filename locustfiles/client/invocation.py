@@ -1,0 +1,187 @@
+"""One invocation: sign, send, read to the end, and say in one `Request` what happened."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import gevent
+from geventhttpclient.response import HTTPParseError
+
+from configs.plan import Timeouts
+from locustfiles.client.answer_parser import AnswerError
+from locustfiles.client.error_classes import Failed, Failure
+from locustfiles.client.eventstream import EventStreamError
+from locustfiles.client.invocation_url import Target
+from locustfiles.client.request_bodies import Body
+from locustfiles.client.request_metrics import TokenCounter, printable
+from locustfiles.client.response import Outcome, Parser, Reading
+from locustfiles.client.transport import ConnectFailed, Connection
+from runfolder.records import Request
+
+if TYPE_CHECKING:
+    from runfolder.records import ErrorClass
+
+
+class Aborted(gevent.GreenletExit):  # type: ignore[misc]  # gevent ships no types for it
+    """The run ends now: thrown into greenlets that have a request in flight.
+
+    As a `GreenletExit` it ends a user in order wherever it lands.
+    """
+
+
+class InvocationFailed(Exception):  # noqa: N818 - its text is a row in the web page
+    """A failed invocation, as Locust counts it: one of few classes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Invoker:
+    """Sends invocations over one kept-alive connection, one after the other.
+
+    Args:
+        target: where to.
+        authorize: gives the headers that prove who asks, from the body's SHA-256 and the time.
+        connection: this user's own.
+        timeouts: seconds to connect, to the first byte, and in all.
+        on_lag: called at the first token and at the end with the seconds from its arrival to its reading.
+        count_tokens: the model's tokenizer, for what the server does not count.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        authorize: Callable[[str, float], list[tuple[str, str]]],
+        connection: Connection,
+        timeouts: Timeouts,
+        on_lag: Callable[[float], None],
+        *,
+        count_tokens: TokenCounter = lambda _: None,
+    ) -> None:
+        self._target = target
+        self._authorize = authorize
+        self._connection = connection
+        self._timeouts = timeouts
+        self._on_lag = on_lag
+        self._count_tokens = count_tokens
+        fixed = {"Host": target.host_header, "Accept-Encoding": "identity", **target.headers}
+        self._fixed = f"POST {target.path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fixed.items())
+        self._surplus = False
+
+    def invoke(self, body: Body, request: Request, *, stream: bool) -> Outcome:
+        """Run one invocation to its end and fill in ``request``: ok, failed, or censored.
+
+        Censored is what the run's end (`Aborted`) or Locust (a plain ``GreenletExit``) has cut off.
+        """
+        request.started_at = time.time()
+        reading = Reading(
+            self._target, request, self._connection, stream=stream, count_tokens=self._count_tokens
+        )
+        parser = reading.parser
+        reused = False
+        try:
+            reused = self._connect(request)
+            data = self._connection.encode(self._encode(body))
+            request.bytes_out = len(data)
+            with gevent.Timeout(self._timeouts.total, Failed(self._late("total"))):
+                request.started_at = time.time()
+                self._exchange(data, reading)
+            reading.finish()
+        except Failed as failed:
+            _fail(request, failed.failure)
+        except AnswerError as error:
+            _fail(request, Failure(_error_class(error.error_class), str(error)))
+        except EventStreamError as error:
+            _fail(request, Failure("protocol", f"event stream: {error}"))
+        except HTTPParseError as error:
+            _fail(request, _broken(parser, str(error), reused=reused))
+        except OSError as error:
+            _fail(request, _broken(parser, error.strerror or str(error), reused=reused))
+        except gevent.GreenletExit:
+            request.outcome = "censored"
+        except Exception as error:  # noqa: BLE001 - a request that has begun gets its row whatever came
+            _fail(request, Failure("protocol", f"{type(error).__name__}: {error}"))
+        if request.outcome != "ok" or parser.surplus or parser.should_close():
+            self._surplus = self._surplus or parser.surplus
+            self._connection.close()
+        return reading.outcome()
+
+    def _late(self, which: str) -> Failure:
+        seconds = getattr(self._timeouts, which)
+        what = "first byte" if which == "first_byte" else "end of the answer"
+        return Failure("client_timeout", f"no {what} within {seconds:g} s")
+
+    def _connect(self, request: Request) -> bool:
+        """Make sure of a connection; True where the one from before is used again."""
+        connection = self._connection
+        if connection.is_open or self._surplus:
+            state = "surplus" if self._surplus else connection.idle_state()
+            if state == "quiet":
+                return True
+            connection.close()
+            self._surplus = False
+            if state == "surplus":
+                raise Failed(Failure("protocol", "a response to a request that was never sent"))
+        try:
+            request.connect_ms = connection.open(self._timeouts.connect)
+        except ConnectFailed as error:
+            raise Failed(Failure("connection", str(error))) from None
+        return False
+
+    def _encode(self, body: Body) -> bytes:
+        headers = self._authorize(body.sha256, time.time())
+        added = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        return f"{self._fixed}{added}Content-Length: {len(body.data)}\r\n\r\n".encode() + body.data
+
+    def _exchange(self, data: bytes, reading: Reading) -> None:
+        try:
+            self._connection.send(data)
+        except OSError:
+            # Who refuses a large body answers and closes before all of it is there.
+            with contextlib.suppress(OSError, HTTPParseError):
+                self._receive(reading)
+            if not reading.parser.done or reading.parser.status == 200:
+                raise
+        else:
+            self._receive(reading)
+
+    def _receive(self, reading: Reading) -> None:
+        with gevent.Timeout(self._timeouts.first_byte, Failed(self._late("first_byte"))) as first_byte:
+            connection, on_lag = self._connection, self._on_lag
+
+            def take(data: bytes) -> bool:
+                if not reading.bytes_in:
+                    first_byte.close()
+                waiting = not reading.seen_content
+                done = reading.take(data)
+                first = waiting and reading.seen_content
+                if first and not done:
+                    connection.first_token_seen()
+                if first or done:
+                    on_lag(time.time() - connection.stamp)
+                return done
+
+            connection.receive(take)
+
+
+def _fail(request: Request, failure: Failure) -> None:
+    request.outcome = "failed"
+    request.error_class = failure.error_class
+    request.error_detail = printable(" ".join(failure.detail.split())[:300])
+
+
+def _error_class(name: str) -> "ErrorClass":
+    known: dict[str, ErrorClass] = {"in_band": "in_band", "truncated": "truncated", "empty": "empty"}
+    return known.get(name, "protocol")
+
+
+def _broken(parser: Parser, detail: str, *, reused: bool) -> Failure:
+    """Name a connection that broke by how far the answer had come."""
+    if parser.headers_complete:
+        return Failure("truncated", f"the connection broke inside the answer: {detail}")
+    if parser.message_begun:
+        return Failure("connection", f"the connection broke inside the headers: {detail}")
+    if reused:
+        return Failure("stale_connection", f"the kept connection was closed before any answer: {detail}")
+    return Failure("connection", f"the connection broke before any answer: {detail}")

@@ -1,0 +1,164 @@
+"""Where invocations go and how they are asked for: resolved once, on the master, by botocore's own rules."""
+
+import os
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import where  # certifi's file, or botocore's own copy
+
+from common.errors import UserError
+from configs.experiment import Experiment
+from locustfiles.client.address import Address
+
+SERVICE = "sagemaker"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One URL of the runtime with the headers that every invocation carries. Holds no secret."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    headers: dict[str, str]
+    region: str
+    bearer: bool
+    """Whether the route takes a bearer token instead of a signature."""
+    event_stream: bool
+    """Whether a streamed answer comes in event-stream frames (else it is the container's own bytes)."""
+    text: bool = True
+    """Whether an answer is text. The answer to a raw body, or to a text to embed, need not be."""
+
+    @property
+    def address(self) -> Address:
+        """Host and port to connect to."""
+        return Address(self.host, self.port, tls=self.scheme == "https")
+
+    @property
+    def host_header(self) -> str:
+        """The Host header: with the port unless it is the scheme's own."""
+        usual = 443 if self.scheme == "https" else 80
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == usual else f"{host}:{self.port}"
+
+    def as_message(self) -> dict[str, Any]:
+        """Plain values, to be sent to workers."""
+        return asdict(self)
+
+
+def resolve_target(experiment: Experiment) -> Target:
+    """Find the runtime's URL as botocore would: region, partition, FIPS, ``AWS_ENDPOINT_URL*``, config files.
+
+    Raises:
+        UserError: the region or a configured URL is not valid.
+    """
+    url = urlsplit(runtime_url(experiment.region))
+    base = f"{url.path.rstrip('/')}/endpoints/{experiment.endpoint_name}"
+    streaming = experiment.stream
+    headers = {"Content-Type": "application/json"}
+    if experiment.route == "openai":
+        component = f"/inference-components/{experiment.component}" if experiment.component else ""
+        path = f"{base}{component}/openai/v1/chat/completions"
+        headers["Accept"] = "text/event-stream" if streaming else "application/json"
+    else:
+        path = f"{base}/{'invocations-response-stream' if streaming else 'invocations'}"
+        accept = "X-Amzn-SageMaker-Accept" if streaming else "Accept"
+        headers[accept] = "application/json"
+        if experiment.component:
+            headers["X-Amzn-SageMaker-Inference-Component"] = experiment.component
+    members = header_members(stream=streaming)
+    headers |= {members[name].header: value for name, value in experiment.headers.items()}
+    return Target(
+        scheme=url.scheme,
+        host=url.hostname or "",
+        port=url.port or (443 if url.scheme == "https" else 80),
+        path=path,
+        headers=headers,
+        region=experiment.region,
+        bearer=experiment.route == "openai",
+        text=experiment.request_schema not in ("raw", "embeddings"),
+        event_stream=streaming and experiment.route == "invocations",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMember:
+    """A member of the runtime API's input that is sent as a header, and what its value may be."""
+
+    header: str
+    shortest: int
+    longest: int
+    pattern: str
+
+
+@cache
+def header_members(*, stream: bool) -> dict[str, HeaderMember]:
+    """The members that InvokeEndpoint, or its streaming sister, sends as headers: by botocore's own model."""
+    model: Any = botocore.session.Session().get_service_model("sagemaker-runtime")
+    operation = "InvokeEndpointWithResponseStream" if stream else "InvokeEndpoint"
+    return {
+        name: HeaderMember(
+            shape.serialization["name"],
+            shape.metadata.get("min", 0),
+            shape.metadata.get("max", 1024),
+            shape.metadata.get("pattern", ""),
+        )
+        for name, shape in model.operation_model(operation).input_shape.members.items()
+        if shape.serialization.get("location") == "header"
+    }
+
+
+def check_target(target: Target) -> None:
+    """Refuse a target to which this host's own AWS calls would not go: it would get signed requests.
+
+    Where they go follows from the region by botocore's rules, over TLS; or from this host's own
+    ``AWS_ENDPOINT_URL*`` and configuration, which may name any URL.
+
+    Raises:
+        UserError: the master sends requests somewhere else.
+    """
+    own = urlsplit(runtime_url(target.region))
+    here = (own.scheme, own.hostname, own.port or (443 if own.scheme == "https" else 80))
+    base = f"{own.path.rstrip('/')}/endpoints/"
+    if (target.scheme, target.host, target.port) != here or not target.path.startswith(base):
+        url = f"{target.scheme}://{target.host_header}"
+        raise UserError(
+            f"the master sends requests to {url}, but this host's SageMaker runtime for {target.region} is "
+            f"{own.scheme}://{own.netloc}; where the master is right, set AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME "
+            "here, too"
+        )
+
+
+def runtime_url(region: str) -> str:
+    """Base URL of ``sagemaker-runtime`` in ``region``.
+
+    A presigned URL runs botocore's whole endpoint resolution without sending anything.
+    """
+    try:
+        client: Any = botocore.session.Session().create_client(
+            "sagemaker-runtime",
+            region_name=region,
+            aws_access_key_id="unused",
+            aws_secret_access_key="unused",  # noqa: S106 - nothing is sent, and nothing is secret
+            config=Config(signature_version="v4"),
+        )
+        url = client.generate_presigned_url("invoke_endpoint", {"EndpointName": "x", "Body": b""})
+    except (BotoCoreError, ValueError) as error:
+        raise UserError(f"the SageMaker runtime's URL for region {region!r}: {error}") from None
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('/endpoints/x/invocations')}"
+
+
+def ca_bundle() -> str:
+    """CA file as botocore finds it: AWS_CA_BUNDLE or ``ca_bundle``, REQUESTS_CA_BUNDLE, certifi."""
+    session = botocore.session.Session()
+    configured = session.get_config_variable("ca_bundle")
+    if isinstance(configured, str) and configured:
+        return configured
+    return os.environ.get("REQUESTS_CA_BUNDLE") or str(where())

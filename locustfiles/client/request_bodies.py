@@ -1,0 +1,136 @@
+"""Request bodies: payload rows in the container's request schema, built before anything is timed."""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import UserError
+from configs.containers import WireSchema
+from configs.payload import PayloadRow, with_prefix
+from configs.plan import Route
+
+_NONCE_BYTES = 11
+"""Ten hexadecimal digits and a space."""
+
+
+@dataclass(slots=True)
+class Body:
+    """Bytes to send with what is known about them."""
+
+    payload_id: str
+    prompt_tokens: int | None
+    data: bytes
+    sha256: str
+
+
+class BodyFactory:
+    """Turns payload rows into bodies; one for all users of a process.
+
+    With ``unique_prefix`` every prompt, or first text of a user, begins with a short nonce of its own, so
+    that no server can answer it from a prefix cache. Without it, and where the rows are bodies, the bodies
+    are complete and hashed in advance.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[PayloadRow],
+        *,
+        schema: WireSchema,
+        route: Route,
+        stream: bool,
+        parameters: dict[str, Any],
+        unique_prefix: bool,
+        running_usage: bool = False,
+    ) -> None:
+        unique_prefix = unique_prefix and schema != "raw"
+        self._unique = unique_prefix
+        self._rows = rows
+        mark = hashlib.sha256(b"place of the nonce").hexdigest()
+        self._templates: list[tuple[bytes, bytes]] = []
+        self._complete: list[Body] = []
+        for row in rows:
+            content = request_content(
+                (with_prefix(row, mark) or row) if unique_prefix else row,
+                schema=schema,
+                route=route,
+                stream=stream,
+                parameters=parameters,
+                running_usage=running_usage,
+            )
+            data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+            if unique_prefix:
+                head, found, tail = data.partition(mark.encode())
+                if not found:
+                    raise UserError(f"payload row {row.payload_id} has no text for a prefix to stand before")
+                self._templates.append((head, tail))
+            else:
+                self._complete.append(
+                    Body(row.payload_id, row.prompt_tokens, data, hashlib.sha256(data).hexdigest())
+                )
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the longest body."""
+        complete = (len(body.data) for body in self._complete)
+        unique = (len(head) + _NONCE_BYTES + len(tail) for head, tail in self._templates)
+        return max((*complete, *unique))
+
+    def bodies(self, seed: str) -> Iterator[Body]:
+        """Endless bodies for one user: every row once in a seeded order, then again in another one."""
+        order = list(range(len(self._rows)))
+        chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
+        count = 0
+        while True:
+            chance.shuffle(order)
+            for index in order:
+                yield self._unique_body(index, f"{seed}/{count}") if self._unique else self._complete[index]
+                count += 1
+
+    def _unique_body(self, index: int, name: str) -> Body:
+        row = self._rows[index]
+        head, tail = self._templates[index]
+        nonce = hashlib.blake2b(name.encode(), digest_size=5).hexdigest()
+        data = b"".join((head, nonce.encode(), b" ", tail))
+        return Body(row.payload_id, row.prompt_tokens, data, hashlib.sha256(data).hexdigest())
+
+
+def request_content(
+    row: PayloadRow,
+    *,
+    schema: WireSchema,
+    route: Route,
+    stream: bool,
+    parameters: dict[str, Any],
+    running_usage: bool = False,
+) -> Any:
+    """The request as the container reads it, asking for the counts that it can give.
+
+    Args:
+        row: what is asked.
+        schema: of the container.
+        route: of the runtime.
+        stream: whether a stream is asked for.
+        parameters: of the answer, as the container calls them.
+        running_usage: whether the container can count its tokens in every chunk.
+    """
+    if schema == "raw":
+        return row.body
+    if schema in ("tgi", "lmi"):
+        return {"inputs": row.prompt, "parameters": {"details": True, **parameters}, "stream": stream}
+    if schema == "embeddings":
+        return {"input": row.prompt, **parameters}
+    content: dict[str, Any] = {"stream": stream}
+    if schema == "completions":
+        content["prompt"] = row.prompt
+    else:
+        content["messages"] = row.messages or [{"role": "user", "content": row.prompt}]
+    if route == "openai":
+        content["model"] = ""
+    content |= parameters
+    if stream:
+        usage = {"include_usage": True} | ({"continuous_usage_stats": True} if running_usage else {})
+        content["stream_options"] = usage | (parameters.get("stream_options") or {})
+    return content

@@ -1,0 +1,311 @@
+"""The leading side of a run, on the master or in a local run: ties steps, records, workers and Locust."""
+
+from locust.env import Environment
+from locust.rpc.protocol import Message
+from locust.runners import LocalRunner, MasterRunner
+
+import csv
+import logging
+import os
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from common.parent_process import TOKEN_VARIABLE
+from configs.experiment import Experiment, Step
+from configs.payload import read_payload
+from locustfiles import messages
+from locustfiles.client.invocation_url import resolve_target
+from locustfiles.interrupts import Interrupts
+from locustfiles.master.message_filter import Doorkeeper
+from locustfiles.master.report_collector import Collector
+from locustfiles.master.step_sequence import StepSequence
+from locustfiles.master.webui import add_ending, add_tab, guard
+from locustfiles.master.worker_link import INTERRUPTED, REFUSED
+from locustfiles.message_seal import MessageError, Seal
+from locustfiles.messages import REQUEST_TYPE, Ending, Finished, Hello, Ready, StepAck
+
+logger = logging.getLogger(__name__)
+
+_STATUS_S = 1.0
+_PINGS = 3
+_HELLO_S = 10.0
+"""A worker says hello as soon as Locust has let it in."""
+
+
+class Lead:
+    """Implements `link.Link` over Locust's runner; owns the sequence of steps.
+
+    Raises:
+        UserError: the payload, the region or the endpoint's URL is not usable.
+    """
+
+    def __init__(
+        self, environment: Environment, runner: LocalRunner | MasterRunner, experiment: Experiment
+    ) -> None:
+        self._environment = environment
+        self._runner = runner
+        self._assignment = messages.make_assignment(
+            experiment, resolve_target(experiment), read_payload(experiment.payload)
+        ).model_dump()
+        self._collector = Collector(experiment.run_folder, frozenset(step.id for step in experiment.steps))
+        self._names: dict[str, str] = {}
+        self._ready: set[str] = set()
+        self._refusals: dict[str, str] = {}
+        self._proxies: set[str] = set()
+        self._acknowledged: dict[str, set[str]] = defaultdict(set)
+        self._round_trips: dict[str, float] = {}
+        self._finished: set[str] = set()
+        self._interrupts = Interrupts()
+        self.sequence = StepSequence(experiment, self, self._collector)
+        self.ticks = self._play()
+        self._step: Step | None = None
+        """The step that runs."""
+        self._reset_counts: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        """What Locust had counted of each step when its statistics were last reset."""
+        self._seal: Seal | None = None
+        """None in a local run, where nobody else can be heard."""
+        if isinstance(runner, MasterRunner):
+            self._seal = Seal(os.environ.get(TOKEN_VARIABLE, ""))
+            runner.server = Doorkeeper(runner.server, self._names.__contains__, self._drop)  # type: ignore[assignment]
+        for kind, listener in (
+            (messages.HELLO, self._on_hello),
+            (messages.READY, self._on_ready),
+            (messages.STEP_ACK, self._on_step_ack),
+            (messages.REPORT, self._collector.take),
+            (messages.FINISHED, self._on_finished),
+        ):
+            runner.register_message(kind, self._listener(kind, listener))
+
+    def start(self) -> None:
+        """Keep the status fresh, show it in the web page, and end in order on SIGINT and SIGTERM."""
+        gevent.spawn(self._keep_status)
+        if isinstance(self._runner, MasterRunner):
+            gevent.spawn(self._send_strangers_home, self._runner)
+        hooks: Any = self._environment.events
+        hooks.reset_stats.add_listener(self._remember_counts)
+        if self._environment.web_ui is not None:
+            options = self._environment.parsed_options
+            guard(self._environment.web_ui, options.web_host if options is not None else "")
+            add_tab(self._environment.web_ui, self.sequence.table)
+            add_ending(self._environment.web_ui, self._ended)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            gevent.signal_handler(number, self.interrupt)
+
+    def _ended(self) -> str | None:
+        status = self.sequence.status
+        if status.phase != "done":
+            return None
+        why = f": {status.message}" if status.message else ""
+        return f"The run of {status.experiment} has ended{why}. Its report is in the run folder."
+
+    def interrupt(self) -> None:
+        """Ask the run to end; a second time without waiting for anybody."""
+        if not self._interrupts.note():
+            return
+        self.sequence.interrupts = self._interrupts.count
+        if not self.sequence.begun:  # Locust still waits for workers and would not ask the shape
+            self.sequence.abandon()
+            self._runner.quit()
+            sys.exit(INTERRUPTED)
+        if self.sequence.interrupts == 1 and self._environment.web_ui is not None:
+            gevent.spawn(self._leave_web_page)
+
+    def _leave_web_page(self) -> None:
+        """With a web page Locust goes on after the run; whoever interrupts it wants it gone."""
+        while self.sequence.status.phase not in ("start", "done"):
+            gevent.sleep(0.05)
+        self._environment.process_exit_code = self.sequence.exit_code or INTERRUPTED
+        self._runner.quit()
+        web_ui: Any = self._environment.web_ui
+        web_ui.stop()
+
+    def tick(self) -> tuple[int, float] | None:
+        """What Locust's shape asks about once a second; blocks while nothing is to change."""
+        return next(self.ticks, None)
+
+    def _play(self) -> Iterator[tuple[int, float]]:
+        """The steps, and Locust's exit code however they end: also when Locust kills who asks for them."""
+        try:
+            yield from self.sequence.play()
+        finally:
+            self._environment.process_exit_code = self.sequence.exit_code
+            if self.sequence.exit_code == REFUSED:
+                sys.stderr.write(f"{self.sequence.status.message}\n")
+
+    def _keep_status(self) -> None:
+        try:
+            while self.sequence.status.phase != "done":
+                gevent.sleep(_STATUS_S)
+                self.sequence.refresh()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
+            self.sequence.fail(error)
+
+    # What workers say
+
+    def _listener(self, kind: str, take: Callable[[Any], None]) -> Callable[..., None]:
+        """Hand on what a worker of this run said in the shape of its kind; drop and count all else."""
+
+        def listen(msg: Any, **_: object) -> None:
+            try:
+                said = self._open(kind, msg)
+            except MessageError as error:
+                self._drop(str(error))
+                return
+            take(said)
+
+        return listen
+
+    def _open(self, kind: str, msg: Any) -> Any:
+        if self._seal is None:
+            return messages.read_message(kind, msg.data, trusted=True)
+        said = messages.read_message(kind, self._seal.open(kind, msg.data))
+        if said.client_id != msg.node_id:
+            raise MessageError(f"{kind} under the name of another")
+        if kind != messages.HELLO and said.client_id not in self._names:
+            raise MessageError(f"{kind} before hello")
+        return said
+
+    def _drop(self, why: str) -> None:
+        dropped = self._collector.dropped
+        dropped[why] += 1
+        if dropped[why] == 1:
+            logger.warning("A message was dropped: %s", why)
+
+    def _on_hello(self, hello: Hello) -> None:
+        self._names[hello.client_id] = f"{hello.worker} on {hello.host}"
+        self._send(messages.ASSIGNMENT, self._assignment, hello.client_id)
+
+    def _on_ready(self, ready: Ready) -> None:
+        if ready.error is not None:
+            self._refusals[ready.client_id] = ready.error
+            return
+        self._ready.add(ready.client_id)
+        self._proxies.update([ready.proxy] if ready.proxy else [])
+        if self._step is not None:  # Locust has given it users already
+            self._ping(self._step, ready.client_id)
+
+    def _on_step_ack(self, ack: StepAck) -> None:
+        client, now = ack.client_id, time.time()
+        round_trip = now - ack.sent_at
+        if round_trip <= self._round_trips.get(client, round_trip):
+            self._round_trips[client] = round_trip
+            offset = ack.worker_time - (ack.sent_at + now) / 2
+            # Inside half a round trip the two clocks cannot be told apart: then they are the same.
+            self._collector.offsets[client] = offset if abs(offset) > round_trip / 2 + 0.001 else 0.0
+        self._acknowledged[ack.step].add(client)
+
+    def _on_finished(self, finished: Finished) -> None:
+        self._finished.add(finished.client_id)
+
+    def _send(self, kind: str, data: dict[str, Any], client: str | None = None) -> None:
+        sealed = data if self._seal is None else self._seal.close(kind, data)
+        self._runner.send_message(kind, sealed, client)
+
+    def _send_strangers_home(self, runner: MasterRunner) -> None:
+        """Whoever does not say hello is no worker of this run; Locust would give it users."""
+        since: dict[str, float] = {}
+        while self.sequence.status.phase != "done":
+            gevent.sleep(_STATUS_S)
+            for client in set(runner.clients) - set(self._names):
+                if time.monotonic() - since.setdefault(client, time.monotonic()) > _HELLO_S:
+                    self._drop("a worker that did not prove that it belongs to this run was sent home")
+                    runner.send_message("quit", None, client)
+                    gone: Any = Message("client_stopped", None, client)  # type: ignore[no-untyped-call]
+                    runner.handle_message(client, gone)
+
+    def _remember_counts(self, **_: object) -> None:
+        """Locust's page has a button that resets its statistics: what they counted of our steps is kept."""
+        for step in self._acknowledged:
+            self._reset_counts[step] = self.locust_counts(step)
+
+    # What the steps ask (`link.Link`)
+
+    @property
+    def user_count(self) -> int:
+        """Users that there are."""
+        return self._runner.user_count
+
+    def live_workers(self) -> dict[str, str]:
+        """Client id → name of the workers that can be reached."""
+        if isinstance(self._runner, LocalRunner):
+            return {self._runner.client_id: "w0"}
+        clients = self._runner.clients
+        live = [*clients.ready, *clients.spawning, *clients.running]
+        return {node.id: self._names.get(node.id, node.id) for node in live}
+
+    def unready_workers(self) -> dict[str, str | None]:
+        """Name of each worker that has not taken its assignment → why it cannot; None without an answer."""
+        live, ready = self.live_workers(), self._ready
+        unready = {name: self._refusals.get(client) for client, name in live.items() if client not in ready}
+        options = self._environment.parsed_options
+        expected = options.expect_workers if self._seal is not None and options is not None else 0
+        if len(live) < expected:  # one that came was none of ours, or has left again
+            unready[f"{len(live) + 1} of {expected}"] = None
+        return unready
+
+    def proxies(self) -> list[str]:
+        """Proxies through which workers reach the endpoint."""
+        return sorted(self._proxies)
+
+    def announce(self, step: Step) -> None:
+        """Tell every worker the step, a few times: the quickest answer tells best how its clock stands."""
+        self._round_trips.clear()  # a clock drifts, and a lucky answer of long ago would hide it
+        self._step = step
+        self._ping(step)
+
+    def _ping(self, step: Step, client: str | None = None) -> None:
+        for _ in range(_PINGS):
+            self._send(messages.STEP, {"step": step.id, "sent_at": time.time()}, client)
+
+    def acknowledged(self, step: Step) -> set[str]:
+        """Client ids that have answered."""
+        return self._acknowledged[step.id]
+
+    def tell_window(self, step: Step, window: tuple[float, float]) -> None:
+        """Tell every worker the measure window."""
+        offsets = self._collector.offsets
+        self._send(messages.WINDOW, {"step": step.id, "window": window, "offsets": offsets})
+
+    def finish(self, ending: Ending, timeout: float) -> None:
+        """Ask every worker for its last words."""
+        self._send(messages.FINISH, {"ending": ending, "timeout": timeout})
+
+    def finished(self) -> set[str]:
+        """Client ids that have said them."""
+        return self._finished
+
+    def locust_counts(self, step: str) -> tuple[int, int]:
+        """Locust's own requests and failures of a step."""
+        requests, failures = self._reset_counts[step]
+        entry = self._environment.stats.entries.get((step, REQUEST_TYPE))
+        if entry is None:
+            return requests, failures
+        return requests + entry.num_requests, failures + entry.num_failures
+
+    def files_written(self) -> bool:
+        """Whether Locust's CSV files hold every request: its writer works once a second."""
+        options = self._environment.parsed_options
+        if options is None or not options.csv_prefix:
+            return True
+        return (
+            csv_total(Path(f"{options.csv_prefix}_stats.csv")) == self._environment.stats.total.num_requests
+        )
+
+
+def csv_total(path: Path) -> int | None:
+    """Requests in the Aggregated row of Locust's statistics; None while there is none."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["Name"] == "Aggregated":
+                    return int(row["Request Count"])
+    except (OSError, KeyError, ValueError, TypeError):
+        return None
+    return None

@@ -1,0 +1,290 @@
+"""The master's side of the records: rows from all workers into the run folder, as they come."""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import gevent
+
+from common.errors import UserError, writing
+from locustfiles.client.error_classes import STOPS_RUN, Failure
+from locustfiles.master.circuit_breaker import CircuitBreaker
+from locustfiles.master.clock import Clock, SystemClock
+from locustfiles.master.step_tally import StepTally, Window
+from locustfiles.master.worker_link import Reason
+from locustfiles.messages import Counts, Health, Report
+from runfolder import layout
+from runfolder.appending import RowAppender, append_jsonl, read_rows, replace_rows
+from runfolder.records import (
+    GAP_COLUMNS,
+    REQUEST_COLUMNS,
+    WORKER_COLUMNS,
+    GapBucket,
+    Request,
+    WorkerReport,
+)
+
+_LOT = 20
+_MAX_CREDIBLE_STEP_MS = 50.0
+_MAX_CPU_PERCENT = 90.0
+_MAX_LAG_MS = 50.0
+_REPORT_S = 0.5
+"""A worker reports so often (`worker.REPORT_S`, which imports Locust)."""
+_SEEN = 64
+
+
+@dataclass(slots=True)
+class WorkerState:
+    """What the master knows of one worker by its last report."""
+
+    name: str
+    host: str = ""
+    reported_at: float = 0.0
+    """When its last report was sent, in the master's clock."""
+    in_flight: int = 0
+    oldest_start: float | None = None
+    rows: Counter[str] = field(default_factory=Counter)
+    """Rows received per step."""
+    counts: dict[str, Counts] = field(default_factory=dict)
+    numbers: deque[int] = field(default_factory=lambda: deque(maxlen=_SEEN))
+    """Of its last reports: one that comes twice is dropped."""
+    silences: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when it did not report, in the master's clock."""
+
+
+class Collector:
+    """Takes reports, writes rows, and answers what the steps and the display ask."""
+
+    def __init__(self, folder: Path, experiment_steps: frozenset[str], clock: Clock | None = None) -> None:
+        self._folder = folder
+        self._clock = clock or SystemClock()
+        self._own_steps = experiment_steps
+        self._requests = RowAppender[Request](folder / layout.REQUESTS, REQUEST_COLUMNS)
+        self._reports = RowAppender[WorkerReport](folder / layout.WORKERS, WORKER_COLUMNS)
+        self.workers: dict[str, WorkerState] = {}
+        """By Locust's client id."""
+        self.offsets: dict[str, float] = {}
+        """Client id → seconds by which its clock is ahead of the master's."""
+        self.lost: set[str] = set()
+        """Client ids of workers that went away: nobody waits for them."""
+        self.steps: dict[str, StepTally] = defaultdict(StepTally)
+        self._open: StepTally | None = None
+        """Of the step whose window was opened last."""
+        self.breaker = CircuitBreaker()
+        self.dropped: Counter[str] = Counter()
+        """Messages that were not taken, by why."""
+        self.fatal: Failure | None = None
+        """The first failure that no further request can mend."""
+        self.not_ready: str | None = None
+        """What the endpoint says while it is not ready; None once a request was answered."""
+        self.clock_steps: list[tuple[float, str]] = []
+        """When a worker's clock was set, and what is to be said of it."""
+        self.unwritable: str | None = None
+        """What could not be written, in words, once something could not."""
+        self._gaps: dict[str, Counter[int]] = defaultdict(Counter)
+        self._healths: deque[WorkerReport] = deque(maxlen=10_000)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Write a file of the run folder; a disk that is full ends the run in order, not the writer."""
+        try:
+            with writing(self._folder / name):
+                yield
+        except UserError as error:
+            self.unwritable = self.unwritable or str(error)
+
+    def take(self, report: Report) -> None:
+        """Write what a report carries. One that came before is dropped."""
+        worker = self.workers.setdefault(report.client_id, WorkerState(report.worker))
+        if report.number in worker.numbers:
+            self.dropped["came twice"] += 1
+            return
+        newest = report.number > max(worker.numbers, default=0)
+        worker.numbers.append(report.number)
+        offset = self.offsets.get(report.client_id, 0.0)
+        sent_at = report.sent_at - offset
+        self._write_rows(report, worker, sent_at, offset)
+        for step, index, count in report.gaps:
+            if step in self._own_steps:
+                self._gaps[step][index] += count
+        if report.samples:
+            with self.writing(layout.SAMPLES):
+                append_jsonl(self._folder / layout.SAMPLES, report.samples)
+        if report.health is not None:
+            self._health(report, report.health, sent_at)
+        if not newest:
+            return
+        if worker.reported_at and sent_at - worker.reported_at > 2 * _REPORT_S:
+            worker.silences.append((worker.reported_at, sent_at))
+        # Last of all: who reads these may rely on the rows being there.
+        worker.host, worker.in_flight, worker.reported_at = report.host, report.in_flight, sent_at
+        worker.oldest_start = None if report.oldest_start is None else report.oldest_start - offset
+        worker.counts = {step: Counts(*counts) for step, counts in report.counts.items()}
+
+    def _write_rows(self, report: Report, worker: WorkerState, sent_at: float, offset: float) -> None:
+        # In small lots: in a local run the load generator must not wait for a file.
+        for start in range(0, len(report.rows), _LOT):
+            rows = [Request(*row) for row in report.rows[start : start + _LOT]]
+            own = [row for row in rows if row.step in self._own_steps]
+            self.dropped["row of an unknown step"] += len(rows) - len(own)
+            for row in own:
+                row.started_at -= offset
+                worker.rows[row.step] += 1
+                self._tally(row, sent_at)
+            with self.writing(layout.REQUESTS):
+                self._requests.append(own)
+            gevent.sleep(0)
+
+    def open_window(self, step: str, start: float) -> None:
+        """From ``start`` on it is measured."""
+        self._open = self.steps[step]
+        self._open.window = Window(start, float("inf"))
+
+    def close_window(self, step: str, end: float) -> None:
+        """What ends at ``end`` or later is outside."""
+        tally = self.steps[step]
+        if tally.window is not None:
+            tally.window = tally.window._replace(end=end)
+
+    def _tally(self, row: Request, now: float) -> None:
+        tally = self.steps[row.step]
+        match row.outcome:
+            case "ok":
+                seconds = (row.e2e_ms or 0.0) / 1000
+                ended_at = min(now, row.started_at + seconds)
+                self.breaker.note_ok(seconds)
+                self.not_ready = None
+                tally.add_ok(row, ended_at)
+                if self._open is not None:
+                    self._open.add_to_window(row, ended_at)
+            case "failed":
+                tally.failed += 1
+                detail = row.error_detail or row.error_class or "failed"
+                tally.errors[detail] += 1
+                if row.error_class == "not_ready" and not any(known.ok for known in self.steps.values()):
+                    self.not_ready = detail  # a start that takes its time is waited for
+                else:
+                    self.breaker.note_failed(self._clock.monotonic(), detail)
+                if row.error_class in STOPS_RUN and self.fatal is None:
+                    self.fatal = Failure(row.error_class, detail)
+            case "censored":
+                tally.censored += 1
+
+    def _health(self, report: Report, health: Health, reported_at: float) -> None:
+        values = asdict(health)
+        moved: float = values.pop("clock_step_ms")
+        if abs(moved) > _MAX_CREDIBLE_STEP_MS:
+            self.clock_steps.append((reported_at, f"the clock of {report.worker} was set by {moved:.0f} ms"))
+        row = WorkerReport(
+            worker=report.worker,
+            host=report.host,
+            reported_at=reported_at,
+            step=report.step,
+            users=report.users,
+            in_flight=report.in_flight,
+            **values,
+        )
+        with self.writing(layout.WORKERS):
+            self._reports.append([row])
+        self._healths.append(row)
+
+    def silent_workers(self, window: Window, until: float, clients: AbstractSet[str]) -> list[Reason]:
+        """Workers that did not report for a part of a step that matters: nobody knows what they did.
+
+        A twentieth of the window matters, but never less than one second and always five; the time between
+        two reports apart. A machine that slept, and a process that was stopped, show in the same way.
+
+        Args:
+            window: the measure window.
+            until: when the last request of the window has ended.
+            clients: whose silence matters.
+        """
+        limit = max(1.0, min(5.0, (window.end - window.start) / 20)) + _REPORT_S
+        reasons: list[Reason] = []
+        for client in clients:
+            worker = self.workers.get(client, WorkerState(client))
+            silences = [*worker.silences, (worker.reported_at, until)]
+            longest = max(min(end, until) - max(start, window.start) for start, end in silences)
+            if longest > limit:
+                reasons.append(("worker_silent", f"{worker.name} did not report for {longest:.1f} s"))
+        return reasons
+
+    @property
+    def reported_until(self) -> float:
+        """Up to when all workers have reported; 0 where none has."""
+        present = [w.reported_at for client, w in self.workers.items() if client not in self.lost]
+        return min(present, default=0.0)
+
+    def client_limits(self, window: Window) -> tuple[list[Reason], list[Reason]]:
+        """Whether a load generator was the bottleneck of a window: what spoils it, and what only blurs it."""
+        spoils: list[Reason] = []
+        blurs: list[Reason] = []
+        seen: dict[str, list[WorkerReport]] = defaultdict(list)
+        for row in self._healths:
+            if window.start <= row.reported_at <= window.end:
+                seen[row.worker].append(row)
+        for worker, reports in seen.items():
+            cpu = sum(row.cpu_percent for row in reports) / len(reports)
+            if cpu > _MAX_CPU_PERCENT:
+                spoils.append(("client_limited", f"client-limited: {worker} used {cpu:.0f}% of its core"))
+            lags = sorted(lag for row in reports if (lag := row.clock_lag_p99_ms) is not None)
+            if lags and lags[len(lags) // 2] > _MAX_LAG_MS:
+                late = f"{worker} read answers up to {lags[len(lags) // 2]:.0f} ms late (p99)"
+                blurs.append(("late_reading", late))
+        return spoils, blurs
+
+    def settled(self, moment: float, clients: AbstractSet[str]) -> bool:
+        """Whether none of these workers still has a request in flight that started before ``moment``."""
+        workers = [self.workers[client] for client in clients if client in self.workers]
+        return len(workers) == len(clients) and all(
+            worker.reported_at > moment and (worker.oldest_start is None or worker.oldest_start >= moment)
+            for worker in workers
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Requests in flight, by the last reports."""
+        return sum(worker.in_flight for client, worker in self.workers.items() if client not in self.lost)
+
+    def counts(self, step: str) -> Counts:
+        """Requests of a step by the workers' own books."""
+        total = Counts()
+        for worker in self.workers.values():
+            if (counts := worker.counts.get(step)) is not None:
+                total.started += counts.started
+                total.ok += counts.ok
+                total.failed += counts.failed
+                total.censored += counts.censored
+        return total
+
+    def missing(self, step: str) -> list[Reason]:
+        """Per worker, what its book holds of a step and its rows do not."""
+        reasons: list[Reason] = []
+        for worker in self.workers.values():
+            counts = worker.counts.get(step, Counts())
+            if counts.started != counts.ended:
+                endless = counts.started - counts.ended
+                reasons.append(("requests_without_end", f"{worker.name}: {endless} requests without an end"))
+            if worker.rows[step] != counts.ended:
+                lacking = counts.ended - worker.rows[step]
+                reasons.append(("rows_missing", f"{worker.name}: {lacking} rows did not arrive"))
+        return reasons
+
+    def save_gaps(self) -> None:
+        """Write ``gaps.csv``, keeping the rows of other experiments."""
+        path = self._folder / layout.GAPS
+        rows = [row for row in read_rows(path, GapBucket) if row.step not in self._own_steps]
+        for step, counter in self._gaps.items():
+            rows += [GapBucket.at(step, index, counter[index]) for index in sorted(counter)]
+        with self.writing(layout.GAPS):
+            replace_rows(path, GAP_COLUMNS, rows)
+
+    def close(self) -> None:
+        """No more rows come."""
+        self.save_gaps()
+        for name, file in ((layout.REQUESTS, self._requests), (layout.WORKERS, self._reports)):
+            with self.writing(name):
+                file.close()

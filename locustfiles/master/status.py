@@ -1,0 +1,118 @@
+"""``status.json``: what the run is doing right now, for whoever shows it."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from configs.plan import Load
+from locustfiles.master.step_tally import StepTally
+from runfolder.records import StepRow
+
+STATUS = "status.json"
+
+Phase = Literal["start", "ramp", "warm_up", "measure", "tail", "drain", "done"]
+
+
+@dataclass(slots=True)
+class Status:
+    """The state of one experiment's load. None means not known (yet)."""
+
+    experiment: str
+    step: str | None = None
+    ordinal: int = 0
+    steps_total: int = 0
+    phase: Phase = "start"
+    users: int = 0
+    target: int = 0
+    in_flight: int = 0
+    ok: int = 0
+    failed: int = 0
+    censored: int = 0
+    requests_per_minute: float | None = None
+    completion_tokens_per_s: float | None = None
+    ttft_p50_ms: float | None = None
+    e2e_p50_ms: float | None = None
+    phase_elapsed_s: float = 0.0
+    phase_total_s: float | None = None
+    eta_s: float | None = None
+    message: str = ""
+    exit_code: int | None = None
+    """Of the load, once it is over: a web page that lingers does not change it."""
+
+    def save(self, folder: Path) -> None:
+        """Write it atomically; where the disk is full over the old one, whose room is there.
+
+        Raises:
+            OSError: it cannot be written either way.
+        """
+        fresh, content = folder / f".{STATUS}.{os.getpid()}.tmp", json.dumps(asdict(self)) + "\n"
+        try:
+            fresh.write_text(content, encoding="utf-8")
+            fresh.replace(folder / STATUS)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            if not (folder / STATUS).exists():
+                raise
+            with (folder / STATUS).open("r+", encoding="utf-8") as file:
+                file.write(content)
+                file.truncate()
+
+
+def eta_s(status: Status, load: Load) -> float:
+    """Seconds to the end at the latest, tails and early ends apart."""
+    whole = load.warm_up + load.measure
+    left = (status.steps_total - status.ordinal) * whole
+    match status.phase:
+        case "ramp":
+            return left + whole
+        case "warm_up":
+            return left + max(0.0, whole - status.phase_elapsed_s)
+        case "measure":
+            return left + max(0.0, load.measure - status.phase_elapsed_s)
+        case "done":
+            return 0.0
+        case _:
+            return left
+
+
+def step_table(
+    rows: Sequence[StepRow], tallies: Mapping[str, StepTally], phase: Phase, now: float
+) -> list[dict[str, Any]]:
+    """One row per step that has begun, for the web page (`webui.COLUMNS`).
+
+    Args:
+        rows: the steps.
+        tallies: by step id.
+        phase: of the step that runs.
+        now: up to when all workers have reported.
+    """
+    table = []
+    for row in rows:
+        if row.announced_at is None:
+            continue
+        tally = tallies[row.step]
+        end = row.tail_ended_at or now
+        per_minute, tokens_per_s = tally.rates(end, row.announced_at)
+        figures = {
+            "ttft_p50_ms": tally.percentile("ttft_ms", 50),
+            "ttft_p95_ms": tally.percentile("ttft_ms", 95),
+            "tpot_p50_ms": tally.percentile("tpot_ms", 50),
+            "e2e_p50_ms": tally.percentile("e2e_ms", 50),
+            "e2e_p95_ms": tally.percentile("e2e_ms", 95),
+            "requests_per_minute": per_minute,
+            "completion_tokens_per_s": tokens_per_s,
+        }
+        table.append(
+            {
+                "step": row.step,
+                "state": phase if row.state == "running" else row.state,
+                "ok": tally.ok,
+                "failed": tally.failed,
+                "censored": tally.censored,
+                **{key: None if value is None else round(value, 1) for key, value in figures.items()},
+            }
+        )
+    return table

@@ -1,0 +1,117 @@
+"""Counts and live figures of one step, by the report's own definitions."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from runfolder.percentiles import percentile
+from runfolder.records import Request
+
+Latency = Literal["ttft_ms", "tpot_ms", "e2e_ms"]
+LATENCIES: tuple[Latency, ...] = ("ttft_ms", "tpot_ms", "e2e_ms")
+_RECENT = 500
+_RECENT_S = 15.0
+
+
+class Window(NamedTuple):
+    """A measure window in epoch seconds; ``end`` is infinite while it is open."""
+
+    start: float
+    end: float
+
+
+@dataclass(slots=True)
+class StepTally:
+    """Rows of one step received so far, and what happened in its measure window."""
+
+    ok: int = 0
+    failed: int = 0
+    censored: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    """Failures by what was said of them."""
+    window: Window | None = None
+    measured_ok: int = 0
+    """Ok requests that started in the window."""
+    completions: int = 0
+    """Ok requests that ended in the window, whichever step they belong to."""
+    completion_tokens: float = 0.0
+    """Their tokens and those of longer answers, by the time at which they arrived."""
+    _latencies: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in LATENCIES})
+    _recent: deque[tuple[float, Request]] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    """(when it ended, row) of the last ok ones: what is shown before the window opens."""
+
+    def add_ok(self, row: Request, ended_at: float) -> None:
+        """Count an ok request of this step."""
+        self.ok += 1
+        if self.window is None:
+            self._recent.append((ended_at, row))
+        elif self.window.start <= row.started_at < self.window.end:
+            self.measured_ok += 1
+            for name in LATENCIES:
+                value = getattr(row, name)
+                if value is not None:
+                    self._latencies[name].append(value)
+
+    def add_to_window(self, row: Request, ended_at: float) -> None:
+        """Count what an ok request of any step did in this step's window."""
+        window = self.window
+        if window is None:
+            return
+        if window.start <= ended_at < window.end:
+            self.completions += 1
+        self.completion_tokens += tokens_inside(row, ended_at, window)
+
+    def rates(self, now: float, announced_at: float) -> tuple[float | None, float | None]:
+        """Requests per minute and completion tokens per second.
+
+        Over the measure window so far once it is open; before that over the last seconds of the step.
+
+        Args:
+            now: the time up to which all workers have reported.
+            announced_at: when the step began.
+        """
+        window = self.window
+        if window is None:
+            window = Window(max(announced_at, now - _RECENT_S), now)
+            if len(self._recent) == _RECENT:  # so many that they do not reach back so far
+                window = window._replace(start=max(window.start, self._recent[0][0]))
+            completions = sum(window.start <= at < window.end for at, _ in self._recent)
+            tokens = sum(tokens_inside(row, at, window) for at, row in self._recent)
+        else:
+            completions, tokens = self.completions, self.completion_tokens
+        seconds = min(window.end, now) - window.start
+        return (completions * 60 / seconds, tokens / seconds) if completions and seconds > 0 else (None, None)
+
+    def percentile(self, metric: Latency, p: float) -> float | None:
+        """Percentile in milliseconds over the ok requests that started in the window, so far.
+
+        Before the window opens over the last answers of the step.
+        """
+        if self.window is None:
+            return percentile(
+                sorted(v for _, row in self._recent if (v := getattr(row, metric)) is not None), p
+            )
+        values = self._latencies[metric]
+        values.sort()  # sorted but for what has come since: a merge
+        return percentile(values, p)
+
+
+def tokens_inside(row: Request, ended_at: float, window: Window) -> float:
+    """Completion tokens of an ok request that arrived inside a window.
+
+    Formula: the first chunk's tokens at the first token, the rest spread evenly up to the last one; all at
+    the end when the answer was not streamed. The same as `analysis.metrics.definitions.completion_tokens_in`.
+    """
+    total = row.completion_tokens
+    if total is None:
+        return 0.0
+    streamed = row.ttft_ms is not None
+    first = row.started_at + (row.ttft_ms or 0.0) / 1000 if streamed else ended_at
+    head = min(1 if row.first_chunk_tokens is None else row.first_chunk_tokens, total) if streamed else total
+    tokens = float(head) if window.start <= first < window.end else 0.0
+    if ended_at > first:
+        inside = max(0.0, min(ended_at, window.end) - max(first, window.start))
+        tokens += (total - head) * inside / (ended_at - first)
+    elif window.start <= ended_at < window.end:
+        tokens += total - head
+    return tokens

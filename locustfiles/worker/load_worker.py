@@ -1,0 +1,303 @@
+"""The worker's side of a run: what users share in one process, and its talk with the master."""
+
+from locust.env import Environment
+from locust.runners import LocalRunner, WorkerRunner
+
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+from weakref import WeakSet
+
+import gevent
+from gevent.event import Event
+from gevent.lock import Semaphore
+from pydantic import ValidationError
+from tokenizers import Tokenizer
+
+from common.errors import UserError
+from common.parent_process import TOKEN_VARIABLE
+from locustfiles import messages
+from locustfiles.client.address import proxy_for
+from locustfiles.client.credentials import BearerToken, CredentialKeeper
+from locustfiles.client.invocation import Aborted, Invoker
+from locustfiles.client.invocation_url import SERVICE, Target, ca_bundle, check_target
+from locustfiles.client.request_bodies import Body, BodyFactory
+from locustfiles.client.signing import RequestSigner
+from locustfiles.client.transport import Connection, verifying_context
+from locustfiles.interrupts import Interrupts
+from locustfiles.message_seal import MessageError, Seal
+from locustfiles.messages import Assignment, Report
+from locustfiles.worker.health import HealthProbe
+from locustfiles.worker.request_log import Recorder
+
+logger = logging.getLogger(__name__)
+
+REPORT_S = 0.5
+_HEALTH_EVERY = 4
+_HELLO_S = 2.0
+_FINAL_WAIT_S = 5.0
+_UNPREPARED = 2
+"""Exit code of a worker that could not take part."""
+
+
+class Worker:
+    """One load generator process: local, or a worker of a master."""
+
+    def __init__(self, environment: Environment, runner: LocalRunner | WorkerRunner) -> None:
+        self.environment = environment
+        self._runner = runner
+        self.name = f"w{max(0, runner.worker_index)}"
+        self.stopping = Event()
+        """Set when users must not start another request."""
+        self.step: str | None = None
+        self._health = HealthProbe()
+        self._assignment: Assignment | None = None
+        self._user_number = 0
+        self._reports = 0
+        self._silent = False
+        self._reporting = Semaphore()
+        self._interrupts = Interrupts()
+        self._connections: WeakSet[Connection] = WeakSet()
+        self._seal = None if isinstance(runner, LocalRunner) else Seal(os.environ.get(TOKEN_VARIABLE, ""))
+        self.begun = Event()
+        """Set once there is a step, or none will come: users that Locust starts before wait for it."""
+        self.recorder = Recorder(self.name, keep_samples=False)
+        for kind, listener in (
+            (messages.ASSIGNMENT, self._on_assignment),
+            (messages.STEP, self._on_step),
+            (messages.WINDOW, self._on_window),
+            (messages.FINISH, self._on_finish),
+        ):
+            runner.register_message(kind, self._listener(kind, listener), concurrent=kind == messages.FINISH)
+
+    def start(self) -> None:
+        """Say hello until the master gives an assignment, then report."""
+        if isinstance(self._runner, WorkerRunner):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                gevent.signal_handler(number, self._leave)
+        gevent.spawn(self._health.run)
+        gevent.spawn(self._say_hello)
+        gevent.spawn(self._report_for_ever)
+
+    def _say_hello(self) -> None:
+        while self._assignment is None:
+            who = {"client_id": self._runner.client_id, "worker": self.name, "host": self._health.host}
+            self._send(messages.HELLO, who)
+            gevent.sleep(_HELLO_S)
+
+    def _send(self, kind: str, data: dict[str, Any]) -> None:
+        self._runner.send_message(kind, data if self._seal is None else self._seal.close(kind, data))
+
+    def _listener(self, kind: str, take: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+        """Obey the master of this run alone."""
+
+        def listen(msg: Any, **_: object) -> None:
+            try:
+                content = msg.data if self._seal is None else self._seal.open(kind, msg.data)
+            except MessageError as error:
+                logger.error("A message of the master is not obeyed: %s", error)  # noqa: TRY400 - for a person
+                return
+            take(content)
+
+        return listen
+
+    def _on_assignment(self, message: dict[str, Any]) -> None:
+        if self._assignment is not None:
+            return
+        if isinstance(self._runner, WorkerRunner):
+            # Locust's own handler, set after ours, would end at once and take the last rows with it.
+            signal.signal(signal.SIGTERM, lambda *_: gevent.spawn(self._leave))
+        answer = {"client_id": self._runner.client_id, "error": None, "proxy": None}
+        try:
+            self._prepare(message)
+            if self._proxy is not None:
+                answer["proxy"] = str(self._proxy)
+                logger.warning("Requests go through the proxy %s: latencies include it", self._proxy)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the master is told at once
+            answer["error"] = _in_words(error)
+            logger.error("This worker cannot take part: %s", answer["error"])  # noqa: TRY400 - for a person
+            self.environment.process_exit_code = _UNPREPARED
+        self._send(messages.READY, answer)
+
+    def _prepare(self, message: dict[str, Any]) -> None:
+        assignment = Assignment.model_validate(message)
+        self.stream = assignment.stream
+        self._target = Target(**assignment.target)
+        check_target(self._target)
+        self._keeper = CredentialKeeper()
+        gevent.spawn(self._keeper.keep_fresh)
+        self._bearer = BearerToken(self._keeper, self._target.region)
+        self._proxy = proxy_for(self._target.address)
+        self._context = verifying_context(ca_bundle()) if self._target.scheme == "https" else None
+        self.prompts = {row.payload_id: row.shown for row in assignment.payload}
+        self._bodies = BodyFactory(
+            assignment.payload,
+            schema=assignment.request_schema,
+            route=assignment.route,
+            stream=assignment.stream,
+            parameters=assignment.parameters,
+            running_usage=assignment.running_usage,
+            unique_prefix=assignment.unique_prefix,
+        )
+        self._tokenizer = Tokenizer.from_str(assignment.tokenizer) if assignment.tokenizer else None
+        self.url = f"{self._target.scheme}://{self._target.host_header}{self._target.path}"
+        self.recorder.keep_samples = assignment.samples
+        self._signer = RequestSigner(
+            method="POST",
+            host=self._target.host_header,
+            path=self._target.path,
+            headers=self._target.headers,
+            region=self._target.region,
+            service=SERVICE,
+        )
+        self._assignment = assignment
+        # What is there now stays: the collector need not walk through all of Locust amid a measurement.
+        gc.collect()
+        gc.freeze()
+
+    def new_user(self) -> tuple[Iterator[Body], Invoker]:
+        """What one user needs: its bodies in its own seeded order, and its own connection."""
+        assignment = self._assignment
+        if assignment is None:
+            raise RuntimeError("a user began before the worker had its assignment")
+        self._user_number += 1
+        seed = f"{assignment.run_id}/{assignment.seed}/{self.name}/{self._user_number}"
+        connection = Connection(self._target.address, self._context, self._proxy)
+        self._connections.add(connection)
+        invoker = Invoker(
+            self._target,
+            self._authorize,
+            connection,
+            assignment.timeouts,
+            self._health.on_read,
+            count_tokens=self.count_tokens,
+        )
+        return self._bodies.bodies(seed), invoker
+
+    def count_tokens(self, text: str) -> int | None:
+        """Tokens of an answer by the experiment's tokenizer; None without one."""
+        if self._tokenizer is None:
+            return None
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _authorize(self, body_sha256: str, now: float) -> list[tuple[str, str]]:
+        if self._target.bearer:
+            return [("Authorization", f"Bearer {self._bearer.value()}")]
+        return self._signer.headers(body_sha256, self._keeper.keys, now)
+
+    def _on_step(self, message: dict[str, Any]) -> None:
+        self.step = message["step"]
+        self._send(
+            messages.STEP_ACK,
+            {
+                "client_id": self._runner.client_id,
+                "step": self.step,
+                "sent_at": message["sent_at"],
+                "worker_time": time.time(),
+            },
+        )
+        self.begun.set()
+
+    def _on_window(self, message: dict[str, Any]) -> None:
+        offset = message["offsets"].get(self._runner.client_id, 0.0)
+        started_at, ended_at = message["window"]
+        self.recorder.gaps.close_window(message["step"], (started_at + offset, ended_at + offset))
+
+    def _report_for_ever(self) -> None:
+        while not self._silent:
+            self.report()
+            gevent.sleep(REPORT_S)
+
+    def report(self) -> None:
+        """Send what has happened since the last report; one report at a time, in order."""
+        with self._reporting:
+            self._send_report()
+
+    def _send_report(self) -> None:
+        self._reports += 1
+        health = self._health.snapshot() if self._reports % _HEALTH_EVERY == 0 else None
+        if health is not None:
+            health.rtt_ms = self._rtt_ms()
+        recorder = self.recorder
+        taken = recorder.take()
+        report = Report(
+            worker=self.name,
+            client_id=self._runner.client_id,
+            number=self._reports,
+            host=self._health.host,
+            sent_at=time.time(),
+            step=self.step,
+            users=self._runner.user_count,
+            in_flight=recorder.in_flight,
+            oldest_start=recorder.oldest_start,
+            rows=taken.rows,
+            gaps=taken.gaps,
+            samples=taken.samples,
+            counts={
+                step: (count.started, count.ok, count.failed, count.censored)
+                for step, count in recorder.counts.items()
+            },
+            health=health,
+        )
+        content = {name: getattr(report, name) for name in Report.__slots__}
+        self._send(messages.REPORT, content | {"health": asdict(health) if health else None})
+
+    def _rtt_ms(self) -> float | None:
+        """Smallest round trip over the connections, as TCP knows it."""
+        known = [rtt for connection in self._connections if (rtt := connection.rtt_ms) is not None]
+        return min(known, default=None)
+
+    def _on_finish(self, message: dict[str, Any]) -> None:
+        """No new requests; those in flight end by themselves or at once; then the last words."""
+        self._stop_users()
+        if message["ending"] == "abort":
+            self._abort()
+        gevent.spawn(self._say_last_words, message["timeout"])
+
+    def _stop_users(self) -> None:
+        self.stopping.set()
+        self.begun.set()
+
+    def _leave(self) -> None:
+        """This worker alone was told to end: the master loses it, but not what it knows."""
+        if not self._interrupts.note():
+            return
+        if self._silent:
+            sys.exit(0)
+        self._stop_users()
+        self._abort()
+        self._say_last_words(_FINAL_WAIT_S)
+        self._runner.quit()
+
+    def _abort(self) -> None:
+        for greenlet in self.recorder.greenlets():
+            greenlet.kill(Aborted, block=False)
+
+    def _say_last_words(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while self.recorder.in_flight and time.monotonic() < deadline:
+            gevent.sleep(0.01)
+        for greenlet in self.recorder.greenlets():
+            greenlet.kill(Aborted, block=True, timeout=_FINAL_WAIT_S)
+        self.report()
+        if isinstance(self._runner, WorkerRunner):
+            # Locust's own numbers since its last report: quit() would send them half a second too late for
+            # a request that is still running, and the master would be gone.
+            self._runner._send_stats()
+        self._silent = True
+        self._send(messages.FINISHED, {"client_id": self._runner.client_id})
+
+
+def _in_words(error: Exception) -> str:
+    """Why a worker cannot take part, with the remedy where one is known."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ValidationError | TypeError):
+        return "its code is not the master's: use the same version on all hosts"
+    return f"{type(error).__name__}: {error}"

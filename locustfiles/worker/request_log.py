@@ -1,0 +1,103 @@
+"""A worker's book: every request is entered when it starts and struck off once, as one row."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+import gevent
+
+from locustfiles.client.response import Outcome
+from locustfiles.messages import Counts
+from locustfiles.worker.gap_histogram import GapCounter
+from runfolder.records import REQUEST_COLUMNS, Request
+
+_SAMPLES_PER_STEP = 3
+_SAMPLE_CHARACTERS = 2_000
+_as_tuple = attrgetter(*REQUEST_COLUMNS)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a report carries; then the recorder forgets it."""
+
+    rows: list[tuple[Any, ...]]
+    gaps: list[tuple[str, int, int]]
+    samples: list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Enters and strikes off requests; ``started = ok + failed + censored + in flight`` at any time."""
+
+    worker: str
+    keep_samples: bool
+    counts: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
+    gaps: GapCounter = field(default_factory=GapCounter)
+    _in_flight: dict[str, tuple[Request, gevent.Greenlet]] = field(default_factory=dict)
+    _rows: list[tuple[Any, ...]] = field(default_factory=list)
+    _samples: list[dict[str, Any]] = field(default_factory=list)
+    _sampled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _number: int = 0
+
+    def begin(self, step: str, payload_id: str, started_at: float) -> Request:
+        """Enter a request of ``step``."""
+        self._number += 1
+        request = Request(f"{self.worker}-{self._number}", step, self.worker, payload_id, started_at)
+        self.counts[step].started += 1
+        self._in_flight[request.request_id] = (request, gevent.getcurrent())
+        return request
+
+    def end(self, outcome: Outcome, prompt: str) -> None:
+        """Strike a request off: its row is final."""
+        request = outcome.request
+        del self._in_flight[request.request_id]
+        counts = self.counts[request.step]
+        match request.outcome:
+            case "ok":
+                counts.ok += 1
+                self.gaps.add(request.step, request.started_at, outcome.gaps_ms)
+                self._sample(request, prompt, outcome.text)
+            case "failed":
+                counts.failed += 1
+            case "censored":
+                counts.censored += 1
+        self._rows.append(_as_tuple(request))
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that were entered and not yet struck off."""
+        return len(self._in_flight)
+
+    @property
+    def oldest_start(self) -> float | None:
+        """Start of the oldest request in flight."""
+        return min((request.started_at for request, _ in self._in_flight.values()), default=None)
+
+    def greenlets(self) -> Iterator[gevent.Greenlet]:
+        """Greenlets with a request in flight."""
+        yield from [greenlet for _, greenlet in self._in_flight.values()]
+
+    def take(self) -> Taken:
+        """Rows, gaps and samples since the last call."""
+        taken = Taken(self._rows, self.gaps.take(), self._samples)
+        self._rows, self._samples = [], []
+        return taken
+
+    def _sample(self, request: Request, prompt: str, answer: str) -> None:
+        if not self.keep_samples or self._sampled[request.step] >= _SAMPLES_PER_STEP:
+            return
+        self._sampled[request.step] += 1
+        self._samples.append(
+            {
+                "request_id": request.request_id,
+                "step": request.step,
+                "payload_id": request.payload_id,
+                "prompt": prompt[:_SAMPLE_CHARACTERS],
+                "answer": answer[:_SAMPLE_CHARACTERS],
+                "prompt_tokens": request.prompt_tokens,
+                "completion_tokens": request.completion_tokens,
+                "completion_tokens_source": request.completion_tokens_source,
+            }
+        )

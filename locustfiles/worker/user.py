@@ -1,0 +1,120 @@
+"""The Locust user: one invocation after the other, each one `request` event with its true latency."""
+
+from locust import User, events, task
+from locust.env import Environment
+from locust.event import EventHook
+from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from locustfiles.client.invocation import InvocationFailed
+from locustfiles.client.response import Outcome
+from locustfiles.messages import REQUEST_TYPE
+from locustfiles.worker.load_worker import Worker
+from runfolder.records import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from locustfiles.client.invocation import Invoker
+    from locustfiles.client.request_bodies import Body
+
+TTFT_TYPE = "TTFT"
+TPOT_TYPE = "TPOT"
+
+llm_response: Any = EventHook()  # type: ignore[no-untyped-call]  # Locust's hooks carry no types
+"""Fired as ``events.llm_response`` for every answer: ``request`` (a `Request`) and ``environment``."""
+events.llm_response = llm_response  # type: ignore[attr-defined]  # Locust's way to offer an event
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+
+
+class SageMakerUser(User):
+    """Invokes the endpoint in a closed loop: the next request starts when the last one has ended.
+
+    After a failure it pauses, longer each time up to five seconds, so that a broken endpoint is not hammered.
+    """
+
+    worker: ClassVar[Worker]
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._tools: tuple[Iterator[Body], Invoker] | None = None
+        self._pause_s = 0.0
+
+    @task
+    def invoke(self) -> None:
+        """One invocation, from its entry in the worker's book to Locust's statistics."""
+        worker = self.worker
+        worker.begun.wait()  # Locust starts the users of a worker that joins late before it has a step
+        if worker.stopping.is_set() or worker.step is None:
+            raise StopUser
+        if self._tools is None:
+            self._tools = worker.new_user()
+        bodies, invoker = self._tools
+        body = next(bodies)
+        request = worker.recorder.begin(worker.step, body.payload_id, time.time())
+        outcome = invoker.invoke(body, request, stream=worker.stream)
+        if request.prompt_tokens is None and body.prompt_tokens is not None:
+            request.prompt_tokens, request.prompt_tokens_source = body.prompt_tokens, "tokenizer"
+        worker.recorder.end(outcome, worker.prompts[body.payload_id])
+        fire(self.environment, outcome, worker.url)
+        if request.outcome == "censored":
+            raise StopUser
+        self._rest(request)
+
+    def stop(self, force: bool = False) -> bool:  # noqa: FBT001, FBT002 - Locust's signature
+        """As Locust's, but a user that waits between two requests is left to end by itself.
+
+        Locust kills it there; when it wakes first, the kill hits the request that it has begun since.
+        """
+        if not force and self._state == LOCUST_STATE_WAITING:
+            self._state = LOCUST_STATE_STOPPING
+            return False
+        return bool(super().stop(force))
+
+    def _rest(self, request: Request) -> None:
+        if request.outcome == "ok":
+            self._pause_s = 0.0
+            return
+        self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2 or _FIRST_PAUSE_S)
+        self.worker.stopping.wait(self._pause_s)
+
+
+def fire(environment: Environment, outcome: Outcome, url: str) -> None:
+    """Tell Locust: one ``request`` event, and for an answer the LLM's own event."""
+    request = outcome.request
+    failed = request.outcome != "ok"
+    hooks: Any = environment.events
+    hooks.request.fire(
+        request_type=REQUEST_TYPE,
+        name=request.step,
+        response_time=outcome.elapsed_ms,
+        response_length=request.bytes_in or 0,
+        response=None,
+        context={"request_id": request.request_id},
+        exception=InvocationFailed(request.error_class or "censored") if failed else None,
+        start_time=request.started_at,
+        url=url,
+    )
+    if not failed:
+        llm_response.fire(environment=environment, request=request)
+
+
+def keep_statistics(environment: Environment, request: Request, **_: Any) -> None:
+    """TTFT and TPOT as Locust entries of their own, beside and not inside Aggregated.
+
+    Their content size is the number of completion tokens.
+    """
+    stats = environment.stats
+    tokens = request.completion_tokens or 0
+    if request.ttft_ms is not None:
+        stats.get(request.step, TTFT_TYPE).log(request.ttft_ms, tokens)  # type: ignore[arg-type]  # floats are fine
+    if request.tpot_ms is not None:
+        stats.get(request.step, TPOT_TYPE).log(request.tpot_ms, tokens)  # type: ignore[arg-type]
+
+
+llm_response.add_listener(keep_statistics)

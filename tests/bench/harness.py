@@ -1,0 +1,149 @@
+"""The command line as a user has it: real processes, found again by a mark in their environment."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import yaml
+
+from common.parent_process import TOKEN_VARIABLE
+
+ROOT = Path(__file__).parents[2]
+MARK = "BENCH_TEST_MARK"
+TOKEN = "a token of the tests"
+
+SIMULATED: dict[str, Any] = {
+    "name": "quick",
+    "model": {"name": "Simulated", "source": "local", "image": "simulated-vllm:1"},
+    "endpoint": {"instance_type": "ml.g5.xlarge", "region": "us-east-1"},
+    "workload": {"payload": "en_50-100", "parameters": {"max_tokens": 8}},
+    "load": {"concurrency": [1, 2], "warm_up": "500ms", "measure": "3s"},
+    "price": {"usd_per_hour": 1.0},
+}  # fmt: skip
+REAL = SIMULATED | {
+    "name": "real",
+    "model": {"name": "SmolLM2-135M-Instruct", "source": "local"},
+    "workload": {"payload": "en_50-100", "parameters": {"max_tokens": 16, "temperature": 0}},
+    "load": {"concurrency": [1, 2], "warm_up": "1s", "measure": "40s", "min_requests": 12},
+}
+
+
+@dataclass
+class Bench:
+    """Runs ``python -m bench`` in a folder of its own and knows every process that comes of it."""
+
+    folder: Path
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    program: tuple[str, ...] = ("-m", "bench")
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger"
+
+    def plan(self, content: dict[str, Any] | str) -> Path:
+        path = self.folder / "plan.yml"
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
+        return path
+
+    def start(
+        self, *arguments: str | Path, stderr: int = subprocess.PIPE, **environment: str
+    ) -> "subprocess.Popen[str]":
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "LOCUST_", "BENCH_"))}
+        return subprocess.Popen(
+            [sys.executable, *self.program, *map(str, arguments)],
+            cwd=ROOT,
+            env=clean
+            | {MARK: self.mark, "BENCH_LEDGER": str(self.ledger), TOKEN_VARIABLE: TOKEN}
+            | environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+
+    def run(
+        self, *arguments: str | Path, timeout: float = 120, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        with self.start(*arguments, **environment) as process:
+            try:
+                out, err = process.communicate(timeout=timeout)
+            except BaseException:
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=30)
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def latest(self) -> Path:
+        return (self.results / "latest").resolve()
+
+    def summary(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.latest() / "summary.json").read_text())
+        return content
+
+    def processes(self) -> list[str]:
+        """What still runs of all that was started here."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(" ".join(process.cmdline()))
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def left_open(self) -> list[str]:
+        """Resources that the ledger does not know to be gone."""
+        latest: dict[tuple[str, str], str] = {}
+        for path in self.ledger.glob("*.jsonl"):
+            for line in map(json.loads, path.read_text().splitlines()):
+                latest[line["kind"], line["name"]] = line["state"]
+        return [
+            f"{kind} {name}" for (kind, name), state in latest.items() if state not in ("deleted", "refused")
+        ]
+
+
+def eventually(condition: Callable[[], object], seconds: float) -> bool:
+    """Poll a condition until it holds; False when it never does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return bool(condition())
+
+
+def neighbouring_ports() -> int:
+    """A free port whose next one is free, too: Locust's, and the one where workers hear of the run."""
+    while True:
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            with contextlib.suppress(OSError):
+                other.bind(("127.0.0.1", port + 1))
+                return port
+
+
+def requests_of(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "requests.csv")
+
+
+def locust_counts(folder: Path) -> dict[str, int]:
+    """Locust's own count per step; its token entries have another type."""
+    stats = pd.read_csv(folder / "locust_stats.csv")
+    ours = stats[stats["Type"].isin(["POST"])]
+    return dict(zip(ours["Name"], ours["Request Count"], strict=True))

@@ -1,0 +1,95 @@
+"""The whole line: deploy, sweep, report, delete, with a real model and with a simulated one."""
+
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import make_report
+from tests.bench.harness import REAL, SIMULATED, Bench, locust_counts, requests_of
+
+pytestmark = pytest.mark.e2e
+
+
+def codes_of(steps: list[dict[str, Any]]) -> set[str]:
+    return {reason["code"] for step in steps for reason in step["trust"]["reasons"]}
+
+
+def test_a_real_model_is_benchmarked_without_an_account(bench: Bench) -> None:
+    done = bench.run("run", "--plan", bench.plan(REAL), "--results", bench.results)
+    assert done.returncode == 0, done.stderr
+    run = bench.latest()
+
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["state"] == "complete"
+    assert manifest["experiments"][0]["deleted_at"] > manifest["experiments"][0]["load_ended_at"]
+    assert bench.left_open() == []
+
+    rows = requests_of(run)
+    assert set(rows["outcome"]) == {"ok"}
+    assert set(rows["completion_tokens_source"]) == {"server"}
+    assert set(rows["prompt_tokens_source"]) == {"server"}
+    assert rows["completion_tokens"].between(1, 16).all()
+    assert (rows["ttft_ms"] <= rows["e2e_ms"]).all()
+    assert locust_counts(run) == rows.groupby("step").size().to_dict()
+
+    steps = bench.summary()["experiments"][0]["steps"]
+    assert [step["concurrency"] for step in steps] == [1, 2]
+    for step in steps:
+        assert step["requests_ok"] > 0
+        assert step["requests_failed"] == 0
+        assert step["e2e_ms"]["p50"] >= step["ttft_ms"]["p50"] > 0
+        assert step["completion_tokens_per_s"] > 0
+        assert step["usd_per_request"] == pytest.approx(1.0 / 60 / step["requests_per_minute"], rel=1e-6)
+
+    samples = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+    assert samples
+    assert all(len(str(sample["answer"]).split()) >= 3 for sample in samples)
+    for name in ("report.md", "report.html", "business_summary.png", "tokens_vs_latency.png"):
+        assert (run / name).stat().st_size > 1000
+    assert "assumed" in (run / "report.md").read_text()
+
+    served = pd.read_csv(run / "cloudwatch.csv").groupby(["metric", "statistic"])["value"]
+    assert served.sum()["Invocations", "Sum"] == len(rows), "the server counted what we did"
+    slowest = rows["e2e_ms"].max() * 1000
+    assert 0 < served.max()["ModelLatency", "p99"] <= 1.01 * slowest, "in microseconds"
+    assert served.max()["CPUUtilization", "Maximum"] > 0
+    assert "cloudwatch_count_differs" not in codes_of(steps)
+    fewer = rows.iloc[: len(rows) * 3 // 4]
+    fewer.to_csv(run / "requests.csv", index=False)
+    again = make_report(run, out=bench.folder / "again").summary["experiments"][0]["steps"]
+    assert "cloudwatch_count_differs" in codes_of(again)
+
+
+def test_several_experiments_make_one_report(bench: Bench) -> None:
+    plan = SIMULATED | {
+        "endpoint": {"instance_type": ["ml.g5.xlarge", "ml.g5.2xlarge"], "region": "us-east-1"},
+        "workload": SIMULATED["workload"] | {"payload": ["en_50-100", "en_1-500"]},
+        "load": {"concurrency": [2], "warm_up": "200ms", "measure": "2s"},
+    }
+    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert done.returncode == 0, done.stderr
+    names = [experiment["name"] for experiment in bench.summary()["experiments"]]
+    assert names == [
+        f"ml.g5.{size}/{payload}" for size in ("xlarge", "2xlarge") for payload in ("en_50-100", "en_1-500")
+    ]
+    assert set(requests_of(bench.latest())["step"]) == {f"{name}/c2" for name in names}
+    assert bench.left_open() == []
+
+
+def test_a_rehearsal_says_so_everywhere(bench: Bench) -> None:
+    plan = SIMULATED | {"model": {"name": "M", "source": "huggingface", "id": "org/m", "image": "vllm"}}
+    done = bench.run("rehearse", "--plan", bench.plan(plan), "--results", bench.results)
+    assert done.returncode == 0, done.stderr
+    run = bench.latest()
+    for name in ("report.md", "report.html"):
+        assert "ehearsal" in (run / name).read_text()
+    assert json.loads((run / "manifest.json").read_text())["rehearsal"] is True
+    assert bench.left_open() == []
+
+
+def test_a_bring_your_own_endpoint_is_never_deleted_by_name_of_the_plan(bench: Bench) -> None:
+    done = bench.run("rehearse", "--endpoint", "mine", "--results", bench.results)
+    assert done.returncode == 2
+    assert "cannot be rehearsed" in done.stderr

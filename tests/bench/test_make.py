@@ -1,0 +1,61 @@
+"""What stands on make's command line is checked before anything starts, and reaches the program as it is."""
+
+import shlex
+import subprocess
+
+import pytest
+
+from tests.bench.harness import ROOT
+
+
+def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A dry run: the checks are make's own and happen all the same."""
+    return subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["bench", "ENDPIONT=mine"], "ENDPIONT is not a variable of `make bench`; did you mean ENDPOINT?"),
+        (["bench", "endpoint=mine"], "did you mean ENDPOINT?"),
+        (["ENDPIONT=mine", "bench"], "did you mean ENDPOINT?"),
+        (["plan", "PLANS=x"], "did you mean PLAN?"),
+        (["bench", "PORT=1"], "PORT is not a variable of `make bench`"),
+        (["teardown", "REGOIN=us-east-1"], "did you mean REGION?"),
+        (["bench", "ENDPOINT="], "ENDPOINT= is empty"),
+        (["compare", "A=", "B=results/b"], "A= is empty"),
+        (["compare", "A=results/a", "B=  "], "B= is empty"),
+        (["bench", "ENDPOINT", "mine"], "'ENDPOINT' is not a command"),
+        (["bench", "INSTANCE=ml.g5.xlarge,", "ml.g6.xlarge"], "'ml.g6.xlarge' is not a command"),
+        (["bnech"], "'bnech' is not a command; did you mean bench?"),
+        (["bench", "INSTANCE=ml.g5.xlarge", "INSTANCE=ml.g6.xlarge"], "INSTANCE is given twice"),
+        (["bench", "INSTANCE=ml.g5.xlarge\nml.g6.xlarge"], "INSTANCE holds a line break"),
+        (["teardown", "ALL=please"], "ALL=please is neither yes nor no"),
+    ],
+)
+def test_a_slip_starts_nothing(arguments: list[str], told: str) -> None:
+    done = make(*arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "llm-bench" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bench", "PLAN=it's my $HOME.yml"], ["run", "--plan", "it's my $HOME.yml"]),
+        (["bench", 'RESULTS=a "b" `c` $(d) \\'], ["run", "--results", 'a "b" `c` $(d) \\']),
+        (["bench", "ENDPOINT=-x"], ["run", "--endpoint", "-x"]),
+        (["compare", "A=it's", "B=b;c"], ["compare", "it's", "b;c"]),
+        (["compare", "A=a"], ["compare", "a"]),
+        (["teardown", "ALL=0"], ["teardown"]),
+        (["teardown", "ALL=1"], ["teardown", "--all"]),
+        (["report", "RUN=a b", "PRICE=1.41"], ["report", "a b", "--price", "1.41"]),
+        (["worker", "MASTER=host", "PROCESSES=2"], ["worker", "--master", "host", "--processes", "2"]),
+    ],
+)
+def test_values_arrive_as_they_were_typed(arguments: list[str], words: list[str]) -> None:
+    commands = [
+        line for line in make(*arguments).stdout.splitlines() if line.startswith(".venv/bin/llm-bench")
+    ]
+    assert [shlex.split(command)[1:] for command in commands] == [words]

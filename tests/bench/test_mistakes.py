@@ -1,0 +1,138 @@
+"""A mistake ends in one clear sentence and exit code 2, before anything is started."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.checks import check_results
+from common.errors import UserError
+from tests.bench.harness import SIMULATED, Bench
+
+
+def change(**parts: dict[str, Any]) -> dict[str, Any]:
+    return SIMULATED | {key: SIMULATED.get(key, {}) | value for key, value in parts.items()}
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (change(load={"concurency": 3}), "load.concurency is not a key of a plan; did you mean concurrency?"),
+        (change(endpoint={"instance_type": "ml.g5.xlurge"}), "did you mean ml.g5.xlarge?"),
+        (change(workload={"payload": "en_7-8"}), "no payload 'en_7-8'; built are"),
+        (
+            change(workload={"payload": ["en_50-100", "payload_en_50-100.jsonl"]}),
+            "ml.g5.xlarge/en_50-100 is in the plan 2 times",
+        ),
+        (change(model=SIMULATED["model"] | {"tokenizer": __file__}), "is no tokenizer.json"),
+        ("name: [", "is not YAML"),
+        (change(price={"usd_per_hour": {"ml.g5.xlurge": 1.0}}), "price.usd_per_hour: 'ml.g5.xlurge' is no"),
+    ],
+    ids=[
+        "wrong key",
+        "unknown instance",
+        "missing payload",
+        "a payload twice",
+        "no tokenizer",
+        "no YAML",
+        "price of an unknown type",
+    ],
+)
+def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> None:
+    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not bench.results.exists() or not list(bench.results.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "--processes", "0"], "PROCESSES (--processes): write a whole number of at least 1, not '0'"),
+        (
+            ["run", "--processes", "two"],
+            "PROCESSES (--processes): write a whole number of at least 1, not 'two'",
+        ),
+        (["ui", "--port", "99999"], "PORT (--port): write a whole number from 1 to 65535, not '99999'"),
+        (["run", "--endpoint", ""], "ENDPOINT (--endpoint): is empty"),
+        (["run", "--results", " "], "RESULTS (--results): is empty"),
+        (["run", "--instance", "ml.g5.xlarge\nml.g6.xlarge"], "INSTANCE (--instance): holds a line break"),
+        (["run", "--instance", "ml.g5.xlarge ml.g6.xlarge"], "separate types with commas"),
+        (["run", "--instance", "ml.g5.xlarge,"], "a type is missing beside a comma"),
+        (["run", "--endpiont", "mine"], "no such option"),
+        (["rnu"], "there is no command 'rnu'; did you mean run?"),
+        (["run", "mine"], "unexpected extra argument"),
+        (["worker", "--master", "host:5557"], "give the host alone; its port goes into PORT="),
+        (["worker", "--master", "tcp://host"], "give the host alone"),
+        (["worker"], "MASTER (--master) is missing"),
+        (
+            ["master", "--bind", "203.0.113.7", "--endpoint", "mine"],
+            "BIND=203.0.113.7: this machine cannot listen there",
+        ),
+        (["compare"], "two sides are needed"),
+        (["compare", "results/a"], "two sides are needed"),
+        (["compare", "", "results/b"], "'' lacks the name of a run folder"),
+        (["compare", "results/a,", "results/b"], "'results/a,' lacks the name of a run folder"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence_and_code_2(
+    bench: Bench, arguments: list[str], told: str
+) -> None:
+    done = bench.run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_plan_that_is_not_there(bench: Bench) -> None:
+    done = bench.run("run", "--plan", bench.folder / "none.yml")
+    assert (done.returncode, "no such plan" in done.stderr) == (2, True)
+
+
+def test_a_results_folder_that_cannot_be_written(bench: Bench) -> None:
+    (bench.folder / "file").touch()
+    done = bench.run("run", "--plan", bench.plan(SIMULATED), "--results", bench.folder / "file" / "results")
+    assert done.returncode == 2
+    assert "RESULTS=" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port(bench: Bench) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = bench.run("ui", "--plan", bench.plan(SIMULATED), "--results", bench.results, "--port", port)
+    assert done.returncode == 2
+    assert f"port {port} cannot be used" in done.stderr
+    assert not list(bench.results.glob("*-*"))
+
+
+def test_no_credentials_names_both_ways_on(bench: Bench, tmp_path: Path) -> None:
+    done = bench.run(
+        "run",
+        "--instance",
+        "ml.g5.xlarge",
+        "--results",
+        bench.results,
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"),
+        AWS_CONFIG_FILE=str(tmp_path / "none"),
+        AWS_REGION="us-east-1",
+    )
+    assert done.returncode == 2
+    assert "credentials" in done.stderr
+    assert "make rehearse" in done.stderr
+    assert not list(bench.results.glob("*-*"))
+
+
+def test_a_folder_where_the_link_to_the_newest_run_belongs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "latest").mkdir()
+    with pytest.raises(UserError, match="latest is not a link"):
+        check_results(tmp_path)
+    (tmp_path / "latest").rmdir()
+    (tmp_path / "latest").symlink_to("gone")
+    check_results(tmp_path)

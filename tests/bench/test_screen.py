@@ -1,0 +1,118 @@
+"""The table at a run's end: why a step that is cheapest is not the answer stands beside it."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from analysis import make_report
+from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from bench.terminal import LoadScreen, deploy_reporter, summary_table
+
+
+def status(index: int, /, **values: object) -> dict[str, object]:
+    return {
+        "experiment": "ml.g5.48xlarge/a-rather-long-label-of-a-payload_3000-4000",
+        "step": f"ml.g5.48xlarge/a-rather-long-label-of-a-payload_3000-4000/c{2**index}",
+        "ordinal": index + 1,
+        "steps_total": 40,
+        "phase": "measure",
+        "phase_elapsed_s": 12.0,
+        "phase_total_s": 42.0,
+        "eta_s": 90.0,
+        "in_flight": 2**index,
+        "target": 2**index,
+        "ok": 1_000 + index,
+        "failed": index,
+        "requests_per_minute": 1234.5,
+        "completion_tokens_per_s": 9876.5,
+        "ttft_p50_ms": 123.4,
+        "e2e_p50_ms": 2345.6,
+        **values,
+    }
+
+
+def screen_of(*statuses: dict[str, object], width: int = 80, height: int = 24) -> list[str]:
+    terminal = Console(width=width, height=height, record=True, force_terminal=True, file=io.StringIO())
+    screen = LoadScreen(terminal)
+    for each in statuses:
+        screen._rows[str(each["step"])] = each
+    terminal.print(screen.view())
+    lines = terminal.export_text().splitlines()
+    assert len(lines) < height
+    assert all(len(line) <= width for line in lines)
+    return lines
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 10), (40, 8)])
+@pytest.mark.parametrize("steps", [1, 3, 40])
+def test_the_running_step_shows_its_concurrency_and_counts(steps: int, width: int, height: int) -> None:
+    lines = screen_of(
+        *(status(step % 17, step=f"x/y/c{step}") for step in range(steps)), width=width, height=height
+    )
+    last = next(line for line in reversed(lines) if line.startswith("c")).split()
+    step = (steps - 1) % 17
+    assert last[0] == f"c{steps - 1}"
+    assert f"{2**step}/{2**step}" in last
+    assert str(1_000 + step) in last
+    assert any(line.startswith("measure 12 of 42 s") for line in lines)
+
+
+def test_earlier_steps_are_summed_up_when_they_do_not_fit() -> None:
+    lines = screen_of(*(status(step % 17, step=f"x/y/c{step}") for step in range(40)))
+    assert any(line.startswith("… 23 earlier steps: ") for line in lines)
+    assert len(screen_of(status(0), status(1))) < 10
+
+
+@pytest.mark.parametrize("text", ["[/INST] </s> [bold", "\x1b[2J\x1b]0;owned\x07 gone", "two\nlines"])
+def test_words_from_outside_are_shown_as_words(text: str) -> None:
+    lines = screen_of(status(1, message=text, experiment=text, step=f"{text}/c1"))
+    assert not any("\x1b" in line for line in lines)
+    if "INST" in text:
+        assert any("[/INST] </s> [bold" in line for line in lines)
+
+
+def test_a_title_from_outside_is_no_markup() -> None:
+    terminal = Console(width=80, record=True, file=io.StringIO())
+    terminal.print(summary_table({"name": "ml.g5.xlarge/[/INST]", "steps": []}))
+    assert "[/INST], latencies" in terminal.export_text()
+
+
+def test_a_status_is_said_once_however_often_it_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    report = deploy_reporter("endpoint")
+    for elapsed in (0.1, 0.4, 0.9, 5.0):
+        report("Creating", elapsed, None, None)
+    report("InService", 6.0, None, None)
+    assert capsys.readouterr().err.splitlines() == [
+        "endpoint: Creating after 0 s",
+        "endpoint: InService after 6 s",
+    ]
+
+
+def shown(folder: Path, *objectives: dict[str, object], failing: float = 0.0) -> list[list[str]]:
+    write_run(
+        folder,
+        (Deployed(measure_s=120, concurrency=(1, 8), server=Server(failing=failing)),),
+        slo={"objectives": list(objectives), "error_rate": 0.01},
+    )
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(summary_table(make_report(folder).summary["experiments"][0]))
+    assert "…" not in capture.get(), "an ordinary terminal is wide enough"
+    return [line.split() for line in capture.get().splitlines()[2:]]
+
+
+def test_each_step_says_whether_it_meets_the_slo(tmp_path: Path):
+    first, last = shown(tmp_path, {"metric": "ttft", "statistic": "p90", "limit_ms": 200.0})
+    assert (first[0], first[2]) == ("1", "met")
+    assert (last[0], last[2]) == ("8", "missed")
+
+
+def test_without_limits_there_is_nothing_to_meet(tmp_path: Path):
+    assert [row[2] for row in shown(tmp_path)] == ["–", "–"]
+
+
+def test_of_how_many_is_said_where_some_failed(tmp_path: Path):
+    ok, ended = shown(tmp_path, failing=0.1)[-1][3].split("/")
+    assert 0 < int(ok) < int(ended)

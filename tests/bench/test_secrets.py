@@ -1,0 +1,86 @@
+"""No secret of the user's environment stands in anything that a run leaves, shows or hands to a child."""
+
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.bench.harness import SIMULATED, Bench, eventually
+
+pytestmark = pytest.mark.e2e
+
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "AKIAPLANTEDPLANTED12",
+    "AWS_SECRET_ACCESS_KEY": "planted-secret-key",
+    "AWS_SESSION_TOKEN": "planted-session-token",
+}
+TOKEN = {"MY_HUB_TOKEN": "planted-hub-token"}
+PASSWORD = "planted-password"
+PROXY = {"HTTPS_PROXY": f"http://planted-user:{PASSWORD}@127.0.0.1:9"}
+"""Of a proxy that a load may need: children have it too."""
+PLANTED = [*KEYS.values(), *TOKEN.values(), PASSWORD]
+PAGES = ("/", "/stats/requests", "/exceptions", "/logs", "/tasks", "/stats/report")
+
+
+def planted_in(text: str) -> list[str]:
+    return [value for value in PLANTED if value in text]
+
+
+def left_with_secrets(folder: Path) -> list[str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [str(path) for path in files if planted_in(path.read_bytes().decode("utf-8", "replace"))]
+
+
+def handed_to_children(parent: int) -> set[str]:
+    """What is planted in the environment or on the command line of a process's descendants.
+
+    The container of the gated model is left out: the token is for it.
+    """
+    found: set[str] = set()
+    for process in psutil.Process(parent).children(recursive=True):
+        try:
+            command, environment = process.cmdline(), process.environ()
+        except psutil.Error:
+            continue
+        if not any("emulator.containers" in word for word in command):
+            found |= {*planted_in("\n".join((*command, *environment.values())))}
+    return found - {PASSWORD}
+
+
+def test_no_secret_of_the_environment_is_left_shown_or_handed_on(bench: Bench) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    plan = SIMULATED | {
+        "model": SIMULATED["model"] | {"hub_token_env": "MY_HUB_TOKEN"},
+        "load": {"concurrency": [2], "warm_up": "1s", "measure": "4s"},
+    }
+    arguments = ("ui", "--plan", bench.plan(plan), "--results", bench.results, "--port", port)
+    process = bench.start(*arguments, **KEYS, **TOKEN, **PROXY)
+    handed_on: set[str] = set()
+    shown: dict[str, str] = {}
+
+    def has_shown_everything() -> bool:
+        handed_on.update(handed_to_children(process.pid))
+        for page in PAGES:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=5) as answer:
+                    shown[page] = answer.read().decode("utf-8", "replace")
+            except urllib.error.HTTPError:
+                continue  # a page that this version of Locust does not have
+            except OSError:
+                return False
+        return True
+
+    assert eventually(lambda: has_shown_everything() or process.poll() is not None, 60)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "/stats/requests" in shown
+    assert {page: planted_in(text) for page, text in shown.items() if planted_in(text)} == {}
+    assert planted_in(out + err) == []
+    assert left_with_secrets(bench.folder) == []
+    assert list(bench.ledger.glob("*.jsonl")), "the ledger is not where this test looks"
+    assert handed_on == set()

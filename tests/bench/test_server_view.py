@@ -1,0 +1,54 @@
+"""Which requests CloudWatch is waited for: those that a container may have seen."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.cloudwatch import collect_server_view
+from deploy.aws.clients import Clients
+from deploy.aws.cloudwatch import Served
+from runfolder.manifest import ExperimentEntry, Manifest
+
+
+def collected(folder: Path, classes: list[str], monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """The invocations that are expected of a step with one ok request and failures of these classes."""
+    rows = "".join(f"e/c1,{name}\n" for name in ["", *classes])
+    (folder / "requests.csv").write_text("step,error_class\n" + rows)
+    (folder / "steps.csv").write_text(
+        f"step,experiment,ordinal,concurrency,started\ne/c1,e,1,1,{1 + len(classes)}\n"
+    )
+    entry = ExperimentEntry(
+        name="e", model="m", instance_type="ml.g5.xlarge", payload="p", payload_file="p.jsonl",
+        endpoint_name="bench", load_started_at=1.0, load_ended_at=2.0,
+    )  # fmt: skip
+    expected: list[int | None] = []
+
+    def collect(
+        _folder: Path,
+        _name: str,
+        _served: Served,
+        _clients: Clients,
+        *,
+        expected_invocations: int,
+        **_: float,
+    ) -> None:
+        expected.append(expected_invocations)
+
+    monkeypatch.setattr("bench.cloudwatch.collect", collect)
+    manifest = Manifest(run_id="r", plan={}, started_at=0.0, experiments=[entry])
+    collect_server_view(folder, manifest, None)  # type: ignore[arg-type]  # nobody is asked
+    return expected
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ([], [1]),
+        (["model_5xx", "model_timeout", "in_stream", "client_timeout"], [5]),
+        (["throttled", "not_ready", "auth", "validation", "service"], [1]),
+    ],
+)
+def test_requests_that_were_refused_are_not_waited_for(
+    classes: list[str], expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert collected(tmp_path, classes, monkeypatch) == expected

@@ -1,0 +1,200 @@
+"""``make worker`` by itself: it ends at once when told to, and never waits for a master that is gone."""
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.distributed.run_announcer import Beacon, Hello, RunState
+from emulator.process import LocalSageMaker
+from tests.bench.harness import SIMULATED, TOKEN, Bench, eventually, neighbouring_ports
+
+if TYPE_CHECKING:
+    import subprocess
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def port() -> int:
+    return neighbouring_ports()
+
+
+def worker(bench: Bench, port: int, *options: str, **environment: str) -> "subprocess.Popen[str]":
+    return bench.start("worker", "--master", "127.0.0.1", "--port", str(port), *options, **environment)
+
+
+def said(process: "subprocess.Popen[str]", words: str) -> Iterator[str]:
+    assert process.stderr is not None
+    return (line for line in process.stderr if words in line)
+
+
+def test_an_interrupt_ends_a_worker_that_still_looks_for_its_master(bench: Bench, port: int) -> None:
+    process = worker(bench, port)
+    next(said(process, "looking for a master"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+
+
+def test_an_interrupt_amid_a_load_leaves_no_process(bench: Bench, port: int) -> None:
+    with Beacon("run", ("127.0.0.1", port + 1), lambda: 0, token=TOKEN) as beacon, beacon.load():
+        process = worker(bench, port, "--processes", "2")
+        next(said(process, "Starting Locust"))
+        assert eventually(lambda: sum("locustfile" in line for line in bench.processes()) == 3, 30)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert "is killed" not in err, "all of it was asked to end, and did"
+        assert bench.processes() == []
+
+
+def test_a_master_that_is_gone_is_told_and_ends_the_worker(bench: Bench, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port + 1)) as master:
+        process = worker(bench, port)
+        link, _ = master.accept()
+        hello = Hello.from_line(link.makefile("rb").readline())
+        assert hello is not None
+        assert hello.is_proved(TOKEN)
+        link.sendall(RunState("r").line(TOKEN, hello.nonce))
+        next(said(process, "found the master of r"))
+        link.close()
+        master.close()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "trying again" in err
+    assert "gone before its run was over" in err
+
+
+def answer_as_master(port: int, state: RunState, seen: Callable[[], object] = lambda: None) -> None:
+    """Serve one connection of a worker host with one state, and take the link away."""
+    with socket.create_server(("127.0.0.1", port + 1)) as master:
+        link, _ = master.accept()
+        with contextlib.closing(link):
+            hello = Hello.from_line(link.makefile("rb").readline())
+            assert hello is not None
+            link.sendall(state.line(TOKEN, hello.nonce))
+            seen()
+            link.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_link_that_was_down_is_found_again_and_the_load_goes_on(bench: Bench, port: int) -> None:
+    process = worker(bench, port)
+    answer_as_master(port, RunState("r"), lambda: next(said(process, "found the master of r")))
+    answer_as_master(port, RunState("r", phase="over", code=0))
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "is back" in err
+    assert "the run is over (exit code 0 there)" in err
+
+
+def test_another_run_behind_the_same_port_is_not_served(bench: Bench, port: int) -> None:
+    process = worker(bench, port)
+    answer_as_master(port, RunState("r"), lambda: next(said(process, "found the master of r")))
+    answer_as_master(port, RunState("another", phase="load", load=1))
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, "gone before its run was over" in err) == (1, True)
+    assert "load 1 begins" not in err
+
+
+def test_a_worker_with_another_token_is_sent_home_and_says_so(bench: Bench, port: int) -> None:
+    with Beacon("run", ("127.0.0.1", port + 1), lambda: 0, token="of the run", wanted=1) as beacon:
+        process = worker(bench, port)
+        _, err = process.communicate(timeout=30)
+        assert beacon.too_few(0.0) == "0 of 1 workers are left"
+    assert process.returncode == 2
+    assert "TOKEN= is not the token" in err
+
+
+def test_a_master_without_the_token_is_not_obeyed(bench: Bench, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port + 1)) as other:
+        process = worker(bench, port)
+        link, _ = other.accept()
+        with contextlib.closing(link):
+            hello = Hello.from_line(link.makefile("rb").readline())
+            assert hello is not None
+            assert TOKEN not in repr(hello)
+            link.sendall(RunState("r", phase="load", load=1).line("guessed", hello.nonce))
+            _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "TOKEN= is not the token" in err
+    assert "load 1 begins" not in err
+
+
+def test_a_worker_without_a_token_says_where_to_get_one(bench: Bench, port: int) -> None:
+    process = worker(bench, port, BENCH_TOKEN="")
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, "TOKEN= is missing" in err) == (2, True)
+
+
+def test_what_is_no_master_is_refused(bench: Bench, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port + 1)) as other:
+        process = worker(bench, port)
+        link, _ = other.accept()
+        with contextlib.closing(link):
+            link.sendall(b"SSH-2.0-OpenSSH_9.2\n")
+            _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "no master of this version" in err
+
+
+def test_a_worker_without_credentials_is_named_and_no_second_endpoint_is_deployed(
+    bench: Bench, port: int
+) -> None:
+    kinds = {"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"], "role": "local-sagemaker"}
+    plan = SIMULATED | {
+        "model": {"name": "Simulated", "source": "image", "image": "simulated-vllm:1"},
+        "endpoint": SIMULATED["endpoint"] | kinds,
+    }
+    nothing = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    with LocalSageMaker(["--create-seconds", "0", "--delete-seconds", "0"]) as local:
+        url = {"AWS_ENDPOINT_URL": local.environment["AWS_ENDPOINT_URL"]}
+        poor = worker(bench, port, AWS_CONFIG_FILE=os.devnull, **nothing, **url)
+        options = ("--workers", "1", "--port", str(port), "--bind", "127.0.0.1", "--results", bench.results)
+        done = bench.run("master", "--plan", bench.plan(plan), *options, **local.environment)
+        _, err = poor.communicate(timeout=30)
+    assert done.returncode == 1, done.stderr
+    assert "cannot take part: there are no AWS credentials" in done.stderr
+    assert "refused" not in done.stderr
+    assert (poor.returncode, "there are no AWS credentials" in err) == (1, True)
+    assert "served 0 loads" in err
+    created = [line for path in bench.ledger.glob("*.jsonl") for line in path.read_text().splitlines()]
+    assert sum('"kind": "endpoint"' in line and '"creating"' in line for line in created) == 1
+    assert bench.left_open() == []
+
+
+def test_nothing_is_deployed_before_the_workers_are_there(bench: Bench, port: int) -> None:
+    """A worker that never comes costs no GPU its hours; whoever waits is told, and may stop waiting."""
+    process = bench.start(
+        "master", "--plan", bench.plan(SIMULATED), "--workers", "3", "--port", str(port),
+        "--bind", "127.0.0.1", "--results", bench.results,
+    )  # fmt: skip
+    next(said(process, "make worker MASTER="))
+    next(said(process, "0 of 3 workers are there"))
+    two = worker(bench, port, "--processes", "2")
+    next(said(process, "2 of 3 workers are there"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "before anything was created" in err
+    _, told = two.communicate(timeout=30)
+    assert (two.returncode, "the run is over" in told) == (0, True)
+    assert not list(bench.ledger.glob("*.jsonl"))
+    assert not bench.results.exists() or not list(bench.results.iterdir())
+
+
+def test_a_host_that_went_away_is_missed_before_the_next_deploy(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.distributed.run_announcer.SIGN_OF_LIFE_S", 0.05)
+    with Beacon("run", ("127.0.0.1", port + 1), lambda: 0, token=TOKEN, wanted=2) as beacon:
+        with socket.create_connection(("127.0.0.1", port + 1)) as link:
+            link.sendall(Hello.of(2, TOKEN).line())
+            beacon.gather("make worker")
+            assert beacon.too_few(0.0) is None
+        assert eventually(lambda: beacon.too_few(0.0) == "0 of 2 workers are left", 20)

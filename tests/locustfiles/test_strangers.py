@@ -1,0 +1,245 @@
+"""Who may say what on the master's port, and whom a worker obeys."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import UserError
+from common.parent_process import TOKEN_VARIABLE
+from locustfiles.client.invocation_url import check_target
+from locustfiles.message_seal import MAX_BYTES, MessageError, Seal
+from locustfiles.messages import FINISHED, HELLO, READY, REPORT, STEP_ACK, Report, read_message
+from tests.locustfiles.fake import FakeLink, FakeWorker, ManualClock
+from tests.locustfiles.runs import Run, eventually
+from tests.locustfiles.support import target
+from tests.locustfiles.test_runs import truth  # noqa: F401 - a fixture
+
+SEAL = Seal("of the run")
+
+
+def report_content() -> dict[str, Any]:
+    link = FakeLink(ManualClock())
+    link.users, link.step = 2, "x/c2"
+    report = link.report_of(FakeWorker("c0", "w0"))
+    return {name: getattr(report, name) for name in Report.__slots__}
+
+
+def test_a_sealed_message_comes_back_as_it_was() -> None:
+    content = report_content()
+    said = read_message(REPORT, SEAL.open(REPORT, SEAL.close(REPORT, content)))
+    assert [list(row) for row in said.rows] == content["rows"]
+    assert said.counts == content["counts"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None, 5, "text", [], {}, {"body": b""}, {"body": "text", "mac": "text"},
+        Seal("of another run").close(REPORT, {"a": 1}),
+        Seal("").close(REPORT, {"a": 1}),
+        SEAL.close(HELLO, {"a": 1}),
+        SEAL.close(REPORT, {"a": 1}) | {"body": msgpack.packb({"a": 2})},
+        {"body": bytes(MAX_BYTES + 1), "mac": b""},
+    ],
+)  # fmt: skip
+def test_what_is_not_sealed_for_this_kind_under_this_token_is_not_opened(message: object) -> None:
+    with pytest.raises(MessageError):
+        SEAL.open(REPORT, message)
+
+
+@given(junk=st.binary(max_size=200))
+def test_junk_that_is_sealed_is_an_error_or_a_value_and_no_crash(junk: bytes) -> None:
+    try:
+        content = SEAL.open(REPORT, {"body": junk, "mac": SEAL._mac(REPORT, junk)})
+        read_message(REPORT, content)
+    except MessageError:
+        return
+    raise AssertionError("nothing that short is a report")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sent_at": float("nan")},
+        {"sent_at": "soon"},
+        {"rows": 5},
+        {"rows": [[1, 2, 3]]},
+        {"rows": [["r"] * 10]},
+        {"worker": "w" * 1000},
+        {"in_flight": -1},
+        {"counts": {"x/c2": [1]}},
+        {"health": {"cpu_percent": "much"}},
+        {"number": None},
+    ],
+)
+def test_a_report_of_another_shape_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(MessageError):
+        read_message(REPORT, report_content() | change)
+
+
+@given(
+    kind=st.sampled_from([HELLO, READY, STEP_ACK, FINISHED, REPORT]),
+    content=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    ),
+)
+def test_other_content_is_one_error(kind: str, content: object) -> None:
+    with pytest.raises(MessageError):
+        read_message(kind, content)
+
+
+# Whom a worker sends signed requests to
+
+
+@pytest.fixture
+def region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_USE_FIPS_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "port"),
+    [
+        ("evil.example", "https", 443),
+        ("runtime.sagemaker.us-east-1.amazonaws.com", "http", 80),
+        ("runtime.sagemaker.us-east-1.amazonaws.com", "http", 443),
+        ("runtime.sagemaker.us-east-1.amazonaws.com.evil.example", "https", 443),
+        ("runtime.sagemaker.eu-west-1.amazonaws.com", "https", 443),
+        ("127.0.0.1", "http", 8080),
+    ],
+)
+def test_a_worker_refuses_a_target_that_is_not_its_own(
+    region: None, host: str, scheme: str, port: int
+) -> None:
+    with pytest.raises(UserError, match="AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"):
+        check_target(target(port, host=host, scheme=scheme))
+
+
+def test_a_worker_takes_its_own_regions_runtime(region: None) -> None:
+    check_target(target(443, host="runtime.sagemaker.us-east-1.amazonaws.com", scheme="https"))
+
+
+def test_a_worker_takes_the_url_of_its_own_environment(region: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "http://127.0.0.1:8080")
+    check_target(target(8080))
+    with pytest.raises(UserError):
+        check_target(target(8081))
+
+
+# A whole run with strangers on its port
+
+
+class Stranger:
+    """Speaks to a master's port as it likes."""
+
+    def __init__(self, port: int, name: str = "stranger") -> None:
+        self.name = name
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.IDENTITY, name.encode())
+        self._socket.connect(f"tcp://127.0.0.1:{port}")
+
+    def send(self, kind: object, data: object, node: object = None) -> None:
+        self._socket.send(msgpack.packb([kind, data, self.name if node is None else node]))
+
+    def send_raw(self, *parts: bytes) -> None:
+        self._socket.send_multipart(parts)
+
+    def heard(self, seconds: float) -> list[str]:
+        kinds = []
+        while self._socket.poll(seconds * 1000):
+            kinds.append(msgpack.unpackb(self._socket.recv())[0])
+        return kinds
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+
+
+def pester(stranger: Stranger, victim: str) -> None:
+    """Everything that has ended a run, or forged one."""
+    for junk in (b"\xc1", b"", b"GET / HTTP/1.1\r\n\r\n", msgpack.packb(5), msgpack.packb([1]), b"\x93\xc1"):
+        stranger.send_raw(junk)
+    stranger.send_raw(b"a", b"b", b"c")
+    for data in (None, 5, {}, {"state": 5}, {"state": "running", "current_cpu_usage": "much"}):
+        stranger.send("heartbeat", data)
+        stranger.send("heartbeat", data, victim)
+        stranger.send("client_ready", 5)
+        stranger.send("spawning_complete", data, victim)
+    forged = report_content()
+    forged["rows"][0][REPORT_OUTCOME] = "failed"
+    for token in ("", "guessed"):
+        hello = {"client_id": stranger.name, "worker": "w0", "host": "h"}
+        stranger.send(HELLO, Seal(token).close(HELLO, hello))
+        stranger.send(REPORT, Seal(token).close(REPORT, forged))
+        stranger.send(REPORT, Seal(token).close(REPORT, forged), victim)
+    stranger.send(HELLO, {"client_id": stranger.name, "worker": "w0", "host": "h"})
+    stranger.send(REPORT, forged)
+    stranger.send("stats", {"stats": [], "stats_total": 5, "errors": {}})
+    stranger.send("quit", None, victim)
+    stranger.send("client_stopped", None, victim)
+    stranger.send("exception", {"msg": "m", "traceback": "t"})
+    stranger.send("locustfile", {"version": "2.47.0"})
+    stranger.send(REPORT, {"body": bytes(50_000_000), "mac": b"\0" * 32})
+
+
+REPORT_OUTCOME = next(i for i, value in enumerate(report_content()["rows"][0]) if value == "ok")
+
+
+@pytest.mark.e2e
+def test_strangers_end_no_run_forge_no_row_and_learn_nothing(
+    truth: Callable[..., Run],  # noqa: F811 - the fixture
+    free_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "of the run")
+    run = truth(concurrency=(2,), load={"warm_up": 0.2, "measure": 8.0})
+    assert run.environment[TOKEN_VARIABLE] == "of the run"
+    master = run.start(mode="master", expect_workers=1, master_port=free_port)
+    first = Stranger(free_port, "first")
+    first.send_raw(b"\xc1")  # before anybody else: also the first packet of all harms nothing
+    worker = run.start(mode="worker", master_port=free_port)
+    assert eventually(lambda: run.status().get("phase") in ("warm_up", "measure")), run.log()
+    victim = re.search(r"(\S+_[0-9a-f]{32}) \(index 0\) reported as ready", run.log())
+    assert victim
+    stranger = Stranger(free_port)
+    pester(stranger, victim[1])
+    heard = stranger.heard(1.0)
+    assert master.wait(60) == 0, run.log()
+    assert worker.wait(20) == 0, run.log()
+    run.check_books()
+    assert heard == [], "not even an answer"
+    assert {row["worker"] for row in run.requests()} == {"w0"}
+    assert {row["outcome"] for row in run.requests()} == {"ok"}
+    assert "Traceback" not in run.log()
+    stranger.close()
+    first.close()
+
+
+@pytest.mark.e2e
+def test_a_mute_worker_is_sent_home_and_the_run_goes_on(
+    truth: Callable[..., Run],  # noqa: F811 - the fixture
+    free_port: int,
+) -> None:
+    run = truth(concurrency=(2,), load={"warm_up": 0.2, "measure": 1.0})
+    master = run.start(mode="master", expect_workers=2, master_port=free_port)
+    stranger = Stranger(free_port)
+    stranger.send("client_ready", "2.47.0")
+    workers = [run.start(mode="worker", master_port=free_port) for _ in range(2)]
+    beats = 0
+    while master.poll() is None and beats < 600:
+        beats += 1
+        stranger.send("heartbeat", {"state": "ready", "current_cpu_usage": 1})
+        stranger.heard(0.1)
+    assert master.wait(60) == 0, run.log()
+    assert [worker.wait(20) for worker in workers] == [0, 0]
+    run.check_books()
+    assert "was sent home" in run.log()
+    stranger.close()

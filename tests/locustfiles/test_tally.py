@@ -1,0 +1,116 @@
+"""What is shown while a run goes on is what the report says of the same rows."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.metrics import definitions
+from analysis.metrics.definitions import Window as ReportWindow
+from analysis.metrics.definitions import started_in
+from locustfiles.master.circuit_breaker import MIN_FAILURES, MIN_SECONDS, CircuitBreaker
+from locustfiles.master.step_tally import StepTally, Window, tokens_inside
+from runfolder.percentiles import percentile
+from runfolder.records import REQUEST_COLUMNS, Request
+
+WINDOW = Window(10.0, 20.0)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> Request:
+    e2e = draw(st.floats(1.0, 8000.0))
+    streamed = draw(st.booleans())
+    row = Request("r", "s", "w0", "p", draw(st.floats(5.0, 25.0)))
+    row.e2e_ms = row.elapsed_ms = e2e
+    row.ttft_ms = draw(st.floats(0.0, e2e)) if streamed else None
+    row.completion_tokens = draw(st.none() | st.integers(1, 500))
+    row.first_chunk_tokens = draw(st.none() | st.integers(1, 20)) if streamed else None
+    return row
+
+
+def frame(rows: list[Request]) -> pd.DataFrame:
+    data = [[getattr(row, column) for column in REQUEST_COLUMNS] for row in rows]
+    table = pd.DataFrame(data, columns=list(REQUEST_COLUMNS))
+    for column in REQUEST_COLUMNS:
+        if column.endswith(("_ms", "_at", "_tokens")):
+            table[column] = table[column].astype(float)
+    return table
+
+
+@given(rows=st.lists(answers(), min_size=1, max_size=20))
+def test_live_figures_of_a_closed_window_are_the_reports(rows: list[Request]) -> None:
+    tally = StepTally(window=WINDOW)
+    for row in rows:
+        ended_at = row.started_at + (row.e2e_ms or 0) / 1000
+        tally.add_ok(row, ended_at)
+        tally.add_to_window(row, ended_at)
+    table, window = frame(rows), ReportWindow(*WINDOW)
+    per_minute, tokens_per_s = tally.rates(30.0, 0.0)
+    if per_minute is not None and tokens_per_s is not None:
+        assert per_minute == pytest.approx(definitions.requests_per_minute(table, window))
+        assert tokens_per_s == pytest.approx(definitions.completion_tokens_in(table, window) / window.seconds)
+    values = started_in(table, window)["e2e_ms"].to_numpy()
+    live = tally.percentile("e2e_ms", 50)
+    assert live == (pytest.approx(float(np.percentile(values, 50))) if len(values) else None)
+
+
+@given(row=answers())
+def test_tokens_of_one_answer_are_the_reports(row: Request) -> None:
+    ended_at = row.started_at + (row.e2e_ms or 0) / 1000
+    ours = tokens_inside(row, ended_at, WINDOW)
+    theirs = definitions.completion_tokens_in(frame([row]), ReportWindow(*WINDOW))
+    assert math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_an_open_window_is_divided_by_the_time_that_was_reported() -> None:
+    tally = StepTally(window=Window(10.0, math.inf))
+    for at in (10.5, 11.0, 11.5, 12.0):
+        row = Request("r", "s", "w0", "p", at - 0.4, e2e_ms=400.0, completion_tokens=10)
+        tally.add_ok(row, at)
+        tally.add_to_window(row, at)
+    assert tally.rates(12.0, 0.0) == (120.0, 20.0)
+
+
+def test_before_the_window_the_last_seconds_of_the_step_are_shown() -> None:
+    tally = StepTally()
+    for at in (1.0, 2.0, 3.0, 4.0):
+        tally.add_ok(Request("r", "s", "w0", "p", at - 0.1, e2e_ms=100.0), at)
+    assert tally.rates(5.0, 0.0)[0] == 48.0
+    assert tally.rates(5.0, 2.5)[0] == pytest.approx(48.0)
+    assert tally.rates(30.0, 0.0) == (None, None), "nothing for fifteen seconds"
+
+
+@given(
+    values=st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50),
+    p=st.one_of(st.floats(0, 100), st.sampled_from([0, 50, 95, 99, 100])),
+)
+def test_a_percentile_is_numpys(values: list[float], p: float) -> None:
+    ordered = sorted(values)
+    expected = float(np.percentile(ordered, p))
+    assert percentile(ordered, p) == pytest.approx(expected, rel=1e-12, abs=1e-6)
+    assert percentile(np.array(ordered), p) == percentile(ordered, p)
+    assert ordered[0] <= (percentile(ordered, p) or 0.0) <= ordered[-1] or len(set(ordered)) == 1
+
+
+def test_no_values_have_no_percentile() -> None:
+    assert percentile([], 50) is None
+
+
+def test_a_circuit_stays_closed_while_the_slowest_answer_may_still_come() -> None:
+    breaker = CircuitBreaker()
+    breaker.note_ok(elapsed_s=40.0)
+    for second in range(79):
+        breaker.note_failed(float(second), "503")
+    assert breaker.tripped() is None
+    breaker.note_failed(80.0, "503")
+    assert breaker.tripped() is not None
+
+
+def test_few_failures_over_a_long_time_trip_nothing() -> None:
+    breaker = CircuitBreaker()
+    for number in range(MIN_FAILURES - 1):
+        breaker.note_failed(number * MIN_SECONDS, "503")
+    assert breaker.tripped() is None
