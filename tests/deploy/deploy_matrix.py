@@ -72,8 +72,8 @@ class Case:
 
     @property
     def hopeless(self) -> bool:
-        """Whether waiting is in vain."""
-        return self.always or self.fault == "stuck_creating"
+        """Whether waiting is in vain; a denial is final at once, and all else needs its time."""
+        return (self.always and self.fault != "access_denied") or self.fault == "stuck_creating"
 
     @property
     def times(self) -> str:
