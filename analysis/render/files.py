@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,14 +58,23 @@ def write_pages(
         "summary.csv": _guarded(summary_frame(result)).to_csv(index=False),
     }
     files |= policies
-    written = []
-    for drawing in drawings.values():
-        path = out / f"{drawing.name}.png"
-        path.write_bytes(drawing.png)
-        written.append(path)
-    for name, text in files.items():
-        (out / name).write_text(text, encoding="utf-8")
-    return [out / name for name in files] + written
+    contents = {name: text.encode() for name, text in files.items()}
+    contents |= {f"{drawing.name}.png": drawing.png for drawing in drawings.values()}
+    _write_together(out, contents)
+    return [out / name for name in contents]
+
+
+def _write_together(out: Path, contents: dict[str, bytes]) -> None:
+    """Write all files or none: a full disk leaves no picture of this run beside a page of an older one."""
+    fresh = {name: out / f".{name}.{os.getpid()}.tmp" for name in contents}
+    try:
+        for name, path in fresh.items():
+            path.write_bytes(contents[name])
+        for name, path in fresh.items():
+            path.replace(out / name)
+    finally:
+        for path in fresh.values():
+            path.unlink(missing_ok=True)
 
 
 def _content_policy(script: str) -> str:

@@ -1,6 +1,8 @@
 """The pictures: all that was measured is inside them, and they say what they show."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from analysis.decide.recommendation import choose
 from analysis.measure.results import RunResult
 from analysis.render.plots import curves, fmbench, overtime, scatter, spread
-from analysis.render.plots.drawing import Palette
+from analysis.render.plots.drawing import HUES, MARKERS, Palette
 from analysis.report import measure_and_judge
 from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 
@@ -87,11 +89,14 @@ def run_of(folder: Path, *deployed: Deployed, **limits: float) -> RunResult:
 def test_a_caption_speaks_of_a_dashed_line_only_where_one_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw: Draw
 ):
-    """At concurrency 1 there are too few answers for a p95, so the curves show another statistic."""
+    """At concurrency 1 there are too few answers for the SLO's p95: the picture leaves that step out."""
     few = run_of(tmp_path / "few", Deployed(measure_s=60, concurrency=(1, 8)), p95=4000.0)
     drawing = draw(few, Palette.of(few))
-    assert "dashed" not in drawing.caption
-    assert "No limit is drawn for E2E p95" in drawing.caption
+    assert "dashed: the SLO" in drawing.caption
+    assert "Steps with too few samples for E2E p95 are left out" in drawing.caption
+    labels = {axes.get_ylabel() for axes in figure_of(draw, curves, few, monkeypatch).axes}
+    assert "E2E latency p95 (s)" in labels
+    monkeypatch.undo()
     enough = run_of(tmp_path / "enough", Deployed(measure_s=90, concurrency=(4, 8)), p95=4000.0)
     assert "dashed: the SLO" in draw(enough, Palette.of(enough)).caption
     lines = [line for axes in figure_of(draw, curves, enough, monkeypatch).axes for line in axes.lines]
@@ -141,3 +146,62 @@ def test_the_timeline_names_its_experiments(uneven: RunResult, monkeypatch: pyte
     figure = figure_of(lambda result, _: overtime.timeline(result), overtime, uneven, monkeypatch)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert {"ml.g5.xlarge", "ml.g6.xlarge"} <= set(texts)
+
+
+def test_an_instance_has_one_color_and_marker_in_every_picture_and_no_other_has_both() -> None:
+    palette = Palette(tuple(f"ml.{i}" for i in range(42)), (1,))
+    looks = {(HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]) for i in range(len(palette.instances))}
+    assert len(looks) == 42
+
+
+def test_payloads_have_panels_and_instances_have_colors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = [
+        Deployed(name, payload=payload, measure_s=60, concurrency=(4, 8))
+        for name in ("ml.g5.xlarge", "ml.g6.xlarge")
+        for payload in ("en_1-500", "en_500-1000", "en_1000-2000")
+    ]
+    result = run_of(tmp_path, *deployed)
+    palette = Palette.of(result)
+    assert palette.instances == ("ml.g5.xlarge", "ml.g6.xlarge")
+    figure = figure_of(curves.speed_throughput, curves, result, monkeypatch)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in shown] == ["en_1-500", "en_500-1000", "en_1000-2000"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["ml.g5.xlarge", "ml.g6.xlarge"]
+
+
+def test_labels_above_the_timeline_never_overlap() -> None:
+    labels = [(f"ml.g{i}.xlarge", float(i)) for i in range(60)]
+    fitting = overtime._fitting(labels, 60.0)
+    width = len("ml.g10.xlarge") * overtime._CHARACTER * 60
+    assert all(b[1] - a[1] >= width * 0.9 for a, b in pairwise(fitting))
+    assert fitting
+
+
+@pytest.mark.parametrize("draw", [lambda r, p: spread.distribution(r, p, "tpot"), spread.lengths])
+def test_speed_and_lengths_are_drawn(uneven: RunResult, draw: Draw) -> None:
+    drawing = draw(uneven, Palette.of(uneven))
+    assert drawing is not None
+    assert drawing.png.startswith(b"\x89PNG")
+
+
+def test_a_curve_has_whiskers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_of(tmp_path, Deployed(measure_s=90, concurrency=(4, 8)))
+    axes = figure_of(curves.throughput_latency, curves, result, monkeypatch).axes[0]
+    level = [line for line in axes.lines if len(set(line.get_ydata())) == 1 and len(line.get_xdata()) == 2]
+    step = result.steps[0]
+    assert step.per_minute_interval is not None
+    ends = [step.per_minute_interval.low, step.per_minute_interval.high]
+    assert ends in [list(line.get_xdata()) for line in level]
+
+
+def test_matplotlib_tells_the_user_nothing(
+    uneven: RunResult, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A name too long for its picture, in characters that no font has."""
+    strange = replace(uneven, experiments=[replace(uneven.experiments[0], instance="\u4e2d\u6587" * 80)])
+    assert fmbench.error_rates(strange, Palette.of(strange)) is not None
+    assert [str(warning.message) for warning in recwarn] == []
+    assert caplog.text == ""

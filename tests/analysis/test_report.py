@@ -306,3 +306,15 @@ def test_experiments_that_share_an_endpoint_pay_by_their_load(tmp_path: Path):
     whole = ((first.deleted_at or 0) - (first.create_started_at or 0)) / 3600 * 1.4084
     assert sum(cost.usd or 0 for cost in costs) == pytest.approx(whole)
     assert (costs[0].usd or 0) / (costs[1].usd or 1) == pytest.approx(loads[0] / loads[1])
+
+
+def test_a_report_that_cannot_be_written_leaves_the_older_one_whole(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    older = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "timeline.png").unlink()
+    (tmp_path / "timeline.png").mkdir()
+    (tmp_path / "timeline.png" / "taken").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        make_report(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == set(older)

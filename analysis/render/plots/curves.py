@@ -1,33 +1,57 @@
-"""Pictures of the trade: latency against throughput and against money, one point per step."""
+"""Latency, speed and money against throughput: one panel per payload, one point per step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from analysis.decide.slo import limit_text
-from analysis.measure.results import RunResult, StepResult
+from analysis.measure.results import ExperimentResult, RunResult, StepResult
+from analysis.metrics.statistics import Interval
 from analysis.render.plots.drawing import (
     ALERT,
     MUTED,
     Drawing,
     Palette,
-    canvas,
     decorate,
     finish,
     label_of,
     legend_below,
-    panels,
+    payload_grid,
 )
 from common.formatting import joined
 
 _AXES = {"ttft": "TTFT", "tpot": "TPOT", "e2e": "E2E latency"}
-Figure = Callable[[StepResult], float | None]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: its label, the figure of a step, and its 95 % interval where there is one."""
+
+    label: str
+    figure: Callable[[ExperimentResult, StepResult], float | None]
+    interval: Callable[[ExperimentResult, StepResult], Interval | None] = lambda _experiment, _step: None
+
+
+_RATE = Axis("requests per minute", lambda _, step: step.per_minute, lambda _, step: step.per_minute_interval)
+_SPEED = Axis("output tokens/s per user (median)", lambda _, step: step.user_speed_p50)
+
+
+def _per_instance(experiment: ExperimentResult, step: StepResult) -> float | None:
+    rate = step.completion_tokens_per_s
+    return None if rate is None else rate / experiment.instance_count
+
+
+_TOKENS = Axis("output tokens/s per instance", _per_instance)
 
 
 def statistic_of(result: RunResult, metric: str) -> str:
-    """One statistic for a whole picture: the SLO's own, else p95, p90 or p50 if every step carries it."""
+    """One statistic for a whole picture: the SLO's own where any step can show it, else what all can show."""
     wanted = [str(o["statistic"]) for o in result.objectives if o["metric"] == metric]
     steps = [s for s in result.steps if s.shown(metric, "p50") is not None]
-    for name in (*wanted, "p95", "p90"):
+    for name in wanted:
+        if any(s.shown(metric, name) is not None for s in steps):
+            return name
+    for name in ("p95", "p90"):
         if all(s.shown(metric, name) is not None for s in steps):
             return name
     return "p50"
@@ -40,23 +64,15 @@ def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
     ]
     if not metrics:
         return None
-    with panels(len(metrics), 4.0, share_y=False) as (figure, grid):
-        dashed = False
-        for axes, metric in zip(grid, metrics, strict=True):
-            dashed = _curve(axes, result, palette, metric, lambda step: step.per_minute) or dashed
-            axes.margins(x=0.06)
-            axes.set_xlim(left=0)
-            axes.set_xlabel("requests per minute")
-        _legend(figure, grid, result)
-        return finish(
-            figure,
-            result,
-            name="throughput_latency",
-            title="Throughput against latency",
-            alt=f"{' and '.join(_AXES[m] for m in metrics)} over requests per minute, per concurrency.",
-            caption="One point per concurrency (the number above it)"
-            f"{_marks(result, metrics, dashed=dashed)}.",
-        )
+    return _draw(
+        result,
+        palette,
+        [(_RATE, _latency(result, metric), metric) for metric in metrics],
+        name="throughput_latency",
+        title="Throughput against latency",
+        alt=f"{' and '.join(_AXES[m] for m in metrics)} over requests per minute, per concurrency.",
+        caption="One point per concurrency (the number above it), with its 95 % intervals",
+    )
 
 
 def cost_latency(result: RunResult, palette: Palette) -> Drawing | None:
@@ -65,106 +81,173 @@ def cost_latency(result: RunResult, palette: Palette) -> Drawing | None:
         s.usd_per_million_output is not None and s.shown("e2e", "p50") is not None for s in result.steps
     ):
         return None
-    with canvas(3.8) as (figure, axes):
-        dashed = _curve(axes, result, palette, "e2e", lambda step: step.usd_per_million_output)
-        axes.margins(x=0.06)
-        axes.set_xlim(left=0)
-        assumed = " (assumed price)" if result.assumed_price else ""
-        axes.set_xlabel(f"US dollars per million output tokens{assumed}")
-        _legend(figure, [axes], result)
-        return finish(
-            figure,
-            result,
-            name="cost_vs_latency",
-            title="Cost per million output tokens against latency",
-            alt="Cost per million output tokens against end-to-end latency, one point per concurrency.",
-            caption="At full load. Lower left is cheaper and faster; the number is the concurrency"
-            f"{_marks(result, ['e2e'], dashed=dashed)}.",
-        )
+    assumed = " (assumed price)" if result.assumed_price else ""
+    cost = Axis(f"US dollars per million output tokens{assumed}", lambda _, step: step.usd_per_million_output)
+    return _draw(
+        result,
+        palette,
+        [(cost, _latency(result, "e2e"), "e2e")],
+        name="cost_vs_latency",
+        title="Cost per million output tokens against latency",
+        alt="Cost per million output tokens against end-to-end latency, one point per concurrency.",
+        caption="At full load. Lower left is cheaper and faster; the number is the concurrency",
+    )
 
 
-def _curve(axes: Any, result: RunResult, palette: Palette, metric: str, x_of: Figure) -> bool:
-    """Draw a metric's curves; returns whether a limit of the SLO stands among them."""
+def speed_throughput(result: RunResult, palette: Palette) -> Drawing | None:
+    """What one user gets against what an instance gives: tokens per second of each."""
+    if not any(s.user_speed_p50 and s.completion_tokens_per_s for s in result.steps):
+        return None
+    return _draw(
+        result,
+        palette,
+        [(_TOKENS, _SPEED, None)],
+        name="speed_vs_throughput",
+        title="Speed of one user against throughput of an instance",
+        alt="Output tokens per second of one user over output tokens per second of an instance.",
+        caption="Upper right is better. One point per concurrency (the number above it)",
+    )
+
+
+def _latency(result: RunResult, metric: str) -> Axis:
     statistic = statistic_of(result, metric)
-    highest = 0.0
-    drawn: list[tuple[float, float, StepResult]] = []
-    for experiment in result.experiments:
+
+    def interval(_: ExperimentResult, step: StepResult) -> Interval | None:
+        described = step.latency.get(metric)
+        own = described.intervals.get(int(statistic[1:])) if described and statistic != "mean" else None
+        return None if own is None else Interval(own.low / 1000, own.high / 1000)
+
+    def figure(_: ExperimentResult, step: StepResult) -> float | None:
+        value = step.shown(metric, statistic)
+        return None if value is None else value / 1000
+
+    return Axis(f"{_AXES[metric]} {statistic} (s)", figure, interval)
+
+
+def _draw(
+    result: RunResult,
+    palette: Palette,
+    pairs: Sequence[tuple[Axis, Axis, str | None]],
+    *,
+    name: str,
+    title: str,
+    alt: str,
+    caption: str,
+) -> Drawing:
+    """A row of panels per payload, a column per pair of axes; the metric of each pair has its SLO drawn."""
+    dashed = False
+    with payload_grid(result, palette, len(pairs), 3.4) as (figure, grid):
+        for payload, row in grid.items():
+            own = [e for e in result.experiments if e.payload == payload]
+            for axes, (x, y, metric) in zip(row, pairs, strict=True):
+                drawn = _curves(axes, own, palette, (x, y))
+                highest = max((point[1] for point in drawn), default=0.0) or 1.0
+                if metric is not None:
+                    highest, near = _limits(axes, result, metric, highest)
+                    dashed = dashed or near
+                axes.set_ylim(0, highest * 1.18)
+                axes.margins(x=0.06)
+                axes.set_xlim(left=0)
+                _levels(axes, drawn)
+                decorate(axes, x.label, y.label)
+        if len(palette.instances) > 1:
+            legend_below(figure, [axes for row in grid.values() for axes in row], 3)
+        metrics = [metric for _, _, metric in pairs if metric is not None]
+        caption += _marks(result, metrics, dashed=dashed)
+        return finish(figure, result, name=name, title=title, alt=alt, caption=f"{caption}.")
+
+
+Point = tuple[float, float, StepResult]
+
+
+def _curves(
+    axes: Any, experiments: list[ExperimentResult], palette: Palette, pair: tuple[Axis, Axis]
+) -> list[Point]:
+    """Draw one curve per experiment, with whiskers; returns its points."""
+    x_axis, y_axis = pair
+    drawn: list[Point] = []
+    for experiment in experiments:
         points = []
         for step in experiment.steps:
-            value, x = step.shown(metric, statistic), x_of(step)
-            if value is not None and x is not None:
-                points.append((x, value / 1000, step))
+            x, y = x_axis.figure(experiment, step), y_axis.figure(experiment, step)
+            if x is not None and y is not None:
+                points.append((x, y, step))
+                whiskers = (x_axis.interval(experiment, step), y_axis.interval(experiment, step))
+                _whiskers(axes, (x, y), whiskers, palette.hue(experiment))
         if not points:
             continue
-        hue, marker = palette.hue(experiment), palette.marker(experiment)
-        highest = max(highest, *(y for _, y, _ in points))
-        axes.plot(
-            [p[0] for p in points],
-            [p[1] for p in points],
-            color=hue,
-            marker=marker,
-            label=label_of(experiment, result),
-        )
+        look = {"color": palette.hue(experiment), "marker": palette.marker(experiment)}
+        axes.plot([p[0] for p in points], [p[1] for p in points], label=label_of(experiment), **look)
         for x, y, step in points:
             if not step.usable:
-                axes.plot(x, y, marker=marker, color=hue, markerfacecolor="white")
+                axes.plot(x, y, markerfacecolor="white", **look)
         drawn += points
-    limits = [o for o in result.objectives if o["metric"] == metric and o["statistic"] == statistic]
-    highest, dashed = _limits(axes, limits, highest)
-    axes.set_ylim(0, highest * 1.18)
-    _levels(axes, drawn)
-    decorate(axes, "", f"{_AXES[metric]} {statistic} (s)")
-    return dashed
+    return drawn
 
 
-def _levels(axes: Any, drawn: list[tuple[float, float, StepResult]]) -> None:
+def _whiskers(
+    axes: Any, at: tuple[float, float], intervals: tuple[Interval | None, Interval | None], hue: str
+) -> None:
+    x, y = at
+    across, along = intervals
+    if across is not None:
+        axes.plot([across.low, across.high], [y, y], color=hue, linewidth=0.9, alpha=0.7, zorder=1)
+    if along is not None:
+        axes.plot([x, x], [along.low, along.high], color=hue, linewidth=0.9, alpha=0.7, zorder=1)
+
+
+def _levels(axes: Any, drawn: list[Point]) -> None:
     """The concurrency above its points, once where experiments lie on each other."""
     wide = max((x for x, _, _ in drawn), default=0.0)
     high = max((y for _, y, _ in drawn), default=0.0)
-    told: list[tuple[float, float, int | None]] = []
+    written: list[tuple[float, float, int | None]] = []
     for x, y, step in sorted(drawn, key=lambda point: -point[1]):
-        near = [a for a, b, level in told if level == step.concurrency and b - y < 0.14 * high]
+        near = [a for a, b, level in written if level == step.concurrency and b - y < 0.14 * high]
         if any(abs(a - x) < 0.05 * wide for a in near):
             continue
-        told.append((x, y, step.concurrency))
+        written.append((x, y, step.concurrency))
         text = str(step.concurrency)
         axes.annotate(
             text, (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=MUTED
         )
 
 
-def _limits(axes: Any, limits: list[dict[str, Any]], highest: float) -> tuple[float, bool]:
-    """The SLO's lines where they are near the data, else a word above the panel; the new top, and if any."""
-    top, dashed, far = highest, False, []
-    for objective in limits:
-        limit, label = objective["limit_ms"] / 1000, f"SLO {objective['statistic']} ≤ "
-        label += limit_text(objective["limit_ms"])
+def _limits(axes: Any, result: RunResult, metric: str, highest: float) -> tuple[float, bool]:
+    """The SLO's lines where they are near the data, else a word in the panel; the new top, and if any."""
+    statistic = statistic_of(result, metric)
+    top, dashed = highest, False
+    for objective in result.objectives:
+        if objective["metric"] != metric or objective["statistic"] != statistic:
+            continue
+        limit, label = objective["limit_ms"] / 1000, f"SLO {statistic} ≤ {limit_text(objective['limit_ms'])}"
         if limit > 3 * highest:
-            far.append(f"{label}: far above")
+            place = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 8.5}
+            axes.annotate(f"{label}: far above", (0, 1), (4, -11), color=ALERT, **place)
             continue
         dashed, top = True, max(top, limit)
         axes.axhline(limit, color=ALERT, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.annotate(label, (0, limit), (4, 3), textcoords="offset points", color=ALERT, fontsize=8.5)
-    if far:
-        axes.set_title("; ".join(far), fontsize=8.5, color=ALERT)
     return top, dashed
 
 
 def _marks(result: RunResult, metrics: list[str], *, dashed: bool) -> str:
-    """What the caption says of what is drawn, and of a limit that is not."""
-    said = "; dashed: the SLO" if dashed else ""
+    """What the caption says of what is drawn, and of steps and limits that are not."""
+    text = "; dashed: the SLO" if dashed else ""
     if any(not s.usable for s in result.steps):
-        said += "; hollow: void step"
-    other = [o for o in result.objectives if o["metric"] in metrics]
-    other = [o for o in other if o["statistic"] != statistic_of(result, str(o["metric"]))]
+        text += "; hollow: void step"
+    shown = {metric: statistic_of(result, metric) for metric in metrics}
+    few = [f"{m.upper()} {name}" for m, name in shown.items() if _some_lack(result, m, name)]
+    if few:
+        text += f". Steps with too few samples for {joined(few)} are left out"
+    other = [o for o in result.objectives if o["metric"] in shown]
+    other = [o for o in other if o["statistic"] != shown[str(o["metric"])]]
     if other:
         what = joined([f"{o['metric'].upper()} {o['statistic']}" for o in other])
-        said += (
-            f". No limit is drawn for {what}: the curve shows another statistic, which more steps can show"
-        )
-    return said
+        text += f". No limit is drawn for {what}: the curve shows another statistic"
+    return text
 
 
-def _legend(figure: Any, grid: list[Any], result: RunResult) -> None:
-    if len(result.experiments) > 1:
-        legend_below(figure, grid, 2)
+def _some_lack(result: RunResult, metric: str, statistic: str) -> bool:
+    """Whether a step measured the metric on too few samples for the statistic."""
+    measured = [s for s in result.steps if s.latency.get(metric) is not None]
+    return any(step.shown(metric, statistic) is None for step in measured)

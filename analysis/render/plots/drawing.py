@@ -1,7 +1,9 @@
 """One look for all pictures, and their rendering. Matplotlib is imported here only, lazily, as Agg."""
 
 import io
+import logging
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,10 +36,15 @@ _SHADES = (
     ("#a8244f", "#ff9ab8"),
     ("#7d1a22", "#ffb0a0"),
 )
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
+"""Three beside eight shades: both together repeat only after 24."""
 HUES = tuple(light for light, _ in _PAIRS)
 _PARTNERS = _DARK | dict(_PAIRS) | dict(_SHADES)
-MARKERS = ("o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""One more than hues: color and marker together repeat only after 42 instances."""
 WIDTH = 6.4
+_LONGEST = 44
+"""Characters of a name in a picture."""
 _HEX = re.compile(r"#[0-9a-f]{6}")
 
 
@@ -55,7 +62,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Palette:
-    """Which colour stands for which instance and which concurrency, for one whole report."""
+    """Which color stands for which instance and which concurrency, in every picture of a report."""
 
     instances: tuple[str, ...]
     concurrencies: tuple[int, ...]
@@ -63,30 +70,39 @@ class Palette:
     @classmethod
     def of(cls, result: RunResult) -> "Palette":
         """The palette of a run: colours in order of appearance and of concurrency."""
-        names = dict.fromkeys(e.name for e in result.experiments)
+        names = dict.fromkeys(e.deployed for e in result.experiments)
         levels = sorted({s.concurrency for s in result.steps if s.concurrency is not None})
         return cls(tuple(names), tuple(levels))
 
     def hue(self, experiment: ExperimentResult) -> str:
-        """The colour of an experiment."""
-        return HUES[self.instances.index(experiment.name) % len(HUES)]
+        """The color of an experiment's instances."""
+        return HUES[self.instances.index(experiment.deployed) % len(HUES)]
 
     def marker(self, experiment: ExperimentResult) -> str:
-        """The marker of an experiment, so that colour is never the only cue."""
-        return MARKERS[self.instances.index(experiment.name) % len(MARKERS)]
+        """The marker of an experiment's instances, so that color is never the only cue."""
+        return MARKERS[self.instances.index(experiment.deployed) % len(MARKERS)]
 
     def shade(self, concurrency: int | None) -> str:
         """The colour of a concurrency."""
         at = self.concurrencies.index(concurrency) if concurrency in self.concurrencies else 0
-        count = len(self.concurrencies)
+        return self.shade_at(at, len(self.concurrencies))
+
+    @staticmethod
+    def shade_at(at: int, count: int) -> str:
+        """The color of one of ``count`` things that have an order."""
         spread = round(at * (len(_SHADES) - 1) / (count - 1)) if 1 < count <= len(_SHADES) else at
         return _SHADES[spread % len(_SHADES)][0]
 
     def dashes(self, concurrency: int | None) -> Any:
         """The line style of a concurrency: solid, dashed, dotted and so on."""
-        styles: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
-        at = self.concurrencies.index(concurrency) if concurrency in self.concurrencies else 0
-        return styles[at % len(styles)]
+        return self.dashes_at(
+            self.concurrencies.index(concurrency) if concurrency in self.concurrencies else 0
+        )
+
+    @staticmethod
+    def dashes_at(at: int) -> Any:
+        """The line style of one of several things: solid, dashed or dotted."""
+        return _DASHES[at % len(_DASHES)]
 
 
 @contextmanager
@@ -94,12 +110,14 @@ def canvas(
     height: float = 3.8, rows: int = 1, columns: int = 1, **options: Any
 ) -> Iterator[tuple["Figure", Any]]:
     """A figure in the house's look; closed afterwards."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl  # noqa: PLC0415 - a second to import, and only the report needs it
 
     mpl.use("Agg", force=True)
     import matplotlib.pyplot as plt  # noqa: PLC0415 - must follow use("Agg")
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a font or a layout is no matter of the user's
         figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **options)
         try:
             yield figure, axes
@@ -120,6 +138,27 @@ def panels(
         for empty in flat[count:]:
             empty.set_visible(False)
         yield figure, flat[:count]
+
+
+@contextmanager
+def payload_grid(
+    result: RunResult, palette: Palette, columns: int, height: float
+) -> Iterator[tuple["Figure", dict[str, list["Axes"]]]]:
+    """A row of panels per payload, titled where there are several; room for a legend of the instances."""
+    payloads = list(dict.fromkeys(e.payload for e in result.experiments))
+    across = columns if columns > 1 or len(payloads) == 1 else 2
+    rows = len(payloads) if columns > 1 else -(-len(payloads) // across)
+    tall = height if rows == 1 else 0.6 + 2.6 * rows
+    legend = 0.22 * -(-len(palette.instances) // 3)
+    with canvas(tall + legend, rows, across, squeeze=False) as (figure, grid):
+        flat = list(grid.flat)
+        for empty in flat[columns * len(payloads) :]:
+            empty.set_visible(False)
+        placed = {name: flat[columns * i : columns * (i + 1)] for i, name in enumerate(payloads)}
+        if len(payloads) > 1:
+            for name, row in placed.items():
+                row[0].set_title(shortened(name), fontsize=9, loc="left")
+        yield figure, placed
 
 
 def finish(figure: "Figure", result: RunResult, *, name: str, title: str, alt: str, caption: str) -> Drawing:
@@ -147,10 +186,15 @@ def notice_of(result: RunResult) -> str | None:
     return (text if len(text) <= 110 else text[:107] + "…") or None
 
 
-def label_of(experiment: ExperimentResult, result: RunResult) -> str:
-    """An experiment's name in a legend: the instance, with the payload where there are several."""
-    several = len({e.payload for e in result.experiments}) > 1
-    return f"{experiment.deployed}, {experiment.payload}" if several else experiment.deployed
+def label_of(experiment: ExperimentResult, result: RunResult | None = None) -> str:
+    """An experiment's name: the instance, with the payload where the run has several and is given."""
+    several = result is not None and len({e.payload for e in result.experiments}) > 1
+    return shortened(f"{experiment.deployed}, {experiment.payload}" if several else experiment.deployed)
+
+
+def shortened(text: str) -> str:
+    """A name that leaves room for the picture."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def legend_below(figure: "Figure", grid: Iterable["Axes"], columns: int = 4) -> None:

@@ -1,5 +1,7 @@
 """The seed's pictures, by its file names, with pooled requests in place of bursts; one is in `scatter`."""
 
+from typing import Any
+
 import numpy as np
 
 from analysis.decide.recommendation import Candidate, Choice
@@ -19,6 +21,8 @@ from analysis.render.plots.drawing import (
     label_of,
     legend_below,
     panels,
+    payload_grid,
+    shortened,
 )
 from common.formatting import number
 
@@ -61,7 +65,8 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
                 label, (0, place + 0.3), (1, 2), textcoords="offset points", va="bottom", fontsize=8.5
             )
         names = [
-            f"{c.experiment.payload}\n{c.experiment.deployed}\nconcurrency {c.step.concurrency}" for c in best
+            f"{shortened(c.experiment.payload)}\n{label_of(c.experiment)}\nconcurrency {c.step.concurrency}"
+            for c in best
         ]
         axes.set_yticks(places, names, fontsize=8.5)
         axes.set_ylim(-0.45, len(best) - 0.2)
@@ -93,7 +98,7 @@ def _pick(experiment: ExperimentResult, choice: Choice) -> Candidate | None:
 
 
 def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
-    """Share of failed requests by concurrency, the experiments side by side."""
+    """Share of failed requests by concurrency, one panel per payload, the instances side by side."""
     points = [
         (e, s.concurrency, 100 * s.error_rate)
         for e in result.experiments
@@ -102,32 +107,17 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
     ]
     if not points:
         return None
-    levels = sorted({c for _, c, _ in points})
-    with canvas(3.2) as (figure, axes):
-        width = 0.6 / len(result.experiments)
-        for index, experiment in enumerate(result.experiments):
-            own = [(c, r) for e, c, r in points if e is experiment]
-            at = [levels.index(c) + (index - (len(result.experiments) - 1) / 2) * width for c, _ in own]
-            hue = palette.hue(experiment)
-            axes.vlines(at, 0, [r for _, r in own], color=hue, linewidth=1.8)
-            axes.plot(
-                at,
-                [r for _, r in own],
-                marker=palette.marker(experiment),
-                color=hue,
-                linestyle="none",
-                clip_on=False,
-                label=label_of(experiment, result),
-            )
-        limit = 100 * (result.error_rate_slo or 0.0)
-        if result.error_rate_slo is not None:
-            slo = f"SLO: at most {limit:g} %"
-            axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
-        axes.set_ylim(0, max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0))
-        axes.set_xlim(-0.5, len(levels) - 0.5)
-        axes.set_xticks(range(len(levels)), [str(level) for level in levels])
-        decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
-        legend_below(figure, [axes], 2)
+    limit = 100 * (result.error_rate_slo or 0.0)
+    top = max(max(r for _, _, r in points) * 1.15, limit * 1.3, 1.0)
+    with payload_grid(result, palette, 1, 3.0) as (figure, grid):
+        for payload, (axes,) in grid.items():
+            _stems(axes, [p for p in points if p[0].payload == payload], palette)
+            if result.error_rate_slo is not None:
+                slo = f"SLO: at most {limit:g} %"
+                axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
+            axes.set_ylim(0, top)
+            decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
+        legend_below(figure, [axes for (axes,) in grid.values()], 3)
         worst = max(points, key=lambda p: p[2])
         most = f"most: {number(worst[2])} % at {worst[1]}" if worst[2] else "none failed"
         return finish(
@@ -139,6 +129,23 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
             caption="Of the requests that started in the measure window; failed ÷ (failed + answered)."
             + ("" if worst[2] else " No request failed."),
         )
+
+
+def _stems(axes: Any, points: list[tuple[ExperimentResult, int, float]], palette: Palette) -> None:
+    """One stem per experiment and level, side by side."""
+    levels = sorted({level for _, level, _ in points})
+    experiments = list({id(e): e for e, _, _ in points}.values())
+    width = 0.7 / max(1, len(experiments))
+    for index, experiment in enumerate(experiments):
+        own = [(level, rate) for e, level, rate in points if e is experiment]
+        at = [levels.index(level) + (index - (len(experiments) - 1) / 2) * width for level, _ in own]
+        rates = [rate for _, rate in own]
+        hue = palette.hue(experiment)
+        axes.vlines(at, 0, rates, color=hue, linewidth=1.8)
+        look = {"color": hue, "marker": palette.marker(experiment), "linestyle": "none", "clip_on": False}
+        axes.plot(at, rates, label=label_of(experiment), **look)
+    axes.set_xlim(-0.5, max(0.5, len(levels) - 0.5))
+    axes.set_xticks(range(len(levels)), [str(level) for level in levels])
 
 
 def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:

@@ -1,12 +1,12 @@
 """Pictures over time: what the run did, how the client fared, what CloudWatch saw; and errors by class."""
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.measure.results import RunResult
+from analysis.measure.results import ExperimentResult, RunResult
 from analysis.metrics.definitions import Window, completion_tokens_per_s, ended_at, measured, numbers
 from analysis.render.plots.drawing import (
     ALERT,
@@ -19,6 +19,7 @@ from analysis.render.plots.drawing import (
     finish,
     label_of,
     legend_below,
+    shortened,
 )
 
 _BINS = 120
@@ -26,6 +27,12 @@ _SAMPLE = 100_000
 """Rows that the timeline looks at; more are thinned evenly and scaled up."""
 
 _SILENT_S = 30.0
+_NAMED = 4
+"""More experiments than this are named by their instances only."""
+_CHARACTER = 0.0135
+"""Width of a small character, as a share of the panel's width."""
+Label = tuple[str, float]
+"""A text and where its middle is on the x axis."""
 
 
 def timeline(result: RunResult) -> Drawing | None:
@@ -61,35 +68,67 @@ def timeline(result: RunResult) -> Drawing | None:
             title="Over time",
             alt="Output tokens per second and median end-to-end latency over the run.",
             caption="Tokens by when they arrived, latency by when the answer ended. Shaded: the measure "
-            "windows, with their concurrency; between the steps of an experiment the load stays up.",
+            "windows, with their concurrency where it has room; between steps the load stays up.",
         )
 
 
 def _windows(grid: tuple[Any, ...], result: RunResult, zero: float, scale: float) -> None:
+    """Shade the measure windows; name them above the first panel as far as names have room."""
+    levels, groups = [], []
     for experiment in result.experiments:
         windows = [(s.concurrency, s.window) for s in experiment.steps if s.window is not None]
         for concurrency, window in windows:
             start, end = (window.start - zero) / scale, (window.end - zero) / scale
             for axes in grid:
                 axes.axvspan(start, end, color=BAND, linewidth=0)
-            _above(grid[0], str(concurrency), (start + end) / 2, 2)
-        if windows and len(result.experiments) > 1:
+            levels.append((str(concurrency), (start + end) / 2))
+        if windows:
             start, end = ((w - zero) / scale for w in (windows[0][1].start, windows[-1][1].end))
-            name = label_of(experiment, result).replace(", ", "\n")
-            _above(grid[0], name, (start + end) / 2, 14)
+            groups.append((experiment, start, end))
+    span = max((end for _, _, end in groups), default=0.0) or 1.0
+    if len(_fitting(levels, span)) == len(levels):
+        _write_above(grid[0], levels, 2)
+    if len(groups) > _NAMED:
+        names = _by_instance(groups)
+        for row, points in ((names[::2], 14), (names[1::2], 26)):
+            _write_above(grid[0], _fitting(row, span), points)
+    elif len(groups) > 1:
+        names = [(label_of(e, result).replace(", ", "\n"), (a + b) / 2) for e, a, b in groups]
+        _write_above(grid[0], _fitting(names, span), 14)
 
 
-def _above(axes: Any, text: str, x: float, points: float) -> None:
-    axes.annotate(
-        text,
-        (x, 1),
-        (0, points),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        ha="center",
-        fontsize=8.5,
-        color=MUTED,
-    )
+def _by_instance(groups: list[tuple[ExperimentResult, float, float]]) -> list[Label]:
+    """One name for the experiments that follow each other on the same instances."""
+    names = []
+    for _, parts in groupby(groups, key=lambda group: group[0].deployed):
+        own = list(parts)
+        names.append((label_of(own[0][0]), (own[0][1] + own[-1][2]) / 2))
+    return names
+
+
+def _fitting(labels: list[Label], span: float) -> list[Label]:
+    """The labels without those that would run into the one before them."""
+    free, fitting = -span, []
+    for text, x in labels:
+        width = max(len(line) for line in text.split("\n")) * _CHARACTER * span
+        if x - width / 2 >= free:
+            free = x + width / 2
+            fitting.append((text, x))
+    return fitting
+
+
+def _write_above(axes: Any, labels: list[Label], points: float) -> None:
+    for text, x in labels:
+        axes.annotate(
+            text,
+            (x, 1),
+            (0, points),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+            color=MUTED,
+        )
 
 
 def client_health(result: RunResult) -> Drawing | None:
@@ -154,7 +193,7 @@ def error_classes(result: RunResult) -> Drawing | None:
                 edgecolor="white", hatch=hatches[index % len(hatches)],
             )  # fmt: skip
             left += counts
-        axes.set_yticks(places, [s.id for s in steps], fontsize=8.5)
+        axes.set_yticks(places, [shortened(s.id) for s in steps], fontsize=8.5)
         axes.set_xlabel("failed requests")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(visible=True, axis="x")

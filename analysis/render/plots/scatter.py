@@ -17,7 +17,9 @@ from analysis.render.plots.drawing import (
 )
 
 POINTS = 1500
-"""Points per step; more are thinned evenly, and the caption says so."""
+"""Points per step at most; more are thinned evenly, and the caption says so."""
+_ALL_POINTS = 15_000
+"""Points per picture at most, so that a page of thirty experiments stays a few megabytes."""
 
 
 def tokens_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
@@ -46,11 +48,12 @@ def _over_prompts(
     experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
     if not experiments:
         return None
-    thinned = any(len(rows) > POINTS for _, _, rows in drawn)
+    most = min(POINTS, max(50, _ALL_POINTS // len(drawn)))
+    thinned = any(len(rows) > most for _, _, rows in drawn)
     with panels(len(experiments), 3.9) as (figure, grid):
         for axes, experiment in zip(grid, experiments, strict=True):
             for _, step, rows in (d for d in drawn if d[0] is experiment):
-                stride = math.ceil(len(rows) / POINTS)
+                stride = math.ceil(len(rows) / most)
                 axes.scatter(
                     numbers(rows, "prompt_tokens")[::stride],
                     numbers(rows, column)[::stride] / 1000,
@@ -72,5 +75,5 @@ def _over_prompts(
             title=title,
             alt=f"Scatter plot of {label} over prompt tokens, coloured by concurrency.",
             caption="Every answered request of the measure windows"
-            + (f", thinned evenly to at most {POINTS:,} per step." if thinned else "."),
+            + (f", thinned evenly to at most {most:,} per step." if thinned else "."),
         )

@@ -5,7 +5,8 @@ import numpy as np
 from analysis.decide.slo import limit_text
 from analysis.measure.results import RunResult
 from analysis.measure.steps import steps_with_rows
-from analysis.metrics.definitions import measured, numbers
+from analysis.metrics.definitions import measured, numbers, per_row
+from analysis.metrics.statistics import Floats
 from analysis.render.plots.drawing import (
     ALERT,
     Drawing,
@@ -15,9 +16,10 @@ from analysis.render.plots.drawing import (
     label_of,
     legend_below,
     panels,
+    shortened,
 )
 
-_NAMES = {"ttft": "TTFT", "e2e": "E2E latency"}
+_NAMES = {"ttft": "TTFT", "tpot": "TPOT", "e2e": "E2E latency"}
 _CURVE_POINTS = 400
 
 
@@ -27,10 +29,9 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
     Args:
         result: the run.
         palette: its colours.
-        metric: ttft or e2e.
+        metric: ttft, tpot or e2e.
     """
-    column = f"{metric}_ms"
-    drawn = [(e, s, measured(numbers(rows, column)) / 1000) for e, s, rows in steps_with_rows(result)]
+    drawn = [(e, s, measured(per_row(rows, metric)) / 1000) for e, s, rows in steps_with_rows(result)]
     drawn = [(e, s, values) for e, s, values in drawn if len(values)]
     experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
     if not experiments:
@@ -72,6 +73,53 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
             alt=f"Cumulative distribution of {_NAMES[metric]} per concurrency.",
             caption=f"Share of the window's answered requests at or below each latency.{slo}",
         )
+
+
+def lengths(result: RunResult, palette: Palette) -> Drawing | None:
+    """Histograms of prompt and answer lengths, one curve per payload."""
+    named = (("prompt_tokens", "prompt tokens"), ("completion_tokens", "output tokens"))
+    drawn = [(e.payload, rows) for e, _, rows in steps_with_rows(result)]
+    payloads = list(dict.fromkeys(payload for payload, _ in drawn))
+    counted = {
+        (payload, column): np.concatenate(
+            [measured(numbers(rows, column)) for name, rows in drawn if name == payload]
+        )
+        for payload in payloads
+        for column, _ in named
+    }
+    if not any(len(values) for values in counted.values()):
+        return None
+    with panels(len(named), 3.2, share_y=False) as (figure, grid):
+        for axes, (column, label) in zip(grid, named, strict=True):
+            every = np.concatenate([counted[payload, column] for payload in payloads])
+            edges = _whole_bins(every)
+            for index, payload in enumerate(payloads):
+                values = counted[payload, column]
+                if not len(values):
+                    continue
+                share = 100 * np.histogram(values, edges)[0] / len(values)
+                hue, dashes = palette.shade_at(index, len(payloads)), palette.dashes_at(index)
+                axes.stairs(share, edges, label=shortened(payload), color=hue, linestyle=dashes)
+            decorate(axes, label, "answered requests (%)")
+        if len(payloads) > 1:
+            legend_below(figure, grid, 3)
+        return finish(
+            figure,
+            result,
+            name="lengths",
+            title="Lengths of prompts and answers",
+            alt="Histograms of prompt tokens and of output tokens per payload.",
+            caption="Answered requests of the measure windows, share of each payload.",
+        )
+
+
+def _whole_bins(counts: Floats) -> Floats:
+    """About 25 bins of equally many whole numbers: bins of other widths would make stripes of counts."""
+    if not len(counts):
+        return np.array([0.0, 1.0])
+    low, high = float(counts.min()), float(counts.max())
+    width = max(1.0, np.ceil((high - low + 1) / 25))
+    return np.arange(low, high + width + 1, width) - 0.5
 
 
 def _limit(objective: dict[str, object]) -> str:
