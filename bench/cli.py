@@ -14,7 +14,7 @@ COMMANDS = {
     "run": ("run", "rehearse", "ui", "master", "worker"),
     "report": ("report", "compare"),
     "deploy": ("plan", "endpoints", "teardown"),
-    "load": ("calibrate",),
+    "calibrate": ("calibrate",),
 }
 """Module of `bench.commands` → the commands in it."""
 

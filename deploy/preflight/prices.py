@@ -125,7 +125,7 @@ def _from_api(instance_type: str, region: str, clients: Clients, cache: Path) ->
 
 
 def _from_table(instance_type: str, region: str, why: str) -> PriceQuote | None:
-    table = yaml.safe_load((files("deploy") / "prices.yml").read_text(encoding="utf-8"))
+    table = yaml.safe_load((files("deploy.preflight") / "prices.yml").read_text(encoding="utf-8"))
     usd = table["regions"].get(region, {}).get(instance_type)
     if usd is None:
         return None

@@ -62,7 +62,7 @@ def ecr_image(uri: str) -> EcrImage | None:
 @cache
 def families() -> Mapping[str, Family]:
     """The families that a plan may name, from ``images.yml``."""
-    content = yaml.safe_load((files("deploy") / "images.yml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((files("deploy.spec") / "images.yml").read_text(encoding="utf-8"))
     return {name: Family(**facts) for name, facts in content.items()}
 
 

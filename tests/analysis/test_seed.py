@@ -87,10 +87,10 @@ def test_percentiles_are_linear_between_order_statistics():
 def test_the_report_shows_both_columns_and_why(folder: Path, result: RunResult, tmp_path: Path):
     made = write_report(result, tmp_path)
     page = (tmp_path / "report.md").read_text()
-    assert "| transactions_per_minute | 49 | 25.5 |" in page
-    assert "| price_per_txn | 0.000342 | 0.000658 |" in page
+    assert "| transactions_per_minute | 25.5 | 49 |" in page
+    assert "| price_per_txn | 0.000658 | 0.000342 |" in page
     assert "cannot do 49 a minute" in page
-    assert "| latency_mean | 2.35 |" in page
+    assert "| latency_mean | 2.35 | s |" in page
     assert made.summary["run"]["source"] == "fmbench"
 
 
@@ -157,7 +157,6 @@ def test_bursts_of_several_instance_types_take_a_price_each_too(tmp_path: Path):
     [
         ((), Prices()),
         (("1.4",), Prices(1.4)),
-        (("0",), Prices(0.0)),
         (("a=1.5,b=32",), Prices(by_type={"a": 1.5, "b": 32.0})),
         (("a=1.5", "b=32"), Prices(by_type={"a": 1.5, "b": 32.0})),
     ],
@@ -166,7 +165,7 @@ def test_prices_are_read_from_the_command_line(texts: tuple[str, ...], found: Pr
     assert read_prices(texts) == found
 
 
-@pytest.mark.parametrize("text", ["-1", "nan", "much", "a=", "=2", "1,2", "a=1,a=2", "1,a=2"])
+@pytest.mark.parametrize("text", ["-1", "0", "nan", "much", "a=", "=2", "1,2", "a=1,a=2", "1,a=2"])
 def test_what_is_no_price_is_a_clear_error(text: str):
     with pytest.raises(UserError, match="--price"):
         read_prices((text,))
