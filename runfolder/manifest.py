@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from runfolder.layout import MANIFEST
 
@@ -36,7 +36,7 @@ class ExperimentEntry(Part):
     instance_type: str
     instance_label: str | None = None
     """What to call the instance where the type alone would mislead (this machine, a rehearsal)."""
-    instance_count: int = 1
+    instance_count: Annotated[int, Field(ge=1)] = 1
     payload: str
     payload_file: str
     steps: list[str] = []
@@ -75,6 +75,14 @@ class Manifest(Part):
     calibration: dict[str, Any] | None = None
     seed: int | None = None
 
+    @field_validator("experiments")
+    @classmethod
+    def _each_name_once(cls, value: list[ExperimentEntry]) -> list[ExperimentEntry]:
+        names = [entry.name for entry in value]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{twice} is named twice: its rows would count twice")
+        return value
+
     def save(self, folder: Path) -> None:
         """Write ``manifest.json`` atomically."""
         fresh = folder / f".{MANIFEST}.tmp"
@@ -106,4 +114,5 @@ def load_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        finding = str(first["msg"]).removeprefix("Value error, ")
+        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {finding}") from None

@@ -281,7 +281,7 @@ def _frame(columns: list[str]) -> pd.DataFrame:
 
 
 def _usable_steps(steps: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
-    usable = steps["step"].notna() & steps["concurrency"].notna()
+    usable = steps["step"].notna() & (steps["concurrency"] >= 1)
     if not usable.all():
         problems.append(f"steps.csv: {int((~usable).sum())} row(s) without step or concurrency left out.")
     steps = steps[usable].drop_duplicates("step", keep="last").reset_index(drop=True)

@@ -93,13 +93,13 @@ def check_samples(step: StepResult) -> None:
     """Too few samples for a median, or for a p95."""
     level: Level
     if step.window_ok < samples_needed(50):
-        level, text = "void", "carry not even a median (10 are needed)"
+        level, text = "void", "too few for a median (10 are needed)"
     elif step.window_ok < samples_needed(95):
-        level, text = "warn", "carry no p95 worth printing (100 are needed)"
+        level, text = "warn", "too few for a p95 (100 are needed)"
     else:
         return
     samples = plural(step.window_ok, "sample")
-    step.verdict.add(level, "too_few_samples", f"{samples} {text}", samples=step.window_ok)
+    step.verdict.add(level, "too_few_samples", f"{samples}: {text}", samples=step.window_ok)
 
 
 def check_lost(step: StepResult) -> None:

@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from analysis.measure.results import StepResult
+from analysis.measure.results import Level, StepResult
 from analysis.measure.workers import WorkerFacts
 from analysis.metrics.statistics import CERTAIN, T95
-from common.formatting import milliseconds, number
+from common.formatting import milliseconds, number, percent
 
 LOAD_HELD = 0.95
 """Share of the target that must have been in flight throughout for a step whose workers changed."""
 UNKNOWN_LOAD = frozenset({"worker_silent", "load_gap", "clock_set"})
 CHANGED_WORKERS = frozenset({"worker_lost", "worker_joined", "fewer_workers"})
+OUTSIDE_VOID = 0.01
 DIFFERENCE = 0.10
 """Medians of two workers that differ by less than a tenth need no word, however certain that is."""
 _EVENTS = {
@@ -66,4 +67,14 @@ def _apart(worker: WorkerFacts, other: WorkerFacts) -> float:
     return abs(a - b) - max(noise, DIFFERENCE * min(a, b))
 
 
-WORKER_CHECKS = (check_workers, check_agreement)
+def check_clocks(step: StepResult) -> None:
+    """Rows outside of their step's time: a worker's clock differs from the master's by seconds."""
+    rows = step.step_ok + step.step_failed + step.step_censored
+    if step.outside:
+        share = step.outside / rows
+        text = f"{percent(share)} of the requests began outside of their step: a worker's clock is wrong"
+        level: Level = "void" if share > OUTSIDE_VOID else "warn"
+        step.verdict.add(level, "rows_outside_step", text, rows=step.outside, share=share)
+
+
+WORKER_CHECKS = (check_workers, check_agreement, check_clocks)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.metrics.definitions import numbers
+from analysis.metrics.definitions import measured, numbers
 from configs.plan import MAX_TOKENS_KEYS
 
 _MIN_TOKENS_KEYS = ("min_tokens", "min_new_tokens")
@@ -74,9 +74,9 @@ def without_contradictions(rows: pd.DataFrame) -> pd.DataFrame:
 def describe_answers(ok: pd.DataFrame, asked: AskedLength) -> AnswerFacts:
     """Describe the ok rows that started in a window."""
     sources = ok["completion_tokens_source"].astype(object)
-    tokens = numbers(ok, "completion_tokens")[sources.isin(("server", "tokenizer")).to_numpy()]
+    tokens = measured(numbers(ok, "completion_tokens")[sources.isin(("server", "tokenizer")).to_numpy()])
     prompt, cached = numbers(ok, "prompt_tokens"), numbers(ok, "cached_prompt_tokens")
-    known = ~np.isnan(prompt) & ~np.isnan(cached)
+    known = cached <= prompt  # not where one is NaN, nor where the server contradicts itself
     total = float(prompt[known].sum())
     return AnswerFacts(
         asked=asked,

@@ -200,6 +200,8 @@ class StepResult:
     clocks: dict[str, int] = field(default_factory=dict)
     more_chunks_than_tokens: int = 0
     answers: AnswerFacts = field(default_factory=AnswerFacts)
+    outside: int = 0
+    """Requests of the step that began outside of its time, so that a clock must be wrong."""
     workers: tuple[WorkerFacts, ...] = ()
     """Of each worker, where there were several."""
     usd_per_request: float | None = None

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from analysis.measure.answers import asked_length, describe_answers, without_contradictions
 from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, Health, RunResult, StepResult
-from analysis.measure.workers import worker_facts
+from analysis.measure.workers import rows_outside, worker_facts
 from analysis.metrics import definitions, time_blocks
 from analysis.metrics.cost import Span, run_cost, usd_per_million_tokens, usd_per_request
 from analysis.metrics.definitions import Window, goodput
 from analysis.metrics.statistics import Floats, Interval, ratio_interval
+from common.errors import UserError
+from configs.slo import Objective
 from runfolder.manifest import ExperimentEntry
 from runfolder.reading import RunTables
 
@@ -26,10 +29,13 @@ def measure_run(tables: RunTables) -> RunResult:
 
     Returns:
         a result without verdicts; `analysis.decide.trust` adds them.
+
+    Raises:
+        UserError: the manifest's plan holds an objective that none can be.
     """
     manifest = tables.manifest
     slo = manifest.plan.get("slo") or {}
-    objectives = [dict(item) for item in slo.get("objectives") or ()]
+    objectives = [_objective(item) for item in slo.get("objectives") or ()]
     entries = manifest.experiments
     tables = replace(tables, requests=without_contradictions(tables.requests))
     experiments = [_experiment(entry, tables, objectives) for entry in entries]
@@ -66,6 +72,16 @@ def measure_run(tables: RunTables) -> RunResult:
         calibration=manifest.calibration,
         seed=manifest.seed,
     )
+
+
+def _objective(item: object) -> dict[str, Any]:
+    try:
+        objective: dict[str, Any] = Objective.model_validate(item).model_dump()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"manifest.json: plan.slo.objectives: {place}: {first['msg']}") from None
+    return objective
 
 
 def _experiment(
@@ -168,6 +184,7 @@ def _step(
         measure_window(result, rows, own, gaps, objectives)
         started = definitions.started_in(own, result.window)
         asked = asked_length(tables.manifest.plan)
+        result.outside = rows_outside(own, _number(row["announced_at"]), _number(row["tail_ended_at"]))
         result.workers = worker_facts(own, tables.workers, result.window)
         result.answers = describe_answers(started[started["outcome"] == "ok"], asked)
         price_step(result, entry.price.usd_per_hour, entry.instance_count)

@@ -11,6 +11,9 @@ from analysis.metrics.statistics import Floats, Interval, effective_samples, per
 from analysis.metrics.time_blocks import BLOCKS, block_of
 from runfolder.percentiles import percentile
 
+_CLOCK_S = 5.0
+"""A request may begin this long after its step's tail: until the next step has reached its worker."""
+
 
 @dataclass(frozen=True)
 class WorkerFacts:
@@ -48,6 +51,20 @@ def worker_facts(own: pd.DataFrame, reports: pd.DataFrame, window: Window) -> tu
         return ()
     metric = "ttft" if started["ttft_ms"].notna().any() else "e2e"
     return tuple(_facts(name, metric, (own, started, seen), window) for name in names)
+
+
+def rows_outside(own: pd.DataFrame, announced: float | None, ended: float | None) -> int:
+    """How many requests of a step began before it was announced or after its tail, by their worker's clock.
+
+    Args:
+        own: the rows of the step.
+        announced: when the step was announced, epoch seconds by the master's clock; None where not on record.
+        ended: when its tail ended, likewise.
+    """
+    started = definitions.numbers(own, "started_at")
+    early = started < (-np.inf if announced is None else announced - _CLOCK_S)
+    late = started > (np.inf if ended is None else ended + _CLOCK_S)
+    return int((early | late).sum())
 
 
 def _facts(

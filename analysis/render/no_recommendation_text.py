@@ -92,7 +92,8 @@ def misses(result: RunResult, candidate: Candidate) -> list[str]:
     for finding in candidate.findings:
         if finding.judgement == "missed":
             limit = float(finding.objective["limit_ms"])
-            over = f"{milliseconds((finding.value_ms or 0) - limit)} ({percent(excess(finding))})"
+            over = milliseconds((finding.value_ms or 0) - limit)
+            over += f" ({percent(excess(finding))})" if limit > 0 else ""
             said = f"{measured(finding)} is {over} above the limit of {limit_text(limit)}"
             found.append(measured(finding) if finding.hidden else said)
     rate = candidate.step.error_rate

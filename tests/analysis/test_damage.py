@@ -4,7 +4,9 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from analysis import make_report
@@ -263,3 +265,57 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(folder: Path):
     (folder / "taken").write_text("a file")
     with pytest.raises(UserError, match="cannot be written"):
         make_report(folder, out=folder / "taken")
+
+
+def change_manifest(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads((folder / "manifest.json").read_text())
+    change(content)
+    (folder / "manifest.json").write_text(json.dumps(content))
+
+
+def test_two_experiments_of_one_name_are_refused(folder: Path) -> None:
+    """Their steps are the same rows, and each would count them and pay for them."""
+    change_manifest(folder, lambda manifest: manifest["experiments"].append(manifest["experiments"][0]))
+    with pytest.raises(UserError, match="is named twice"):
+        make_report(folder)
+
+
+def test_no_instance_at_all_is_refused(folder: Path) -> None:
+    change_manifest(folder, lambda manifest: manifest["experiments"][0].update(instance_count=0))
+    with pytest.raises(UserError, match="instance_count"):
+        make_report(folder)
+
+
+def test_an_objective_that_none_can_be_is_refused(folder: Path) -> None:
+    wrong = {"metric": "ttft", "statistic": "p42", "limit_ms": 100}
+    change_manifest(folder, lambda manifest: manifest["plan"].update(slo={"objectives": [wrong]}))
+    with pytest.raises(UserError, match=r"plan\.slo\.objectives: statistic"):
+        make_report(folder)
+
+
+def test_a_step_of_no_user_at_all_is_not_one(folder: Path) -> None:
+    path = folder / "steps.csv"
+    steps = pd.read_csv(path)
+    steps["concurrency"] = 0
+    steps.to_csv(path, index=False)
+    result = measure_and_judge(folder)
+    assert {step.verdict.level for step in result.steps} == {"void"}
+    assert "without step or concurrency left out" in " ".join(result.problems)
+
+
+def test_a_report_is_made_without_any_count_of_output_tokens(folder: Path) -> None:
+    path = folder / "requests.csv"
+    rows = pd.read_csv(path).drop(columns="completion_tokens")
+    rows.to_csv(path, index=False)
+    made = make_report(folder)
+    assert made.summary["experiments"][0]["steps"][0]["answers"]["mean_tokens"] is None
+
+
+def test_a_worker_whose_clock_is_wrong_voids_the_step(folder: Path) -> None:
+    path = folder / "requests.csv"
+    rows = pd.read_csv(path)
+    rows.loc[rows.index % 2 == 1, "started_at"] += 3000.0
+    rows.to_csv(path, index=False)
+    for step in measure_and_judge(folder).steps:
+        assert "rows_outside_step" in step.verdict.codes
+        assert step.verdict.level == "void"

@@ -89,3 +89,9 @@ def test_events_of_an_unknown_kind_are_counted(tmp_path: Path) -> None:
     step = judged(tmp_path, skipped_events=np.float64(2))
     (reason,) = step.verdict.reasons
     assert (reason.code, reason.values["share"]) == ("skipped_events", 1.0)
+
+
+def test_a_server_that_cached_more_than_the_prompt_says_nothing(tmp_path: Path) -> None:
+    step = judged(tmp_path, prompt_tokens=150, cached_prompt_tokens=900)
+    assert step.verdict.codes == []
+    assert step.answers.cached_share is None
