@@ -7,7 +7,10 @@ from pathlib import Path
 import deploy
 
 FORBIDDEN = ("gevent", "locust", "sagemaker.core")
-MODULES = sorted(f"deploy.{path.stem}" for path in Path(deploy.__path__[0]).glob("[a-z]*.py"))
+ROOT = Path(deploy.__path__[0])
+MODULES = sorted(
+    ".".join(("deploy", *path.relative_to(ROOT).with_suffix("").parts)) for path in ROOT.rglob("[a-z]*.py")
+)
 
 
 def test_deploy_is_light_and_leaves_sockets_alone() -> None:
