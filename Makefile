@@ -11,7 +11,8 @@ BIN    := $(VENV)/bin
 BENCH  := $(BIN)/llm-bench
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
-DATA   := .cache/.ready
+STATE  := $(or $(LLM_BENCH_HOME),.cache)
+DATA   := $(STATE)/.ready
 # A network that inspects TLS has its certificates in the system's store, where pip looks too.
 export UV_SYSTEM_CERTS ?= 1
 
@@ -101,5 +102,5 @@ $(DEV): $(READY) requirements-dev.lock
 $(DATA): $(READY) emulator/model.py payloads/build.py
 	@echo "preparing the model and the prompts (once)"
 	@$(BIN)/python -m emulator.model
-	@$(BIN)/python -m payloads --tokenizer .cache/models/smollm2-135m-instruct.tokenizer.json
+	@$(BIN)/python -m payloads --tokenizer $(STATE)/models/smollm2-135m-instruct.tokenizer.json
 	@touch $@

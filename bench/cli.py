@@ -7,6 +7,7 @@ import click
 
 from bench.options import usage_sentence
 from common.errors import UserError
+from common.exit_codes import ExitCode
 from common.streams import survive_lost_streams
 from common.text import printable
 
@@ -17,6 +18,14 @@ COMMANDS = {
     "calibrate": ("calibrate",),
 }
 """Module of `bench.commands` → the commands in it."""
+
+SETTINGS: dict[str, str] = {
+    "results folder": "results",
+    "plan": "plan",
+    "instance type": "instance",
+    "endpoint": "endpoint",
+}
+"""A setting as the packages below name it → its option, which is a variable of make in capitals."""
 
 
 class Commands(click.Group):
@@ -56,21 +65,27 @@ def cli() -> None:
     """Load tests for LLMs on Amazon SageMaker endpoints: true latency, true cost, one answer."""
 
 
+def _with_setting(error: UserError) -> str:
+    """What the error says, and how its setting is set here."""
+    option = SETTINGS.get(error.setting) if error.setting else None
+    return f"{error} ({option.upper()}= of make, --{option} of llm-bench)" if option else str(error)
+
+
 def main() -> None:
     """Run the command line; ends the process."""
     survive_lost_streams()
     try:
         code = cli.main(standalone_mode=False)
     except UserError as error:
-        click.echo(f"error: {printable(str(error))}", err=True)
+        click.echo(f"error: {printable(_with_setting(error))}", err=True)
         sys.exit(error.exit_code)
     except click.UsageError as error:
         click.echo(f"error: {usage_sentence(error)}", err=True)
-        sys.exit(2)
+        sys.exit(ExitCode.BAD_INPUT)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(ExitCode.INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else ExitCode.OK)

@@ -18,19 +18,17 @@ import psutil
 
 from bench.terminal import LoadScreen, say
 from common.errors import UserError
+from common.exit_codes import ExitCode
 from common.parent_process import TOKEN_VARIABLE
 from common.text import one_line
 from locustfiles.launch import locust_command, locust_environment, user_config_files
 from runfolder.layout import LOCUST_LOG, STATUS
 
-INTERRUPTED = 130
-UNPLAYABLE = 1
-"""The fault is on this side (a worker, the disk): it would be the same with the next endpoint."""
-_MEANING = {
-    3: "some steps are not whole; the report says which, and why",
-    4: "the endpoint refused the requests",
+_MEANING: dict[int, str] = {
+    ExitCode.INCOMPLETE: "some steps are not whole; the report says which, and why",
+    ExitCode.REFUSED: "the endpoint refused the requests",
 }
-_DOCUMENTED = frozenset({0, UNPLAYABLE, *_MEANING, INTERRUPTED})
+_DOCUMENTED = frozenset({ExitCode.OK, ExitCode.FAILED, *_MEANING, ExitCode.INTERRUPTED})
 _POLL_S = 0.25
 _ORDERLY_S = 20.0
 _ASK_AGAIN_S = 5.0
@@ -175,22 +173,22 @@ def play_load(
         last = _read_status(status_file)
         status_file.unlink(missing_ok=True)
     if fault:
-        return LoadEnd(UNPLAYABLE, fault)
+        return LoadEnd(ExitCode.FAILED, fault)
     return _end_of(child.returncode, last, lambda: _last_words(log, log_began))
 
 
 def _end_of(code: int, status: dict[str, Any], last_words: Callable[[], str]) -> LoadEnd:
     """What an exit code of Locust means, with the last status that the load wrote."""
     if code < 0:
-        return LoadEnd(UNPLAYABLE, _killed_by(-code))
+        return LoadEnd(ExitCode.FAILED, _killed_by(-code))
     reported, message = status.get("exit_code"), str(status.get("message") or "")
-    if reported is not None and code in (0, INTERRUPTED):
+    if reported is not None and code in (ExitCode.OK, ExitCode.INTERRUPTED):
         code = int(reported)  # a web page that lingered was ended, which says nothing of the load
     if not message and code in _MEANING:
         message = _MEANING[code]
-    elif not message and code not in (0, INTERRUPTED):
+    elif not message and code not in (ExitCode.OK, ExitCode.INTERRUPTED):
         message = f"the load generator ended with code {code}: {last_words()}"
-    return LoadEnd(code if code in _DOCUMENTED else UNPLAYABLE, message)
+    return LoadEnd(code if code in _DOCUMENTED else ExitCode.FAILED, message)
 
 
 def _killed_by(number: int) -> str:

@@ -10,11 +10,10 @@ from typing import Any
 
 import psutil
 
-SUITE = "sagemaker-llm-bench"
-_ROOT = Path(__file__).parents[1]
-_PACKAGES = ("locust", "gevent", "geventhttpclient", "boto3", "botocore", "pandas", "matplotlib", "xllamacpp")
+from common.paths import PROJECT, calibration_file
 
-_CALIBRATION = _ROOT / ".cache" / "calibration.json"
+SUITE = "sagemaker-llm-bench"
+_PACKAGES = ("locust", "gevent", "geventhttpclient", "boto3", "botocore", "pandas", "matplotlib", "xllamacpp")
 
 
 def versions() -> dict[str, str]:
@@ -28,7 +27,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def suite_version(root: Path = _ROOT) -> str:
+def suite_version(root: Path = PROJECT) -> str:
     """This suite's version; in a git checkout with its commit: ``0.2.0 (1a2b3c4d, modified)``."""
     version = metadata.version(SUITE)
     commit = _git(root, "rev-parse", "--short=8", "HEAD")
@@ -66,7 +65,7 @@ def host() -> dict[str, Any]:
 def calibration() -> dict[str, Any] | None:
     """What `make calibrate` found on this machine; None when it was not run here."""
     try:
-        found = json.loads(_CALIBRATION.read_text(encoding="utf-8"))
+        found = json.loads(calibration_file().read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return found if isinstance(found, dict) else None

@@ -13,9 +13,10 @@ from bench.checks import check_plan, payload_facts
 from bench.cloudwatch import collect_server_view
 from bench.distributed.run_announcer import Beacon
 from bench.experiments import entries_of, experiment_of
-from bench.locust_process import INTERRUPTED, UNPLAYABLE, LoadEnd, LoadOptions, play_load
+from bench.locust_process import LoadEnd, LoadOptions, play_load
 from bench.terminal import answers, deploy_reporter, say, summary_table
 from common.errors import StartedError, UserError, writing
+from common.exit_codes import ExitCode
 from common.text import printable
 from configs.plan import Plan
 from deploy.aws.clients import Clients
@@ -36,8 +37,7 @@ from runfolder.layout import (
 )
 from runfolder.manifest import ExperimentEntry, Manifest, RunState
 
-ALL_VOID = 5
-"""Everything was played, and not one step has figures to rely on."""
+_STATES: dict[int, RunState] = {ExitCode.OK: "complete", ExitCode.INTERRUPTED: "interrupted"}
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class _Run:
         )
         self.plan = self.preflight.plan
         self.guard = SpendGuard(self.ledger, self.run_id, self.plan.budget.max_spend_usd)
-        self.code = 0
+        self.code: int = ExitCode.OK
         self._no_more: str | None = None  # why nothing more is started
         self.beacon = Beacon(
             folder.name,
@@ -167,8 +167,7 @@ class _Run:
                     self._play_target(target)
             with writing(self.folder / CLOUDWATCH):
                 collect_server_view(self.folder, self.manifest, self.clients)
-            endings: dict[int, RunState] = {0: "complete", INTERRUPTED: "interrupted"}
-            ending = endings.get(self.code, "failed")
+            ending = _STATES.get(self.code, "failed")
             errors = dict.fromkeys(entry.error for entry in self.manifest.experiments if entry.error)
             self._close(ending, "; ".join(errors) or None)
         except Interrupted as stop:
@@ -177,7 +176,7 @@ class _Run:
             self._close("interrupted", f"interrupted by {stop}")
         except LeftBehindError as left:
             stopped = left.after if isinstance(left.after, Interrupted) else None
-            self.code = stopped.exit_code if stopped else self.code or 1
+            self.code = stopped.exit_code if stopped else self.code or ExitCode.FAILED
             self._close("interrupted" if stopped else "failed", str(left))
             if not isinstance(left.after, UserError | Interrupted | None):
                 raise  # a crash of ours is not hidden behind what it left
@@ -213,7 +212,7 @@ class _Run:
                     self._play_experiment(entry, target, deployment)
         except UserError as error:
             say(f"error: {error}")
-            self.code = self.code or 1
+            self.code = self.code or ExitCode.FAILED
             for entry in entries:
                 entry.error = entry.error or str(error)
                 entry.state = "failed" if entry.state == "running" else entry.state
@@ -235,7 +234,7 @@ class _Run:
         for entry in self.manifest.experiments:
             if entry.instance_type == target.instance_type:
                 entry.error, entry.state = reason, "failed"
-        self.code = self.code or 1
+        self.code = self.code or ExitCode.FAILED
 
     def _play_experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> None:
         entry.endpoint_name, entry.component = deployment.endpoint_name, deployment.component
@@ -275,18 +274,20 @@ class _Run:
 
     def _judge(self, entry: ExperimentEntry, end: LoadEnd) -> None:
         code = end.code
-        entry.state = "complete" if code == 0 else "interrupted" if code == INTERRUPTED else "failed"
+        entry.state = (
+            "complete" if code == ExitCode.OK else "interrupted" if code == ExitCode.INTERRUPTED else "failed"
+        )
         spent = self.guard.reason()
         if spent:
             entry.error = f"stopped: {spent}"
-        elif code != 0:
+        elif code != ExitCode.OK:
             entry.error = end.message
         if entry.error:
             say(f"{entry.name}: {entry.error} (log: {self.folder / LOCUST_LOG})")
         self.code = self.code or code
-        if code == UNPLAYABLE:
+        if code == ExitCode.FAILED:
             self._no_more = entry.error
-        if spent or code in (INTERRUPTED, UNPLAYABLE):
+        if spent or code in (ExitCode.INTERRUPTED, ExitCode.FAILED):
             raise UserError(entry.error or "the load was stopped")
 
     def _close(self, state: RunState, error: str | None = None) -> None:
@@ -305,7 +306,7 @@ class _Run:
             with writing(self.folder / MANIFEST):
                 self.manifest.save(self.folder)
         except UserError as error:
-            self.code = self.code or 1
+            self.code = self.code or ExitCode.FAILED
             if self._no_more is None:
                 say(f"error: {error}")
             self._no_more = str(error)
@@ -338,6 +339,6 @@ class _Run:
             answers.print("", summary_table(experiment), sep="\n")
         answers.print(f"\n{printable(report.answer)}\n\nreport: {self.folder / 'report.html'}", markup=False)
         steps = [step for experiment in experiments for step in experiment["steps"]]
-        if self.code == 0 and all(step["trust"]["level"] == "void" for step in steps):
+        if self.code == ExitCode.OK and all(step["trust"]["level"] == "void" for step in steps):
             say("error: no step has figures to rely on; the report says why")
-            self.code = ALL_VOID
+            self.code = ExitCode.ALL_VOID

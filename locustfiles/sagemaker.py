@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from pydantic import ValidationError
 
 from common.errors import UserError
+from common.exit_codes import ExitCode
 from common.parent_process import LOAD_PARENT_VARIABLE, tie_to_parent
 from common.streams import survive_lost_streams
 from configs.experiment import Experiment
@@ -62,7 +63,7 @@ def on_init(environment: Environment, runner: Any, **_: object) -> None:
             Steps.lead = Lead(environment, runner, experiment)
         except UserError as error:
             sys.stderr.write(f"{error}\n")
-            sys.exit(2)
+            sys.exit(ExitCode.BAD_INPUT)
         Steps.lead.start()
     if worker is not None:
         worker.start()

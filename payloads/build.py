@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+from common.files import write_atomically
+
 QUESTIONS = (
     "What does the speaker ask of Congress in this passage?",
     "What is the main point of this passage?",
@@ -128,7 +130,4 @@ def lines(prompts: Sequence[Prompt]) -> Iterator[str]:
 
 def write_payload(path: Path, prompts: Sequence[Prompt]) -> None:
     """Write a payload file, atomically."""
-    fresh = path.with_suffix(".tmp")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.writelines(lines(prompts))
-    fresh.replace(path)
+    write_atomically(path, "".join(lines(prompts)))

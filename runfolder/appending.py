@@ -2,13 +2,13 @@
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
+from common.files import replacing
 from runfolder.cells import guard_cell, unguard_cell
 
 if TYPE_CHECKING:
@@ -43,12 +43,10 @@ class RowAppender(Generic[Row]):
 
 def replace_rows(path: Path, columns: Sequence[str], rows: Iterable["DataclassInstance"]) -> None:
     """Write a small CSV file as a whole, atomically: a reader sees the old one or the new one."""
-    fresh = path.with_suffix(f".{os.getpid()}.tmp")
-    with fresh.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
-    fresh.replace(path)
 
 
 def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from common.files import write_atomically
 from runfolder.layout import MANIFEST
 
 FORMAT = 1
@@ -85,9 +86,7 @@ class Manifest(Part):
 
     def save(self, folder: Path) -> None:
         """Write ``manifest.json`` atomically."""
-        fresh = folder / f".{MANIFEST}.tmp"
-        fresh.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        fresh.replace(folder / MANIFEST)
+        write_atomically(folder / MANIFEST, self.model_dump_json(indent=2) + "\n")
 
 
 def load_manifest(folder: Path) -> Manifest:

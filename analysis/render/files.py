@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from analysis.render.step_tables import level
 from analysis.render.summary_json import summary_frame
 from analysis.render.template_context import Extras, view_of
 from common import formatting
+from common.files import write_all_or_none
 from common.markdown import escape_markdown
 from runfolder.cells import guard_cell
 
@@ -60,21 +60,8 @@ def write_pages(
     files |= policies
     contents = {name: text.encode() for name, text in files.items()}
     contents |= {f"{drawing.name}.png": drawing.png for drawing in drawings.values()}
-    _write_together(out, contents)
+    write_all_or_none(out, contents)
     return [out / name for name in contents]
-
-
-def _write_together(out: Path, contents: dict[str, bytes]) -> None:
-    """Write all files or none: a full disk leaves no picture of this run beside a page of an older one."""
-    fresh = {name: out / f".{name}.{os.getpid()}.tmp" for name in contents}
-    try:
-        for name, path in fresh.items():
-            path.write_bytes(contents[name])
-        for name, path in fresh.items():
-            path.replace(out / name)
-    finally:
-        for path in fresh.values():
-            path.unlink(missing_ok=True)
 
 
 def _content_policy(script: str) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 from bench.calibration.probe import Level, play_levels
 from bench.calibration.truth import Profile
 from common.errors import UserError
+from common.files import write_atomically
 
-RESULT = Path(".cache/calibration.json")
 LEVELS = (1, 4, 16, 64, 128, 256, 512, 1024)
 QUICK_LEVELS = (1, 64, 256)
 PROFILE = Profile(ttft=0.2, gap=0.05, tokens=40)
@@ -55,7 +55,7 @@ def calibrate(
     tls: Sequence[bool] = (False, True),
     seconds: float = 8.0,
     tokens: int = PROFILE.tokens,
-    keep: Path = RESULT,
+    keep: Path,
     progress: Callable[[str], None] = lambda _text: None,
 ) -> dict[str, Any]:
     """Measure, write ``keep`` and return what was written.
@@ -103,7 +103,5 @@ def calibrate(
         "levels": [{**asdict(level), "honest": honest(level)} for level in measured],
     }
     keep.parent.mkdir(parents=True, exist_ok=True)
-    fresh = keep.with_suffix(f".{os.getpid()}.tmp")
-    fresh.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    fresh.replace(keep)
+    write_atomically(keep, json.dumps(result, indent=2) + "\n")
     return result

@@ -7,9 +7,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench.calibration.calibrate import LEVELS, QUICK_LEVELS, RESULT
+from bench.calibration.calibrate import LEVELS, QUICK_LEVELS
 from bench.calibration.calibrate import calibrate as measure
 from common.errors import UserError
+from common.paths import calibration_file
 
 _WIDTH = 130
 
@@ -35,7 +36,9 @@ COLUMNS = {
     "--seconds", type=click.FloatRange(4), default=8.0, show_default=True, help="Window of a level."
 )
 @click.option("--tokens", type=click.IntRange(2), default=40, show_default=True, help="Length of an answer.")
-@click.option("--keep", type=click.Path(path_type=Path), default=RESULT, show_default=True)
+@click.option(
+    "--keep", type=click.Path(path_type=Path), default=calibration_file, show_default="in the state folder"
+)
 def calibrate(
     *, levels: str | None, quick: bool, tls: bool | None, seconds: float, tokens: int, keep: Path
 ) -> None:

@@ -5,6 +5,7 @@ that writes it also remembers what it wrote: should the file go meanwhile, it st
 """
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -16,14 +17,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from common.errors import UserError
+from common.paths import HOME_VARIABLE, ledger_folder, old_ledger_folders
 from deploy.aws.resources import KindName
 
 State = Literal["creating", "created", "in_service", "refused", "deleted"]
 """``refused``: the create call certainly made nothing. ``creating``: it may have."""
 
 _CLOSED: frozenset[State] = frozenset({"refused", "deleted"})
-_ENVIRONMENT = "BENCH_LEDGER"
-_DEFAULT = Path(".cache/ledger")
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,16 @@ class Item:
 
 
 class Ledger:
-    """A folder of JSON-lines files, one per run."""
+    """A folder of JSON-lines files, one per run.
+
+    Args:
+        folder: where to write; by default the state folder's, and then the ledgers of older versions are read
+            as well.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or Path(os.environ.get(_ENVIRONMENT) or _DEFAULT)
+        self.folder = folder or ledger_folder()
+        self._older = () if folder else tuple(old_ledger_folders())
         self._written: dict[tuple[str, str, str, str], Item] = {}
         self.unreadable: list[str] = []
         """Whole lines that are none of ours; whoever lists items should mention them."""
@@ -132,7 +138,7 @@ class Ledger:
         return statistics.median(known) if known else None
 
     def _file(self, run_id: str) -> Path:
-        return self.folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}.jsonl"
+        return self.folder / _file_name(run_id)
 
     def _append(self, run_id: str, line: dict[str, Any]) -> None:
         try:
@@ -146,14 +152,12 @@ class Ledger:
         except OSError as error:
             raise UserError(
                 f"the ledger of what is created cannot be written ({error}): free {self.folder}, "
-                f"or set {_ENVIRONMENT} to a folder that can be written"
+                f"or set {HOME_VARIABLE} to a folder that can be written"
             ) from error
 
     def _lines(self, run_id: str | None = None) -> Iterator[dict[str, Any]]:
-        paths = sorted(self.folder.glob("*.jsonl")) if run_id is None else [self._file(run_id)]
-        for path in paths:
-            if not path.exists():
-                continue
+        names = "*.jsonl" if run_id is None else glob.escape(_file_name(run_id))
+        for path in (path for folder in (*self._older, self.folder) for path in sorted(folder.glob(names))):
             for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     line = json.loads(text)
@@ -161,6 +165,10 @@ class Ledger:
                     continue  # torn by a crash while writing: its create call was never made
                 if isinstance(line, dict):
                     yield line
+
+
+def _file_name(run_id: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}.jsonl"
 
 
 def _ends_a_line(file: BinaryIO) -> bool:

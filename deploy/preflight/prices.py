@@ -1,7 +1,6 @@
 """What an instance-hour costs, and where that figure comes from; and the guard that watches what is spent."""
 
 import json
-import os
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -13,12 +12,13 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
+from common.files import write_atomically
+from common.paths import price_cache
 from configs.plan import Price
 from deploy.aws.clients import Clients
 from deploy.aws.errors import message
 from runfolder.manifest import PriceQuote
 
-CACHE = Path(".cache/prices.json")
 _CACHE_DAYS = 7.0
 _SERVICE = "AmazonSageMaker"
 
@@ -28,7 +28,7 @@ def quote(
     region: str,
     price: Price,
     clients: Clients | None,
-    cache: Path = CACHE,
+    cache: Path | None = None,
     *,
     assumption: bool = False,
 ) -> PriceQuote:
@@ -39,7 +39,7 @@ def quote(
         region: of the endpoint.
         price: the plan's own price and discount.
         clients: None where nothing may be asked.
-        cache: file of earlier answers, kept for a week and shown with their date.
+        cache: file of earlier answers, kept for a week and shown with their date; None: the state folder's.
         assumption: the plan's price is a figure that nobody charges.
 
     Returns:
@@ -53,7 +53,7 @@ def quote(
             PriceQuote(usd_per_hour=by_hand, source=price.source, assumption=assumption), price
         )
     found = (
-        _from_api(instance_type, region, clients, cache)
+        _from_api(instance_type, region, clients, cache or price_cache())
         if clients
         else PriceQuote(source="AWS was not asked")
     )
@@ -162,9 +162,7 @@ def _remember(cache: Path, key: str, found: PriceQuote) -> None:
     content = fresh_enough | {key: {"asked_at": time.time(), "quote": found.model_dump()}}
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        fresh = cache.with_name(f"{cache.name}.{os.getpid()}.tmp")
-        fresh.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        fresh.replace(cache)
+        write_atomically(cache, json.dumps(content, indent=1))
     except OSError:
         return  # a cache that cannot be written costs one call the next time
 

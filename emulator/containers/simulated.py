@@ -30,6 +30,7 @@ import gevent  # noqa: E402
 
 from common.errors import UserError  # noqa: E402
 from common.parent_process import tie_to_parent  # noqa: E402
+from common.paths import models_folder  # noqa: E402
 from common.streams import survive_lost_streams  # noqa: E402
 from emulator.containers import schemas  # noqa: E402
 from emulator.containers.engine import Engine, Generation, QueueFullError  # noqa: E402
@@ -37,7 +38,7 @@ from emulator.containers.profile import Profile, choose_profile  # noqa: E402
 from emulator.containers.schemas import FAMILIES, Answer, Family  # noqa: E402
 from emulator.containers.wording import answer_length, token_counter, token_text  # noqa: E402
 from emulator.http import Request, Response, Watcher, cut, json_response, make_server  # noqa: E402
-from emulator.model import CACHE, TOKENIZER  # noqa: E402
+from emulator.model import TOKENIZER  # noqa: E402
 
 _GONE = -1  # put into a generation's queue when its client has left
 _FOREVER = 24 * 3600.0
@@ -217,7 +218,7 @@ def _tokenizer() -> Path | None:
     named = os.environ.get("SIMULATED_TOKENIZER")
     if named == "words":
         return None
-    prepared = CACHE / TOKENIZER
+    prepared = models_folder() / TOKENIZER
     if named:
         if not Path(named).exists():
             raise UserError(f"SIMULATED_TOKENIZER: there is no {named}")

@@ -17,6 +17,7 @@ from typing import Any
 
 import gevent
 
+from common.exit_codes import ExitCode
 from common.parent_process import TOKEN_VARIABLE
 from configs.experiment import Experiment, Step
 from configs.payload import read_payload
@@ -27,7 +28,6 @@ from locustfiles.master.message_filter import Doorkeeper
 from locustfiles.master.report_collector import Collector
 from locustfiles.master.step_sequence import StepSequence
 from locustfiles.master.webui import add_ending, add_tab, guard
-from locustfiles.master.worker_link import INTERRUPTED, REFUSED
 from locustfiles.message_seal import MessageError, Seal
 from locustfiles.messages import REQUEST_TYPE, Ending, Finished, Hello, Ready, StepAck
 
@@ -113,7 +113,7 @@ class Lead:
         if not self.sequence.begun:  # Locust still waits for workers and would not ask the shape
             self.sequence.abandon()
             self._runner.quit()
-            sys.exit(INTERRUPTED)
+            sys.exit(ExitCode.INTERRUPTED)
         if self.sequence.interrupts == 1 and self._environment.web_ui is not None:
             gevent.spawn(self._leave_web_page)
 
@@ -121,7 +121,7 @@ class Lead:
         """With a web page Locust goes on after the run; whoever interrupts it wants it gone."""
         while self.sequence.status.phase not in ("start", "done"):
             gevent.sleep(0.05)
-        self._environment.process_exit_code = self.sequence.exit_code or INTERRUPTED
+        self._environment.process_exit_code = self.sequence.exit_code or ExitCode.INTERRUPTED
         self._runner.quit()
         web_ui: Any = self._environment.web_ui
         web_ui.stop()
@@ -136,7 +136,7 @@ class Lead:
             yield from self.sequence.play()
         finally:
             self._environment.process_exit_code = self.sequence.exit_code
-            if self.sequence.exit_code == REFUSED:
+            if self.sequence.exit_code == ExitCode.REFUSED:
                 sys.stderr.write(f"{self.sequence.status.message}\n")
 
     def _keep_status(self) -> None:

@@ -1,12 +1,12 @@
 """``status.json``: what the run is doing right now, for whoever shows it."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from common.files import write_atomically
 from configs.plan import Load
 from locustfiles.master.step_tally import StepTally
 from runfolder.records import StepRow
@@ -48,12 +48,10 @@ class Status:
         Raises:
             OSError: it cannot be written either way.
         """
-        fresh, content = folder / f".{STATUS}.{os.getpid()}.tmp", json.dumps(asdict(self)) + "\n"
+        content = json.dumps(asdict(self)) + "\n"
         try:
-            fresh.write_text(content, encoding="utf-8")
-            fresh.replace(folder / STATUS)
+            write_atomically(folder / STATUS, content)
         except OSError:
-            fresh.unlink(missing_ok=True)
             if not (folder / STATUS).exists():
                 raise
             with (folder / STATUS).open("r+", encoding="utf-8") as file:

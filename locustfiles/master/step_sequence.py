@@ -11,6 +11,7 @@ from typing import Any
 
 import gevent
 
+from common.exit_codes import ExitCode
 from configs.experiment import Experiment, Step
 from locustfiles.client.error_classes import container_remedy, remedy
 from locustfiles.master.clock import Clock, Reading, SystemClock, disturbances
@@ -21,11 +22,6 @@ from locustfiles.master.step_table import StepBook
 from locustfiles.master.step_tally import Window
 from locustfiles.master.step_workers import Roster
 from locustfiles.master.worker_link import (
-    COMPLETE,
-    DEGRADED,
-    FAILED,
-    INTERRUPTED,
-    REFUSED,
     EndEarly,
     Link,
     unexpected,
@@ -46,7 +42,11 @@ _NOT_READY_S = 900.0
 """For an endpoint that says that it has no capacity yet: an instance and a model must come up."""
 _HOPELESS = 5
 """Failures before the first answer of a run after which no more is asked."""
-_END_CODES: dict[int, ReasonCode] = {FAILED: "failed", REFUSED: "refused", INTERRUPTED: "interrupted"}
+_END_CODES: dict[int, ReasonCode] = {
+    ExitCode.FAILED: "failed",
+    ExitCode.REFUSED: "refused",
+    ExitCode.INTERRUPTED: "interrupted",
+}
 
 
 class StepSequence:
@@ -68,7 +68,7 @@ class StepSequence:
         self._failure: str | None = None
         self.interrupts = 0
         """How often the run was asked to end; the second time it no longer waits for workers."""
-        self.exit_code = FAILED
+        self.exit_code = ExitCode.FAILED
         """Of the load; it failed until the last step has been played."""
         self.begun = False
 
@@ -84,22 +84,22 @@ class StepSequence:
             self._gather()
             for step, row in zip(self._experiment.steps, self._book.rows, strict=True):
                 yield from self._play(step, row)
-            ending, self.exit_code = "drain", COMPLETE
+            ending, self.exit_code = "drain", ExitCode.OK
         except EndEarly as end:
             self._end_early(end.code, str(end))
         except gevent.GreenletExit:
             # Locust itself stops a test whose last worker is gone.
             reason = "stopped by hand" if self._link.live_workers() else "the last worker was lost"
-            self._end_early(INTERRUPTED, reason)
+            self._end_early(ExitCode.INTERRUPTED, reason)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
-            self._end_early(FAILED, unexpected(error))
+            self._end_early(ExitCode.FAILED, unexpected(error))
         finally:
             self._finish(ending)
 
     def abandon(self) -> None:
         """The run ends before it has begun."""
-        self.exit_code, self.status.message = INTERRUPTED, "interrupted"
+        self.exit_code, self.status.message = ExitCode.INTERRUPTED, "interrupted"
         self._book.mark_unplayed("interrupted")
         self._book.save()
         self._collector.close()
@@ -126,7 +126,7 @@ class StepSequence:
         if unready := self._link.unready_workers():
             refusals = [f"worker {name} cannot take part: {why}" for name, why in unready.items() if why]
             silent = f"worker {', '.join(unready)} did not answer within {_WORKERS_READY_S:g} s; see its log"
-            raise EndEarly(FAILED, "; ".join(refusals) or silent)
+            raise EndEarly(ExitCode.FAILED, "; ".join(refusals) or silent)
 
     def _play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         status = self.status
@@ -237,7 +237,7 @@ class StepSequence:
         minutes = f"{_NOT_READY_S / 60:.0f} min"
         self.status.message = f"the endpoint is not ready; waiting up to {minutes} for it: {reason}"
         if not self._wait(lambda: self._collector.not_ready is None, _NOT_READY_S):
-            raise EndEarly(REFUSED, f"the endpoint was not ready within {minutes}: {reason}")
+            raise EndEarly(ExitCode.REFUSED, f"the endpoint was not ready within {minutes}: {reason}")
         self.status.message = ""
         self._wait(lambda: False, self._load.warm_up)
 
@@ -256,7 +256,9 @@ class StepSequence:
             mend = container_remedy(why) or (
                 f"if the container does not read requests in the {schema} schema, set workload.schema"
             )
-            raise EndEarly(REFUSED, f"none of the first {failed} requests was answered: {why}; {mend}")
+            raise EndEarly(
+                ExitCode.REFUSED, f"none of the first {failed} requests was answered: {why}; {mend}"
+            )
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait for a condition; False when ``seconds`` have passed without it.
@@ -275,28 +277,28 @@ class StepSequence:
 
     def _check_early_end(self) -> None:
         if self.interrupts:
-            raise EndEarly(INTERRUPTED, "interrupted")
+            raise EndEarly(ExitCode.INTERRUPTED, "interrupted")
         if self._failure is not None:
-            raise EndEarly(FAILED, self._failure)
+            raise EndEarly(ExitCode.FAILED, self._failure)
         if (fatal := self._collector.fatal) is not None:
             experiment = self._experiment
-            raise EndEarly(REFUSED, remedy(fatal, experiment.region, experiment.endpoint_name))
+            raise EndEarly(ExitCode.REFUSED, remedy(fatal, experiment.region, experiment.endpoint_name))
         if (unwritable := self._collector.unwritable) is not None:
-            raise EndEarly(FAILED, unwritable)
+            raise EndEarly(ExitCode.FAILED, unwritable)
         if (tripped := self._collector.breaker.tripped()) is not None:
-            raise EndEarly(REFUSED, f"the endpoint answers no more: {tripped}")
+            raise EndEarly(ExitCode.REFUSED, f"the endpoint answers no more: {tripped}")
         if self.status.ordinal:
             row = self._book.rows[self.status.ordinal - 1]
             for code, text in self._roster.changes():
                 self._book.note(row, code, text)
 
-    def _end_early(self, code: int, reason: str) -> None:
+    def _end_early(self, code: ExitCode, reason: str) -> None:
         self.exit_code = code
         self.status.message = reason
         try:
             self._mark_ended(_END_CODES[code], reason)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
-            self.exit_code, self.status.message = FAILED, unexpected(error)
+            self.exit_code, self.status.message = ExitCode.FAILED, unexpected(error)
 
     def _mark_ended(self, code: ReasonCode, reason: str) -> None:
         self._book.mark_unplayed(reason)
@@ -317,13 +319,15 @@ class StepSequence:
             patience = self._longest_request_s if ending == "drain" else 2.0
             asked, written = (lambda: self.interrupts), self._no_more_files
             drain(self._link, self._clock, ending, patience, interrupts=asked, written=written)
-            if not self._book.balance(self._link.locust_counts) and self.exit_code == COMPLETE:
-                self.exit_code = DEGRADED
+            if not self._book.balance(self._link.locust_counts) and self.exit_code == ExitCode.OK:
+                self.exit_code = ExitCode.INCOMPLETE
             self._collector.close()
-            if self.exit_code in (COMPLETE, DEGRADED) and (unwritable := self._collector.unwritable):
-                self.exit_code, self.status.message = FAILED, unwritable
+            if self.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE) and (
+                unwritable := self._collector.unwritable
+            ):
+                self.exit_code, self.status.message = ExitCode.FAILED, unwritable
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
-            self.exit_code, self.status.message = FAILED, unexpected(error)
+            self.exit_code, self.status.message = ExitCode.FAILED, unexpected(error)
         finally:
             self.status.exit_code = self.exit_code
             self._enter("done")

@@ -3,14 +3,12 @@
 import logging
 from typing import Protocol
 
+from common.exit_codes import ExitCode
 from configs.experiment import Step
 from locustfiles.messages import Ending
 from runfolder.records import ReasonCode
 
 logger = logging.getLogger(__name__)
-
-COMPLETE, FAILED, DEGRADED, REFUSED, INTERRUPTED = 0, 1, 3, 4, 130
-"""Exit codes."""
 
 Reason = tuple[ReasonCode, str]
 """What happened to a step: for programs, and in words."""
@@ -19,7 +17,7 @@ Reason = tuple[ReasonCode, str]
 class EndEarly(Exception):  # noqa: N818 - no error: the run is asked to end
     """The run ends before its last step; carries the exit code and why."""
 
-    def __init__(self, code: int, reason: str) -> None:
+    def __init__(self, code: ExitCode, reason: str) -> None:
         super().__init__(reason)
         self.code = code
 

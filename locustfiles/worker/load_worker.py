@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from common.errors import UserError
+from common.exit_codes import ExitCode
 from common.parent_process import TOKEN_VARIABLE
 from locustfiles import messages
 from locustfiles.client.address import proxy_for
@@ -42,8 +43,6 @@ REPORT_S = 0.5
 _HEALTH_EVERY = 4
 _HELLO_S = 2.0
 _FINAL_WAIT_S = 5.0
-_UNPREPARED = 2
-"""Exit code of a worker that could not take part."""
 
 
 class Worker:
@@ -122,7 +121,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever it is, the master is told at once
             answer["error"] = _in_words(error)
             logger.error("This worker cannot take part: %s", answer["error"])  # noqa: TRY400 - for a person
-            self.environment.process_exit_code = _UNPREPARED
+            self.environment.process_exit_code = ExitCode.BAD_INPUT
         self._send(messages.READY, answer)
 
     def _prepare(self, message: dict[str, Any]) -> None:

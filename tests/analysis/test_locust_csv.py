@@ -287,7 +287,7 @@ def test_a_real_locust_run_is_read(tmp_path: Path, options: tuple[str, ...]) -> 
     assert step.concurrency == 2
     assert step.error_rate == pytest.approx(0.5, abs=0.05)
     assert step.per_minute is not None
-    assert step.per_minute <= 60 * 2 / 0.05
+    assert step.per_minute <= 1.05 * 60 * 2 / 0.05  # each user's first request comes without a wait
     assert result.locust is not None
     assert [entry.label for entry in result.locust.requests] == ['POST a, "b"\nc', "POST broken"]
     assert [entry.label for entry in result.locust.measures] == ["METRIC tokens"]

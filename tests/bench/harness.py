@@ -19,6 +19,8 @@ import psutil
 import yaml
 
 from common.parent_process import TOKEN_VARIABLE
+from common.paths import HOME_VARIABLE
+from tests.support.state import make_state_folder
 
 ROOT = Path(__file__).parents[2]
 MARK = "BENCH_TEST_MARK"
@@ -53,8 +55,12 @@ class Bench:
         return self.folder / "results"
 
     @property
+    def home(self) -> Path:
+        return make_state_folder(self.folder / "home")
+
+    @property
     def ledger(self) -> Path:
-        return self.folder / "ledger"
+        return self.home / "ledger"
 
     def plan(self, content: dict[str, Any] | str) -> Path:
         path = self.folder / "plan.yml"
@@ -68,9 +74,7 @@ class Bench:
         return subprocess.Popen(
             [sys.executable, *self.program, *map(str, arguments)],
             cwd=ROOT,
-            env=clean
-            | {MARK: self.mark, "BENCH_LEDGER": str(self.ledger), TOKEN_VARIABLE: TOKEN}
-            | environment,
+            env=clean | {MARK: self.mark, HOME_VARIABLE: str(self.home), TOKEN_VARIABLE: TOKEN} | environment,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from deploy_harness import Account, plan
 
+from common.paths import HOME_VARIABLE
 from configs.plan import Plan
 from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Ledger
 from emulator.process import LocalSageMaker
+from tests.support.state import make_state_folder
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +25,8 @@ def account(server: LocalSageMaker, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     """The account behind the local SageMaker, reached as any account is: by the environment."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)  # caches and ledgers of this folder, not of the user
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(HOME_VARIABLE, str(make_state_folder(tmp_path / "state")))
     monkeypatch.setenv("SAGEMAKER_ROLE", "local-sagemaker")
     account = Account(server.url)
     account.faults([])

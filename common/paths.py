@@ -1,0 +1,52 @@
+"""Where the suite keeps what outlives a run: the ledger, prices, the calibration, models."""
+
+import os
+from pathlib import Path
+
+HOME_VARIABLE = "LLM_BENCH_HOME"
+"""The environment variable that names another state folder."""
+
+_OLD_LEDGER_VARIABLE = "BENCH_LEDGER"
+
+PROJECT = Path(__file__).resolve().parents[1]
+"""The folder that holds the packages, whatever the current directory is."""
+
+
+def state_folder() -> Path:
+    """The state folder: ``$LLM_BENCH_HOME``, else ``.cache`` beside the packages.
+
+    It does not depend on the current directory: the ledger of what costs money must be the same one from
+    everywhere.
+    """
+    override = os.environ.get(HOME_VARIABLE)
+    return Path(override).expanduser().absolute() if override else PROJECT / ".cache"
+
+
+def ledger_folder() -> Path:
+    """The ledger of what was created on AWS."""
+    return state_folder() / "ledger"
+
+
+def old_ledger_folders() -> list[Path]:
+    """Where versions before 0.2 kept the ledger: under the current directory, or as ``BENCH_LEDGER`` said.
+
+    They are still read, so that nothing an older version created is forgotten.
+    """
+    named = os.environ.get(_OLD_LEDGER_VARIABLE)
+    candidates = dict.fromkeys(Path(name).absolute() for name in (named, ".cache/ledger") if name)
+    return [folder for folder in candidates if folder != ledger_folder() and folder.is_dir()]
+
+
+def price_cache() -> Path:
+    """Prices that AWS's price list gave, with the time they were asked for."""
+    return state_folder() / "prices.json"
+
+
+def calibration_file() -> Path:
+    """What `calibrate` measured of this machine."""
+    return state_folder() / "calibration.json"
+
+
+def models_folder() -> Path:
+    """Model files of the local SageMaker."""
+    return state_folder() / "models"
