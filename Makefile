@@ -15,6 +15,8 @@ STATE  := $(or $(LLM_BENCH_HOME),.cache)
 DATA   := $(STATE)/.ready
 # A network that inspects TLS has its certificates in the system's store, where pip looks too.
 export UV_SYSTEM_CERTS ?= 1
+# Compiled once here, not again at every start of every process where Python may not write its caches.
+export UV_COMPILE_BYTECODE ?= 1
 
 # What each command takes. It is checked before anything starts: a misspelt ENDPOINT would deploy a new endpoint.
 RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES
