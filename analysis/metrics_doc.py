@@ -102,7 +102,7 @@ def document() -> str:
     parts += [f"- **{_title(check)}**: {_first_line(check)}" for check in trust.CHECKS]
     parts.append(
         f"\nBounds: in flight more than {trust.LITTLE_WARN:.0%} below the target warns, "
-        f"{trust.LITTLE_VOID:.0%} voids; a core {trust.CPU_BUSY:.0f} % busy warns; drifts count above "
+        f"{trust.LITTLE_VOID:.0%} voids; a core {trust.CPU_BUSY:.0f}% busy warns; drifts count above "
         f"{trust.DRIFT:.0%} and what noise reaches once in 370 times; "
         f"more than {trust.CENSORED_VOID:.0%} cut off voids. "
         f"In comparisons a change counts above {THRESHOLD:.0%} and beyond its interval.\n"

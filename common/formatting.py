@@ -29,7 +29,7 @@ def milliseconds(value: float | None) -> str:
     return f"{number(value / 1000)} s" if abs(value) >= 1000 else f"{number(value)} ms"
 
 
-def seconds(value: float | None) -> str:
+def duration(value: float | None) -> str:
     """``42.8 s``, ``7 min 05 s``, ``1 h 25 min``."""
     if value is None or not math.isfinite(value):
         return ABSENT
@@ -53,7 +53,7 @@ def dollars(value: float | None, digits: int = 3) -> str:
     return f"${number(value, digits)}"
 
 
-def hourly(value: float | None) -> str:
+def hourly_price(value: float | None) -> str:
     """A price per hour as it is quoted, up to four decimals: ``$1.4084``, ``$1.515``, ``$0.10``."""
     if value is None:
         return ABSENT
@@ -63,26 +63,26 @@ def hourly(value: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """``0 %``, ``1.3 %``, ``42 %``; what is short of the whole never reads ``100 %``."""
+    """``0%``, ``1.3%``, ``42%``; what is short of the whole never reads ``100%``."""
     if share is None or not math.isfinite(share):
         return ABSENT
     if 0.99 <= share < 1:
-        return f"{math.floor(1000 * share) / 10:g} %"
-    return f"{number(100 * share, 3 if abs(share) >= 1 else digits)} %"
+        return f"{math.floor(1000 * share) / 10:g}%"
+    return f"{number(100 * share, 3 if abs(share) >= 1 else digits)}%"
 
 
-def limit_share(share: float) -> str:
-    """A limit as it was set: ``1 %``, ``0.5 %``."""
-    return f"{100 * share:.6g} %"
+def limit_percent(share: float) -> str:
+    """A limit as it was set: ``1%``, ``0.5%``."""
+    return f"{100 * share:.6g}%"
 
 
 def confidence(share: float | None) -> str:
-    """A share of resamples, never rounded up: ``94 %``, ``more than 99 %``, ``less than 1 %``."""
+    """A share of resamples, never rounded up: ``94%``, ``more than 99%``, ``less than 1%``."""
     if share is None:
         return ABSENT
     if 0.99 < share < 1:
-        return "more than 99 %"
-    return "less than 1 %" if 0 < share < 0.01 else f"{math.floor(100 * share + 1e-9)} %"
+        return "more than 99%"
+    return "less than 1%" if 0 < share < 0.01 else f"{math.floor(100 * share + 1e-9)}%"
 
 
 def utc(epoch: float | None) -> str:
@@ -90,7 +90,7 @@ def utc(epoch: float | None) -> str:
     return ABSENT if epoch is None else datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def minutes(value: float | None) -> str:
+def more_minutes(value: float | None) -> str:
     """How much longer: ``1 more minute``, ``12 more minutes``, ``3 more hours``."""
     if value is None:
         return "an unknown number of minutes more"
@@ -105,7 +105,7 @@ def code_span(text: str) -> str:
     return f"`{' '.join(text.split()).replace('`', chr(39))}`"
 
 
-def joined(items: list[str]) -> str:
+def listed(items: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
 

@@ -179,7 +179,7 @@ GAP_UNIT_MS = 0.01
 
 @dataclass(slots=True)
 class GapBucket:
-    """Count of inter-chunk gaps of one step in ``[low_ms, high_ms)``; the edges grow by 1 %."""
+    """Count of inter-chunk gaps of one step in ``[low_ms, high_ms)``; the edges grow by 1%."""
 
     step: str
     low_ms: float

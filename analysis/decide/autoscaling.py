@@ -7,7 +7,7 @@ from typing import Any
 from analysis.decide.fleet import HEADROOM, Demand, fleet_of
 from analysis.decide.recommendation import Candidate, Choice
 from analysis.measure.results import RunResult
-from common.formatting import limit_share
+from common.formatting import limit_percent
 
 PLACEHOLDER = (1, 10)
 """Least and most instances where no demand was given."""
@@ -52,7 +52,7 @@ def autoscaling(
     target = round(max(0.1, each / (1 + headroom)), 2)
     return {
         "about": f"For payload {experiment.payload} on {experiment.instance}: {target:g} requests in flight "
-        f"per {unit}, the recommended concurrency of {each:g} less {limit_share(headroom)} headroom; "
+        f"per {unit}, the recommended concurrency of {each:g} less {limit_percent(headroom)} headroom; "
         f"{limits}.",
         "register_scalable_target": scalable
         | {"MinCapacity": round(least * per_instance), "MaxCapacity": round(most * per_instance)},

@@ -10,7 +10,7 @@ from analysis.measure.results import RunResult, StepResult
 from analysis.metrics import time_blocks
 from analysis.metrics.statistics import SWINGS, T95, Interval, standard_error, student
 from common.errors import UserError
-from common.formatting import joined, milliseconds, number, percent
+from common.formatting import listed, milliseconds, number, percent
 from common.markdown import escape_markdown
 
 THRESHOLD = 0.05
@@ -29,7 +29,7 @@ class Metric:
     percentile: int | None = None
 
     def read(self, step: StepResult) -> tuple[float, Interval] | None:
-        """The figure and its 95 % interval; None when not measured or on too few samples."""
+        """The figure and its 95% interval; None when not measured or on too few samples."""
         if self.percentile is not None:
             found = step.latency.get(self.key)
             value = found.shown(self.percentile) if found else None
@@ -145,7 +145,7 @@ def _plan_pairs(
 
 
 def _names(runs: Sequence[RunResult]) -> str:
-    return joined([run.run_id for run in runs])
+    return listed([run.run_id for run in runs])
 
 
 def _pooled(runs: Sequence[RunResult]) -> dict[str, StepResult]:
@@ -283,7 +283,7 @@ def comparison_markdown(found: Comparison) -> str:
 
 
 def _error(interval: Interval) -> float:
-    """Standard error that a 95 % interval stands for."""
+    """Standard error that a 95% interval stands for."""
     return (interval.high - interval.low) / (2 * T95)
 
 

@@ -217,7 +217,7 @@ def _unsettled(candidate: Candidate) -> list[tuple[Candidate, float]]:
 
 
 def _reach(candidate: Candidate) -> float:
-    """Half the 95 % interval of what a candidate costs, in the unit of its order."""
+    """Half the 95% interval of what a candidate costs, in the unit of its order."""
     interval, rate = candidate.step.per_minute_interval, candidate.step.per_minute
     return (
         0.0 if interval is None or not rate else candidate.order * (interval.high - interval.low) / 2 / rate

@@ -26,7 +26,7 @@ class Finding:
     value_ms: float | None = None
     samples: int = 0
     sure: bool = False
-    """Whether the 95 % interval lies wholly on one side of the limit."""
+    """Whether the 95% interval lies wholly on one side of the limit."""
     more_minutes: float | None = None
 
     @property
@@ -59,8 +59,8 @@ def judge(step: StepResult, objectives: list[dict[str, Any]]) -> list[Finding]:
 def judge_one(step: StepResult, objective: dict[str, Any], index: int) -> Finding:
     """Judge one objective.
 
-    A percentile is judged as a share: p95 ≤ L means at most 5 % above L. With fewer samples than the
-    percentile needs, it is met or missed only when the share's 95 % interval says so, else open. With enough
+    A percentile is judged as a share: p95 ≤ L means at most 5% above L. With fewer samples than the
+    percentile needs, it is met or missed only when the share's 95% interval says so, else open. With enough
     of them, the measured value decides and ``sure`` tells whether the interval agrees.
     """
     found = step.latency.get(objective["metric"])

@@ -185,7 +185,7 @@ def check_client(step: StepResult) -> None:
         step.verdict.add(
             "void" if void else "warn",
             "client_cpu",
-            f"a worker's core was {number(health.cpu_max)} % busy: the client may have been the bottleneck",
+            f"a worker's core was {number(health.cpu_max)}% busy: the client may have been the bottleneck",
             cpu_percent=health.cpu_max,
         )
     lag = health.lag_p99_ms

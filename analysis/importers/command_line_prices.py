@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from common.errors import UserError
-from common.formatting import joined
+from common.formatting import listed
 from runfolder.manifest import PriceQuote
 
 
@@ -32,11 +32,11 @@ class Prices:
         found = sorted(set(instance_types))
         if self.every is not None and len(found) > 1:
             raise UserError(
-                f"one price cannot be that of {joined(found)}: give each its own, "
+                f"one price cannot be that of {listed(found)}: give each its own, "
                 f"like --price {found[0]}=1.41 --price {found[1]}=2.82"
             )
         if unknown := sorted(self.by_type.keys() - set(found)):
-            raise UserError(f"--price names {joined(unknown)}, but the results are of {joined(found)}")
+            raise UserError(f"--price names {listed(unknown)}, but the results are of {listed(found)}")
 
 
 def read_prices(texts: Sequence[str]) -> Prices:

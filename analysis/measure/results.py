@@ -42,7 +42,7 @@ class Distribution:
     percentiles: dict[int, float]
     intervals: dict[int, Interval]
     bucketed: bool = False
-    """From Locust's rounded buckets (up to 4.8 % off) instead of raw rows."""
+    """From Locust's rounded buckets (up to 4.8% off) instead of raw rows."""
 
     @classmethod
     def of(cls, values: Floats, block: Integers, blocks: int) -> "Distribution | None":

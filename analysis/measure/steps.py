@@ -262,7 +262,7 @@ def describe(rows: pd.DataFrame, name: str, window: Window) -> Distribution | No
 
 
 def rate_interval(sums: Floats, seconds: Floats) -> Interval | None:
-    """The 95 % interval of the requests per minute; None without a completed request.
+    """The 95% interval of the requests per minute; None without a completed request.
 
     Args:
         sums: as `blocks.block_sums` gives them.

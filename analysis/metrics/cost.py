@@ -17,7 +17,7 @@ def usd_per_request(
     Formula: $/h × instances / (60 × requests per minute × utilisation).
     Unit: US dollars; absent without a price or without completed requests.
     Source: an endpoint is billed by time, busy or idle:
-    a request at 30 % utilisation costs 3.3 times as much.
+    a request at 30% utilisation costs 3.3 times as much.
     """
     if usd_per_hour is None or not per_minute or per_minute <= 0:
         return None

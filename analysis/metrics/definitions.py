@@ -133,7 +133,7 @@ def gap_percentile_ms(gaps: pd.DataFrame, p: float) -> float | None:
     """ICL, inter-chunk latency: gaps between content chunks, pooled over requests.
 
     Formula: the bucket that holds the p-th percentile of all gaps; its geometric middle.
-    Unit: milliseconds; buckets grow by 1 %, so the figure is within 0.5 %.
+    Unit: milliseconds; buckets grow by 1%, so the figure is within 0.5%.
     Source: as vLLM's ITL, which also pools; it is ITL only where every chunk is one token.
     """
     counts = numbers(gaps, "count")
@@ -175,7 +175,7 @@ def completion_tokens_in(rows: pd.DataFrame, window: Window) -> float:
     Formula: the first chunk's tokens at the first token; the rest spread evenly between first and last token;
     all at the end when the answer was not streamed.
     Unit: tokens.
-    Source: attribution by time; tokens over wall clock (most tools) reads 10 % low at four requests per user.
+    Source: attribution by time; tokens over wall clock (most tools) reads 10% low at four requests per user.
     """
     ok = rows[(rows["outcome"] == "ok") & rows["completion_tokens"].notna()]
     last = ended_at(ok)
@@ -225,7 +225,7 @@ def error_rate(rows: pd.DataFrame) -> float | None:
 
     Formula: failed / (failed + ok); time-outs are failures; censored (cut off) requests are counted apart.
     Unit: share, 0 to 1.
-    Source: common; FMBench rounds below 0.5 % to 0.
+    Source: common; FMBench rounds below 0.5% to 0.
     """
     failed = int((rows["outcome"] == "failed").sum())
     ended = failed + int((rows["outcome"] == "ok").sum())

@@ -25,7 +25,7 @@ intervals: with six, what the load has forgotten after a twentieth of the window
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval, in the unit of its statistic."""
+    """A 95% interval, in the unit of its statistic."""
 
     low: float
     high: float
@@ -107,7 +107,7 @@ def effective_samples(flags: Floats, block: Integers, blocks: int) -> float:
     """How many independent samples a share is worth.
 
     Formula: n / (max(1, g) · (t/z)²); g = variance of the flagged sum by its `cosine_terms` over that of
-    independent samples, n · share · (1 − share); t and z the 95 % points of Student's t (as many degrees
+    independent samples, n · share · (1 − share); t and z the 95% points of Student's t (as many degrees
     of freedom as terms) and of the normal distribution.
     Unit: samples, at most those that there are.
     Source: A. Vehtari et al., "Rank-Normalization, Folding, and Localization", 2021: the effective sample
@@ -134,7 +134,7 @@ def effective_count(samples: int, share: float, residuals: Floats) -> float:
 
 
 def percentile_interval(ordered: Floats, p: float, effective: float) -> Interval | None:
-    """95 % interval of a percentile: the values at the ends of the interval of its share.
+    """95% interval of a percentile: the values at the ends of the interval of its share.
 
     Formula: [Q(low), Q(high)], low and high `share_interval` of p for as many samples as these are worth.
     Unit: that of the values.
@@ -153,7 +153,7 @@ def percentile_interval(ordered: Floats, p: float, effective: float) -> Interval
 
 
 def ratio_interval(amounts: Floats, per: Floats) -> Interval | None:
-    """95 % interval of a ratio of totals: a rate (per second) or a mean (per request).
+    """95% interval of a ratio of totals: a rate (per second) or a mean (per request).
 
     Formula: R ± t · s / Σ per, R = Σ amounts / Σ per, s the `standard_error` of amounts − R · per; not
     below 0.
@@ -179,9 +179,9 @@ def ratio_interval(amounts: Floats, per: Floats) -> Interval | None:
 
 
 def share_interval(count: float, total: float) -> Interval:
-    """Wilson's 95 % score interval of a share.
+    """Wilson's 95% score interval of a share.
 
-    A percentile objective is a share: "p95 ≤ L" says that at most 5 % lie above L, whatever the distribution.
+    A percentile objective is a share: "p95 ≤ L" says that at most 5% lie above L, whatever the distribution.
     Source: E. B. Wilson, 1927; z = 1.96, for independent samples: ``total`` is what the samples are worth.
 
     Raises:
@@ -197,7 +197,7 @@ def share_interval(count: float, total: float) -> Interval:
 
 
 def samples_to_settle(share: float, allowed: float) -> int | None:
-    """Independent samples after which a share could be told from ``allowed`` (95 %); None when equal."""
+    """Independent samples after which a share could be told from ``allowed`` (95%); None when equal."""
     distance = abs(share - allowed)
     spread = max(share * (1 - share), allowed * (1 - allowed))
     return None if distance == 0 else math.ceil(Z95 * Z95 * spread / (distance * distance))

@@ -7,7 +7,7 @@ from analysis.decide.slo import limit_text
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.render.locust_answer_text import level_sentences
 from analysis.render.no_recommendation_text import not_decided
-from common.formatting import ABSENT, code_span, dollars, joined, number, seconds
+from common.formatting import ABSENT, code_span, dollars, duration, listed, number
 
 INFORMATION = (
     ("experiment_name", ""),
@@ -53,7 +53,7 @@ def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[st
 
 def summary_sentences(result: RunResult, choices: list[Choice]) -> list[str]:
     """What gives the best price performance for each payload, in the seed's sentence, begun only once."""
-    models = joined([code_span(model) for model in models_of(result)])
+    models = listed([code_span(model) for model in models_of(result)])
     instances = list(dict.fromkeys(e.deployed for e in result.experiments))
     where = " and ".join(f'"{code_span(name)}"' for name in instances)
     noun = "instance" if len(instances) == 1 else "instances"
@@ -190,7 +190,7 @@ def cost_bases(result: RunResult) -> list[tuple[str, list[str]]]:
             times = ""
             if e.cost.boot_s is not None:
                 parts = (("boot", e.cost.boot_s), ("load", e.cost.load_s), ("idle", e.cost.idle_s))
-                times = f": {', '.join(f'{name} {seconds(value)}' for name, value in parts)}"
+                times = f": {', '.join(f'{name} {duration(value)}' for name, value in parts)}"
             bases.setdefault(e.cost.basis, []).append(f"{e.name}{times}")
     return list(bases.items())
 

@@ -2,7 +2,7 @@
 
 from analysis.importers.locust.entries import failing_names
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
-from common.formatting import dollars, hourly, joined, milliseconds, number, percent, plural, seconds
+from common.formatting import dollars, duration, hourly_price, listed, milliseconds, number, percent, plural
 
 
 def locust_answer(result: RunResult) -> str:
@@ -31,7 +31,7 @@ def _sentence(experiment: ExperimentResult, step: StepResult) -> str:
     if step.completions is None:
         where += ", mean over the whole run with its ramp"
     elif step.window is not None:
-        where += f", over {seconds(step.window.seconds)}"
+        where += f", over {duration(step.window.seconds)}"
     facts = [] if step.per_minute is None else [f"{number(step.per_minute)} answered requests/min"]
     if step.error_rate:
         facts.append(f"{percent(step.error_rate)} of all requests failed")
@@ -40,7 +40,9 @@ def _sentence(experiment: ExperimentResult, step: StepResult) -> str:
         facts.append(f"mean response time {milliseconds(e2e.mean)}")
         facts += [f"p95 {milliseconds(p95)}" for p95 in [step.shown("e2e", "p95")] if p95 is not None]
     if step.usd_per_request is not None:
-        price = f"{dollars(step.usd_per_request)} per request at {hourly(experiment.usd_per_hour)} an hour"
+        price = (
+            f"{dollars(step.usd_per_request)} per request at {hourly_price(experiment.usd_per_hour)} an hour"
+        )
         facts.append(price)
-    doubt = "" if step.usable else f" This cannot be trusted: {joined(step.verdict.texts)}."
+    doubt = "" if step.usable else f" This cannot be trusted: {listed(step.verdict.texts)}."
     return f"{where}: {', '.join(facts) or 'neither rate nor response time is known'}.{doubt}"

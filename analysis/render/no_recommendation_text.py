@@ -3,7 +3,7 @@
 from analysis.decide.recommendation import Candidate, Choice, excess
 from analysis.decide.slo import Finding, limit_text, objective_label
 from analysis.measure.results import RunResult
-from common.formatting import joined, limit_share, milliseconds, minutes, percent
+from common.formatting import limit_percent, listed, milliseconds, more_minutes, percent
 
 _NEEDS = {"ttft": "streamed answers", "tpot": "streamed answers of two tokens or more"}
 
@@ -15,7 +15,7 @@ def place(candidate: Candidate) -> str:
 
 def slo_words(result: RunResult) -> str:
     """``TTFT p95 ≤ 1 s and TPOT p95 ≤ 60 ms``; empty without latency objectives."""
-    return joined([objective_label(objective) for objective in result.objectives])
+    return listed([objective_label(objective) for objective in result.objectives])
 
 
 def measured(finding: Finding) -> str:
@@ -35,7 +35,7 @@ def nothing_passes(result: RunResult, choice: Choice) -> str:
     usable = [c for c in choice.competing if c.step.usable]
     if not usable:
         reasons = dict.fromkeys(r for c in choice.competing for r in c.step.verdict.texts)
-        return f"No step can be trusted, so nothing is recommended: {joined(list(reasons)[:3])}."
+        return f"No step can be trusted, so nothing is recommended: {listed(list(reasons)[:3])}."
     missed = [c for c in usable if c.judgement == "missed"]
     undecided = not_decided(usable)
     if undecided is None and not missed:
@@ -57,12 +57,12 @@ def not_decided(candidates: list[Candidate]) -> str | None:
     if undecided:
         found = [f for c in undecided for f in c.findings if f.judgement == "open"]
         wait = max((f.more_minutes for f in found if f.more_minutes is not None), default=None)
-        which = joined(list(dict.fromkeys(f.label for f in found)))
+        which = listed(list(dict.fromkeys(f.label for f in found)))
         have = "has" if len(undecided) == 1 else "have"
         per = "" if len(undecided) == 1 else " per step"
         parts.append(
             f"{_places(undecided)} {have} too few samples to judge {which}; "
-            f"about {minutes(wait)}{per} would settle it"
+            f"about {more_minutes(wait)}{per} would settle it"
         )
     blind = [c for c in candidates if c.judgement == "unmeasured"]
     metrics = dict.fromkeys(
@@ -82,8 +82,8 @@ def not_decided(candidates: list[Candidate]) -> str | None:
 def errors_allowed(result: RunResult) -> str:
     """What limit on errors holds, in words."""
     if result.error_rate_slo is None:
-        return f"with more than {limit_share(result.error_rate_limit)} a step is not recommended"
-    return f"the SLO allows {limit_share(result.error_rate_limit)}"
+        return f"with more than {limit_percent(result.error_rate_limit)} a step is not recommended"
+    return f"the SLO allows {limit_percent(result.error_rate_limit)}"
 
 
 def misses(result: RunResult, candidate: Candidate) -> list[str]:
@@ -107,13 +107,13 @@ def _why_missed(result: RunResult, missed: list[Candidate]) -> str:
     failing = [c for c in missed if (c.step.error_rate or 0) > result.error_rate_limit]
     if not slow:
         return "too many requests failed at every step"
-    at_most = f" with at most {limit_share(result.error_rate_limit)} errors" if failing else ""
+    at_most = f" with at most {limit_percent(result.error_rate_limit)} errors" if failing else ""
     return f"no step meets {slo_words(result)}{at_most}"
 
 
 def _closest(result: RunResult, choice: Choice) -> str:
     assert choice.closest is not None  # noqa: S101 - there is one wherever a step misses
-    return f"The closest is {place(choice.closest)}, where {joined(misses(result, choice.closest))}"
+    return f"The closest is {place(choice.closest)}, where {listed(misses(result, choice.closest))}"
 
 
 def _places(candidates: list[Candidate]) -> str:
@@ -121,4 +121,4 @@ def _places(candidates: list[Candidate]) -> str:
     levels: dict[str, list[str]] = {}
     for candidate in candidates:
         levels.setdefault(candidate.experiment.deployed, []).append(str(candidate.step.concurrency))
-    return joined([f"{where} at concurrency {joined(own)}" for where, own in levels.items()])
+    return listed([f"{where} at concurrency {listed(own)}" for where, own in levels.items()])

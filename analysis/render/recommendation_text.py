@@ -6,7 +6,7 @@ from analysis.measure.results import RunResult
 from analysis.metrics.statistics import RESAMPLES
 from analysis.render.locust_answer_text import locust_answer
 from analysis.render.no_recommendation_text import errors_allowed, measured, nothing_passes, place, slo_words
-from common.formatting import confidence, dollars, joined, milliseconds, minutes, number, percent
+from common.formatting import confidence, dollars, listed, milliseconds, more_minutes, number, percent
 
 DECIDED = 0.5
 """Below this share of the draws the answer is called not decided."""
@@ -47,7 +47,7 @@ def answer_notes(result: RunResult, choices: list[Choice]) -> list[str]:
             own += _runner_up(result, choice, choice.best)
             own += _open_sentences(choice, choice.best)
         if choice.unpriced:
-            own.append(f"No price is known for {joined(choice.unpriced)}, so it is not compared.")
+            own.append(f"No price is known for {listed(choice.unpriced)}, so it is not compared.")
         notes += [f"{choice.payload}: {note}" if several else note for note in own]
     return notes
 
@@ -103,14 +103,14 @@ def _figures(choice: Choice, best: Candidate) -> str:
         facts.append(f"mean E2E {milliseconds(step.latency['e2e'].mean)}")
     if step.error_rate:
         facts.append(f"{percent(step.error_rate)} errors")
-    gives = f"It serves {number(step.per_minute)} requests/min" + (f" with {joined(facts)}" if facts else "")
+    gives = f"It serves {number(step.per_minute)} requests/min" + (f" with {listed(facts)}" if facts else "")
     if not choice.priced or step.usd_per_request is None:
         return f"{gives}."
     assumed = " at an assumed price" if best.experiment.price.assumption else ""
     interval = step.usd_per_request_interval
     sure = ""
     if interval is not None:
-        sure = f" (95 % interval {dollars(10_000 * interval.low)} to {dollars(10_000 * interval.high)})"
+        sure = f" (95% interval {dollars(10_000 * interval.low)} to {dollars(10_000 * interval.high)})"
     return f"{gives}, for {dollars(10_000 * step.usd_per_request)} per 10,000 requests{assumed}{sure}."
 
 
@@ -121,7 +121,7 @@ def _warnings(choice: Choice, best: Candidate) -> list[str]:
         return []
     more = len(reasons) - NAMED
     named = reasons[:NAMED] + ([f"{more} more"] if more > 0 else [])
-    text = f"The recommended step has warnings: {joined(named)}."
+    text = f"The recommended step has warnings: {listed(named)}."
     sound = [c for c in choice.competing if c.passes and c.step.verdict.level == "pass"]
     if sound:
         other = min(sound, key=lambda c: c.order)
@@ -143,7 +143,7 @@ def _how_sure(result: RunResult, choice: Choice) -> str:
     elif rival.judgement == "open":
         why = _open(choice, rival)
     else:
-        why = f"{place(rival)} misses the SLO by no more than noise ({joined(_near(result, rival))})"
+        why = f"{place(rival)} misses the SLO by no more than noise ({listed(_near(result, rival))})"
     if not choice.settle:
         return f"{share}: {why}."
     return f"{share}: {why}; about {_longer(choice.settle, rival)} would settle it."
@@ -151,11 +151,11 @@ def _how_sure(result: RunResult, choice: Choice) -> str:
 
 def _longer(settle: list[tuple[Candidate, float]], rival: Candidate) -> str:
     """How many more minutes, and where: ``3 more minutes at each of the two``."""
-    if len({minutes(wait) for _, wait in settle}) == 1 and len(settle) > 1:
-        return f"{minutes(settle[0][1])} at each of the two"
+    if len({more_minutes(wait) for _, wait in settle}) == 1 and len(settle) > 1:
+        return f"{more_minutes(settle[0][1])} at each of the two"
     if [candidate for candidate, _ in settle] == [rival] and rival.judgement == "open":
-        return f"{minutes(settle[0][1])} there"
-    return joined([f"{minutes(wait)} at {place(candidate)}" for candidate, wait in settle])
+        return f"{more_minutes(settle[0][1])} there"
+    return listed([f"{more_minutes(wait)} at {place(candidate)}" for candidate, wait in settle])
 
 
 def _near(result: RunResult, rival: Candidate) -> list[str]:
@@ -177,7 +177,7 @@ def _open_sentences(choice: Choice, best: Candidate) -> list[str]:
             continue
         if candidate.order < best.order:
             wait = max((f.more_minutes or 0 for f in candidate.findings if f.judgement == "open"), default=0)
-            text.append(f"{_open(choice, candidate)}; about {minutes(wait or None)} would settle it.")
+            text.append(f"{_open(choice, candidate)}; about {more_minutes(wait or None)} would settle it.")
     return text
 
 

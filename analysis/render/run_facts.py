@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from analysis.measure.results import ExperimentResult, RunResult
-from common.formatting import count, hourly, joined, percent
+from common.formatting import count, hourly_price, listed, percent
 
 _DTYPES = ("OPTION_DTYPE", "SM_VLLM_DTYPE", "VLLM_DTYPE", "DTYPE")
 _QUANTIZATIONS = (
@@ -48,14 +48,14 @@ def _instances(result: RunResult) -> str:
         price = ""
         if e.usd_per_hour is not None:
             assumed = "an assumed " if e.price.assumption else ""
-            price = f" at {assumed}{hourly(e.usd_per_hour)} per instance-hour"
+            price = f" at {assumed}{hourly_price(e.usd_per_hour)} per instance-hour"
         named[e.deployed] = f"{e.deployed}{price}"
     return "; ".join(named.values())
 
 
 def _each(values: Iterable[str | None]) -> str:
     """The distinct known values."""
-    return joined(list(dict.fromkeys(value for value in values if value)))
+    return listed(list(dict.fromkeys(value for value in values if value)))
 
 
 def _containers(experiment: ExperimentResult) -> list[Mapping[str, Any]]:

@@ -83,10 +83,10 @@ def _latency(experiment: ExperimentResult, kinds: list[str]) -> Table:
 
 
 def _sure(experiment: ExperimentResult, kinds: list[str]) -> Table:
-    """Samples, 95 % intervals and goodput: how far the figures above carry."""
+    """Samples, 95% intervals and goodput: how far the figures above carry."""
     steps = [(step, kind) for step, kind in zip(experiment.steps, kinds, strict=True) if step.window]
     names = [(m, p) for m in METRICS for p in (50, 95) if any(_interval(s, m, p) for s, _ in steps)]
-    columns = ["concurrency", "samples", "requests/min 95 %", *(f"{m.upper()} p{p} 95 %" for m, p in names)]
+    columns = ["concurrency", "samples", "requests/min 95%", *(f"{m.upper()} p{p} 95%" for m, p in names)]
     columns += ["goodput, requests/s", "goodput, share"]
     rows = [
         [
@@ -99,7 +99,7 @@ def _sure(experiment: ExperimentResult, kinds: list[str]) -> Table:
         ]
         for step, _ in steps
     ]
-    return Table("Samples, 95 % intervals and goodput", columns, rows, kinds=[kind for _, kind in steps])
+    return Table("Samples, 95% intervals and goodput", columns, rows, kinds=[kind for _, kind in steps])
 
 
 def _interval(step: StepResult, metric: str, p: int) -> Interval | None:
@@ -116,7 +116,7 @@ def _workers(experiment: ExperimentResult) -> Table:
     steps = [step for step in experiment.steps if step.workers]
     streamed = any("ttft" in step.latency for step in steps)
     metric = "TTFT" if streamed else "E2E"
-    columns = ["concurrency", "worker", "requests", "share", f"{metric} p50", f"{metric} p50 95 %"]
+    columns = ["concurrency", "worker", "requests", "share", f"{metric} p50", f"{metric} p50 95%"]
     columns += ["connection set-up p50", "round trip", "CPU, highest", "event-loop lag p99, highest"]
     rows = [
         [
@@ -128,7 +128,7 @@ def _workers(experiment: ExperimentResult) -> Table:
             _range(worker.first_token_interval, milliseconds),
             milliseconds(worker.connect_p50_ms),
             milliseconds(worker.rtt_ms),
-            ABSENT if worker.cpu_max is None else f"{number(worker.cpu_max)} %",
+            ABSENT if worker.cpu_max is None else f"{number(worker.cpu_max)}%",
             milliseconds(worker.lag_p99_ms),
         ]
         for step in steps

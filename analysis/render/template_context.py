@@ -24,9 +24,9 @@ from common.formatting import (
     ABSENT,
     count,
     dollars,
-    hourly,
-    joined,
-    limit_share,
+    hourly_price,
+    limit_percent,
+    listed,
     milliseconds,
     number,
     percent,
@@ -56,11 +56,11 @@ def view_of(
         "notes": answer_notes(result, choices),
         "drawings": drawings,
         "marks": marks(result),
-        "title": joined(fmbench_page.models_of(result)) or result.run_id,
+        "title": listed(fmbench_page.models_of(result)) or result.run_id,
         "errors_allowed": (
             f"no limit on errors ({errors_allowed(result)})"
             if result.error_rate_slo is None
-            else f"errors ≤ {limit_share(result.error_rate_slo)}"
+            else f"errors ≤ {limit_percent(result.error_rate_slo)}"
         ),
         "objectives": [objective_label(o) for o in result.objectives],
         "best_information": {
@@ -227,7 +227,7 @@ def price_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
     """Instance, price, source, date; one row per instance."""
     rows: dict[str, tuple[str, str, str, str]] = {}
     for e in result.experiments:
-        price = ABSENT if e.usd_per_hour is None else f"{hourly(e.usd_per_hour)} per instance-hour"
+        price = ABSENT if e.usd_per_hour is None else f"{hourly_price(e.usd_per_hour)} per instance-hour"
         if e.price.assumption and e.usd_per_hour is not None:
             price += " (assumed price)"
         rows[e.instance] = (e.instance, price, e.price.source or ABSENT, e.price.as_of or ABSENT)
@@ -243,7 +243,7 @@ def calibration_sentence(result: RunResult) -> str | None:
     if not found:
         return "Calibrated against a server of known truth, this machine's clock kept its limits at no level."
     return (
-        f"Calibrated against a server of known truth, this load generator's clock is honest {joined(found)}."
+        f"Calibrated against a server of known truth, this load generator's clock is honest {listed(found)}."
     )
 
 
@@ -265,7 +265,7 @@ def describe(step: StepResult) -> list[tuple[str, str]]:
         ),
         ("gap between chunks", f"p50 {milliseconds(step.gap_p50_ms)}, p99 {milliseconds(step.gap_p99_ms)}"),
         ("mean in flight", number(step.in_flight)),
-        ("Little's-law residual", ABSENT if step.little is None else f"{100 * step.little:+.1f} %"),
+        ("Little's-law residual", ABSENT if step.little is None else f"{100 * step.little:+.1f}%"),
     ]
 
 

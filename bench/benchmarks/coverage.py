@@ -1,8 +1,8 @@
-"""How often the report's 95 % intervals hold the truth, when the load has a memory.
+"""How often the report's 95% intervals hold the truth, when the load has a memory.
 
     python -m bench.benchmarks.coverage [--runs 400]
 
-A closed loop on a server that is faster and slower for a while: its latency swings by 15 % (standard
+A closed loop on a server that is faster and slower for a while: its latency swings by 15% (standard
 deviation) and forgets with a time constant. The truth is a run of hours on the same server. Prints a Markdown
 table: how often each interval holds it (and how far it reaches), how often the drift alarm rings though
 nothing drifts, and how often one of two equal steps is called the better one for sure.

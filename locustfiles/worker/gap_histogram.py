@@ -14,7 +14,7 @@ Window = tuple[float, float]
 
 
 def bucket_of(gap_ms: float) -> int:
-    """Index of the bucket that holds a gap: 0 is ``[0, GAP_UNIT_MS)``, the others grow by 1 %."""
+    """Index of the bucket that holds a gap: 0 is ``[0, GAP_UNIT_MS)``, the others grow by 1%."""
     if gap_ms < GAP_UNIT_MS:
         return 0
     return 1 + int(math.log(gap_ms / GAP_UNIT_MS) * _PER_LOG)

@@ -63,7 +63,7 @@ def test_errors_above_the_slo_disqualify(tmp_path: Path):
     shaky = Deployed(measure_s=200, server=Server(failing=0.05))
     _, (choice,), text = answered(tmp_path, shaky, slo=slo(5000))
     assert choice.best is None
-    assert "the SLO allows 0 %" in text
+    assert "the SLO allows 0%" in text
     _, (choice,), _ = answered(tmp_path / "lenient", shaky, slo=slo(5000, error_rate=0.1))
     assert choice.best is not None
 
@@ -89,7 +89,7 @@ def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path):
     _, (choice,), text = answered(tmp_path, one, dear, slo=slo(1000))
     assert choice.stays == 1.0
     assert choice.gap_share == pytest.approx(1.88 / 1.4084 - 1, abs=0.1)
-    assert "It is more than 99 % sure that this is the best of those measured." in text
+    assert "It is more than 99% sure that this is the best of those measured." in text
 
 
 def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: Path):
@@ -105,7 +105,7 @@ def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: 
 
 
 def test_few_samples_can_still_be_certain(tmp_path: Path):
-    """80 answers, none above the limit: the share above is under 5 % with 95 % confidence."""
+    """80 answers, none above the limit: the share above is under 5% with 95% confidence."""
     result, _, _ = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(1000))
     (step,) = result.steps
     assert 75 <= step.window_ok < 100
@@ -172,9 +172,9 @@ def test_the_closest_may_be_one_that_only_fails_too_often(tmp_path: Path):
     _, (choice,), text = answered(tmp_path, shaky, slow, slo=slo(1000, 5000, error_rate=0.01))
     assert choice.closest is not None
     assert choice.closest.experiment.instance_type == "ml.g5.xlarge"
-    assert "no step meets TTFT p95 ≤ 1 s and E2E p95 ≤ 5 s with at most 1 % errors" in text
+    assert "no step meets TTFT p95 ≤ 1 s and E2E p95 ≤ 5 s with at most 1% errors" in text
     assert "The closest is ml.g5.xlarge at concurrency 4, where" in text
-    assert "of the requests failed (the SLO allows 1 %)" in text
+    assert "of the requests failed (the SLO allows 1%)" in text
     assert "above the limit" not in text
 
 
@@ -199,7 +199,7 @@ def test_without_a_limit_errors_are_told_and_only_many_disqualify(tmp_path: Path
     many = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.2))
     _, (choice,), text = answered(tmp_path / "many", many)
     assert choice.best is None
-    assert "with more than 5 % a step is not recommended" in text
+    assert "with more than 5% a step is not recommended" in text
     assert "SLO allows" not in text
 
 
@@ -265,14 +265,14 @@ def test_a_figure_that_the_table_withholds_is_not_quoted(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(1.0, "100 %"), (0.996, "more than 99 %"), (0.9499, "94 %"), (0.004, "less than 1 %"), (0.0, "0 %")],
+    [(1.0, "100%"), (0.996, "more than 99%"), (0.9499, "94%"), (0.004, "less than 1%"), (0.0, "0%")],
 )
 def test_confidence_is_never_rounded_up(share: float, text: str):
     assert confidence(share) == text
 
 
 def test_what_is_short_of_the_whole_never_reads_100():
-    assert [percent(share) for share in (0.99, 0.9961, 0.99999, 1.0)] == ["99 %", "99.6 %", "99.9 %", "100 %"]
+    assert [percent(share) for share in (0.99, 0.9961, 0.99999, 1.0)] == ["99%", "99.6%", "99.9%", "100%"]
 
 
 @pytest.mark.parametrize("usd_per_hour", [1.0, None])

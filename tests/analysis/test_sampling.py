@@ -70,7 +70,7 @@ def test_flags_in_one_stretch_are_worth_few_samples_and_scattered_ones_nearly_al
 
 
 def test_a_percentiles_interval_by_hand():
-    """100 values worth 100: p50 is a share of 40.38 to 59.62 % (Wilson), so 40.97 to 60.03 of 1 … 100."""
+    """100 values worth 100: p50 is a share of 40.38 to 59.62% (Wilson), so 40.97 to 60.03 of 1 … 100."""
     share = share_interval(50, 100)
     assert (share.low, share.high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
     found = percentile_interval(np.arange(1.0, 101.0), 50, 100)
@@ -92,7 +92,7 @@ def test_no_interval_without_time_or_from_one_block(per: float, blocks: int):
 
 
 def test_intervals_hold_the_truth_of_a_load_that_swings_for_seconds_on_end():
-    """Up and down by 15 % with a memory of 5 s: intervals of independent requests hold it half the time."""
+    """Up and down by 15% with a memory of 5 s: intervals of independent requests hold it half the time."""
     load = Load(users=8, latency_s=2.0, window_s=120, memory_s=5.0)
     rng = np.random.default_rng(4)
     truth = {name: value for name, (value, _) in figures(step(load, 6000, rng)).items()}

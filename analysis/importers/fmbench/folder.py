@@ -22,7 +22,7 @@ from analysis.importers.fmbench.runs import group_bursts, split_runs
 from analysis.measure.results import RunResult
 from analysis.measure.steps import measure_run, price_step
 from common.errors import UserError
-from common.formatting import joined, utc
+from common.formatting import listed, utc
 from runfolder.manifest import ExperimentEntry, Manifest
 from runfolder.reading import RunTables, usable_requests
 from runfolder.records import (
@@ -64,7 +64,7 @@ def load_fmbench(folder: Path, prices: Prices = Prices()) -> RunResult:  # noqa:
     """
     runs = load_fmbench_runs(folder, prices)
     if len(runs) > 1:
-        names = joined([run.label for run in runs])
+        names = listed([run.label for run in runs])
         raise UserError(f"{folder} holds {len(runs)} FMBench runs ({names}); name one of them")
     return runs[0].result
 
@@ -191,7 +191,7 @@ def _remarks(levels: list[FmbenchLevel], entries: list[ExperimentEntry]) -> list
         remarks.append(NO_REQUESTS)
     if len(models) > 1:
         remarks.append(
-            f"Several models were measured: {joined(models)}. Each has its own answer; they are not compared."
+            f"Several models were measured: {listed(models)}. Each has its own answer; they are not compared."
         )
     return remarks
 

@@ -19,7 +19,7 @@ _REQUEST = "POST"
 def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reconciled | None:
     """Compare one step with Locust's row of that name; None when Locust has none.
 
-    Counts must be equal. Means may differ by 1 %: both are of how long every request took, failed and cut-off
+    Counts must be equal. Means may differ by 1%: both are of how long every request took, failed and cut-off
     ones too. Where an older record does not say how long those took, there is no mean to compare.
     """
     own = stats[(stats["Name"] == step.id) & (stats["Type"] == _REQUEST)]

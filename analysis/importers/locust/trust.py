@@ -4,7 +4,7 @@ from analysis.importers.locust.counters import Timeline
 from analysis.importers.locust.levels import Level, LevelAmounts
 from analysis.measure.results import StepResult
 from analysis.metrics.statistics import samples_needed
-from common.formatting import number, plural, seconds
+from common.formatting import duration, number, plural
 
 _SHORT = 3
 """A level of fewer mean response times than this is mostly its own beginning."""
@@ -52,8 +52,8 @@ def _judge_length(step: StepResult, level: Level, part: LevelAmounts, mean_s: fl
         step.verdict.add(
             "warn",
             "short_level",
-            f"the level held for {seconds(part.seconds)}, less than {_SHORT} mean response times "
-            f"({seconds(mean_s)}): its rate depends on when it began",
+            f"the level held for {duration(part.seconds)}, less than {_SHORT} mean response times "
+            f"({duration(mean_s)}): its rate depends on when it began",
             held_s=part.seconds,
             mean_s=mean_s,
         )
@@ -61,7 +61,7 @@ def _judge_length(step: StepResult, level: Level, part: LevelAmounts, mean_s: fl
         step.verdict.add(
             "warn",
             "silent_end",
-            f"nothing was answered in the last {seconds(part.silent_s)} of the level, "
+            f"nothing was answered in the last {duration(part.silent_s)} of the level, "
             "which the rate leaves out",
             silent_s=part.silent_s,
         )

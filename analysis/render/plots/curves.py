@@ -18,14 +18,14 @@ from analysis.render.plots.drawing import (
     legend_below,
     payload_grid,
 )
-from common.formatting import joined
+from common.formatting import listed
 
 _AXES = {"ttft": "TTFT", "tpot": "TPOT", "e2e": "E2E latency"}
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: its label, the figure of a step, and its 95 % interval where there is one."""
+    """One axis: its label, the figure of a step, and its 95% interval where there is one."""
 
     label: str
     figure: Callable[[ExperimentResult, StepResult], float | None]
@@ -71,7 +71,7 @@ def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
         name="throughput_latency",
         title="Throughput against latency",
         alt=f"{' and '.join(_AXES[m] for m in metrics)} over requests per minute, per concurrency.",
-        caption="One point per concurrency (the number above it), with its 95 % intervals",
+        caption="One point per concurrency (the number above it), with its 95% intervals",
     )
 
 
@@ -238,11 +238,11 @@ def _marks(result: RunResult, metrics: list[str], *, dashed: bool) -> str:
     shown = {metric: statistic_of(result, metric) for metric in metrics}
     few = [f"{m.upper()} {name}" for m, name in shown.items() if _some_lack(result, m, name)]
     if few:
-        text += f". Steps with too few samples for {joined(few)} are left out"
+        text += f". Steps with too few samples for {listed(few)} are left out"
     other = [o for o in result.objectives if o["metric"] in shown]
     other = [o for o in other if o["statistic"] != shown[str(o["metric"])]]
     if other:
-        what = joined([f"{o['metric'].upper()} {o['statistic']}" for o in other])
+        what = listed([f"{o['metric'].upper()} {o['statistic']}" for o in other])
         text += f". No limit is drawn for {what}: the curve shows another statistic"
     return text
 

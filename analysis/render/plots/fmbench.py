@@ -113,13 +113,13 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
         for payload, (axes,) in grid.items():
             _stems(axes, [p for p in points if p[0].payload == payload], palette)
             if result.error_rate_slo is not None:
-                slo = f"SLO: at most {limit:g} %"
+                slo = f"SLO: at most {limit:g}%"
                 axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
             axes.set_ylim(0, top)
             decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
         legend_below(figure, [axes for (axes,) in grid.values()], 3)
         worst = max(points, key=lambda p: p[2])
-        most = f"most: {number(worst[2])} % at {worst[1]}" if worst[2] else "none failed"
+        most = f"most: {number(worst[2])}% at {worst[1]}" if worst[2] else "none failed"
         return finish(
             figure,
             result,
