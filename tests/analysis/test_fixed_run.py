@@ -1,6 +1,6 @@
 """A run folder that never changes gives the same figures, to the last digit, whatever is rebuilt around them.
 
-`python -m tests.analysis.test_fixed_run` writes the figures anew; a change of one is a change of what is reported.
+`python -m tests.analysis.test_fixed_run` writes the figures anew. One that changes, changes in every report.
 """
 
 import json
