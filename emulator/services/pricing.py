@@ -1,4 +1,4 @@
-"""The Price List API for SageMaker hosting, in the shape of the real one, from the project's price table."""
+"""The Price List API for SageMaker hosting, in AWS's format; prices come from ``prices.yml`` beside it."""
 
 import base64
 import binascii
@@ -6,17 +6,17 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from emulator.context import Context
 from emulator.errors import ApiError
-from emulator.hosting import ROOT
 
 Members = dict[str, Any]
 _SERVICE = "AmazonSageMaker"
-_TABLE = ROOT / "deploy" / "preflight" / "prices.yml"
+_TABLE = Path(__file__).with_name("prices.yml")
 _OFFER_TERM, _RATE = "JRTCKXETXF", "6YS6EN2CT7"
 _COMPONENTS = (("Hosting", "Host"), ("Training", "Train"), ("Notebook", "Notebk"))
 _USAGE_PREFIX = {"us-east-1": "USE1", "us-east-2": "USE2", "us-west-2": "USW2", "eu-west-1": "EUW1"}
@@ -44,9 +44,8 @@ OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {"GetProducts": g
 
 @lru_cache
 def _table() -> dict[str, float]:
-    """Dollars per hour by instance type: those of us-east-1 stand for every region here."""
-    content = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
-    prices: dict[str, float] = content["regions"]["us-east-1"]
+    """Dollars per hour by instance type; every region has the prices of us-east-1."""
+    prices: dict[str, float] = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
     return prices
 
 
