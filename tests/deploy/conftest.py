@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy_harness import Account, plan
 
 from common.paths import HOME_VARIABLE
 from configs.plan import Plan
 from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Ledger
 from emulator.process import LocalSageMaker
+from tests.deploy.harness import Account, plan
 from tests.support.state import make_state_folder
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.stub import Stubber
-from deploy_harness import IMAGE, Account, plan
 
 from common.errors import UserError
 from deploy.aws.clients import Clients
@@ -15,6 +14,7 @@ from deploy.preflight.account_checks import image_there, lasting, quotas, role
 from deploy.preflight.preflight import preflight
 from deploy.spec.endpoint_spec import Target
 from emulator.process import LocalSageMaker
+from tests.deploy.harness import IMAGE, Account, plan
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from deploy_harness import IMAGE, plan
 
 from deploy.preflight import plan_checks
 from deploy.preflight.account_checks import trusts
@@ -12,6 +11,7 @@ from deploy.preflight.estimate import BOOT_S, TEARDOWN_S, Estimate, estimate
 from deploy.preflight.plan_checks import Check, MachineFacts, PayloadFacts
 from deploy.spec.endpoint_spec import Target
 from runfolder.manifest import PriceQuote
+from tests.deploy.harness import IMAGE, plan
 
 QUOTES = {"ml.g5.xlarge": PriceQuote(usd_per_hour=3.6)}
 TARGET = Target("bench", "run", "us-east-1", "ml.g5.xlarge")

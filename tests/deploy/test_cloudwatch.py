@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 from botocore.stub import Stubber
-from deploy_harness import QUICK, Account, plan
 
 from deploy.aws import cloudwatch
 from deploy.aws.clients import Clients
@@ -17,6 +16,7 @@ from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.spec.resolve import targets
 from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint
+from tests.deploy.harness import QUICK, Account, plan
 
 SERVED = Served("bench")
 WINDOW = {"started_at": 1_700_000_010.0, "ended_at": 1_700_000_100.0}

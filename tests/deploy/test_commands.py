@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import bench
-from deploy_harness import IMAGE, QUICK, Account, plan
 
 from bench.cli import cli
 from bench.commands.deploy import confirmed
@@ -19,6 +17,8 @@ from deploy.aws.clients import Clients
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.spec.resolve import targets
+from tests.deploy.command_line import bench
+from tests.deploy.harness import IMAGE, QUICK, Account, plan
 
 ROOT = Path(__file__).parents[2]
 PLAN = f"""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 from botocore.stub import Stubber
-from deploy_harness import IMAGE, LIGHT, QUICK, Account, fresh_clients, plan
 
 from common.errors import UserError
 from configs.plan import Plan
@@ -19,6 +18,7 @@ from deploy.preflight.preflight import preflight
 from deploy.spec.endpoint_spec import Target
 from deploy.spec.resolve import UNSEEN, as_it_stands, targets
 from emulator.process import LocalSageMaker
+from tests.deploy.harness import IMAGE, LIGHT, QUICK, Account, fresh_clients, plan
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
-from deploy_harness import QUICK, Account, plan
 
 from deploy.aws.clients import Clients
 from deploy.aws.errors import meaning, sentence
@@ -18,6 +17,7 @@ from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import finding_and_remedy
 from deploy.spec.resolve import targets
+from tests.deploy.harness import QUICK, Account, plan
 
 
 def answered(code: str, said: str, status: int = 400) -> ClientError:

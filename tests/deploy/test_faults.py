@@ -1,8 +1,6 @@
 """Every control-plane call × every fault: served and clean, or one sentence that names what is left."""
 
 import pytest
-from deploy_harness import IMPATIENT, Account, plan
-from deploy_matrix import PASSING, Case, Outcome, cases, outcomes
 
 from common.errors import UserError
 from deploy.aws.clients import Clients
@@ -10,6 +8,8 @@ from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.lifecycle.removal import LeftBehindError
 from deploy.spec.resolve import targets
+from tests.deploy.fault_matrix import PASSING, Case, Outcome, cases, outcomes
+from tests.deploy.harness import IMPATIENT, Account, plan
 
 pytestmark = pytest.mark.e2e
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from deploy_harness import QUICK, Account, plan
 
 from common.errors import UserError
 from deploy.aws.clients import Clients
@@ -21,6 +20,7 @@ from deploy.spec.endpoint_spec import Target
 from deploy.spec.owner import machine_owner
 from deploy.spec.resolve import targets
 from tests.between import FOREIGN, RESET, Between, between
+from tests.deploy.harness import QUICK, Account, plan
 
 SHORT = replace(QUICK, removal=0.5, creating=0.0, settle=0.1)
 """For deletions that can never succeed."""

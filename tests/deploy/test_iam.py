@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-from deploy_harness import QUICK, Account, fresh_clients, plan
 
 from configs.plan import Plan
 from deploy.aws.clients import Clients
@@ -17,6 +16,7 @@ from deploy.lifecycle.teardown import teardown
 from deploy.preflight.preflight import preflight
 from deploy.spec.owner import machine_owner
 from deploy.spec.resolve import targets
+from tests.deploy.harness import QUICK, Account, fresh_clients, plan
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "iam.md"
 SERVICES = {"service-quotas": "servicequotas"}

@@ -4,8 +4,9 @@ import itertools
 import signal
 
 import pytest
-from deploy_harness import in_parallel
-from deploy_interrupt import RUNNING, Ending, Interruption, Stop, play
+
+from tests.deploy.harness import in_parallel
+from tests.deploy.interruption_matrix import RUNNING, Ending, Interruption, Stop, play
 
 pytestmark = pytest.mark.e2e
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_harness import QUICK, Account, items, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Item, Ledger, State
 from deploy.spec.endpoint_spec import Target
 from deploy.spec.resolve import targets
+from tests.deploy.harness import QUICK, Account, items, plan
 
 
 def test_an_item_is_open_until_it_is_seen_gone(ledger: Ledger) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from command_line import bench
-from deploy_harness import QUICK, Account, items, plan
 
 from deploy.aws import resources
 from deploy.aws.clients import Clients
@@ -23,6 +21,8 @@ from deploy.spec.endpoint_spec import Target
 from deploy.spec.owner import Process, machine_owner, this_host, this_process
 from deploy.spec.resolve import targets
 from deploy.spec.tags import TAG_PROCESS
+from tests.deploy.command_line import bench
+from tests.deploy.harness import QUICK, Account, items, plan
 
 
 @dataclass

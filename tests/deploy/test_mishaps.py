@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_harness import IMPATIENT, QUICK, Account, fresh_clients, items, plan
 
 from common.errors import UserError
 from deploy.aws.clients import Clients
@@ -20,6 +19,7 @@ from deploy.spec.endpoint_spec import Target
 from deploy.spec.resolve import targets
 from deploy.spec.tags import TAG_EXPIRES
 from runfolder.manifest import PriceQuote
+from tests.deploy.harness import IMPATIENT, QUICK, Account, fresh_clients, items, plan
 
 
 def target_of(clients: Clients, run_id: str = "mishap", **changes: Any) -> Target:

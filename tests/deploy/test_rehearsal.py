@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_harness import IMAGE, LIGHT, QUICK, plan
 
 from bench.backend import backend_for
 from deploy.aws.clients import Clients
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import preflight
+from tests.deploy.harness import IMAGE, LIGHT, QUICK, plan
 
 GATED = {"name": "Gated", "source": "image", "image": IMAGE, "env": LIGHT, "hub_token_secret": "hub-token"}
 OTHER_ACCOUNT = "arn:aws:iam::999999999999:role/service-role/MySageMakerRole"

@@ -8,7 +8,6 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 from botocore.validate import ParamValidator
-from deploy_harness import IMAGE, plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from deploy.aws.cloudwatch import Served, queries
 from deploy.aws.secrets import HubToken
 from deploy.spec import api_requests
 from deploy.spec.endpoint_spec import Container, Target, build_target
+from tests.deploy.harness import IMAGE, plan
 
 _SESSION = botocore.session.get_session()
 ROLE = "arn:aws:iam::123456789012:role/service-role/Bench"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_harness import IMAGE, Account, plan
 
 from common.errors import UserError
 from configs.containers import family_of
@@ -17,6 +16,7 @@ from deploy.spec.endpoint_spec import Host
 from deploy.spec.images import LLAMA_CPP, families, image_uri
 from deploy.spec.jumpstart import parse, version_order
 from deploy.spec.resolve import container_for, targets
+from tests.deploy.harness import IMAGE, Account, plan
 
 AWS = "763104351884.dkr.ecr.us-east-1.amazonaws.com/"
 VLLM = AWS + "vllm:0.30.0-gpu-py312-cu130-ubuntu24.04-sagemaker"

@@ -2,13 +2,12 @@
 
 import time
 
-from deploy_harness import QUICK, Account, plan
-
 from deploy.aws import resources
 from deploy.aws.clients import Clients
 from deploy.aws.resources import KINDS
 from deploy.spec import api_requests
 from deploy.spec.resolve import targets
+from tests.deploy.harness import QUICK, Account, plan
 
 
 def test_a_forgotten_endpoint_with_components_is_deleted_by_its_schedules(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_harness import IMAGE, QUICK, Account, plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import preflight
 from deploy.spec.resolve import targets
+from tests.deploy.harness import IMAGE, QUICK, Account, plan
 
 PLANTED = "plantedvalue-0123456789abcdefghij"
 MODEL = {"name": "Gated", "source": "image", "image": IMAGE}

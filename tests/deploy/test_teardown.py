@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_harness import IMPATIENT, QUICK, Account, items, plan
 
 from deploy.aws import resources
 from deploy.aws.clients import Clients
@@ -19,6 +18,7 @@ from deploy.spec import api_requests
 from deploy.spec.endpoint_spec import Target
 from deploy.spec.owner import machine_owner
 from deploy.spec.resolve import targets
+from tests.deploy.harness import IMPATIENT, QUICK, Account, items, plan
 
 
 def leave(clients: Clients, run_id: str, owner: str | None = None, **endpoint: Any) -> Target:

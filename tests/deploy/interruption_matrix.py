@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.session import Session
-from deploy_harness import QUICK, fresh_clients, here
-from deploy_matrix import matrix_plan
 
 from common.errors import UserError
 from deploy.lifecycle.endpoint import deployed
@@ -19,6 +17,8 @@ from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.teardown import teardown
 from deploy.spec.owner import machine_owner
 from deploy.spec.resolve import targets
+from tests.deploy.fault_matrix import matrix_plan
+from tests.deploy.harness import QUICK, fresh_clients, here
 
 RUNNING = "the run itself"
 

@@ -1,6 +1,6 @@
 """The table that issue and docs ask for: every control-plane call × every fault → outcome and leftovers.
 
-`python tests/deploy/deploy_matrix.py` prints it as Markdown; `test_faults.py` holds every row to the promise.
+`python -m tests.deploy.fault_matrix` prints it as Markdown; `test_faults.py` holds every row to the promise.
 """
 
 import tempfile
@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy_harness import (
+from common.errors import UserError
+from configs.plan import Plan
+from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.ledger import Ledger
+from deploy.lifecycle.removal import LeftBehindError
+from deploy.spec.resolve import targets
+from tests.deploy.harness import (
     IMPATIENT,
     KIND_IN_STATE,
     QUICK,
@@ -19,13 +25,6 @@ from deploy_harness import (
     plan,
     renew_server,
 )
-
-from common.errors import UserError
-from configs.plan import Plan
-from deploy.lifecycle.endpoint import deployed
-from deploy.lifecycle.ledger import Ledger
-from deploy.lifecycle.removal import LeftBehindError
-from deploy.spec.resolve import targets
 
 CREATES = (
     "CreateModel",
