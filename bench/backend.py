@@ -86,9 +86,11 @@ def _furnish(local: LocalSageMaker, plan: Plan) -> None:
     for role, service in ((endpoint.role, "sagemaker"), (endpoint.scheduler_role, "scheduler")):
         for name in {role, role.rsplit("/", 1)[-1]} if role else ():
             roles.setdefault(name, []).append(f"{service}.amazonaws.com")
-    local.tell("roles", roles)
-    local.tell("quotas", dict.fromkeys(endpoint.instance_type, endpoint.instance_count))
-    local.tell("secrets", {m.hub_token_secret: _MADE_UP_TOKEN for m in plan.models if m.hub_token_secret})
+    local.configure("roles", roles)
+    local.configure("quotas", dict.fromkeys(endpoint.instance_type, endpoint.instance_count))
+    local.configure(
+        "secrets", {m.hub_token_secret: _MADE_UP_TOKEN for m in plan.models if m.hub_token_secret}
+    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Serve SageMaker on this machine; one JSON line on stdout tells the URL. See the package's docstring."""
+"""Serve SageMaker on this machine: ``python -m emulator``. See the package's docstring."""
 
 from gevent import monkey
 
@@ -7,8 +7,9 @@ monkey.patch_all()
 import sys  # noqa: E402 - everything else comes after the patching
 
 from common.streams import survive_lost_streams  # noqa: E402
-from emulator.serve import main  # noqa: E402
+from emulator.command_line import run_command  # noqa: E402
+from emulator.serve import serve  # noqa: E402
 
 if __name__ == "__main__":
     survive_lost_streams()
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_command(serve, "python -m emulator"))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-from emulator.errors import validation
-from emulator.hosting import Container
+from emulator.errors import validation_error
+from emulator.hosting import ContainerProcess
 
 ACCOUNT_ID = "123456789012"
 DEFAULT_PAGE = 10
@@ -37,13 +37,13 @@ class Resource:
 
 
 @dataclass
-class Served(Resource):
+class RunningResource(Resource):
     """A resource with containers behind it and a life of its own."""
 
     status: EndpointStatus = "Creating"
     failure: str | None = None
     changed: datetime = field(default_factory=lambda: datetime.now(UTC))
-    containers: dict[str, list[Container]] = field(default_factory=dict)
+    containers: dict[str, list[ContainerProcess]] = field(default_factory=dict)
     """Containers by the name of their production variant."""
 
     @property
@@ -56,13 +56,13 @@ class Served(Resource):
         """The status."""
         return self.status
 
-    def become(self, status: EndpointStatus, failure: str | None = None) -> None:
+    def set_status(self, status: EndpointStatus, failure: str | None = None) -> None:
         """Change the status."""
         self.status, self.failure, self.changed = status, failure, datetime.now(UTC)
 
 
 @dataclass
-class Endpoint(Served):
+class EndpointResource(RunningResource):
     """An endpoint; ``config`` is its config as it was at creation (which may be deleted since)."""
 
     config: dict[str, Any] = field(default_factory=dict)
@@ -75,8 +75,8 @@ class Region:
     name: str
     models: dict[str, Resource] = field(default_factory=dict)
     configs: dict[str, Resource] = field(default_factory=dict)
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    components: dict[str, Served] = field(default_factory=dict)
+    endpoints: dict[str, EndpointResource] = field(default_factory=dict)
+    components: dict[str, RunningResource] = field(default_factory=dict)
     schedules: dict[str, Resource] = field(default_factory=dict)
     opened: datetime = field(default_factory=lambda: datetime.now(UTC))
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -91,27 +91,27 @@ class Region:
         self.tags.setdefault(arn, {}).update({tag["Key"]: tag["Value"] for tag in tags})
 
 
-Held = TypeVar("Held", bound=Resource)
+ResourceT = TypeVar("ResourceT", bound=Resource)
 
 
-def find(held: dict[str, Held], name: str, noun: str, arn: str) -> Held:
+def find_resource(resources: dict[str, ResourceT], name: str, noun: str, arn: str) -> ResourceT:
     """The resource of that name.
 
     Raises:
         ApiError: there is none, in AWS's words.
     """
-    if name not in held:
-        raise validation(f'Could not find {noun} "{arn}".')
-    return held[name]
+    if name not in resources:
+        raise validation_error(f'Could not find {noun} "{arn}".')
+    return resources[name]
 
 
-def listing(held: Iterable[Held], query: dict[str, Any]) -> tuple[list[Held], str | None]:
+def list_page(resources: Iterable[ResourceT], query: dict[str, Any]) -> tuple[list[ResourceT], str | None]:
     """One page of a List call, and the token of the next: filtered, sorted, cut.
 
     Raises:
         ApiError: the token is none of ours.
     """
-    wanted = [item for item in held if _wanted(item, query)]
+    wanted = [item for item in resources if _wanted(item, query)]
     by_name = query.get("SortBy", "CreationTime") == "Name"
     wanted.sort(
         key=lambda item: item.name if by_name else (item.created.timestamp(), item.name),
@@ -143,4 +143,4 @@ def _offset(token: str | None) -> int:
     try:
         return int(base64.b64decode(token, validate=True))
     except (ValueError, binascii.Error):
-        raise validation("Invalid NextToken") from None
+        raise validation_error("Invalid NextToken") from None

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from emulator.account import Served, find, listing
+from emulator.account import RunningResource, find_resource, list_page
 from emulator.context import Context
-from emulator.errors import validation
-from emulator.lifecycle import DEFAULT_STARTUP_SECONDS, Group, bring_up, primary_container, take_down
+from emulator.errors import validation_error
+from emulator.lifecycle import DEFAULT_STARTUP_SECONDS, ContainerGroup, bring_up, primary_container, take_down
 
 Members = dict[str, Any]
 
@@ -16,18 +16,22 @@ def create(context: Context, members: Members) -> Members:
     region, name = context.region, members["InferenceComponentName"]
     arn = region.arn("inference-component", name)
     if name in region.components:
-        raise validation(f'Cannot create already existing inference component "{arn}".')
+        raise validation_error(f'Cannot create already existing inference component "{arn}".')
     endpoint_name = members["EndpointName"]
-    endpoint = find(region.endpoints, endpoint_name, "endpoint", region.arn("endpoint", endpoint_name))
+    endpoint = find_resource(
+        region.endpoints, endpoint_name, "endpoint", region.arn("endpoint", endpoint_name)
+    )
     if endpoint.status != "InService":
-        raise validation(f'Endpoint "{endpoint.arn}" is not InService.')
+        raise validation_error(f'Endpoint "{endpoint.arn}" is not InService.')
     variants = {variant["VariantName"]: variant for variant in endpoint.config["ProductionVariants"]}
     variant = members.get("VariantName") or next(iter(variants))
     if variant not in variants:
-        raise validation(f'Could not find production variant "{variant}" on endpoint "{endpoint.arn}".')
+        raise validation_error(f'Could not find production variant "{variant}" on endpoint "{endpoint.arn}".')
     if variants[variant].get("ModelName"):
-        raise validation(f'Production variant "{variant}" has a model of its own: it takes no components.')
-    component = Served(name, arn, members)
+        raise validation_error(
+            f'Production variant "{variant}" has a model of its own: it takes no components.'
+        )
+    component = RunningResource(name, arn, members)
     region.components[name] = component
     region.tag(arn, members.get("Tags", []))
     bring_up(context, component, [_group(context, members, variants[variant])])
@@ -63,19 +67,19 @@ def delete(context: Context, members: Members) -> Members:
     """DeleteInferenceComponent: refused while Creating."""
     component = _component(context, members["InferenceComponentName"])
     if component.status not in ("InService", "Failed"):
-        raise validation(f'Cannot update in-progress inference component "{component.arn}".')
+        raise validation_error(f'Cannot update in-progress inference component "{component.arn}".')
     take_down(context, component, context.region.components)
     return {}
 
 
 def list_components(context: Context, members: Members) -> Members:
     """ListInferenceComponents."""
-    held = [
+    listed = [
         component
         for component in context.region.components.values()
         if members.get("EndpointNameEquals", component.spec["EndpointName"]) == component.spec["EndpointName"]
     ]
-    page, token = listing(held, members)
+    page, token = list_page(listed, members)
     rows = [
         {
             "InferenceComponentName": c.name,
@@ -100,12 +104,12 @@ OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
 }
 
 
-def _component(context: Context, name: str) -> Served:
+def _component(context: Context, name: str) -> RunningResource:
     arn = context.region.arn("inference-component", name)
-    return find(context.region.components, name, "inference component", arn)
+    return find_resource(context.region.components, name, "inference component", arn)
 
 
-def _group(context: Context, members: Members, variant: Members) -> Group | str:
+def _group(context: Context, members: Members, variant: Members) -> ContainerGroup | str:
     specification = members.get("Specification", {})
     container = specification.get("Container", {})
     if name := specification.get("ModelName"):
@@ -113,7 +117,7 @@ def _group(context: Context, members: Members, variant: Members) -> Group | str:
             return f"The model {name} does not exist."
         container = primary_container(context.region.models[name].spec)
     startup = specification.get("StartupParameters", {})
-    return Group(
+    return ContainerGroup(
         variant["VariantName"],
         container.get("Image", ""),
         container.get("Environment", {}),

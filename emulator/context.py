@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from emulator.account import ACCOUNT_ID, Region
-from emulator.errors import ApiError, validation
+from emulator.errors import ApiError, validation_error
 from emulator.faults import Fault, Faults
 from emulator.invocations import Invocations
 from emulator.shapes import service_model
@@ -17,10 +17,10 @@ from emulator.utilisation import Utilisation
 
 DEFAULT_QUOTA = 4
 ALL_TYPES = "*"
-ACROSS_ENDPOINTS = "Number of instances across active endpoints"
+ALL_ENDPOINTS_QUOTA = "Number of instances across active endpoints"
 _LARGE = ("ml.p3.", "ml.p4", "ml.p5", "ml.p6", "ml.trn")
 """Families for which a fresh account has no quota."""
-_OF_ECR = re.compile(r"\d{12}\.dkr\.ecr[^/]*\.amazonaws\.com(\.cn)?/")
+_ECR_IMAGE = re.compile(r"\d{12}\.dkr\.ecr[^/]*\.amazonaws\.com(\.cn)?/")
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Settings:
 
 
 @dataclass
-class World:
+class AccountState:
     """The whole account and its credentials."""
 
     settings: Settings = field(default_factory=Settings)
@@ -81,21 +81,21 @@ class World:
 class Context:
     """One call's surroundings. ``fault`` changes what becomes of a resource that the call creates."""
 
-    world: World
+    account: AccountState
     region: Region
     fault: Fault | None = None
 
     @property
     def settings(self) -> Settings:
         """The settings of this machine."""
-        return self.world.settings
+        return self.account.settings
 
     def check_role(self, arn: str, principal: str = "sagemaker.amazonaws.com") -> None:
         """Refuse a role that does not exist or that ``principal`` may not assume."""
         ours = arn.startswith(f"arn:aws:iam::{ACCOUNT_ID}:role/")
-        known = self.world.roles.get(arn.rsplit("/", 1)[-1] if ours else arn, [])
+        known = self.account.roles.get(arn.rsplit("/", 1)[-1] if ours else arn, [])
         if principal not in known:
-            raise validation(
+            raise validation_error(
                 f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
                 f"'{principal}' to assume the role."
             )
@@ -103,14 +103,14 @@ class Context:
     def check_images(self, containers: Iterable[dict[str, Any]]) -> None:
         """Refuse an image that SageMaker would not pull: not of ECR, without a tag, or not there."""
         for uri in (container["Image"] for container in containers if "Image" in container):
-            if not _OF_ECR.match(uri):
-                raise validation(
+            if not _ECR_IMAGE.match(uri):
+                raise validation_error(
                     f'Using non-ECR image "{uri}" without Vpc repository access mode is not supported.'
                 )
             if not re.search(r"[:@]", uri.rsplit("/", 1)[-1]):
-                raise validation(f'ECR image "{uri}" is invalid.')
-            if not self.world.has_image(uri):
-                raise validation(f"Requested image {uri} not found.")
+                raise validation_error(f'ECR image "{uri}" is invalid.')
+            if not self.account.has_image(uri):
+                raise validation_error(f"Requested image {uri} not found.")
 
     def check_quota(self, variants: list[dict[str, Any]]) -> None:
         """Refuse more instances than the account's quota allows, in AWS's words."""
@@ -119,10 +119,10 @@ class Context:
             used += _instances(endpoint.config["ProductionVariants"])
         wanted = _instances(variants)
         for instance_type, count in wanted.items():
-            limit = self.world.quota(instance_type)
+            limit = self.account.quota(instance_type)
             _check_limit(f"{instance_type} for endpoint usage", limit, used[instance_type], count)
-        if ALL_TYPES in self.world.quotas:
-            _check_limit(ACROSS_ENDPOINTS, self.world.quotas[ALL_TYPES], used.total(), wanted.total())
+        if ALL_TYPES in self.account.quotas:
+            _check_limit(ALL_ENDPOINTS_QUOTA, self.account.quotas[ALL_TYPES], used.total(), wanted.total())
 
 
 def _check_limit(quota: str, limit: int, used: int, wanted: int) -> None:

@@ -21,6 +21,6 @@ class ApiError(Exception):
         self.fields = fields
 
 
-def validation(message: str) -> ApiError:
+def validation_error(message: str) -> ApiError:
     """The control plane's answer to a request that cannot be."""
     return ApiError("ValidationException", message)

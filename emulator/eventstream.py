@@ -14,19 +14,19 @@ from collections.abc import Mapping
 _STRING = 7
 
 
-def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
+def encode_frame(headers: Mapping[str, str], payload: bytes) -> bytes:
     """One frame with string headers."""
     return _frame(b"".join(_header(name, value) for name, value in headers.items()), payload)
 
 
-def payload_part(payload: bytes) -> bytes:
+def encode_payload_part(payload: bytes) -> bytes:
     """A ``PayloadPart`` event that carries a container's bytes."""
     return _frame(_PART_HEADERS, payload)
 
 
-def exception(kind: str, **members: str) -> bytes:
+def encode_exception(kind: str, **members: str) -> bytes:
     """An exception inside a stream whose status line has long said 200."""
-    return frame(
+    return encode_frame(
         {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"},
         json.dumps(members).encode(),
     )
@@ -67,7 +67,7 @@ class Splitter:
         self._held: list[bytes] = []
         self._count = 0
 
-    def feed(self, chunk: bytes) -> list[bytes]:
+    def split(self, chunk: bytes) -> list[bytes]:
         """Parts to send now, in order."""
         self._held.append(chunk)
         return self.flush() if len(self._held) >= self._coalesce else []

@@ -9,8 +9,8 @@ from typing import Any
 
 import gevent
 
-from emulator.hosting import Container
-from emulator.http import Request, Watcher, cut
+from emulator.hosting import ContainerProcess
+from emulator.http import HttpRequest, Watcher, cut_connection
 from emulator.invocations import Invocation
 
 CHUNK = 65_536
@@ -36,7 +36,7 @@ def chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
         raise http.client.IncompleteRead(b"", left)
 
 
-class BrokenError(Exception):
+class ContainerBrokenError(Exception):
     """The container did not answer, or not to the end. ``timed_out``: because SageMaker waits no longer."""
 
     def __init__(self, *, timed_out: bool, refused: bool = False) -> None:
@@ -49,8 +49,8 @@ class BrokenError(Exception):
 class Exchange:
     """The client's request on one side, the container on the other. Open until `close`."""
 
-    request: Request
-    container: Container
+    request: HttpRequest
+    container: ContainerProcess
     record: Invocation
     limit: float
     """Seconds that the container has for the whole answer."""
@@ -73,11 +73,11 @@ class Exchange:
         """Send the client's body; the answer's status and headers.
 
         Raises:
-            BrokenError: no answer (in time).
+            ContainerBrokenError: no answer (in time).
             ConnectionResetError: the client has left.
         """
         timer = gevent.spawn_later(self.first_byte_limit, self._on_timeout)
-        self.record.model_asked()
+        self.record.mark_sent()
         try:
             self._upstream.connect()
             self._socket = self._upstream.sock
@@ -95,7 +95,7 @@ class Exchange:
         """The whole body.
 
         Raises:
-            BrokenError, ConnectionResetError: as `ask`.
+            ContainerBrokenError, ConnectionResetError: as `ask`.
         """
         return b"".join(self.pieces())
 
@@ -103,17 +103,17 @@ class Exchange:
         """The body as it comes: what is there leaves at once.
 
         Raises:
-            BrokenError, ConnectionResetError: as `ask`.
+            ContainerBrokenError, ConnectionResetError: as `ask`.
         """
         if self._answer is None:
             raise RuntimeError("nothing was asked yet")
         try:
             for chunk in chunks(self._answer):
-                self.record.saw_chunk()
+                self.record.mark_chunk()
                 yield chunk
         except FAILURES as error:
             raise self._broken(error) from None
-        self.record.model_answered()
+        self.record.mark_answered()
 
     def close(self) -> None:
         """Let go of the container; what it still has to say is lost. A second call does nothing."""
@@ -124,10 +124,12 @@ class Exchange:
         self._upstream.close()
 
     def _broken(self, error: Exception) -> Exception:
-        self.record.model_answered()
+        self.record.mark_answered()
         if self._client_gone:
-            return cut(self.request.connection)
-        return BrokenError(timed_out=self._timed_out, refused=isinstance(error, ConnectionRefusedError))
+            return cut_connection(self.request.connection)
+        return ContainerBrokenError(
+            timed_out=self._timed_out, refused=isinstance(error, ConnectionRefusedError)
+        )
 
     def _on_timeout(self) -> None:
         self._timed_out = True

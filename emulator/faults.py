@@ -1,4 +1,4 @@
-"""Faults on demand: which call fails, how, and what was called so far."""
+"""Injected faults: which call fails and how; and the log of all calls."""
 
 import time
 from collections import deque
@@ -33,11 +33,11 @@ FaultName = Literal[
     "internal_stream_failure",
 ]
 CALLS_KEPT = 20_000
-"""Calls that the log remembers."""
-OF_THE_ENDPOINT = ("insufficient_capacity", "stuck_creating", "failed")
-"""Faults of CreateEndpoint that show later, in the endpoint's status."""
-OF_THE_STREAM = ("stream_error", "internal_stream_failure")
-"""Faults that come after HTTP 200, inside the event stream."""
+"""Calls that the log holds; older ones are dropped."""
+ENDPOINT_FAULTS = ("insufficient_capacity", "stuck_creating", "failed")
+"""Faults of CreateEndpoint that appear later, in the endpoint's status."""
+STREAM_FAULTS = ("stream_error", "internal_stream_failure")
+"""Faults that occur after HTTP 200, inside the event stream."""
 
 _FAILURES = {
     "insufficient_capacity": (
@@ -49,11 +49,11 @@ _FAILURES = {
 
 
 class Fault(BaseModel):
-    """One fault: the ``nth`` time that ``call`` is made (0: every time), it goes wrong.
+    """One fault: the ``nth`` call of ``call`` fails (0: every call).
 
-    ``seconds`` is the length of a delay; ``when`` says whether a dropped connection loses the call (before)
-    or only its answer (after); ``original_status`` is the container's status of a model_error; ``parts`` is
-    how many parts of a stream are sent before it breaks.
+    ``seconds`` is the length of a delay. ``when`` says whether a dropped connection loses the call (before)
+    or only its response (after). ``original_status`` is the container's status in a model_error. ``parts`` is
+    the number of chunks of a stream that are sent before it breaks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,13 +69,13 @@ class Fault(BaseModel):
 
     @property
     def failure(self) -> str | None:
-        """FailureReason of the endpoint, for faults that end there."""
+        """FailureReason of the endpoint, for faults that make it fail."""
         return self.message or _FAILURES.get(self.fault)
 
 
 @dataclass
 class CallRecord:
-    """One call as it was answered."""
+    """One call and its outcome; ``at`` in epoch seconds."""
 
     at: float
     service: str
@@ -89,31 +89,31 @@ class CallRecord:
 
 @dataclass
 class Faults:
-    """The faults that are set, and the log of all calls."""
+    """The active faults and the log of all calls."""
 
-    set: list[Fault] = field(default_factory=list)
+    active: list[Fault] = field(default_factory=list)
     calls: deque[CallRecord] = field(default_factory=lambda: deque(maxlen=CALLS_KEPT))
     _counts: dict[str, int] = field(default_factory=dict)
 
-    def arm(self, faults: list[Fault]) -> None:
-        """Replace all faults; counting starts anew."""
-        self.set = faults
+    def set_faults(self, faults: list[Fault]) -> None:
+        """Replace all faults; the count of each call starts at zero."""
+        self.active = faults
         self._counts.clear()
 
-    def meet(self, service: str, operation: str) -> tuple[Fault | None, CallRecord]:
-        """Count a call and give the fault that it meets, if any."""
+    def record_call(self, service: str, operation: str) -> tuple[Fault | None, CallRecord]:
+        """Log a call; its fault, if it has one, and its record, to be completed by the caller."""
         count = self._counts[operation] = self._counts.get(operation, 0) + 1
-        met = next((f for f in self.set if f.call == operation and f.nth in (0, count)), None)
-        record = CallRecord(time.time(), service, operation, fault=met.fault if met else None)
+        fault = next((f for f in self.active if f.call == operation and f.nth in (0, count)), None)
+        record = CallRecord(time.time(), service, operation, fault=fault.fault if fault else None)
         self.calls.append(record)
-        return met, record
+        return fault, record
 
 
 def parse_faults(content: object) -> list[Fault]:
-    """Read a list of faults.
+    """Validate a list of faults.
 
     Raises:
-        ValueError: it is not one; the message names the entry.
+        ValueError: an entry is invalid; the message names it.
     """
     try:
         return TypeAdapter(list[Fault]).validate_python(content or [])
@@ -126,16 +126,21 @@ def load_faults(path: Path) -> list[Fault]:
     """Read faults from a YAML or JSON file.
 
     Raises:
-        UserError: no such file, or not a list of faults.
+        UserError: the file cannot be read, or is not a list of faults.
     """
     try:
         return parse_faults(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a list of faults ({error})") from None
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror or error}", "name a file of faults"
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a list of faults: {reason}", "correct the entry") from None
 
 
 def immediate_error(fault: Fault, service: str, arn: str) -> ApiError | None:
-    """The error that a fault answers a call with, or None when it works in another way."""
+    """The error that a fault responds to a call with; None for faults that work in another way."""
     runtime = service == "sagemaker-runtime"
     if fault.fault == "model_error":
         status = fault.original_status
@@ -145,10 +150,10 @@ def immediate_error(fault: Fault, service: str, arn: str) -> ApiError | None:
         )
     if fault.fault == "throttle" and runtime:  # its code is only in the header there
         return ApiError("ThrottlingException", fault.message, 400)
-    answers = {**_CONTROL_ANSWERS, **_RUNTIME_ANSWERS} if runtime else _CONTROL_ANSWERS
-    if fault.fault not in answers:
+    errors = {**_CONTROL_PLANE_ERRORS, **_RUNTIME_ERRORS} if runtime else _CONTROL_PLANE_ERRORS
+    if fault.fault not in errors:
         return None
-    code, message, status = answers[fault.fault]
+    code, message, status = errors[fault.fault]
     return ApiError(code, fault.message or message.format(call=fault.call, arn=arn), status)
 
 
@@ -161,7 +166,7 @@ _LIMIT = (
     "Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an increase for "
     "this quota."
 )
-_CONTROL_ANSWERS: dict[str, tuple[str, str, int]] = {
+_CONTROL_PLANE_ERRORS: dict[str, tuple[str, str, int]] = {
     "throttle": ("ThrottlingException", "Rate exceeded", 400),
     "5xx": ("ServiceUnavailable", "The service is temporarily unavailable.", 503),
     "access_denied": ("AccessDeniedException", _DENIED, 400),
@@ -170,7 +175,7 @@ _CONTROL_ANSWERS: dict[str, tuple[str, str, int]] = {
     "not_yet_visible": ("ValidationException", 'Could not find "{arn}".', 400),
     "delete_refused": ("ValidationException", 'Cannot update in-progress endpoint "{arn}".', 400),
 }
-_RUNTIME_ANSWERS: dict[str, tuple[str, str, int]] = {
+_RUNTIME_ERRORS: dict[str, tuple[str, str, int]] = {
     "5xx": ("InternalFailure", "The request failed because of an internal error.", 500),
     "unavailable": ("ServiceUnavailable", "The service is temporarily unavailable.", 503),
     "dependency": ("InternalDependencyException", "A dependency failed.", 530),

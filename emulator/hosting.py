@@ -23,12 +23,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PING_SECONDS = 2.0
 _PORTS = (20_000, 32_000)
 GRACE_SECONDS = 5.0
-_running: list["Container"] = []
+_running: list["ContainerProcess"] = []
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
 
 
 @dataclass
-class Container:
+class ContainerProcess:
     """One running container. ``outstanding`` counts the invocations under way, for routing."""
 
     process: "subprocess.Popen[bytes]" = field(repr=False)
@@ -49,7 +49,7 @@ def module_for(image: str) -> str:
     return f"emulator.containers.{name}"
 
 
-def start(image: str, instance_type: str, environment: Mapping[str, str]) -> Container:
+def start(image: str, instance_type: str, environment: Mapping[str, str]) -> ContainerProcess:
     """Start the container that stands in for ``image``; it is not yet healthy."""
     port = _free_port()
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -66,12 +66,12 @@ def start(image: str, instance_type: str, environment: Mapping[str, str]) -> Con
         stdout=sys.stderr,
         start_new_session=True,
     )
-    container = Container(process, port, image)
+    container = ContainerProcess(process, port, image)
     _running.append(container)
     return container
 
 
-def await_healthy(container: Container, timeout: float) -> bool:
+def wait_until_healthy(container: ContainerProcess, timeout: float) -> bool:
     """Poll ``/ping`` until it answers 200; False when the process ends or the time-out passes first."""
     deadline = time.monotonic() + timeout
     while container.alive and time.monotonic() < deadline:
@@ -81,7 +81,7 @@ def await_healthy(container: Container, timeout: float) -> bool:
     return False
 
 
-def stop(containers: list[Container], grace: float = GRACE_SECONDS) -> None:
+def stop(containers: list[ContainerProcess], grace: float = GRACE_SECONDS) -> None:
     """End containers as SageMaker does: SIGTERM, a grace, SIGKILL. Returns when all are gone."""
     for container in containers:
         if container.alive:
@@ -97,7 +97,7 @@ def stop(containers: list[Container], grace: float = GRACE_SECONDS) -> None:
             _running.remove(container)
 
 
-def stop_everything() -> None:
+def stop_all() -> None:
     """End every container that this process has started."""
     stop(list(_running))
 

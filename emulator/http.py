@@ -25,7 +25,7 @@ _poll = monkey.get_original("select", "poll")  # the patched one waits; this one
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """One request as it came over the wire; header names in lower case."""
 
     method: str
@@ -48,7 +48,7 @@ class Stream(Protocol):
 
 
 @dataclass
-class Response:
+class HttpResponse:
     """Status, headers and either the whole body or the pieces of a stream."""
 
     status: int
@@ -56,15 +56,15 @@ class Response:
     body: bytes | Stream = b""
 
 
-App = Callable[[Request], Response]
+App = Callable[[HttpRequest], HttpResponse]
 
 
-def json_response(status: int, content: object) -> Response:
+def json_response(status: int, content: object) -> HttpResponse:
     """A JSON answer."""
-    return Response(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
+    return HttpResponse(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
 
 
-def cut(connection: socket.socket) -> ConnectionResetError:
+def cut_connection(connection: socket.socket) -> ConnectionResetError:
     """Cut the connection under the client's feet; raise what this returns to leave the handler."""
     with contextlib.suppress(OSError):  # the client was faster
         connection.shutdown(socket.SHUT_RDWR)
@@ -126,7 +126,7 @@ def _wsgi(app: App) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[b
             start_response("413 Content Too Large", [("Connection", "close")])
             return [b""]
         path, _, query = handler.path.partition("?")
-        request = Request(
+        request = HttpRequest(
             handler.command,
             path,
             query,

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from emulator.context import Context
-from emulator.errors import ApiError, validation
+from emulator.errors import ApiError, validation_error
 
 Members = dict[str, Any]
 _HUB = "SageMakerPublicHub"
@@ -61,7 +61,7 @@ def _table() -> dict[str, Any]:
 
 def _find(context: Context, members: Members) -> tuple[str, Members]:
     if members["HubName"] != _HUB or members["HubContentType"] != "Model":
-        raise validation(f"Only models of {_HUB} are served on this machine.")
+        raise validation_error(f"Only models of {_HUB} are served on this machine.")
     name = members["HubContentName"]
     for pattern, entry in _table().items():
         if fnmatch.fnmatch(name, pattern):

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-KEPT = 200_000
+INVOCATIONS_KEPT = 200_000
 """Invocations kept per region; older ones are forgotten."""
 
 
@@ -12,38 +12,38 @@ KEPT = 200_000
 class Invocation:
     """One invocation, times in epoch seconds. ``status`` is what the client got."""
 
-    arrived: float
+    arrived_at: float
     endpoint: str
     variant: str
     component: str | None = None
     streamed: bool = False
     status: int | None = None
     model_status: int | None = None
-    asked: float | None = None
-    first_chunk: float | None = None
-    answered: float | None = None
-    finished: float | None = None
+    sent_at: float | None = None
+    first_chunk_at: float | None = None
+    answered_at: float | None = None
+    finished_at: float | None = None
     broken: bool = False
     """The stream ended with an exception after HTTP 200."""
 
-    def model_asked(self) -> None:
+    def mark_sent(self) -> None:
         """The request goes to the container."""
-        self.asked = time.time()
+        self.sent_at = time.time()
 
-    def saw_chunk(self) -> None:
+    def mark_chunk(self) -> None:
         """Bytes of the answer came from the container."""
-        if self.first_chunk is None:
-            self.first_chunk = time.time()
+        if self.first_chunk_at is None:
+            self.first_chunk_at = time.time()
 
-    def model_answered(self) -> None:
+    def mark_answered(self) -> None:
         """The container's answer is complete, or will never be."""
-        if self.answered is None:
-            self.answered = time.time()
+        if self.answered_at is None:
+            self.answered_at = time.time()
 
     def finish(self, status: int, model_status: int | None = None) -> None:
         """The client has its answer; only the first word counts."""
-        if self.finished is None:
-            self.finished = time.time()
+        if self.finished_at is None:
+            self.finished_at = time.time()
             self.status, self.model_status = status, model_status
 
 
@@ -55,7 +55,7 @@ class Invocations:
 
     def add(self, region: str, invocation: Invocation) -> None:
         """Remember one."""
-        self._by_region.setdefault(region, deque(maxlen=KEPT)).append(invocation)
+        self._by_region.setdefault(region, deque(maxlen=INVOCATIONS_KEPT)).append(invocation)
 
     def of(self, region: str) -> deque[Invocation]:
         """Those of a region, oldest first."""

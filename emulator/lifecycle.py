@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 
 from emulator import hosting
-from emulator.account import Region, Served
+from emulator.account import Region, RunningResource
 from emulator.context import Context
 
 DEFAULT_STARTUP_SECONDS = 240
@@ -19,7 +19,7 @@ _PING_FAILED = (
 
 
 @dataclass(frozen=True)
-class Group:
+class ContainerGroup:
     """Containers that are alike: the instances of a production variant, or the copies of a component."""
 
     variant: str
@@ -30,13 +30,13 @@ class Group:
     startup_seconds: float
 
 
-def variant_group(region: Region, variant: Mapping[str, Any]) -> Group | str:
+def variant_group(region: Region, variant: Mapping[str, Any]) -> ContainerGroup | str:
     """The containers that a production variant asks for, or why it cannot have them."""
     name, model_name = variant["VariantName"], variant["ModelName"]
     if model_name not in region.models:
         return f"The model {model_name} of production variant {name} does not exist."
     container = primary_container(region.models[model_name].spec)
-    return Group(
+    return ContainerGroup(
         name,
         container.get("Image", ""),
         container.get("Environment", {}),
@@ -52,40 +52,40 @@ def primary_container(model: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def bring_up(context: Context, served: Served, groups: Sequence[Group | str]) -> None:
-    """Start the containers in the background; a reason among ``groups`` fails what is to be served."""
-    gevent.spawn(_bring_up, context, served, groups)
+def bring_up(context: Context, resource: RunningResource, groups: Sequence[ContainerGroup | str]) -> None:
+    """Start the containers in the background; a reason among ``groups`` fails what is to be resource."""
+    gevent.spawn(_bring_up, context, resource, groups)
 
 
-def release(served: Served) -> None:
+def release(resource: RunningResource) -> None:
     """Let an endpoint that was stuck in Creating fail, as AWS does after hours."""
-    served.become("Failed", "The endpoint could not be created in time.")
+    resource.set_status("Failed", "The endpoint could not be created in time.")
 
 
-def take_down(context: Context, served: Served, held: dict[str, Any]) -> None:
+def take_down(context: Context, resource: RunningResource, resources: dict[str, Any]) -> None:
     """End the containers in the background; then the resource is gone."""
-    served.become("Deleting")
-    gevent.spawn(_take_down, context, served, held)
+    resource.set_status("Deleting")
+    gevent.spawn(_take_down, context, resource, resources)
 
 
-def _bring_up(context: Context, served: Served, groups: Sequence[Group | str]) -> None:
+def _bring_up(context: Context, resource: RunningResource, groups: Sequence[ContainerGroup | str]) -> None:
     fault = context.fault
     started = time.monotonic()
     if fault is not None and fault.fault == "stuck_creating":
         return  # until `release`
     reason = fault.failure if fault is not None else None
     for group in groups:
-        reason = reason or (group if isinstance(group, str) else _start(context, served, group))
+        reason = reason or (group if isinstance(group, str) else _start(context, resource, group))
     gevent.sleep(max(0.0, context.settings.create_seconds - (time.monotonic() - started)))
     if reason is None:
-        served.become("InService")
+        resource.set_status("InService")
     else:
-        _stop_all(served)
-        served.become("Failed", reason)
+        _stop_all(resource)
+        resource.set_status("Failed", reason)
 
 
-def _start(context: Context, served: Served, group: Group) -> str | None:
-    containers = served.containers[group.variant] = []
+def _start(context: Context, resource: RunningResource, group: ContainerGroup) -> str | None:
+    containers = resource.containers[group.variant] = []
     try:
         containers.extend(
             hosting.start(group.image, group.instance_type, group.environment) for _ in range(group.count)
@@ -93,19 +93,19 @@ def _start(context: Context, served: Served, group: Group) -> str | None:
     except OSError as error:
         return f"A container for production variant {group.variant} could not be started: {error}"
     limit = min(group.startup_seconds, context.settings.startup_limit)
-    jobs = [gevent.spawn(hosting.await_healthy, container, limit) for container in containers]
+    jobs = [gevent.spawn(hosting.wait_until_healthy, container, limit) for container in containers]
     gevent.joinall(jobs)
     return None if all(job.value for job in jobs) else _PING_FAILED.format(group.variant)
 
 
-def _stop_all(served: Served) -> None:
-    hosting.stop([container for group in served.containers.values() for container in group])
-    served.containers.clear()
+def _stop_all(resource: RunningResource) -> None:
+    hosting.stop([container for group in resource.containers.values() for container in group])
+    resource.containers.clear()
 
 
-def _take_down(context: Context, served: Served, held: dict[str, Any]) -> None:
+def _take_down(context: Context, resource: RunningResource, resources: dict[str, Any]) -> None:
     started = time.monotonic()
-    _stop_all(served)
+    _stop_all(resource)
     gevent.sleep(max(0.0, context.settings.delete_seconds - (time.monotonic() - started)))
-    held.pop(served.name, None)
-    context.region.tags.pop(served.arn, None)
+    resources.pop(resource.name, None)
+    context.region.tags.pop(resource.arn, None)

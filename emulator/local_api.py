@@ -13,62 +13,62 @@ import ipaddress
 import json
 from typing import Any
 
-from emulator.account import Region, Served
-from emulator.context import Settings, World
+from emulator.account import Region, RunningResource
+from emulator.context import AccountState, Settings
 from emulator.faults import parse_faults
-from emulator.http import Request, Response, json_response
+from emulator.http import HttpRequest, HttpResponse, json_response
 from emulator.lifecycle import release
 from emulator.signing import Credential
 
 PREFIX = "/_local/"
 
 
-def serve(world: World, request: Request) -> Response:
+def serve(account: AccountState, request: HttpRequest) -> HttpResponse:
     """Answer one request of a test."""
     peer = ipaddress.ip_address(request.connection.getpeername()[0])
     if not peer.is_loopback:
         return json_response(403, {"message": "only for loopback"})
     try:
-        return _answer(world, request)
+        return _answer(account, request)
     except (ValueError, TypeError, KeyError) as error:
         return json_response(400, {"message": str(error)})
 
 
-def _answer(world: World, request: Request) -> Response:
+def _answer(account: AccountState, request: HttpRequest) -> HttpResponse:
     name = request.path.removeprefix(PREFIX)
     if request.method == "GET" and name == "state":
-        return json_response(200, _state(world))
+        return json_response(200, _state(account))
     if request.method != "POST":
         return json_response(404, {"message": f"no {request.method} {request.path}"})
     content = json.loads(request.body)
     if name == "faults":
-        world.faults.arm(parse_faults(content))
+        account.faults.set_faults(parse_faults(content))
     elif name == "settings":
         known = {f.name for f in dataclasses.fields(Settings)}
         for key, value in content.items():
             if key not in known:
                 raise ValueError(f"{key} is no setting; there are {', '.join(sorted(known))}")
-            setattr(world.settings, key, value)
+            setattr(account.settings, key, value)
     elif name == "credentials":
         access_key = content.pop("access_key")
-        world.keys[access_key] = Credential(**content)
+        account.keys[access_key] = Credential(**content)
     elif name == "release":
-        for region in world.regions.values():
+        for region in account.regions.values():
             if content["endpoint"] in region.endpoints:
                 release(region.endpoints[content["endpoint"]])
     elif name in ("quotas", "roles", "secrets", "images"):
-        getattr(world, name).update(content)
+        getattr(account, name).update(content)
     else:
         return json_response(404, {"message": f"no {request.method} {request.path}"})
     return json_response(200, {})
 
 
-def _state(world: World) -> dict[str, Any]:
+def _state(account: AccountState) -> dict[str, Any]:
     return {
-        "regions": {name: _region(region) for name, region in world.regions.items()},
-        "calls": [dataclasses.asdict(record) for record in world.faults.calls],
-        "faults": [fault.model_dump() for fault in world.faults.set],
-        "settings": dataclasses.asdict(world.settings),
+        "regions": {name: _region(region) for name, region in account.regions.items()},
+        "calls": [dataclasses.asdict(record) for record in account.faults.calls],
+        "faults": [fault.model_dump() for fault in account.faults.active],
+        "settings": dataclasses.asdict(account.settings),
     }
 
 
@@ -76,20 +76,22 @@ def _region(region: Region) -> dict[str, Any]:
     return {
         "models": list(region.models),
         "endpoint_configs": list(region.configs),
-        "endpoints": {name: _served(endpoint) for name, endpoint in region.endpoints.items()},
-        "inference_components": {name: _served(component) for name, component in region.components.items()},
+        "endpoints": {name: _running_resource(endpoint) for name, endpoint in region.endpoints.items()},
+        "inference_components": {
+            name: _running_resource(component) for name, component in region.components.items()
+        },
         "schedules": list(region.schedules),
         "tags": region.tags,
     }
 
 
-def _served(served: Served) -> dict[str, Any]:
+def _running_resource(resource: RunningResource) -> dict[str, Any]:
     return {
-        "status": served.status,
-        "failure": served.failure,
+        "status": resource.status,
+        "failure": resource.failure,
         "containers": [
             {"variant": variant, "pid": c.process.pid, "port": c.port, "outstanding": c.outstanding}
-            for variant, group in served.containers.items()
+            for variant, group in resource.containers.items()
             for c in group
         ],
     }

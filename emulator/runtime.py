@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from emulator import eventstream
-from emulator.account import ACCOUNT_ID, Endpoint, Served
+from emulator.account import ACCOUNT_ID, EndpointResource, RunningResource
 from emulator.context import Context
 from emulator.errors import ApiError
-from emulator.exchange import BrokenError, Exchange
-from emulator.faults import OF_THE_STREAM, Fault
-from emulator.hosting import Container
-from emulator.http import Request, Response, cut
+from emulator.exchange import ContainerBrokenError, Exchange
+from emulator.faults import STREAM_FAULTS, Fault
+from emulator.hosting import ContainerProcess
+from emulator.http import HttpRequest, HttpResponse, cut_connection
 from emulator.invocations import Invocation
 
 _PATH = re.compile(
@@ -55,13 +55,13 @@ class Route:
 class _Target:
     """Who answers an invocation."""
 
-    endpoint: Endpoint
+    endpoint: EndpointResource
     variant: str
     component: str | None
-    container: Container
+    container: ContainerProcess
 
 
-def route(path: str) -> Route | None:
+def match_route(path: str) -> Route | None:
     """What a path asks of the runtime, or None when it is none of its paths."""
     match = _PATH.fullmatch(path)
     if match is None:
@@ -70,7 +70,7 @@ def route(path: str) -> Route | None:
     return Route(_VERBS[match["verb"]], unquote(match["endpoint"]), unquote(component) if component else None)
 
 
-def invoke(context: Context, wanted: Route, request: Request) -> Response:
+def invoke(context: Context, wanted: Route, request: HttpRequest) -> HttpResponse:
     """Serve one invocation.
 
     Raises:
@@ -81,15 +81,15 @@ def invoke(context: Context, wanted: Route, request: Request) -> Response:
     arrived = time.time()
     if len(request.body) > settings.payload_bytes:
         raise ApiError("ValidationError", f"Request body exceeds {settings.payload_bytes} bytes.", 413)
-    target = _choose(context, wanted, request)
+    target = _choose_target(context, wanted, request)
     streaming = wanted.operation != "InvokeEndpoint"
     record = Invocation(arrived, target.endpoint.name, target.variant, target.component, streaming)
-    context.world.invocations.add(context.region.name, record)
+    context.account.invocations.add(context.region.name, record)
     limit = settings.stream_seconds if streaming else settings.invocation_seconds
     exchange = Exchange(request, target.container, record, limit, settings.invocation_seconds)
     try:
-        return _converse(context, wanted, target, exchange)
-    except BrokenError as broken:
+        return _exchange_with_container(context, wanted, target, exchange)
+    except ContainerBrokenError as broken:
         error = _not_answered(context, target, broken)
     except ApiError as answered:
         error = answered
@@ -102,7 +102,9 @@ def invoke(context: Context, wanted: Route, request: Request) -> Response:
     raise error
 
 
-def _converse(context: Context, wanted: Route, target: _Target, exchange: Exchange) -> Response:
+def _exchange_with_container(
+    context: Context, wanted: Route, target: _Target, exchange: Exchange
+) -> HttpResponse:
     """Ask the container; a streamed answer closes the exchange itself, at its end."""
     answer = exchange.ask(_container_headers(exchange.request))
     if not 200 <= answer.status < 300:
@@ -112,14 +114,14 @@ def _converse(context: Context, wanted: Route, target: _Target, exchange: Exchan
         body = exchange.read_all()
         exchange.record.finish(200)
         exchange.close()
-        return Response(200, headers, body)
+        return HttpResponse(200, headers, body)
     pieces = exchange.pieces()
     if wanted.operation == "InvokeEndpointWithResponseStream":
-        pieces = _framed(context, exchange, pieces)
-    return Response(200, headers, _Stream(exchange, pieces))
+        pieces = _frame_stream(context, exchange, pieces)
+    return HttpResponse(200, headers, _StreamedBody(exchange, pieces))
 
 
-def _choose(context: Context, wanted: Route, request: Request) -> _Target:
+def _choose_target(context: Context, wanted: Route, request: HttpRequest) -> _Target:
     name = wanted.endpoint
     endpoint = context.region.endpoints.get(name)
     if endpoint is None:
@@ -130,7 +132,7 @@ def _choose(context: Context, wanted: Route, request: Request) -> _Target:
             "ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} is not in service: it is {status}."
         )
     component = wanted.component or request.headers.get(f"{_PREFIX}inference-component")
-    groups = _served(context, endpoint, component).containers
+    groups = _running_resource(context, endpoint, component).containers
     if not groups:
         raise ApiError("ValidationError", _NO_COMPONENT)
     variant = request.headers.get(f"{_PREFIX}target-variant") or _draw_variant(endpoint, list(groups))
@@ -140,7 +142,7 @@ def _choose(context: Context, wanted: Route, request: Request) -> _Target:
     return _Target(endpoint, variant, component, container)
 
 
-def _served(context: Context, endpoint: Endpoint, component: str | None) -> Served:
+def _running_resource(context: Context, endpoint: EndpointResource, component: str | None) -> RunningResource:
     if component is None:
         return endpoint
     found = context.region.components.get(component)
@@ -149,7 +151,7 @@ def _served(context: Context, endpoint: Endpoint, component: str | None) -> Serv
     return found
 
 
-def _draw_variant(endpoint: Endpoint, names: list[str]) -> str:
+def _draw_variant(endpoint: EndpointResource, names: list[str]) -> str:
     if len(names) == 1:
         return names[0]
     variants = endpoint.config["ProductionVariants"]
@@ -157,7 +159,7 @@ def _draw_variant(endpoint: Endpoint, names: list[str]) -> str:
     return random.choices(names, [weights[name] for name in names])[0]  # noqa: S311 - routing, no secret
 
 
-def _container_headers(request: Request) -> dict[str, str]:
+def _container_headers(request: HttpRequest) -> dict[str, str]:
     """SageMaker strips the client's headers but for those of its API."""
     content_type = request.headers.get("content-type", "application/octet-stream")
     headers = {"Content-Type": content_type}
@@ -185,7 +187,7 @@ def _response_headers(target: _Target, answer: http.client.HTTPResponse, operati
     return headers
 
 
-def _not_answered(context: Context, target: _Target, broken: BrokenError) -> ApiError:
+def _not_answered(context: Context, target: _Target, broken: ContainerBrokenError) -> ApiError:
     if broken.timed_out:
         return _model_error(context, target, 0, _TIMED_OUT)
     if broken.refused:
@@ -210,35 +212,35 @@ def _model_error(context: Context, target: _Target, status: int, text: str) -> A
     )
 
 
-def _framed(context: Context, exchange: Exchange, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _frame_stream(context: Context, exchange: Exchange, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The container's bytes as frames; what breaks the stream becomes an exception inside it."""
     splitter = eventstream.Splitter(context.settings.coalesce, context.settings.pieces)
-    fault = context.fault if context.fault and context.fault.fault in OF_THE_STREAM else None
+    fault = context.fault if context.fault and context.fault.fault in STREAM_FAULTS else None
     end = _stream_fault(fault) if fault else b""
     try:
         for piece in itertools.islice(pieces, fault.parts if fault else None):
-            yield _frames(splitter.feed(piece))
-    except BrokenError as broken:
+            yield _frames(splitter.split(piece))
+    except ContainerBrokenError as broken:
         code = "ModelInvocationTimeExceeded" if broken.timed_out else "StreamBroken"
         message = _TIMED_OUT if broken.timed_out else _BROKEN
-        end = eventstream.exception("ModelStreamError", Message=message, ErrorCode=code)
+        end = eventstream.encode_exception("ModelStreamError", Message=message, ErrorCode=code)
     exchange.record.broken = bool(end)
     yield _frames(splitter.flush())
     yield end
 
 
 def _frames(parts: list[bytes]) -> bytes:
-    return b"".join(map(eventstream.payload_part, parts))
+    return b"".join(map(eventstream.encode_payload_part, parts))
 
 
 def _stream_fault(fault: Fault) -> bytes:
     if fault.fault == "stream_error":
         message = fault.message or "The model broke the stream."
-        return eventstream.exception("ModelStreamError", Message=message, ErrorCode="StreamBroken")
-    return eventstream.exception("InternalStreamFailure", Message=fault.message or "Internal failure.")
+        return eventstream.encode_exception("ModelStreamError", Message=message, ErrorCode="StreamBroken")
+    return eventstream.encode_exception("InternalStreamFailure", Message=fault.message or "Internal failure.")
 
 
-class _Stream:
+class _StreamedBody:
     """A streamed answer that closes its exchange at its end, and also when it is closed before it began."""
 
     def __init__(self, exchange: Exchange, pieces: Iterator[bytes]) -> None:
@@ -248,14 +250,14 @@ class _Stream:
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._pieces
-        except BrokenError:  # only the OpenAI-compatible route has no frame to say so
+        except ContainerBrokenError:  # only the OpenAI-compatible route has no frame to say so
             self._exchange.record.broken = True
-            raise cut(self._exchange.request.connection) from None
+            raise cut_connection(self._exchange.request.connection) from None
         finally:
             self.close()
 
     def close(self) -> None:
         """Let go of the container; the server calls this however the answer ends."""
-        self._exchange.record.model_answered()
+        self._exchange.record.mark_answered()
         self._exchange.record.finish(200)
         self._exchange.close()

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from emulator.account import Endpoint, Resource, find, listing
+from emulator.account import EndpointResource, Resource, find_resource, list_page
 from emulator.context import Context
-from emulator.errors import ApiError, validation
+from emulator.errors import ApiError, validation_error
 from emulator.lifecycle import bring_up, take_down, variant_group
 
 Members = dict[str, Any]
@@ -17,9 +17,9 @@ def create_model(context: Context, members: Members) -> Members:
     region, name = context.region, members["ModelName"]
     arn = region.arn("model", name)
     if not members.get("PrimaryContainer") and not members.get("Containers"):
-        raise validation("Requires one of PrimaryContainer or Containers to be set.")
+        raise validation_error("Requires one of PrimaryContainer or Containers to be set.")
     if not members.get("ExecutionRoleArn"):
-        raise validation("ExecutionRoleArn is required.")
+        raise validation_error("ExecutionRoleArn is required.")
     context.check_role(members["ExecutionRoleArn"])
     context.check_images([*members.get("Containers", []), members.get("PrimaryContainer") or {}])
     _create(region.models, Resource(name, arn, members), "model", arn)
@@ -43,7 +43,7 @@ def delete_model(context: Context, members: Members) -> Members:
 
 def list_models(context: Context, members: Members) -> Members:
     """ListModels."""
-    page, token = listing(context.region.models.values(), members)
+    page, token = list_page(context.region.models.values(), members)
     rows = [{"ModelName": m.name, "ModelArn": m.arn, "CreationTime": m.created} for m in page]
     return {"Models": rows, "NextToken": token}
 
@@ -56,12 +56,12 @@ def create_endpoint_config(context: Context, members: Members) -> Members:
         if variant.get("ModelName"):
             _model(context, variant["ModelName"])
         elif not members.get("ExecutionRoleArn"):
-            raise validation("ExecutionRoleArn is required when a production variant has no ModelName.")
+            raise validation_error("ExecutionRoleArn is required when a production variant has no ModelName.")
         if not variant.get("InstanceType") and not variant.get("ServerlessConfig"):
-            raise validation("InstanceType is required for each production variant.")
+            raise validation_error("InstanceType is required for each production variant.")
     names = [variant["VariantName"] for variant in members["ProductionVariants"]]
     if len(set(names)) != len(names):
-        raise validation("Duplicate production variant names are not allowed.")
+        raise validation_error("Duplicate production variant names are not allowed.")
     _create(region.configs, Resource(name, arn, members), "endpoint configuration", arn)
     region.tag(arn, members.get("Tags", []))
     return {"EndpointConfigArn": arn}
@@ -82,7 +82,7 @@ def delete_endpoint_config(context: Context, members: Members) -> Members:
 
 def list_endpoint_configs(context: Context, members: Members) -> Members:
     """ListEndpointConfigs."""
-    page, token = listing(context.region.configs.values(), members)
+    page, token = list_page(context.region.configs.values(), members)
     rows = [
         {"EndpointConfigName": c.name, "EndpointConfigArn": c.arn, "CreationTime": c.created} for c in page
     ]
@@ -95,9 +95,9 @@ def create_endpoint(context: Context, members: Members) -> Members:
     arn = region.arn("endpoint", name)
     config = _config(context, members["EndpointConfigName"])
     if name in region.endpoints:
-        raise validation(f'Cannot create already existing endpoint "{arn}".')
+        raise validation_error(f'Cannot create already existing endpoint "{arn}".')
     context.check_quota(config.spec["ProductionVariants"])
-    endpoint = Endpoint(name, arn, members, config=config.spec)
+    endpoint = EndpointResource(name, arn, members, config=config.spec)
     region.endpoints[name] = endpoint
     region.tag(arn, members.get("Tags", []))
     variants = [v for v in config.spec["ProductionVariants"] if v.get("ModelName")]
@@ -126,9 +126,9 @@ def delete_endpoint(context: Context, members: Members) -> Members:
     """DeleteEndpoint: refused while Creating, as AWS refuses it; gone a little later."""
     endpoint = _endpoint(context, members["EndpointName"])
     if endpoint.status not in _SETTLED:
-        raise validation(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        raise validation_error(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if any(c.spec["EndpointName"] == endpoint.name for c in context.region.components.values()):
-        raise validation(
+        raise validation_error(
             f'Cannot delete endpoint "{endpoint.arn}" while it has inference components. Delete them first.'
         )
     take_down(context, endpoint, context.region.endpoints)
@@ -137,7 +137,7 @@ def delete_endpoint(context: Context, members: Members) -> Members:
 
 def list_endpoints(context: Context, members: Members) -> Members:
     """ListEndpoints."""
-    page, token = listing(context.region.endpoints.values(), members)
+    page, token = list_page(context.region.endpoints.values(), members)
     rows = [
         {
             "EndpointName": e.name,
@@ -168,9 +168,9 @@ def list_tags(context: Context, members: Members) -> Members:
 def delete_tags(context: Context, members: Members) -> Members:
     """DeleteTags."""
     _tagged(context, members["ResourceArn"])
-    held = context.region.tags.get(members["ResourceArn"], {})
+    resources = context.region.tags.get(members["ResourceArn"], {})
     for key in members["TagKeys"]:
-        held.pop(key, None)
+        resources.pop(key, None)
     return {}
 
 
@@ -193,39 +193,39 @@ OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
 }
 
 
-def _create(held: dict[str, Resource], resource: Resource, noun: str, arn: str) -> None:
-    if resource.name in held:
-        raise validation(f'Cannot create already existing {noun} "{arn}".')
-    held[resource.name] = resource
+def _create(resources: dict[str, Resource], resource: Resource, noun: str, arn: str) -> None:
+    if resource.name in resources:
+        raise validation_error(f'Cannot create already existing {noun} "{arn}".')
+    resources[resource.name] = resource
 
 
-def _forget(context: Context, held: dict[str, Resource], resource: Resource) -> None:
-    del held[resource.name]
+def _forget(context: Context, resources: dict[str, Resource], resource: Resource) -> None:
+    del resources[resource.name]
     context.region.tags.pop(resource.arn, None)
 
 
 def _model(context: Context, name: str) -> Resource:
-    return find(context.region.models, name, "model", context.region.arn("model", name))
+    return find_resource(context.region.models, name, "model", context.region.arn("model", name))
 
 
 def _config(context: Context, name: str) -> Resource:
     arn = context.region.arn("endpoint-config", name)
-    return find(context.region.configs, name, "endpoint configuration", arn)
+    return find_resource(context.region.configs, name, "endpoint configuration", arn)
 
 
-def _endpoint(context: Context, name: str) -> Endpoint:
-    return find(context.region.endpoints, name, "endpoint", context.region.arn("endpoint", name))
+def _endpoint(context: Context, name: str) -> EndpointResource:
+    return find_resource(context.region.endpoints, name, "endpoint", context.region.arn("endpoint", name))
 
 
 def _tagged(context: Context, arn: str) -> None:
     region = context.region
-    for held in (region.models, region.configs, region.endpoints, region.components):
-        if any(resource.arn == arn for resource in held.values()):
+    for resources in (region.models, region.configs, region.endpoints, region.components):
+        if any(resource.arn == arn for resource in resources.values()):
             return
     raise ApiError("ResourceNotFound", f"Resource {arn} does not exist")
 
 
-def _variant_summary(context: Context, endpoint: Endpoint, variant: Members) -> Members:
+def _variant_summary(context: Context, endpoint: EndpointResource, variant: Members) -> Members:
     running = len(endpoint.containers.get(variant["VariantName"], []))
     model = context.region.models.get(variant.get("ModelName", ""))
     images = [] if model is None else [model.spec.get("PrimaryContainer", {}).get("Image")]

@@ -1,14 +1,16 @@
-"""The local SageMaker's own command line: read options, bind, serve, and end every container at the end."""
+"""The emulator's command line: read options, bind the port, serve, and end every container at the end."""
 
-import argparse
 import errno
 import json
 import logging
 import os
 import signal
+import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import click
 import gevent
 from gevent import pywsgi
 
@@ -16,88 +18,139 @@ from common.errors import UserError
 from common.parent_process import tie_to_parent
 from emulator import hosting
 from emulator.app import make_app
-from emulator.context import Settings, World
+from emulator.context import AccountState, Settings
 from emulator.faults import load_faults
 from emulator.http import make_server
 from emulator.signing import Credential
 
+_DEFAULTS = Settings()
+_Function = Callable[..., None]
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_LEVELS = ["debug", "info", "warning", "error"]
 
-def main(arguments: list[str]) -> int:
-    """Run until SIGTERM, SIGINT or the parent's death; 2 when the user asked for what cannot be."""
-    options = _parser().parse_args(arguments)
-    if not options.detach:
+
+class _Port(click.IntRange):
+    name = "port number"
+
+
+class _Seconds(click.FloatRange):
+    name = "number of seconds"
+
+
+def _seconds(name: str, text: str) -> Callable[[_Function], _Function]:
+    """An option in seconds; its default is that of the field of `Settings` with the same name."""
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        type=_Seconds(min=0),
+        metavar="SECONDS",
+        default=getattr(_DEFAULTS, name),
+        show_default=True,
+        help=text,
+    )
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=_Port(0, 65_535),
+    metavar="PORT",
+    default=0,
+    show_default=True,
+    help="0 picks any free port.",
+)
+@_seconds("create_seconds", "Shortest time that an endpoint is Creating.")
+@_seconds("delete_seconds", "Shortest time that an endpoint is Deleting.")
+@_seconds("startup_limit", "Longest time for a container to become healthy.")
+@_seconds("invocation_seconds", "Longest time for a response, or for the first byte of a stream.")
+@_seconds("stream_seconds", "Longest time for a streamed response.")
+@click.option("--faults", type=click.Path(path_type=Path), help="Faults to inject: a YAML or JSON list.")
+@click.option("--tls-cert", type=_FILE, help="Certificate in PEM format: serve HTTPS.")
+@click.option("--tls-key", type=_FILE, help="Private key of the certificate.")
+@click.option("--detach", is_flag=True, help="Keep running after the parent process ends.")
+@click.option(
+    "--log-level",
+    type=click.Choice(_LEVELS),
+    default="warning",
+    show_default=True,
+    help="Lowest level that is logged to stderr.",
+)
+def serve(
+    *,
+    host: str,
+    port: int,
+    faults: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    detach: bool,
+    log_level: str,
+    create_seconds: float,
+    delete_seconds: float,
+    startup_limit: float,
+    invocation_seconds: float,
+    stream_seconds: float,
+) -> None:
+    """Serve SageMaker on this machine.
+
+    It accepts the credentials of its own environment: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to any
+    text. When it is ready, it prints its URL and process id as one JSON line.
+    """
+    if not detach:
         tie_to_parent(signal.SIGTERM)
-    logging.basicConfig(stream=sys.stderr, level=options.log_level.upper(), format="%(name)s: %(message)s")
-    try:
-        world = _world(options)
-        server = _bind(world, options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    _serve(world, server, options)
-    return 0
+    logging.basicConfig(stream=sys.stderr, level=log_level.upper(), format="%(name)s: %(message)s")
+    settings = Settings(create_seconds, delete_seconds, startup_limit, invocation_seconds, stream_seconds)
+    account = _account_state(settings, faults)
+    tls = _check_tls(tls_cert, tls_key)
+    server = _bind(account, host, port, tls)
+    _serve(account, server, f"{'https' if tls else 'http'}://{host}:{server.server_port}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m emulator", description=__doc__)
-    defaults = Settings()
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: any free port")
-    parser.add_argument("--create-seconds", type=float, default=defaults.create_seconds)
-    parser.add_argument("--delete-seconds", type=float, default=defaults.delete_seconds)
-    parser.add_argument("--startup-limit", type=float, default=defaults.startup_limit)
-    parser.add_argument("--invocation-seconds", type=float, default=defaults.invocation_seconds)
-    parser.add_argument("--stream-seconds", type=float, default=defaults.stream_seconds)
-    parser.add_argument("--coalesce", type=int, default=defaults.coalesce, help="container chunks per send")
-    parser.add_argument("--pieces", type=int, default=defaults.pieces, help="parts per send")
-    parser.add_argument("--faults", type=Path, help="YAML or JSON list of faults")
-    parser.add_argument("--tls-cert", type=Path)
-    parser.add_argument("--tls-key", type=Path)
-    parser.add_argument("--detach", action="store_true", help="outlive the process that started it")
-    parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
-    return parser
-
-
-def _world(options: argparse.Namespace) -> World:
+def _account_state(settings: Settings, faults: Path | None) -> AccountState:
     key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if not key or not secret:
         raise UserError(
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: the local SageMaker accepts exactly "
-            "the pair of its own environment, so set both to any text"
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set",
+            "set both to any text: the emulator accepts exactly the credentials of its own environment",
         )
-    names = ("create_seconds", "delete_seconds", "startup_limit", "invocation_seconds", "stream_seconds")
-    settings = Settings(**{name: getattr(options, name) for name in names})
-    settings.coalesce, settings.pieces = options.coalesce, options.pieces
-    world = World(settings, {key: Credential(secret, os.environ.get("AWS_SESSION_TOKEN") or None)})
-    if options.faults:
-        world.faults.arm(load_faults(options.faults))
-    return world
+    account = AccountState(settings, {key: Credential(secret, os.environ.get("AWS_SESSION_TOKEN") or None)})
+    if faults:
+        account.faults.set_faults(load_faults(faults))
+    return account
 
 
-def _bind(world: World, options: argparse.Namespace) -> pywsgi.WSGIServer:
-    if (options.tls_cert is None) != (options.tls_key is None):
-        raise UserError("--tls-cert and --tls-key belong together: give both or neither")
-    tls = (options.tls_cert, options.tls_key) if options.tls_cert else None
-    where = f"{options.host}:{options.port}"
+def _check_tls(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UserError("only one of --tls-cert and --tls-key is given", "give both or neither")
     try:
-        return make_server(make_app(world), options.host, options.port, tls=tls)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        raise UserError(
+            f"{certificate} and {key} cannot be used for TLS: {error.strerror or error}",
+            "give a certificate and its key in PEM format",
+        ) from None
+    return certificate, key
+
+
+def _bind(account: AccountState, host: str, port: int, tls: tuple[Path, Path] | None) -> pywsgi.WSGIServer:
+    try:
+        return make_server(make_app(account), host, port, tls=tls)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(
-                f"{where} is taken by another process: choose another --port, or 0 for any"
+                f"{host}:{port} is in use by another process", "choose another --port, or 0 for any free one"
             ) from None
-        raise UserError(f"cannot listen on {where}: {error.strerror or error}") from None
+        raise UserError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 
 
-def _serve(world: World, server: pywsgi.WSGIServer, options: argparse.Namespace) -> None:
+def _serve(account: AccountState, server: pywsgi.WSGIServer, url: str) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(signum, server.close)
-    gevent.spawn(world.utilisation.watch, world.regions)
+    gevent.spawn(account.utilisation.watch, account.regions)
     server.start()
-    scheme = "https" if options.tls_cert else "http"
-    url = f"{scheme}://{options.host}:{server.server_port}"
     print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)
     try:
         server._stop_event.wait()
     finally:
-        hosting.stop_everything()
+        hosting.stop_all()

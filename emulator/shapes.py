@@ -10,7 +10,7 @@ from typing import Any
 import botocore.session
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
-from emulator.errors import ApiError, validation
+from emulator.errors import ApiError, validation_error
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -53,7 +53,7 @@ def check_input(shape: Shape | None, value: object) -> dict[str, Any]:
     if problems:
         count = len(problems)
         word = "error" if count == 1 else "errors"
-        raise validation(f"{count} validation {word} detected: {'; '.join(problems)}")
+        raise validation_error(f"{count} validation {word} detected: {'; '.join(problems)}")
     decoded: dict[str, Any] = _decode(shape, members)
     return decoded
 

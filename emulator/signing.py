@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import parse_qsl, quote
 
-from emulator.http import Request
+from emulator.http import HttpRequest
 
 TOLERANCE = timedelta(minutes=5)
 BEARER_PREFIX = "sagemaker-api-key-"
@@ -86,7 +86,7 @@ def claimed_service(headers: Mapping[str, str]) -> str | None:
     return match[1] if match else None
 
 
-def verify(request: Request, keys: Keys, now: datetime) -> Scope:
+def verify(request: HttpRequest, keys: Keys, now: datetime) -> Scope:
     """Verify a header-signed request.
 
     Raises:

@@ -14,15 +14,14 @@ import select
 import signal
 import socket
 import ssl
-import struct
 import sys
 import time
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 
+from emulator.eventstream import encode_payload_part
 from locustfiles.client import kernel_timestamps
 
 LOG_HEADER = "number,arrived_at,first_sent_at,last_sent_at,tokens\n"
@@ -33,22 +32,6 @@ _TOKEN = {
     "generated_text": None,
     "details": None,
 }
-
-
-def event_frame(payload: bytes) -> bytes:
-    """One PayloadPart of ``application/vnd.amazon.eventstream``."""
-    headers = b""
-    for name, value in (
-        (":event-type", "PayloadPart"),
-        (":content-type", "application/octet-stream"),
-        (":message-type", "event"),
-    ):
-        headers += (
-            bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
-        )
-    prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
-    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
-    return message + struct.pack(">I", zlib.crc32(message))
 
 
 def _chunk(data: bytes) -> bytes:
@@ -63,7 +46,7 @@ _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
     b"X-Amzn-SageMaker-Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
-_TOKEN_CHUNK = _chunk(event_frame(_sse(_TOKEN)))
+_TOKEN_CHUNK = _chunk(encode_payload_part(_sse(_TOKEN)))
 
 
 @dataclass(slots=True)
@@ -245,7 +228,7 @@ class TruthServer:
             "generated_tokens": profile.tokens,
             "input_length": 32,
         }
-        last = _chunk(event_frame(_sse({**_TOKEN, "generated_text": " sea", "details": details})))
+        last = _chunk(encode_payload_part(_sse({**_TOKEN, "generated_text": " sea", "details": details})))
         now = time.time()
         self._send(client, last + b"0\r\n\r\n")
         self._book(client, now)

@@ -14,7 +14,7 @@ import gevent
 from gevent.event import Event
 from gevent.queue import SimpleQueue
 
-from emulator.containers.profile import Profile
+from emulator.containers.profile import GpuProfile
 
 
 class QueueFullError(Exception):
@@ -40,7 +40,7 @@ class Generation:
         return self.prompt_tokens + self.answer_tokens
 
 
-def step_seconds(profile: Profile, prompts: Sequence[int], decoding: int) -> float:
+def step_seconds(profile: GpuProfile, prompts: Sequence[int], decoding: int) -> float:
     """Length of a batch step that prefills ``prompts`` (tokens of each) and decodes ``decoding`` streams."""
     prefill = sum(profile.prefill_ms / 1000 + tokens / profile.prefill_tokens_per_s for tokens in prompts)
     if not decoding:
@@ -51,7 +51,7 @@ def step_seconds(profile: Profile, prompts: Sequence[int], decoding: int) -> flo
 class Engine:
     """The batch. `submit` and `cancel` may be called from any greenlet."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: GpuProfile) -> None:
         self._profile = profile
         self._waiting: deque[Generation] = deque()
         self._active: list[Generation] = []

@@ -1,4 +1,4 @@
-"""What the llama container takes from its environment: llama.cpp's options, and the model file."""
+"""What the llama container reads from its environment: llama.cpp's options and the model file."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ PREFIX = "SM_LLAMA_CPP_"
 CONTEXT_PER_SLOT = 2560
 DEFAULT_SLOTS = 8
 _IGNORED = ("HOST", "PORT", "MODEL", "JINJA", "CONT_BATCHING", "METRICS")
-"""Options of the image that are settled here."""
+"""Options of the image that are fixed here."""
 
 
 def _flag(text: str) -> bool:
@@ -36,13 +36,13 @@ OPTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
 """Option of llama.cpp → field of its parameters."""
 
 
-def parameters(environment: Mapping[str, str], model: Path, cores: int) -> dict[str, Any]:
+def parameters(environment: Mapping[str, str], model: Path, threads: int) -> dict[str, Any]:
     """Fields of llama.cpp's parameters by dotted name.
 
     The prompt cache is off, so that a repeated prompt is prefilled like any other.
 
     Raises:
-        UserError: an option that is not known here, or whose value cannot be read.
+        UserError: an option is not supported, or its value cannot be read.
     """
     fields: dict[str, Any] = {
         "model.path": str(model),
@@ -50,8 +50,8 @@ def parameters(environment: Mapping[str, str], model: Path, cores: int) -> dict[
         "hostnames": ["127.0.0.1"],
         "port": 0,
         "n_parallel": DEFAULT_SLOTS,
-        "cpuparams.n_threads": cores,
-        "cpuparams_batch.n_threads": cores,
+        "cpuparams.n_threads": threads,
+        "cpuparams_batch.n_threads": threads,
         "cont_batching": True,
         "use_jinja": True,
         "cache_ram_mib": 0,
@@ -66,12 +66,14 @@ def parameters(environment: Mapping[str, str], model: Path, cores: int) -> dict[
         if option == name or option in _IGNORED:
             continue
         if option not in OPTIONS:
-            raise UserError(f"{name} is no option here; there are {', '.join(PREFIX + o for o in OPTIONS)}")
+            raise UserError(
+                f"{name} is not supported here", f"choose from {', '.join(PREFIX + o for o in OPTIONS)}"
+            )
         field, read = OPTIONS[option]
         try:
             fields[field] = read(text)
         except ValueError:
-            raise UserError(f"{name}={text} cannot be read as {read.__name__}") from None
+            raise UserError(f"{name}={text} is not a whole number", "write a whole number") from None
     fields.setdefault("n_ctx", CONTEXT_PER_SLOT * fields["n_parallel"])
     return fields
 
@@ -79,5 +81,5 @@ def parameters(environment: Mapping[str, str], model: Path, cores: int) -> dict[
 def find_model(environment: Mapping[str, str]) -> Path:
     """The first ``*.gguf`` of the model directory, or the model of this project."""
     folder = environment.get("SM_MODEL_DIR")
-    found = sorted(Path(folder).glob("*.gguf")) if folder else []
-    return found[0] if found else ensure_model()
+    models = sorted(Path(folder).glob("*.gguf")) if folder else []
+    return models[0] if models else ensure_model()

@@ -1,4 +1,4 @@
-"""The few numbers that make the simulated GPU: read from ``profiles/*.yml``, overridden by environment."""
+"""The parameters of the simulated GPU, read from ``profiles/*.yml`` and overridden by variables."""
 
 import os
 import re
@@ -15,8 +15,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "profiles"
 _PREFIX = "SIMULATED_"
 
 
-class Mode(BaseModel):
-    """One mode of the answer lengths: ``share`` of the answers, uniform in ``[low, high]`` tokens."""
+class LengthMode(BaseModel):
+    """One mode of the answer lengths: a ``share`` of the answers, uniform over ``[low, high]`` tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,7 +25,7 @@ class Mode(BaseModel):
     high: Annotated[int, Field(ge=1)]
 
 
-class Profile(BaseModel):
+class GpuProfile(BaseModel):
     """How the simulated GPU behaves. Times in milliseconds or seconds as named, lengths in tokens.
 
     Prefill of n tokens takes ``prefill_ms + n / prefill_tokens_per_s``; a decode step of b streams takes
@@ -36,7 +36,7 @@ class Profile(BaseModel):
 
     source: str = ""
     matches: tuple[str, ...] = ()
-    """Regular expressions over ``<instance type> <image> <model>``; the first profile that matches wins."""
+    """Regular expressions for ``<instance type> <image> <model>``; the first profile that matches is used."""
     boot_seconds: Annotated[float, Field(ge=0)] = 0.3
     prefill_ms: Annotated[float, Field(ge=0)] = 10.0
     prefill_tokens_per_s: Annotated[float, Field(gt=0)] = 10_000.0
@@ -44,40 +44,46 @@ class Profile(BaseModel):
     decode_ms_per_stream: Annotated[float, Field(ge=0)] = 0.25
     slots: Annotated[int, Field(ge=1)] = 64
     queue_limit: Annotated[int, Field(ge=0)] = 1_000
-    """Requests beyond ``slots`` that may wait; the next one is answered ``queue_full_status``."""
+    """Requests beyond ``slots`` that may wait; further ones get the status ``queue_full_status``."""
     queue_full_status: Literal[429, 503] = 429
     kv_tokens: Annotated[int, Field(ge=1)] = 200_000
-    """Prompt and answer tokens that fit in the cache at once; more requests wait."""
+    """Prompt and answer tokens that fit in the cache at once; requests that do not fit wait."""
     context_tokens: Annotated[int, Field(ge=1)] = 8_192
-    answers: tuple[Mode, ...] = (Mode(share=1.0, low=200, high=400),)
+    answers: tuple[LengthMode, ...] = (LengthMode(share=1.0, low=200, high=400),)
     seed: int = 0
 
 
-def choose_profile(instance_type: str, image: str, environment: Mapping[str, str] = os.environ) -> Profile:
-    """The profile of a container, its single values overridden by ``SIMULATED_<KEY>`` (YAML).
+def choose_profile(instance_type: str, image: str, environment: Mapping[str, str] = os.environ) -> GpuProfile:
+    """The profile of a container; ``SIMULATED_<KEY>`` overrides single values, each written as YAML.
 
     Raises:
-        UserError: SIMULATED_PROFILE names none, or a number is not one.
+        UserError: SIMULATED_PROFILE does not name a profile, or a value is invalid.
     """
-    named = environment.get(f"{_PREFIX}PROFILE")
-    base = _load(_path(named)) if named else _matching(f"{instance_type} {image} {_model(environment)}")
+    name_or_path = environment.get(f"{_PREFIX}PROFILE")
+    base = (
+        _load(_path(name_or_path))
+        if name_or_path
+        else _matching(f"{instance_type} {image} {_model(environment)}")
+    )
     overrides = {
         name: _value(_PREFIX + name.upper(), environment)
-        for name in Profile.model_fields
+        for name in GpuProfile.model_fields
         if _PREFIX + name.upper() in environment
     }
     try:
-        return Profile.model_validate(base.model_dump() | overrides)
+        return GpuProfile.model_validate(base.model_dump() | overrides)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise UserError(f"{_PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from None
+        raise UserError(
+            f"{_PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}", "correct the value"
+        ) from None
 
 
 def _value(name: str, environment: Mapping[str, str]) -> object:
     try:
         return yaml.safe_load(environment[name])
     except yaml.YAMLError:
-        raise UserError(f"{name}={environment[name]} is not YAML") from None
+        raise UserError(f"{name}={environment[name]} is not valid YAML", "correct the value") from None
 
 
 def _model(environment: Mapping[str, str]) -> str:
@@ -85,12 +91,12 @@ def _model(environment: Mapping[str, str]) -> str:
     return " ".join(environment[name] for name in names if name in environment)
 
 
-def _path(named: str) -> Path:
-    shipped = FOLDER / f"{named}.yml"
-    return shipped if shipped.exists() else Path(named)
+def _path(name_or_path: str) -> Path:
+    shipped = FOLDER / f"{name_or_path}.yml"
+    return shipped if shipped.exists() else Path(name_or_path)
 
 
-def _matching(subject: str) -> Profile:
+def _matching(subject: str) -> GpuProfile:
     for path in sorted(FOLDER.glob("*.yml")):
         profile = _load(path)
         if any(re.search(pattern, subject, re.IGNORECASE) for pattern in profile.matches):
@@ -98,8 +104,14 @@ def _matching(subject: str) -> Profile:
     return _load(FOLDER / "generic.yml")
 
 
-def _load(path: Path) -> Profile:
+def _load(path: Path) -> GpuProfile:
     try:
-        return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise UserError(f"{path} cannot be read as a profile of the simulated container ({error})") from None
+        return GpuProfile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        names = ", ".join(shipped.stem for shipped in sorted(FOLDER.glob("*.yml")))
+        raise UserError(
+            f"profile {path} cannot be read: {error.strerror or error}", f"name a file, or one of {names}"
+        ) from None
+    except (yaml.YAMLError, ValidationError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a profile of the simulated container: {reason}") from None

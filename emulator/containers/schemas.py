@@ -1,4 +1,4 @@
-"""The request and answer schemas of the serving containers: TGI, LMI (DJL) and OpenAI, streamed or whole."""
+"""Request and response schemas of serving containers: TGI, LMI (DJL) and OpenAI, streamed or whole."""
 
 import json
 import time
@@ -6,24 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Family = Literal["tgi", "lmi", "openai"]
+Schema = Literal["tgi", "lmi", "openai"]
 Kind = Literal["tgi", "lmi", "chat", "completion"]
-FAMILIES: tuple[Family, ...] = ("tgi", "lmi", "openai")
+SCHEMAS: tuple[Schema, ...] = ("tgi", "lmi", "openai")
 
 DEFAULT_LIMITS: dict[Kind, int | None] = {"tgi": 100, "lmi": 30, "completion": 16, "chat": None}
-"""Longest answer, in tokens, when the request does not say; chat goes on to the end of the context."""
+"""Longest answer, in tokens, of a request without a limit; None: up to the end of the context."""
 
 
 class UnreadableError(ValueError):
-    """The request is not one that this container understands."""
+    """A request that this container does not understand."""
 
 
 @dataclass
-class Asked:
-    """One request, whatever its schema was."""
+class CompletionRequest:
+    """One request in any schema. Lengths in tokens."""
 
     kind: Kind
-    family: Family
+    schema: Schema
     prompt: str
     stream: bool
     limit: int | None
@@ -31,40 +31,34 @@ class Asked:
     ignore_eos: bool = False
     details: bool = False
     include_usage: bool = False
+    running_usage: bool = False
+    """vLLM's ``stream_options.continuous_usage_stats``: every event of the stream has the usage so far."""
     model: str = ""
 
 
 @dataclass
-class Answer:
-    """What was generated so far, and the counts that go with it."""
+class Completion:
+    """What has been generated so far, and its counts."""
 
-    asked: Asked
+    request: CompletionRequest
     prompt_tokens: int
     created: int = field(default_factory=lambda: int(time.time()))
     identity: str = ""
     texts: list[str] = field(default_factory=list)
     finish: str = ""
-    """``length`` or ``stop``, once it is over."""
+    """The reason why it ends: ``length`` or ``stop``; or the fault that ends it."""
 
     @property
     def text(self) -> str:
-        """The whole text."""
+        """The text so far."""
         return "".join(self.texts)
 
 
-def family_of(image: str) -> Family:
-    """The schema that an image speaks, by its name."""
-    name = image.rsplit("/", 1)[-1].lower()
-    if "tgi" in name:
-        return "tgi"
-    return "lmi" if "djl" in name or "lmi" in name else "openai"
-
-
-def read_request(body: bytes, family: Family) -> Asked:
-    """Read a request's body.
+def read_request(body: bytes, schema: Schema) -> CompletionRequest:
+    """Read the body of a request.
 
     Raises:
-        UnreadableError: it is not JSON, or has neither of the members that this family knows.
+        UnreadableError: it is not JSON, lacks the prompt, or has a value of the wrong type.
     """
     try:
         content = json.loads(body)
@@ -73,108 +67,108 @@ def read_request(body: bytes, family: Family) -> Asked:
     if not isinstance(content, dict):
         raise UnreadableError("the body is not an object")
     if "messages" in content:
-        return _openai(content, family, "chat", _chat_prompt(content["messages"]))
-    if family == "openai":
+        return _read_openai(content, schema, "chat", _chat_prompt(content["messages"]))
+    if schema == "openai":
         if not isinstance(content.get("prompt"), str):
             raise UnreadableError("neither messages nor prompt is given")
-        return _openai(content, family, "completion", content["prompt"])
+        return _read_openai(content, schema, "completion", content["prompt"])
     if not isinstance(content.get("inputs"), str):
         raise UnreadableError("missing field `inputs`")
     parameters = content.get("parameters") or {}
-    kind: Kind = "tgi" if family == "tgi" else "lmi"
-    return Asked(
+    kind: Kind = "tgi" if schema == "tgi" else "lmi"
+    return CompletionRequest(
         kind=kind,
-        family=family,
+        schema=schema,
         prompt=content["inputs"],
         stream=bool(content.get("stream", False)),
-        limit=_positive(parameters, "max_new_tokens", DEFAULT_LIMITS[kind]),
-        minimum=_positive(parameters, "min_new_tokens", 0) or 0,
+        limit=_count(parameters, "max_new_tokens", DEFAULT_LIMITS[kind]),
+        minimum=_count(parameters, "min_new_tokens", 0) or 0,
         ignore_eos=bool(parameters.get("ignore_eos", parameters.get("ignore_eos_token", False))),
         details=bool(parameters.get("details", False)),
     )
 
 
-def content_type(asked: Asked) -> str:
-    """Content type of the answer."""
-    if not asked.stream:
+def content_type(request: CompletionRequest) -> str:
+    """Content type of the response."""
+    if not request.stream:
         return "application/json"
-    return "application/jsonlines" if asked.family == "lmi" else "text/event-stream"
+    return "application/jsonlines" if request.schema == "lmi" else "text/event-stream"
 
 
-def opening(answer: Answer) -> bytes:
-    """What a stream begins with, before any token: chat announces the role, together with the first token."""
-    if answer.asked.kind != "chat":
+def encode_opening(completion: Completion) -> bytes:
+    """What a stream begins with, before any token: the event that announces the role in a chat."""
+    if completion.request.kind != "chat":
         return b""
-    return _line(answer, _chunk(answer, {"role": "assistant", "content": ""}, None))
+    return _line(completion, _chunk(completion, {"role": "assistant", "content": ""}, None))
 
 
-def token_chunk(answer: Answer, token_id: int, text: str, *, last: bool) -> bytes:
-    """One token of a stream; the last one carries the end in the schemas that have it so."""
-    kind = answer.asked.kind
+def encode_token(completion: Completion, token_id: int, text: str, *, last: bool) -> bytes:
+    """One token of a stream; in TGI's and LMI's schemas the last one carries the details of the end."""
+    kind = completion.request.kind
     if kind == "chat":
-        return _line(answer, _chunk(answer, {"content": text}, None))
+        return _line(completion, _chunk(completion, {"content": text}, None))
     if kind == "completion":
-        return _line(answer, _chunk(answer, text, None))
+        return _line(completion, _chunk(completion, text, None))
     log_prob = "logprob" if kind == "tgi" else "log_prob"
     token: dict[str, Any] = {"id": token_id, "text": text, log_prob: -0.5}
     event: dict[str, Any] = {"token": token}
     if kind == "tgi":
         token["special"] = False
-        event |= {"index": len(answer.texts), "generated_text": None, "details": None}
+        event |= {"index": len(completion.texts), "generated_text": None, "details": None}
     if last:
-        event["generated_text"] = answer.text
-        if answer.asked.details:
-            event["details"] = _details(answer, streamed=True)
-    return _line(answer, event)
+        event["generated_text"] = completion.text
+        if completion.request.details:
+            event["details"] = _details(completion, streamed=True)
+    return _line(completion, event)
 
 
-def closing(answer: Answer) -> bytes:
-    """What follows the last token: finish reason, usage and ``[DONE]`` in the OpenAI schemas."""
-    asked = answer.asked
-    if asked.kind not in ("chat", "completion"):
+def encode_closing(completion: Completion) -> bytes:
+    """What follows the last token: the finish reason, usage and ``[DONE]`` in OpenAI's schemas."""
+    request = completion.request
+    if request.kind not in ("chat", "completion"):
         return b""
-    empty: Any = {} if asked.kind == "chat" else ""
-    lines = _line(answer, _chunk(answer, empty, answer.finish))
-    if asked.include_usage:
-        lines += _line(answer, {**_head(answer), "choices": [], "usage": _usage(answer)})
-    return lines if asked.family == "lmi" else lines + b"data: [DONE]\n\n"
+    empty: Any = {} if request.kind == "chat" else ""
+    lines = _line(completion, _chunk(completion, empty, completion.finish))
+    if request.include_usage:
+        lines += _line(completion, {**_head(completion), "choices": [], "usage": _usage(completion)})
+    return lines if request.schema == "lmi" else lines + b"data: [DONE]\n\n"
 
 
-def in_band_error(answer: Answer) -> bytes:
-    """LMI's way to fail: HTTP 200, and the error inside the last line."""
-    details = {"finish_reason": "error", "generated_tokens": len(answer.texts), "inputs": None}
+def encode_in_band_error(completion: Completion) -> bytes:
+    """How LMI fails in mid-stream: the last line reports the error, the status stays 200."""
+    details = {"finish_reason": "error", "generated_tokens": len(completion.texts), "inputs": None}
     event = {"token": {"id": -1, "text": "", "log_prob": -1.0}, "generated_text": "", "details": details}
-    return _line(answer, event)
+    return _line(completion, event)
 
 
-def whole(answer: Answer) -> bytes:
-    """An answer that is not streamed."""
-    return json.dumps(_WHOLE[answer.asked.kind](answer)).encode()
+def encode_whole(completion: Completion) -> bytes:
+    """A response that is not streamed."""
+    return json.dumps(_WHOLE[completion.request.kind](completion)).encode()
 
 
-def _whole_tgi(answer: Answer) -> Any:
-    return [_whole_lmi(answer)]
+def _whole_tgi(completion: Completion) -> Any:
+    return [_whole_lmi(completion)]
 
 
-def _whole_lmi(answer: Answer) -> Any:
-    content: dict[str, Any] = {"generated_text": answer.text}
-    if answer.asked.details:
-        content["details"] = _details(answer, streamed=False)
+def _whole_lmi(completion: Completion) -> Any:
+    content: dict[str, Any] = {"generated_text": completion.text}
+    if completion.request.details:
+        content["details"] = _details(completion, streamed=False)
     return content
 
 
-def _whole_chat(answer: Answer) -> Any:
-    message = {"role": "assistant", "content": answer.text}
-    choice = {"index": 0, "message": message, "finish_reason": answer.finish, "logprobs": None}
-    return {**_head(answer, "chat.completion"), "choices": [choice], "usage": _usage(answer)}
+def _whole_chat(completion: Completion) -> Any:
+    message = {"role": "assistant", "content": completion.text}
+    choice = {"index": 0, "message": message, "finish_reason": completion.finish, "logprobs": None}
+    return {**_head(completion, "chat.completion"), "choices": [choice], "usage": _usage(completion)}
 
 
-def _whole_completion(answer: Answer) -> Any:
-    choice = {"index": 0, "text": answer.text, "finish_reason": answer.finish, "logprobs": None}
-    return {**_head(answer, "text_completion"), "choices": [choice], "usage": _usage(answer)}
+def _whole_completion(completion: Completion) -> Any:
+    choice = {"index": 0, "text": completion.text, "finish_reason": completion.finish, "logprobs": None}
+    return {**_head(completion, "text_completion"), "choices": [choice], "usage": _usage(completion)}
 
 
-_WHOLE: dict[Kind, Callable[[Answer], Any]] = {
+_WHOLE: dict[Kind, Callable[[Completion], Any]] = {
     "tgi": _whole_tgi,
     "lmi": _whole_lmi,
     "chat": _whole_chat,
@@ -182,18 +176,20 @@ _WHOLE: dict[Kind, Callable[[Answer], Any]] = {
 }
 
 
-def _openai(content: dict[str, Any], family: Family, kind: Kind, prompt: str) -> Asked:
+def _read_openai(content: dict[str, Any], schema: Schema, kind: Kind, prompt: str) -> CompletionRequest:
     options = content.get("stream_options") or {}
-    default = _positive(content, "max_tokens", DEFAULT_LIMITS[kind])
-    return Asked(
+    include_usage = bool(options.get("include_usage", False))
+    default = _count(content, "max_tokens", DEFAULT_LIMITS[kind])
+    return CompletionRequest(
         kind=kind,
-        family=family,
+        schema=schema,
         prompt=prompt,
         stream=bool(content.get("stream", False)),
-        limit=_positive(content, "max_completion_tokens", default),
-        minimum=_positive(content, "min_tokens", 0) or 0,
+        limit=_count(content, "max_completion_tokens", default),
+        minimum=_count(content, "min_tokens", 0) or 0,
         ignore_eos=bool(content.get("ignore_eos", False)),
-        include_usage=bool(options.get("include_usage", False)),
+        include_usage=include_usage,
+        running_usage=include_usage and bool(options.get("continuous_usage_stats", False)),
         model=str(content.get("model") or ""),
     )
 
@@ -212,7 +208,7 @@ def _chat_prompt(messages: object) -> str:
     return "\n".join(texts)
 
 
-def _positive(content: dict[str, Any], key: str, default: int | None) -> int | None:
+def _count(content: dict[str, Any], key: str, default: int | None) -> int | None:
     value = content.get(key)
     if value is None:
         return default
@@ -221,47 +217,49 @@ def _positive(content: dict[str, Any], key: str, default: int | None) -> int | N
     return value
 
 
-def _details(answer: Answer, *, streamed: bool) -> dict[str, Any]:
-    reason = "length" if answer.finish == "length" else "eos_token"
-    details: dict[str, Any] = {"finish_reason": reason, "generated_tokens": len(answer.texts)}
-    if answer.asked.kind == "lmi":
-        return details | {"inputs": answer.asked.prompt}
+def _details(completion: Completion, *, streamed: bool) -> dict[str, Any]:
+    reason = "length" if completion.finish == "length" else "eos_token"
+    details: dict[str, Any] = {"finish_reason": reason, "generated_tokens": len(completion.texts)}
+    if completion.request.kind == "lmi":
+        return details | {"inputs": completion.request.prompt}
     details["seed"] = None
     more: dict[str, Any] = (
-        {"input_length": answer.prompt_tokens} if streamed else {"prefill": [], "tokens": []}
+        {"input_length": completion.prompt_tokens} if streamed else {"prefill": [], "tokens": []}
     )
     return details | more
 
 
-def _usage(answer: Answer) -> dict[str, int]:
+def _usage(completion: Completion) -> dict[str, int]:
     return {
-        "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": len(answer.texts),
-        "total_tokens": answer.prompt_tokens + len(answer.texts),
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": len(completion.texts),
+        "total_tokens": completion.prompt_tokens + len(completion.texts),
     }
 
 
-def _head(answer: Answer, kind: str | None = None) -> dict[str, Any]:
-    chat = answer.asked.kind == "chat"
+def _head(completion: Completion, kind: str | None = None) -> dict[str, Any]:
+    chat = completion.request.kind == "chat"
     kind = kind or ("chat.completion.chunk" if chat else "text_completion")
     return {
-        "id": f"{'chatcmpl' if chat else 'cmpl'}-{answer.identity}",
+        "id": f"{'chatcmpl' if chat else 'cmpl'}-{completion.identity}",
         "object": kind,
-        "created": answer.created,
-        "model": answer.asked.model or "simulated",
+        "created": completion.created,
+        "model": completion.request.model or "simulated",
     }
 
 
-def _chunk(answer: Answer, content: object, finish: str | None) -> dict[str, Any]:
-    key = "delta" if answer.asked.kind == "chat" else "text"
+def _chunk(completion: Completion, content: object, finish: str | None) -> dict[str, Any]:
+    key = "delta" if completion.request.kind == "chat" else "text"
+    usage = {"usage": _usage(completion)} if completion.request.running_usage else {}
     return {
-        **_head(answer),
+        **_head(completion),
         "choices": [{"index": 0, key: content, "logprobs": None, "finish_reason": finish}],
+        **usage,
     }
 
 
-def _line(answer: Answer, event: dict[str, Any]) -> bytes:
+def _line(completion: Completion, event: dict[str, Any]) -> bytes:
     text = json.dumps(event, separators=(",", ":")).encode()
-    if answer.asked.family == "lmi":
+    if completion.request.schema == "lmi":
         return text + b"\n"
-    return (b"data:" if answer.asked.kind == "tgi" else b"data: ") + text + b"\n\n"
+    return (b"data:" if completion.request.kind == "tgi" else b"data: ") + text + b"\n\n"

@@ -1,22 +1,27 @@
-"""The simulated container: the hosting contract in front of `engine`, in the schema of the image's family.
+"""The simulated container: SageMaker's hosting contract in front of `engine`, in the schema of the image.
 
 Environment: ``SIMULATED_PROFILE`` (a name under ``profiles/`` or a path), ``SIMULATED_<KEY>`` for single
-numbers of it, ``SIMULATED_FAMILY`` (tgi, lmi, openai), ``SIMULATED_LOG`` (a file that gets one JSON line of
-true times per request), ``SIMULATED_FAULT``, and ``SIMULATED_TOKENIZER``: a ``tokenizer.json`` that counts
-prompts, or ``words``. Without it, that of `emulator.model` counts where it is prepared, else words do.
+values of the profile, ``SIMULATED_FAMILY`` (tgi, lmi, openai), ``SIMULATED_LOG`` (a file that gets one JSON
+line per request with its true times), ``SIMULATED_FAULT``, and ``SIMULATED_TOKENIZER``: the path of a
+``tokenizer.json`` that counts prompt tokens, or ``words`` to count words. By default the tokenizer of
+`emulator.model` is used if it has been prepared, and words are counted otherwise.
 
-A fault is ``KIND`` or ``KIND:N``; a request may ask for one itself by the custom attribute
-``simulate=KIND:N``: ``status:503`` answers that status, ``in_band:3`` fails inside HTTP 200 after 3 tokens,
-``break:3`` cuts the connection after 3, ``stall:3`` sends 3 and then nothing, ``empty`` answers no token,
-``html`` answers a page.
+A fault is ``KIND`` or ``KIND:N``. A request can ask for one itself with the custom attribute
+``simulate=KIND:N``:
+
+- ``status:503`` responds with that status.
+- ``in_band:3`` fails inside HTTP 200 after 3 tokens.
+- ``break:3`` cuts the connection after 3 tokens.
+- ``stall:3`` sends 3 tokens and then nothing.
+- ``empty`` responds without any token.
+- ``html`` responds with an HTML page.
 """
 
 from gevent import monkey
 
 monkey.patch_all()
 
-import argparse  # noqa: E402 - everything else comes after the patching
-import json  # noqa: E402
+import json  # noqa: E402 - everything else comes after the patching
 import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
@@ -26,54 +31,58 @@ from collections.abc import Generator, Iterator  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-import gevent  # noqa: E402
+import click  # noqa: E402
 
 from common.errors import UserError  # noqa: E402
 from common.parent_process import tie_to_parent  # noqa: E402
 from common.paths import models_folder  # noqa: E402
 from common.streams import survive_lost_streams  # noqa: E402
+from configs.containers import family_of, schema_of  # noqa: E402
+from emulator.command_line import run_command  # noqa: E402
 from emulator.containers import schemas  # noqa: E402
+from emulator.containers.contract import container_options, serve_container  # noqa: E402
 from emulator.containers.engine import Engine, Generation, QueueFullError  # noqa: E402
-from emulator.containers.profile import Profile, choose_profile  # noqa: E402
-from emulator.containers.schemas import FAMILIES, Answer, Family  # noqa: E402
-from emulator.containers.wording import answer_length, token_counter, token_text  # noqa: E402
-from emulator.http import Request, Response, Watcher, cut, json_response, make_server  # noqa: E402
+from emulator.containers.profile import GpuProfile, choose_profile  # noqa: E402
+from emulator.containers.schemas import SCHEMAS, Completion, Schema  # noqa: E402
+from emulator.containers.wording import draw_answer_length, draw_token, make_token_counter  # noqa: E402
+from emulator.http import HttpRequest, HttpResponse, Watcher, cut_connection, json_response  # noqa: E402
 from emulator.model import TOKENIZER  # noqa: E402
 
-_GONE = -1  # put into a generation's queue when its client has left
-_FOREVER = 24 * 3600.0
+_GONE = -1
+"""Put into a generation's queue when its client has left."""
+_FOREVER_S = 24 * 3600.0
 
 
 @dataclass
 class _Job:
-    """One request on its way: what was asked, what goes wrong, what was truly sent when."""
+    """One request: what was asked for, which fault it has, and when each token was sent (epoch seconds)."""
 
-    request: Request
+    request: HttpRequest
     received_at: float
     fault: str
-    fault_at: int
-    answer: Answer
+    fault_number: int
+    completion: Completion
     generation: Generation
     sent: list[float] = field(default_factory=list)
 
 
-class Container:
-    """Answers ``/ping``, ``/invocations`` and, for who wants to look inside, ``/load``."""
+class SimulatedContainer:
+    """Serves ``/ping`` and ``/invocations``, and ``/load`` for tests that look inside."""
 
-    def __init__(self, profile: Profile, family: Family) -> None:
+    def __init__(self, profile: GpuProfile, schema: Schema) -> None:
         self._profile = profile
-        self._family = family
+        self._schema = schema
         self._engine = Engine(profile)
         self._ready_at = time.monotonic() + profile.boot_seconds
-        self._count = token_counter(_tokenizer())
+        self._count = make_token_counter(_tokenizer_path())
         self._fault = os.environ.get("SIMULATED_FAULT", "")
         self._log = os.environ.get("SIMULATED_LOG")
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         """Serve one request."""
         received_at = time.time()
         if (request.method, request.path) == ("GET", "/ping"):
-            return Response(200 if time.monotonic() >= self._ready_at else 503, {})
+            return HttpResponse(200 if time.monotonic() >= self._ready_at else 503, {})
         if (request.method, request.path) == ("GET", "/load"):
             running, waiting = self._engine.load
             return json_response(200, {"running": running, "waiting": waiting})
@@ -81,62 +90,66 @@ class Container:
             return self._invoke(request, received_at)
         return json_response(404, {"error": f"no {request.method} {request.path}"})
 
-    def _invoke(self, request: Request, received_at: float) -> Response:
-        kind, number = _read_fault(request, self._fault)
-        if kind == "status":
+    def _invoke(self, request: HttpRequest, received_at: float) -> HttpResponse:
+        fault, number = _read_fault(request, self._fault)
+        if fault == "status":
             return json_response(number, {"error": f"simulated status {number}", "code": number})
-        if kind == "html":
-            return Response(200, {"Content-Type": "text/html"}, b"<html><body>Bad gateway</body></html>")
+        if fault == "html":
+            return HttpResponse(200, {"Content-Type": "text/html"}, b"<html><body>Bad gateway</body></html>")
         try:
-            answer, generation = self._admit(request.body)
+            completion, generation = self._admit(request.body)
         except schemas.UnreadableError as error:
-            return json_response(422 if self._family == "tgi" else 400, {"error": str(error), "code": 400})
+            return json_response(422 if self._schema == "tgi" else 400, {"error": str(error), "code": 400})
         except QueueFullError:
             status = self._profile.queue_full_status
             return json_response(status, {"error": "Model is overloaded", "error_type": "overloaded"})
-        return self._answer(_Job(request, received_at, kind, number, answer, generation))
+        return self._respond(_Job(request, received_at, fault, number, completion, generation))
 
-    def _admit(self, body: bytes) -> tuple[Answer, Generation]:
+    def _admit(self, body: bytes) -> tuple[Completion, Generation]:
         """Read a request and queue it.
 
         Raises:
-            UnreadableError: not understood, or longer than the context.
-            QueueFullError: too many are waiting.
+            UnreadableError: it is not understood, or exceeds the context.
+            QueueFullError: too many requests are waiting.
         """
-        asked = schemas.read_request(body, self._family)
-        prompt_tokens = self._count(asked.prompt)
+        request = schemas.read_request(body, self._schema)
+        prompt_tokens = self._count(request.prompt)
         room = self._profile.context_tokens - prompt_tokens
-        if room < 1 or (asked.limit or 0) > room:
+        if room < 1 or (request.limit or 0) > room:
             raise schemas.UnreadableError(
-                f"{prompt_tokens} prompt tokens and {asked.limit or 1} new ones exceed the context of "
+                f"{prompt_tokens} prompt tokens and {request.limit or 1} new ones exceed the context of "
                 f"{self._profile.context_tokens}"
             )
-        answer = Answer(asked, prompt_tokens, identity=uuid.uuid4().hex)
-        length, cut_short = answer_length(
-            self._profile, asked.prompt, asked.limit or room, asked.minimum, ignore_eos=asked.ignore_eos
+        completion = Completion(request, prompt_tokens, identity=uuid.uuid4().hex)
+        length, cut_short = draw_answer_length(
+            self._profile,
+            request.prompt,
+            request.limit or room,
+            request.minimum,
+            ignore_eos=request.ignore_eos,
         )
-        answer.finish = "length" if cut_short else "stop"
+        completion.finish = "length" if cut_short else "stop"
         generation = Generation(prompt_tokens, length)
         self._engine.submit(generation)
-        return answer, generation
+        return completion, generation
 
-    def _answer(self, job: _Job) -> Response:
+    def _respond(self, job: _Job) -> HttpResponse:
         pieces = self._stream(job)
-        content_type = schemas.content_type(job.answer.asked)
-        if job.answer.asked.stream:
-            return Response(200, {"Content-Type": content_type}, pieces)
+        headers = {"Content-Type": schemas.content_type(job.completion.request)}
+        if job.completion.request.stream:
+            return HttpResponse(200, headers, pieces)
         for _ in pieces:
             pass  # an answer that is not streamed waits for its last token
-        return Response(200, {"Content-Type": content_type}, schemas.whole(job.answer))
+        return HttpResponse(200, headers, schemas.encode_whole(job.completion))
 
     def _stream(self, job: _Job) -> Generator[bytes, None, None]:
-        """Yield each token's bytes when the engine has it; log what truly happened, whatever happened."""
+        """Yield each token's bytes as soon as the engine has it; log the true times, however it ends."""
         watcher = Watcher(job.request.connection, lambda: job.generation.ready.put(_GONE))
         try:
             yield from self._tokens(job)
         except (OSError, GeneratorExit):
             if job.fault != "break":
-                job.answer.finish = "cancelled"
+                job.completion.finish = "cancelled"
             raise
         finally:
             watcher.stop()
@@ -145,113 +158,113 @@ class Container:
                 _write_log(Path(self._log), job)
 
     def _tokens(self, job: _Job) -> Iterator[bytes]:
-        answer = job.answer
+        completion = job.completion
         if job.fault == "empty":
-            answer.finish = "empty"
-            yield schemas.closing(answer) or b"\n"
+            completion.finish = "empty"
+            yield schemas.encode_closing(completion) or b"\n"
             return
         last = job.generation.answer_tokens
         for number in range(last):
-            if job.fault in _GO_WRONG and number >= job.fault_at:
-                answer.finish = job.fault
-                yield _GO_WRONG[job.fault](job)
+            if job.fault in _MID_STREAM_FAULTS and number >= job.fault_number:
+                completion.finish = job.fault
+                yield _MID_STREAM_FAULTS[job.fault](job)
                 return
             if job.generation.ready.get() == _GONE:
-                raise cut(job.request.connection)
-            token_id, text = token_text(answer.asked.prompt, number, self._profile.seed)
-            answer.texts.append(text)
-            chunk = schemas.token_chunk(answer, token_id, text, last=number == last - 1)
-            if number == 0:
-                chunk = schemas.opening(answer) + chunk
+                raise cut_connection(job.request.connection)
+            token_id, text = draw_token(completion.request.prompt, number, self._profile.seed)
+            opening = schemas.encode_opening(completion) if number == 0 else b""
+            completion.texts.append(text)
+            chunk = schemas.encode_token(completion, token_id, text, last=number == last - 1)
             job.sent.append(time.time())
-            yield chunk
-        yield schemas.closing(answer)
+            yield opening + chunk
+        yield schemas.encode_closing(completion)
 
 
 def _break(job: _Job) -> bytes:
-    raise cut(job.request.connection)
+    raise cut_connection(job.request.connection)
 
 
 def _stall(job: _Job) -> bytes:
-    while job.generation.ready.get(timeout=_FOREVER) != _GONE:
-        pass  # tokens are made and kept
-    raise cut(job.request.connection)
+    while job.generation.ready.get(timeout=_FOREVER_S) != _GONE:
+        pass  # tokens are generated and not sent
+    raise cut_connection(job.request.connection)
 
 
-_GO_WRONG = {"in_band": lambda job: schemas.in_band_error(job.answer), "break": _break, "stall": _stall}
+_MID_STREAM_FAULTS = {
+    "in_band": lambda job: schemas.encode_in_band_error(job.completion),
+    "break": _break,
+    "stall": _stall,
+}
 """Faults that come after a number of tokens."""
 
 
 def _write_log(path: Path, job: _Job) -> None:
-    generation, answer = job.generation, job.answer
+    generation, completion = job.generation, job.completion
     row = {
-        "id": answer.identity,
+        "id": completion.identity,
         "inference_id": job.request.headers.get("x-amzn-sagemaker-inference-id"),
         "custom_attributes": job.request.headers.get("x-amzn-sagemaker-custom-attributes"),
-        "schema": answer.asked.kind,
-        "stream": answer.asked.stream,
+        "schema": completion.request.kind,
+        "stream": completion.request.stream,
         "received_at": job.received_at,
         "queued_at": generation.queued_at,
         "admitted_at": generation.admitted_at,
         "batch_at_admission": generation.batch_at_admission,
         "first_sent_at": job.sent[0] if job.sent else None,
         "last_sent_at": job.sent[-1] if job.sent else None,
-        "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": len(answer.texts),
-        "finish": answer.finish,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": len(completion.texts),
+        "finish": completion.finish,
     }
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
-def _read_fault(request: Request, standing: str) -> tuple[str, int]:
+def _read_fault(request: HttpRequest, default: str) -> tuple[str, int]:
+    """The kind of the fault that a request asks for, or else of ``default``, and its number."""
+    fault = default
     attributes = request.headers.get("x-amzn-sagemaker-custom-attributes", "")
     for part in attributes.split(","):
         name, _, value = part.strip().partition("=")
         if name == "simulate":
-            standing = value
-    kind, _, number = standing.partition(":")
+            fault = value
+    kind, _, number = fault.partition(":")
     return kind, int(number) if number.isdigit() else 0
 
 
-def _tokenizer() -> Path | None:
-    named = os.environ.get("SIMULATED_TOKENIZER")
-    if named == "words":
+def _tokenizer_path() -> Path | None:
+    """The tokenizer that counts prompt tokens; None to count words."""
+    setting = os.environ.get("SIMULATED_TOKENIZER")
+    if setting == "words":
         return None
+    if setting:
+        if not Path(setting).exists():
+            raise UserError(
+                f"SIMULATED_TOKENIZER: {setting} does not exist", "name a tokenizer.json, or write words"
+            )
+        return Path(setting)
     prepared = models_folder() / TOKENIZER
-    if named:
-        if not Path(named).exists():
-            raise UserError(f"SIMULATED_TOKENIZER: there is no {named}")
-        return Path(named)
     return prepared if prepared.exists() else None
 
 
-def _family(image: str) -> Family:
-    named = os.environ.get("SIMULATED_FAMILY") or schemas.family_of(image)
-    for family in FAMILIES:
-        if family == named:
-            return family
-    raise UserError(f"SIMULATED_FAMILY is {named}: choose {', '.join(FAMILIES)}")
+def _choose_schema(image: str) -> Schema:
+    """The schema that SIMULATED_FAMILY names, else that of the image or of its variables."""
+    setting = os.environ.get("SIMULATED_FAMILY") or schema_of(family_of(image, os.environ))
+    for schema in SCHEMAS:
+        if schema == setting:
+            return schema
+    raise UserError(f"SIMULATED_FAMILY: unknown family {setting!r}", f"choose one of {', '.join(SCHEMAS)}")
 
 
-def main() -> int:
+@click.command(help="Simulate a GPU container. SageMaker on this machine starts it; variables configure it.")
+@container_options
+def main(image: str, instance_type: str) -> None:
     """Serve until SIGTERM or the parent's death."""
     tie_to_parent(signal.SIGKILL)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--image", default="")
-    parser.add_argument("--instance-type", default="")
-    options = parser.parse_args()
-    profile = choose_profile(options.instance_type, options.image)
-    port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
-    server = make_server(Container(profile, _family(options.image)), "127.0.0.1", port)
-    gevent.signal_handler(signal.SIGTERM, lambda: os._exit(0))
-    server.serve_forever()
-    return 0
+    profile = choose_profile(instance_type, image)
+    serve_container(SimulatedContainer(profile, _choose_schema(image)))
 
 
 if __name__ == "__main__":
     survive_lost_streams()
-    try:
-        sys.exit(main())
-    except UserError as mistake:
-        sys.exit(f"simulated container: {mistake}")
+    sys.exit(run_command(main, "python -m emulator.containers.simulated", "simulated container"))

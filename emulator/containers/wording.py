@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from emulator.containers.profile import Profile
+from emulator.containers.profile import GpuProfile
 
 # fmt: off
 _WORDS = (
@@ -25,29 +25,29 @@ _PIECE = re.compile(r"\w+|[^\w\s]")
 Counter = Callable[[str], int]
 
 
-def word_counter(text: str) -> int:
+def count_words(text: str) -> int:
     """Words and punctuation marks: what a tokenizer would roughly give, without one."""
     return len(_PIECE.findall(text))
 
 
-def token_counter(tokenizer: Path | None) -> Counter:
+def make_token_counter(tokenizer: Path | None) -> Counter:
     """Count tokens by a ``tokenizer.json``, or by words when there is none."""
     if tokenizer is None:
-        return word_counter
+        return count_words
     from tokenizers import Tokenizer  # noqa: PLC0415 - 40 ms that a container without a tokenizer need not pay
 
     loaded = Tokenizer.from_file(str(tokenizer))
     return lambda text: len(loaded.encode(text, add_special_tokens=False).ids)
 
 
-def token_text(prompt: str, number: int, seed: int) -> tuple[int, str]:
+def draw_token(prompt: str, number: int, seed: int) -> tuple[int, str]:
     """Id and text of the ``number``-th token of the answer to ``prompt``."""
     chosen = zlib.crc32(f"{seed}|{number}".encode(), zlib.crc32(prompt.encode())) % len(_WORDS)
     return 1000 + chosen, f" {_WORDS[chosen]}"
 
 
-def answer_length(
-    profile: Profile, prompt: str, limit: int | None, minimum: int, *, ignore_eos: bool
+def draw_answer_length(
+    profile: GpuProfile, prompt: str, limit: int | None, minimum: int, *, ignore_eos: bool
 ) -> tuple[int, bool]:
     """Tokens of the answer, and whether it was cut at ``limit`` rather than ended by itself."""
     draw = random.Random(f"{profile.seed}|{prompt}")  # noqa: S311 - repeatable, not secret

@@ -26,7 +26,7 @@ def get_caller_identity(context: Context, members: Members) -> Members:  # noqa:
 def get_role(context: Context, members: Members) -> Members:
     """GetRole; the trust policy comes URL-encoded, as from AWS."""
     name = members["RoleName"]
-    principals = context.world.roles.get(name)
+    principals = context.account.roles.get(name)
     if principals is None:
         raise ApiError("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
     policy = {

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from emulator.context import Context
-from emulator.errors import ApiError, validation
+from emulator.errors import ApiError, validation_error
 from emulator.invocations import Invocation
 
 Members = dict[str, Any]
@@ -29,7 +29,7 @@ def get_metric_data(context: Context, members: Members) -> Members:
     """GetMetricData for plain metrics; metric math is not served here."""
     start, end = members["StartTime"].timestamp(), members["EndTime"].timestamp()
     if start >= end:
-        raise validation("The parameter StartTime must be less than the parameter EndTime.")
+        raise validation_error("The parameter StartTime must be less than the parameter EndTime.")
     newest_first = members.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     results = [
         _result(context, query, start, end, newest_first=newest_first)
@@ -95,16 +95,16 @@ def _samples(context: Context, metric: Members, start: float, end: float) -> Ite
     name, namespace = metric["MetricName"], metric.get("Namespace")
     of_variant = set(dimensions) == _OF_VARIANT
     if namespace == _HOST and of_variant and name in ("CPUUtilization", "MemoryUtilization"):
-        return context.world.utilisation.samples(context.region.name, name, dimensions)
+        return context.account.utilisation.samples(context.region.name, name, dimensions)
     if namespace != _RUNTIME or not (of_variant or set(dimensions) == _OF_COMPONENT):
         return []  # a metric is found by all its dimensions, and by no others
-    mine = [i for i in context.world.invocations.of(context.region.name) if _belongs(i, dimensions)]
+    mine = [i for i in context.account.invocations.of(context.region.name) if _belongs(i, dimensions)]
     if name == ("ConcurrentRequestsPerModel" if of_variant else "ConcurrentRequestsPerCopy"):
         return _concurrency(mine, start, end)
     if name not in _METRICS:
         return []
-    values = ((i, _METRICS[name](i)) for i in mine if i.finished is not None)
-    return [(i.finished, value) for i, value in values if value is not None and i.finished is not None]
+    values = ((i, _METRICS[name](i)) for i in mine if i.finished_at is not None)
+    return [(i.finished_at, value) for i, value in values if value is not None and i.finished_at is not None]
 
 
 def _belongs(invocation: Invocation, dimensions: dict[str, str]) -> bool:
@@ -122,29 +122,29 @@ def _concurrency(invocations: list[Invocation], start: float, end: float) -> lis
     samples = []
     for tick in ticks:
         at = tick * CONCURRENCY_SECONDS
-        count = sum(i.arrived <= at and (i.finished is None or at < i.finished) for i in invocations)
+        count = sum(i.arrived_at <= at and (i.finished_at is None or at < i.finished_at) for i in invocations)
         if count:
             samples.append((at, float(count)))
     return samples
 
 
 def _model_latency(invocation: Invocation) -> float | None:
-    if invocation.asked is None or invocation.answered is None:
+    if invocation.sent_at is None or invocation.answered_at is None:
         return None
-    return (invocation.answered - invocation.asked) * 1e6
+    return (invocation.answered_at - invocation.sent_at) * 1e6
 
 
 def _overhead(invocation: Invocation) -> float | None:
     model = _model_latency(invocation)
-    if model is None or invocation.finished is None:
+    if model is None or invocation.finished_at is None:
         return None
-    return max(0.0, (invocation.finished - invocation.arrived) * 1e6 - model)
+    return max(0.0, (invocation.finished_at - invocation.arrived_at) * 1e6 - model)
 
 
 def _first_chunk(invocation: Invocation) -> float | None:
-    if not invocation.streamed or invocation.first_chunk is None:
+    if not invocation.streamed or invocation.first_chunk_at is None:
         return None
-    return (invocation.first_chunk - invocation.arrived) * 1e6
+    return (invocation.first_chunk_at - invocation.arrived_at) * 1e6
 
 
 def _model_status_in(low: int, high: int) -> Callable[[Invocation], float | None]:

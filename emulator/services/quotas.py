@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from emulator.account import ACCOUNT_ID
-from emulator.context import ACROSS_ENDPOINTS, ALL_TYPES, Context, default_quota, instance_types
+from emulator.context import ALL_ENDPOINTS_QUOTA, ALL_TYPES, Context, default_quota, instance_types
 from emulator.errors import ApiError
 
 Members = dict[str, Any]
@@ -67,11 +67,13 @@ def _offset(token: str | None) -> int:
 
 def _applied(context: Context) -> dict[str, int]:
     """What this account was given: something of every small type, and what was asked for."""
-    world = context.world
+    account = context.account
     held = {
-        kind: world.quota(kind) for kind in instance_types() if kind in world.quotas or default_quota(kind)
+        kind: account.quota(kind)
+        for kind in instance_types()
+        if kind in account.quotas or default_quota(kind)
     }
-    across = {ACROSS_ENDPOINTS: world.quotas[ALL_TYPES]} if ALL_TYPES in world.quotas else {}
+    across = {ALL_ENDPOINTS_QUOTA: account.quotas[ALL_TYPES]} if ALL_TYPES in account.quotas else {}
     return {usage(kind): value for kind, value in held.items()} | across
 
 

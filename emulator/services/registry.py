@@ -19,7 +19,7 @@ def batch_get_image(context: Context, members: Members) -> Members:
     images, failures = [], []
     for wanted in members["imageIds"]:
         tag, digest = wanted.get("imageTag"), wanted.get("imageDigest")
-        if context.world.has_image(f"{place}@{digest}" if digest else f"{place}:{tag}"):
+        if context.account.has_image(f"{place}@{digest}" if digest else f"{place}:{tag}"):
             images.append(_image(registry, repository, tag, digest))
         else:
             reason = "Requested image not found"

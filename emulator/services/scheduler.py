@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import gevent
 
 from emulator import components, sagemaker
-from emulator.account import ACCOUNT_ID, Resource, listing
+from emulator.account import ACCOUNT_ID, Resource, list_page
 from emulator.context import Context
-from emulator.errors import ApiError, validation
+from emulator.errors import ApiError, validation_error
 
 Members = dict[str, Any]
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
@@ -34,9 +34,9 @@ def create_schedule(context: Context, members: Members) -> Members:
     target = members["Target"]
     known = _TARGET.fullmatch(target["Arn"])
     if known is None or known[1] not in _NAMED_BY:
-        raise validation(f"Target {target['Arn']} is not served here: {' and '.join(_NAMED_BY)} are")
+        raise validation_error(f"Target {target['Arn']} is not served here: {' and '.join(_NAMED_BY)} are")
     if _NAMED_BY[known[1]] not in _input(target):
-        raise validation(f"Target.Input must be JSON with {_NAMED_BY[known[1]]}")
+        raise validation_error(f"Target.Input must be JSON with {_NAMED_BY[known[1]]}")
     context.check_role(target["RoleArn"], "scheduler.amazonaws.com")
     schedule = Resource(name, arn, {**members, "GroupName": group})
     schedules[name] = schedule
@@ -68,8 +68,8 @@ def delete_schedule(context: Context, members: Members) -> Members:
 def list_schedules(context: Context, members: Members) -> Members:
     """ListSchedules."""
     prefix = members.get("NamePrefix", "")
-    held = [s for s in context.region.schedules.values() if s.name.startswith(prefix)]
-    page, token = listing(held, {**members, "SortBy": "Name", "SortOrder": "Ascending"})
+    listed = [s for s in context.region.schedules.values() if s.name.startswith(prefix)]
+    page, token = list_page(listed, {**members, "SortBy": "Name", "SortOrder": "Ascending"})
     rows = [
         {
             "Arn": s.arn,
@@ -96,14 +96,14 @@ OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
 def _due(members: Members) -> datetime:
     match = _AT.fullmatch(members["ScheduleExpression"])
     if match is None:
-        raise validation(f"Invalid Schedule Expression {members['ScheduleExpression']}.")
+        raise validation_error(f"Invalid Schedule Expression {members['ScheduleExpression']}.")
     zone = members.get("ScheduleExpressionTimezone", "UTC")
     try:
         due = datetime.fromisoformat(match[1]).replace(tzinfo=ZoneInfo(zone))
     except (ValueError, ZoneInfoNotFoundError):
-        raise validation(f"Invalid Schedule Expression {match[0]} or time zone {zone}.") from None
+        raise validation_error(f"Invalid Schedule Expression {match[0]} or time zone {zone}.") from None
     if due < datetime.now(UTC):
-        raise validation(f"Invalid Schedule Expression {match[0]}: it lies in the past.")
+        raise validation_error(f"Invalid Schedule Expression {match[0]}: it lies in the past.")
     return due
 
 
@@ -141,7 +141,7 @@ def _deleted(context: Context, target: Members) -> bool:
     operation = target["Arn"].rsplit(":", 1)[-1]
     member = _NAMED_BY[operation]
     name = _input(target)[member]
-    call, held = (
+    call, resources = (
         (sagemaker.delete_endpoint, context.region.endpoints)
         if operation == "deleteEndpoint"
         else (components.delete, context.region.components)
@@ -149,5 +149,5 @@ def _deleted(context: Context, target: Members) -> bool:
     try:
         call(context, {member: name})
     except ApiError:
-        return name not in held
+        return name not in resources
     return True

@@ -14,7 +14,7 @@ Members = dict[str, Any]
 
 def get_secret_value(context: Context, members: Members) -> Members:
     """GetSecretValue, by name or ARN."""
-    for name, value in context.world.secrets.items():
+    for name, value in context.account.secrets.items():
         suffix = f"{zlib.crc32(name.encode()):06x}"[:6]
         arn = f"arn:aws:secretsmanager:{context.region.name}:{ACCOUNT_ID}:secret:{name}-{suffix}"
         if members["SecretId"] in (name, arn):

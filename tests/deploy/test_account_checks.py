@@ -39,7 +39,7 @@ def found(clients: Clients, instance_type: str, count: int = 1) -> list[tuple[st
 def test_a_quota_without_an_applied_value_has_its_default(there: Clients, fresh: LocalSageMaker) -> None:
     finding = "0 allowed, 0 in use, 1 wanted"
     assert found(there, "ml.p5.48xlarge") == [("quota ml.p5.48xlarge", "stop", finding)]
-    fresh.tell("quotas", {"ml.p5.48xlarge": 1})
+    fresh.configure("quotas", {"ml.p5.48xlarge": 1})
     assert [level for _, level, _ in found(there, "ml.p5.48xlarge")] == ["ok"]
 
 
@@ -51,7 +51,7 @@ def test_a_type_without_any_quota_stops(there: Clients) -> None:
 def test_the_quota_of_all_types_together_is_seen_where_it_is_listed(
     there: Clients, fresh: LocalSageMaker
 ) -> None:
-    fresh.tell("quotas", {"*": 2})
+    fresh.configure("quotas", {"*": 2})
     assert [level for _, level, _ in found(there, "ml.g5.xlarge", 2)] == ["ok", "ok"]
     assert found(there, "ml.g5.xlarge", 3) == [
         ("quota ml.g5.xlarge", "ok", "4 allowed, 0 in use, 3 wanted"),
@@ -79,7 +79,7 @@ def test_the_quotas_are_asked_for_once_for_all_types(there: Clients, fresh: Loca
 def test_a_role_must_be_there_and_trust_the_service_that_assumes_it(
     called: str, service: str, level: str, there: Clients, fresh: LocalSageMaker
 ) -> None:
-    fresh.tell("roles", {"Loose": ["sagemaker.amazonaws.com"]})
+    fresh.configure("roles", {"Loose": ["sagemaker.amazonaws.com"]})
     check = role("a role", f"arn:aws:iam::123456789012:role/path/{called}", service, there)
     assert (check.level, called in check.finding) == (level, True)
 
@@ -87,7 +87,7 @@ def test_a_role_must_be_there_and_trust_the_service_that_assumes_it(
 def test_the_role_of_the_schedule_is_looked_at_before_the_schedule_is_needed(
     there: Clients, fresh: LocalSageMaker
 ) -> None:
-    fresh.tell("roles", {"Execution": ["sagemaker.amazonaws.com"]})
+    fresh.configure("roles", {"Execution": ["sagemaker.amazonaws.com"]})
     endpoint = {"instance_type": "ml.g5.xlarge", "role": "Execution", "scheduler_role": "Execution"}
     checks = preflight(plan(endpoint=endpoint), lambda: there, Ledger()).checks
     assert {check.name: check.level for check in checks if check.name.endswith("role")} == {

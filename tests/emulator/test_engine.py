@@ -7,15 +7,15 @@ import sys
 import pytest
 
 from emulator.containers.engine import step_seconds
-from emulator.containers.profile import Profile
+from emulator.containers.profile import GpuProfile
 from emulator.process import ROOT
 
 SCRIPT = """
 import json
 from emulator.containers.engine import Engine, Generation, QueueFullError
-from emulator.containers.profile import Profile
+from emulator.containers.profile import GpuProfile
 
-profile = Profile(prefill_ms=2, prefill_tokens_per_s=10_000, decode_ms=10, decode_ms_per_stream=1, slots=4,
+profile = GpuProfile(prefill_ms=2, prefill_tokens_per_s=10_000, decode_ms=10, decode_ms_per_stream=1, slots=4,
                   queue_limit=2, kv_tokens=1000)
 engine = Engine(profile)
 out = {}
@@ -53,7 +53,7 @@ print(json.dumps(out))
 
 
 def test_the_length_of_a_step() -> None:
-    profile = Profile(prefill_ms=2, prefill_tokens_per_s=10_000, decode_ms=10, decode_ms_per_stream=1)
+    profile = GpuProfile(prefill_ms=2, prefill_tokens_per_s=10_000, decode_ms=10, decode_ms_per_stream=1)
     assert step_seconds(profile, [0, 100], 0) == pytest.approx(0.014)  # twice 2 ms, and 100 tokens
     assert step_seconds(profile, [], 3) == pytest.approx(0.012)  # 10 ms, and 1 ms for each beyond the first
     assert step_seconds(profile, [0, 100], 3) == pytest.approx(0.026)

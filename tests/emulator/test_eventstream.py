@@ -4,7 +4,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.eventstream import Splitter, exception, frame, payload_part
+from emulator.eventstream import Splitter, encode_exception, encode_frame, encode_payload_part
 
 chunks = st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=20)
 
@@ -17,7 +17,7 @@ def decode(data: bytes) -> list[tuple[dict[str, object], bytes]]:
 
 @given(payload=st.binary(max_size=5000), value=st.text(max_size=40))
 def test_frames_are_what_botocore_reads(payload: bytes, value: str) -> None:
-    assert decode(frame({":x": value}, payload) + payload_part(payload)) == [
+    assert decode(encode_frame({":x": value}, payload) + encode_payload_part(payload)) == [
         ({":x": value}, payload),
         (
             {
@@ -31,7 +31,7 @@ def test_frames_are_what_botocore_reads(payload: bytes, value: str) -> None:
 
 
 def test_an_exception_frame_names_its_type() -> None:
-    [(headers, payload)] = decode(exception("ModelStreamError", Message="m", ErrorCode="StreamBroken"))
+    [(headers, payload)] = decode(encode_exception("ModelStreamError", Message="m", ErrorCode="StreamBroken"))
     assert (headers[":message-type"], headers[":exception-type"]) == ("exception", "ModelStreamError")
     assert payload == b'{"Message": "m", "ErrorCode": "StreamBroken"}'
 
@@ -42,7 +42,7 @@ def test_parts_lose_nothing_and_are_the_same_every_time(
 ) -> None:
     def parts() -> list[bytes]:
         splitter = Splitter(coalesce, pieces)
-        return [part for chunk in chunks for part in splitter.feed(chunk)] + splitter.flush()
+        return [part for chunk in chunks for part in splitter.split(chunk)] + splitter.flush()
 
     assert b"".join(parts()) == b"".join(chunks)
     assert parts() == parts()
@@ -53,11 +53,11 @@ def test_parts_lose_nothing_and_are_the_same_every_time(
 def test_nothing_is_held_back_unless_chunks_are_coalesced(chunks: list[bytes], pieces: int) -> None:
     splitter = Splitter(1, pieces)
     for chunk in chunks:
-        assert b"".join(splitter.feed(chunk)) == chunk
+        assert b"".join(splitter.split(chunk)) == chunk
 
 
 def test_parts_cut_through_lines() -> None:
     splitter = Splitter()
     lines = [f'data:{{"token":{i}}}\n\n'.encode() for i in range(50)]
-    parts = [part for line in lines for part in splitter.feed(line)]
+    parts = [part for line in lines for part in splitter.split(line)]
     assert sum(not part.endswith(b"\n") for part in parts) > 25

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from emulator.exchange import Exchange, chunks
-from emulator.hosting import Container
-from emulator.http import Request
+from emulator.hosting import ContainerProcess
+from emulator.http import HttpRequest
 from emulator.invocations import Invocation
 
 
@@ -61,9 +61,9 @@ def test_a_client_that_leaves_while_the_container_is_connected_is_noticed() -> N
         with connection, contextlib.suppress(OSError):  # it may be hung up before it is answered
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    container = Container(None, listener.getsockname()[1], "image")  # type: ignore[arg-type]  # never stopped
+    container = ContainerProcess(None, listener.getsockname()[1], "image")  # type: ignore[arg-type]  # never stopped
     client, connection = socket.socketpair()
-    request = Request("POST", "/", "", {}, b"{}", connection)
+    request = HttpRequest("POST", "/", "", {}, b"{}", connection)
     exchange = Exchange(request, container, Invocation(0.0, "e", "v", None, streamed=False), 60.0, 60.0)
     thread = threading.Thread(target=answer_whatever_comes)
     thread.start()

@@ -122,7 +122,7 @@ def test_the_image_decides_the_options() -> None:
     )
     assert (fields["n_parallel"], fields["n_predict"], fields["cpuparams.n_threads"]) == (3, 64, 2)
     assert fields["n_ctx"] == 3 * 2560
-    with pytest.raises(UserError, match="SM_LLAMA_CPP_SING is no option here"):
+    with pytest.raises(UserError, match="SM_LLAMA_CPP_SING is not supported here"):
         parameters({"SM_LLAMA_CPP_SING": "1"}, Path("m.gguf"), 2)
     with pytest.raises(UserError, match="SM_LLAMA_CPP_PARALLEL=many"):
         parameters({"SM_LLAMA_CPP_PARALLEL": "many"}, Path("m.gguf"), 2)
@@ -134,9 +134,7 @@ def test_a_model_directory_comes_first(tmp_path: Path) -> None:
     assert find_model({"SM_MODEL_DIR": str(tmp_path)}) == tmp_path / "a.gguf"
 
 
-def test_weights_that_are_not_those_we_know_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unexpected_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "other.gguf"
     other.write_bytes(b"GGUF")
     monkeypatch.setattr(model, "source_path", lambda: other)

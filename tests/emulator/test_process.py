@@ -101,30 +101,34 @@ def test_a_taken_port_is_one_sentence_and_exit_2() -> None:
         done = run("--port", str(port))
         assert (done.returncode, done.stdout) == (2, "")
         assert (
-            done.stderr
-            == f"127.0.0.1:{port} is taken by another process: choose another --port, or 0 for any\n"
+            done.stderr == f"127.0.0.1:{port} is in use by another process; "
+            "choose another --port, or 0 for any free one\n"
         )
         with (
-            pytest.raises(UserError, match="is taken by another process"),
+            pytest.raises(UserError, match="is in use by another process"),
             LocalSageMaker(["--port", str(port)]),
         ):
             pass
 
 
 @pytest.mark.parametrize(
-    ("options", "environment", "told"),
+    ("options", "environment", "sentence"),
     [
         ([], {"AWS_SECRET_ACCESS_KEY": ""}, "AWS_SECRET_ACCESS_KEY are not set"),
-        (["--tls-cert", "x"], {}, "--tls-cert and --tls-key belong together"),
-        (["--faults", "/nowhere.yml"], {}, "/nowhere.yml: cannot be read"),
+        (["--tls-cert", __file__], {}, "only one of --tls-cert and --tls-key is given"),
+        (["--tls-cert", __file__, "--tls-key", __file__], {}, "cannot be used for TLS"),
+        (["--faults", "/nowhere.yml"], {}, "/nowhere.yml cannot be read: No such file"),
+        (["--port", "many"], {}, "invalid value for '--port': 'many' is not a valid port number; see"),
+        (["--pieces", "3"], {}, "no such option '--pieces'; see `python -m emulator --help`"),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_2(
-    options: list[str], environment: dict[str, str], told: str
+    options: list[str], environment: dict[str, str], sentence: str
 ) -> None:
     done = run(*options, **environment)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
 
 

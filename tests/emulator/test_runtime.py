@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, EventStreamError
 
 from emulator import signing
+from locustfiles.client.answer_parser import AnswerReader
 
 from .local_support import OPENAI, TGI, Local, poll
 from .test_signing import bearer
@@ -94,6 +95,23 @@ def test_openai_streams_sse_with_usage_when_asked(local: Local, openai: str) -> 
     assert not any(
         "usage" in event for event in sse(b"".join(stream(local, openai, chat_body(5, stream=True))))
     )
+
+
+def test_running_usage_comes_with_every_event_when_asked_for(local: Local, openai: str) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    reader = AnswerReader(stream=True)
+    events = []
+    for at, part in enumerate(stream(local, openai, chat_body(5, stream=True, stream_options=options))):
+        events.append(part)
+        reader.feed(part, float(at))
+    answer = reader.finish(99.0)
+    assert answer.first_chunk_tokens == 1
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (6, 5)
+    counts = [event["usage"]["completion_tokens"] for event in sse(b"".join(events))]
+    assert counts == [0, 1, 2, 3, 4, 5, 5, 5]  # role, tokens, finish reason, total
+
+    without_total = chat_body(5, stream=True, stream_options={"continuous_usage_stats": True})
+    assert not any("usage" in event for event in sse(b"".join(stream(local, openai, without_total))))
 
 
 def test_parts_do_not_respect_lines(local: Local, tgi: str) -> None:

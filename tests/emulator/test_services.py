@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator import hosting
-from emulator.account import Endpoint, Region
-from emulator.context import Context, World
+from emulator.account import EndpointResource, Region
+from emulator.context import AccountState, Context
 from emulator.invocations import Invocation
 from emulator.services import metrics
 from emulator.services.metrics import statistic
@@ -240,13 +240,13 @@ def test_statistics(values: list[float]) -> None:
 
 
 def test_concurrency_is_sampled_every_ten_seconds() -> None:
-    world = World()
-    region = world.region("us-east-1")
+    account = AccountState()
+    region = account.region("us-east-1")
     t = time.time() // 60 * 60 - 3600
     for arrived, finished in ((t, t + 25), (t + 5, t + 10), (t + 11, None)):
-        invocation = Invocation(arrived, "e", "AllTraffic", component="c", finished=finished)
-        world.invocations.add(region.name, invocation)
-    context = Context(world, region)
+        invocation = Invocation(arrived, "e", "AllTraffic", component="c", finished_at=finished)
+        account.invocations.add(region.name, invocation)
+    context = Context(account, region)
     # Seconds 0 and 10 have one each (the one that ends at 10 no longer counts), 20 two, 30 one.
     expected = [(t, 1.0), (t + 10, 1.0), (t + 20, 2.0), (t + 30, 1.0)]
     of_model, of_copy = "ConcurrentRequestsPerModel", "ConcurrentRequestsPerCopy"
@@ -261,11 +261,11 @@ def test_concurrency_is_sampled_every_ten_seconds() -> None:
 
 
 def test_periods_under_a_minute_are_kept_for_three_hours() -> None:
-    world = World()
-    region = world.region("us-east-1")
+    account = AccountState()
+    region = account.region("us-east-1")
     t = time.time() // 60 * 60 - 4 * 3600
-    world.invocations.add(region.name, Invocation(t, "e", "AllTraffic", finished=t + 25))
-    context, dimensions = Context(world, region), ("EndpointName", "VariantName")
+    account.invocations.add(region.name, Invocation(t, "e", "AllTraffic", finished_at=t + 25))
+    context, dimensions = Context(account, region), ("EndpointName", "VariantName")
     assert concurrency(context, "ConcurrentRequestsPerModel", *dimensions, since=t) == []
     assert concurrency(context, "ConcurrentRequestsPerModel", *dimensions, since=t, period=60) == [(t, 1.0)]
 
@@ -298,8 +298,8 @@ def test_cpu_and_memory_of_a_containers_process() -> None:
         pid = os.getpid()
 
     region = Region("us-east-1")
-    container = hosting.Container(cast("Any", Mine()), 0, "")
-    region.endpoints["e"] = Endpoint("e", "arn", {}, containers={"v": [container]})
+    container = hosting.ContainerProcess(cast("Any", Mine()), 0, "")
+    region.endpoints["e"] = EndpointResource("e", "arn", {}, containers={"v": [container]})
     utilisation = Utilisation()
     for _ in range(2):
         utilisation.sample({"us-east-1": region})

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.http import Request
+from emulator.http import HttpRequest
 from emulator.signing import Credential, RefusedError, verify, verify_bearer
 
 from .local_support import Local
@@ -26,14 +26,14 @@ URL = "https://runtime.sagemaker.us-east-1.amazonaws.com"
 
 def signed(
     body: bytes = b"{}", path: str = "/endpoints/x/invocations", token: str | None = None, **headers: str
-) -> Request:
+) -> HttpRequest:
     key = "ASIATEMPORARY" if token else KEY
     request = AWSRequest(method="POST", url=URL + path, data=body, headers=headers)
     SigV4Auth(Credentials(key, SECRET, token), "sagemaker", "us-east-1").add_auth(request)
     sent = {name.lower(): value for name, value in request.headers.items()}
     sent.setdefault("host", urlsplit(URL).netloc)
     where = urlsplit(request.url)
-    return Request("POST", where.path, where.query, sent, body, socket.socket())
+    return HttpRequest("POST", where.path, where.query, sent, body, socket.socket())
 
 
 def now() -> datetime:
@@ -66,7 +66,7 @@ def test_refuses_a_body_of_which_one_bit_was_altered(body: bytes, where: int, bi
     altered[where % len(body)] ^= 1 << bit
     with pytest.raises(RefusedError) as refused:
         verify(
-            Request("POST", request.path, "", request.headers, bytes(altered), request.connection),
+            HttpRequest("POST", request.path, "", request.headers, bytes(altered), request.connection),
             KEYS,
             now(),
         )
@@ -77,9 +77,9 @@ def test_refuses_an_altered_path_header_and_method() -> None:
     request = signed(**{"X-Amzn-SageMaker-Inference-Id": "a"})
     altered_header = {**request.headers, "x-amzn-sagemaker-inference-id": "b"}
     for other in (
-        Request("POST", "/endpoints/y/invocations", "", request.headers, b"{}", request.connection),
-        Request("PUT", request.path, "", request.headers, b"{}", request.connection),
-        Request("POST", request.path, "", altered_header, b"{}", request.connection),
+        HttpRequest("POST", "/endpoints/y/invocations", "", request.headers, b"{}", request.connection),
+        HttpRequest("PUT", request.path, "", request.headers, b"{}", request.connection),
+        HttpRequest("POST", request.path, "", altered_header, b"{}", request.connection),
     ):
         with pytest.raises(RefusedError, match="does not match"):
             verify(other, KEYS, now())

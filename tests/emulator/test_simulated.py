@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UserError
-from emulator.containers.profile import Mode, Profile, choose_profile
+from emulator.containers.profile import GpuProfile, LengthMode, choose_profile
 from emulator.containers.schemas import (
-    Answer,
-    Asked,
+    Completion,
+    CompletionRequest,
     UnreadableError,
-    closing,
-    opening,
+    encode_closing,
+    encode_opening,
+    encode_token,
     read_request,
-    token_chunk,
 )
-from emulator.containers.wording import answer_length, token_counter, token_text
+from emulator.containers.wording import draw_answer_length, draw_token, make_token_counter
 from emulator.model import ensure_tokenizer
 
 from .local_support import OPENAI, TGI, Local, poll
@@ -66,10 +66,10 @@ def test_profiles_are_chosen_by_instance_and_image_and_overridden_by_environment
     assert choose_profile("x", "y", {"SIMULATED_SLOTS": "3"}) == generic.model_copy(update={"slots": 3})
     assert choose_profile("x", "y", {"SIMULATED_PROFILE": "llama2-7b-ml.g5.xlarge"}).kv_tokens == 16_000
     lengths = choose_profile("x", "y", {"SIMULATED_ANSWERS": "[{share: 1, low: 5, high: 5}]"}).answers
-    assert lengths == (Mode(share=1, low=5, high=5),)
+    assert lengths == (LengthMode(share=1, low=5, high=5),)
     with pytest.raises(UserError, match="SIMULATED_SLOTS"):
         choose_profile("x", "y", {"SIMULATED_SLOTS": "many"})
-    with pytest.raises(UserError, match=r"none\.yml cannot be read"):
+    with pytest.raises(UserError, match=r"none\.yml cannot be read: No such file"):
         choose_profile("x", "y", {"SIMULATED_PROFILE": "none.yml"})
 
 
@@ -80,43 +80,45 @@ def test_profiles_are_chosen_by_instance_and_image_and_overridden_by_environment
     seed=st.integers(0, 5),
 )
 def test_answer_lengths(prompt: str, limit: int | None, minimum: int, seed: int) -> None:
-    profile = Profile(answers=(Mode(share=0.5, low=5, high=9), Mode(share=0.5, low=100, high=300)), seed=seed)
-    length, cut = answer_length(profile, prompt, limit, minimum, ignore_eos=False)
-    assert (length, cut) == answer_length(profile, prompt, limit, minimum, ignore_eos=False)
+    profile = GpuProfile(
+        answers=(LengthMode(share=0.5, low=5, high=9), LengthMode(share=0.5, low=100, high=300)), seed=seed
+    )
+    length, cut = draw_answer_length(profile, prompt, limit, minimum, ignore_eos=False)
+    assert (length, cut) == draw_answer_length(profile, prompt, limit, minimum, ignore_eos=False)
     assert length >= min(minimum, limit or minimum)
     assert limit is None or length <= limit
     assert cut == (limit is not None and length == limit)
     if limit is not None:
-        assert answer_length(profile, prompt, limit, minimum, ignore_eos=True) == (limit, True)
+        assert draw_answer_length(profile, prompt, limit, minimum, ignore_eos=True) == (limit, True)
 
 
 def test_answers_are_bimodal_where_the_profile_is() -> None:
     profile = choose_profile("ml.g5.xlarge", TGI, {})
-    lengths = [answer_length(profile, f"prompt {i}", 100, 0, ignore_eos=False)[0] for i in range(600)]
+    lengths = [draw_answer_length(profile, f"prompt {i}", 100, 0, ignore_eos=False)[0] for i in range(600)]
     capped = sum(length == 100 for length in lengths)
     assert 0.40 < capped / 600 < 0.54
     assert all(length < 24 for length in lengths if length != 100)
 
 
 @pytest.mark.parametrize(
-    ("kind", "family"),
+    ("kind", "schema"),
     [("tgi", "tgi"), ("lmi", "lmi"), ("chat", "lmi"), ("chat", "openai"), ("completion", "openai")],
 )
 @given(tokens=st.integers(1, 20), prompt=st.text(min_size=1, max_size=20))
 def test_streams_hold_every_token_once_in_every_schema(
-    kind: Any, family: Any, tokens: int, prompt: str
+    kind: Any, schema: Any, tokens: int, prompt: str
 ) -> None:
-    answer = Answer(
-        Asked(kind, family, prompt, stream=True, limit=None, details=True, include_usage=True),
+    answer = Completion(
+        CompletionRequest(kind, schema, prompt, stream=True, limit=None, details=True, include_usage=True),
         3,
         finish="length",
     )
-    data = opening(answer)
+    data = encode_opening(answer)
     for number in range(tokens):
-        identity, text = token_text(prompt, number, 0)
+        identity, text = draw_token(prompt, number, 0)
         answer.texts.append(text)
-        data += token_chunk(answer, identity, text, last=number == tokens - 1)
-    events = sse(data + closing(answer), b"" if family == "lmi" else b"data:")
+        data += encode_token(answer, identity, text, last=number == tokens - 1)
+    events = sse(data + encode_closing(answer), b"" if schema == "lmi" else b"data:")
     if kind in ("tgi", "lmi"):
         texts = [event["token"]["text"] for event in events]
         assert events[-1]["details"]["generated_tokens"] == tokens
@@ -130,7 +132,7 @@ def test_streams_hold_every_token_once_in_every_schema(
 
 
 @pytest.mark.parametrize(
-    ("family", "body"),
+    ("schema", "body"),
     [
         ("tgi", b'{"prompt": "x"}'),
         ("openai", b'{"inputs": "x"}'),
@@ -141,15 +143,15 @@ def test_streams_hold_every_token_once_in_every_schema(
         ("lmi", b'{"inputs": "x", "parameters": {"max_new_tokens": -1}}'),
     ],
 )
-def test_requests_that_a_container_does_not_understand(family: Any, body: bytes) -> None:
+def test_requests_that_a_container_does_not_understand(schema: Any, body: bytes) -> None:
     with pytest.raises(UnreadableError):
-        read_request(body, family)
+        read_request(body, schema)
 
 
 def test_tokens_are_counted_by_a_tokenizer_when_there_is_one() -> None:
     text = "Hello, antidisestablishmentarianism!"
-    assert token_counter(None)(text) == 4
-    assert token_counter(ensure_tokenizer())(text) > 4
+    assert make_token_counter(None)(text) == 4
+    assert make_token_counter(ensure_tokenizer())(text) > 4
 
 
 def test_requests_wait_for_slots_and_are_refused_when_too_many_wait(local: Local, tmp_path: Path) -> None:

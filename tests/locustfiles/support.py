@@ -11,8 +11,8 @@ from typing import Any
 
 import gevent
 
-from bench.calibration.truth import event_frame
 from configs.plan import Timeouts
+from emulator.eventstream import encode_payload_part
 from locustfiles.client.address import Proxy
 from locustfiles.client.invocation import Invoker
 from locustfiles.client.invocation_url import Target
@@ -55,7 +55,7 @@ def chunk(data: bytes) -> bytes:
 
 def stream(words: Sequence[str] = ("a", " b", " c")) -> list[bytes]:
     """A whole good answer, piece by piece: head, one chunk per token, end."""
-    return [STREAM_HEAD, *(chunk(event_frame(event)) for event in tgi_events(words)), END]
+    return [STREAM_HEAD, *(chunk(encode_payload_part(event)) for event in tgi_events(words)), END]
 
 
 def response(status: int, body: bytes, headers: dict[str, str] | None = None) -> bytes:

@@ -9,7 +9,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.calibration.truth import event_frame
+from emulator.eventstream import encode_payload_part
 from locustfiles.client.eventstream import EventStreamDecoder, EventStreamError
 
 PAYLOADS = st.lists(st.binary(max_size=80), min_size=1, max_size=6)
@@ -17,7 +17,7 @@ PAYLOADS = st.lists(st.binary(max_size=80), min_size=1, max_size=6)
 
 @given(payloads=PAYLOADS, cuts=st.lists(st.integers(0, 1000), max_size=12))
 def test_any_split_gives_the_same_frames(payloads: list[bytes], cuts: list[int]) -> None:
-    data = b"".join(map(event_frame, payloads))
+    data = b"".join(map(encode_payload_part, payloads))
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     decoder = EventStreamDecoder()
     frames = []
@@ -29,7 +29,7 @@ def test_any_split_gives_the_same_frames(payloads: list[bytes], cuts: list[int])
 
 @given(payloads=PAYLOADS)
 def test_botocore_reads_the_same(payloads: list[bytes]) -> None:
-    data = b"".join(map(event_frame, payloads))
+    data = b"".join(map(encode_payload_part, payloads))
     theirs = EventStreamBuffer()
     theirs.add_data(data)
     expected = [(dict(event.headers), event.payload) for event in theirs]
@@ -38,7 +38,7 @@ def test_botocore_reads_the_same(payloads: list[bytes]) -> None:
 
 @given(payload=st.binary(min_size=1, max_size=60), at=st.integers(0, 10_000), flip=st.integers(1, 255))
 def test_no_damaged_byte_goes_unnoticed(payload: bytes, at: int, flip: int) -> None:
-    data = bytearray(event_frame(payload))
+    data = bytearray(encode_payload_part(payload))
     data[at % len(data)] ^= flip
     decoder = EventStreamDecoder()
     with pytest.raises(EventStreamError):
@@ -47,7 +47,7 @@ def test_no_damaged_byte_goes_unnoticed(payload: bytes, at: int, flip: int) -> N
 
 def test_a_frame_that_has_begun_is_pending() -> None:
     decoder = EventStreamDecoder()
-    assert decoder.feed(event_frame(b"whole") + event_frame(b"half")[:30])[0][1] == b"whole"
+    assert decoder.feed(encode_payload_part(b"whole") + encode_payload_part(b"half")[:30])[0][1] == b"whole"
     assert decoder.pending == 30
 
 

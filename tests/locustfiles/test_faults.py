@@ -8,8 +8,8 @@ import time
 import gevent
 import pytest
 
-from bench.calibration.truth import event_frame
 from configs.plan import Timeouts
+from emulator.eventstream import encode_payload_part
 from locustfiles.client.invocation import Aborted
 from locustfiles.client.request_bodies import Body
 from tests.locustfiles.support import (
@@ -53,14 +53,14 @@ def test_any_split_of_the_bytes_gives_the_same_answer(size: int) -> None:
 
 
 def test_64_tokens_in_one_part_are_one_chunk_and_no_rate_is_claimed() -> None:
-    part = event_frame(b"".join(tgi_events(["x"] * 64)))
+    part = encode_payload_part(b"".join(tgi_events(["x"] * 64)))
     request = invoke(sends(STREAM_HEAD + chunk(part) + END))[0].request
     assert (request.completion_tokens, request.chunks, request.first_chunk_tokens) == (64, 1, 64)
     assert request.tpot_ms is None
 
 
 def test_a_bad_checksum_is_a_protocol_fault() -> None:
-    frame = bytearray(event_frame(tgi_events(["a"])[0]))
+    frame = bytearray(encode_payload_part(tgi_events(["a"])[0]))
     frame[40] ^= 0xFF
     assert failure(sends(STREAM_HEAD + chunk(bytes(frame)) + END))[0] == "protocol"
 
@@ -88,7 +88,10 @@ def test_a_stream_that_ends_in_order_but_without_its_end_mark_is_truncated() -> 
 
 
 def test_a_stream_that_ends_inside_a_frame_is_truncated() -> None:
-    assert failure(sends(STREAM_HEAD, chunk(event_frame(tgi_events(["a"])[0])[:50]), END))[0] == "truncated"
+    assert (
+        failure(sends(STREAM_HEAD, chunk(encode_payload_part(tgi_events(["a"])[0])[:50]), END))[0]
+        == "truncated"
+    )
 
 
 def test_no_first_byte_is_a_client_timeout() -> None:

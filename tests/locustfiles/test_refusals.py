@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import binary, dictionaries, integers, lists, none, text
 
-from bench.calibration.truth import event_frame
+from emulator.eventstream import encode_payload_part
 from locustfiles.client.error_classes import RULES, Rule, of_response
 from runfolder.records import ErrorClass
 from tests.locustfiles.support import END, STREAM_HEAD, chunk, failure, response, sends, stream
@@ -146,7 +146,7 @@ def test_an_exception_inside_the_stream(name: str, code: str, error_class: str) 
 def test_an_error_inside_a_200_answer(line: dict[str, object]) -> None:
     first = {"token": {"id": 1, "text": "a"}, "generated_text": None, "details": None}
     data = json.dumps(first).encode() + b"\n" + json.dumps(line).encode() + b"\n"
-    assert failure(sends(STREAM_HEAD, chunk(event_frame(data)), END)) == ("in_band", 200)
+    assert failure(sends(STREAM_HEAD, chunk(encode_payload_part(data)), END)) == ("in_band", 200)
 
 
 @pytest.mark.parametrize("streamed", [True, False])
@@ -158,4 +158,4 @@ def test_an_empty_answer_is_a_failure(*, streamed: bool) -> None:
 @pytest.mark.parametrize("line", [{"token": "abc"}, {"choices": ["abc"]}, {"choices": {"a": 1}}])
 def test_json_of_an_unexpected_shape_is_a_protocol_fault(line: dict[str, object]) -> None:
     data = json.dumps(line).encode() + b"\n"
-    assert failure(sends(STREAM_HEAD, chunk(event_frame(data)), END)) == ("protocol", 200)
+    assert failure(sends(STREAM_HEAD, chunk(encode_payload_part(data)), END)) == ("protocol", 200)
