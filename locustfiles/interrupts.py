@@ -19,7 +19,7 @@ class Interrupts:
         self.count = 0
         """How often the run was asked to end."""
 
-    def note(self) -> bool:
+    def record(self) -> bool:
         """A signal came; whether it is a new request."""
         now = self._monotonic()
         if now - self._latest < _MOMENT_S:

@@ -19,19 +19,19 @@ class MessageError(Exception):
     """A message that is not taken; its text says why and holds nothing of its content."""
 
 
-class Seal:
+class MessageSeal:
     """Closes and opens messages under one token."""
 
     def __init__(self, token: str) -> None:
         self._key = token.encode()
 
-    def close(self, kind: str, content: dict[str, Any]) -> dict[str, bytes]:
+    def wrap(self, kind: str, content: dict[str, Any]) -> dict[str, bytes]:
         """Pack ``content`` for the wire."""
         body: bytes = msgpack.packb(content)
         return {"body": body, "mac": self._mac(kind, body)}
 
-    def open(self, kind: str, message: object) -> Any:
-        """Unpack what `close` has packed under the same token and kind.
+    def unwrap(self, kind: str, message: object) -> Any:
+        """Unpack what `wrap` has packed under the same token and kind.
 
         Raises:
             MessageError: it is too large, or was not closed so.

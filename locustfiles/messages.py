@@ -16,7 +16,7 @@ from configs.containers import WireSchema
 from configs.experiment import Experiment
 from configs.payload import PayloadRow
 from configs.plan import Route, Timeouts
-from locustfiles.client.invocation_url import Target
+from locustfiles.client.invocation_url import InvocationTarget
 from locustfiles.message_seal import MessageError
 from runfolder.records import Request
 
@@ -58,7 +58,7 @@ class Assignment(BaseModel):
     """Content of a ``tokenizer.json``."""
 
 
-def make_assignment(experiment: Experiment, target: Target, rows: list[PayloadRow]) -> Assignment:
+def make_assignment(experiment: Experiment, target: InvocationTarget, rows: list[PayloadRow]) -> Assignment:
     """What the workers are told about ``experiment``.
 
     Raises:
@@ -96,7 +96,7 @@ _ROW = tuple.__class_getitem__(tuple(field.type for field in fields(Request)))
 
 
 @dataclass(slots=True)
-class Hello:
+class HelloMessage:
     """A worker that wants an assignment."""
 
     client_id: Name
@@ -105,7 +105,7 @@ class Hello:
 
 
 @dataclass(slots=True)
-class Ready:
+class ReadyMessage:
     """A worker's answer to its assignment."""
 
     client_id: Name
@@ -118,7 +118,7 @@ class Ready:
 
 
 @dataclass(slots=True)
-class StepAck:
+class StepAckMessage:
     """A worker's answer to a step, with its clock."""
 
     client_id: Name
@@ -130,7 +130,7 @@ class StepAck:
 
 
 @dataclass(slots=True)
-class Finished:
+class FinishedMessage:
     """A worker has said everything."""
 
     client_id: Name
@@ -152,7 +152,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Health:
+class WorkerHealth:
     """One interval of one worker. Lags in milliseconds, None where nothing was sampled."""
 
     cpu_percent: float
@@ -168,7 +168,7 @@ class Health:
 
 
 @dataclass(slots=True)
-class Report:
+class ReportMessage:
     """One report of one worker. Times are in the worker's clock; the master knows the offset."""
 
     worker: Name
@@ -187,7 +187,7 @@ class Report:
     samples: list[dict[str, str | int | None]]
     counts: dict[Name, tuple[int, int, int, int]]
     """Step → (started, ok, failed, censored) since the start."""
-    health: Health | None
+    health: WorkerHealth | None
 
     __pydantic_config__: ClassVar[ConfigDict] = _FINITE
 
@@ -195,15 +195,15 @@ class Report:
         """In a local run it comes as it was sent."""
         health: Any = self.health
         if isinstance(health, dict):
-            self.health = Health(**health)
+            self.health = WorkerHealth(**health)
 
 
 _KINDS: dict[str, type] = {
-    HELLO: Hello,
-    READY: Ready,
-    STEP_ACK: StepAck,
-    REPORT: Report,
-    FINISHED: Finished,
+    HELLO: HelloMessage,
+    READY: ReadyMessage,
+    STEP_ACK: StepAckMessage,
+    REPORT: ReportMessage,
+    FINISHED: FinishedMessage,
 }
 _SHAPES: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(shape) for kind, shape in _KINDS.items()}
 

@@ -22,7 +22,7 @@ from common.exit_codes import ExitCode
 from common.parent_process import LOAD_PARENT_VARIABLE, tie_to_parent
 from common.streams import survive_lost_streams
 from configs.experiment import Experiment
-from locustfiles.master.coordinator import Lead
+from locustfiles.master.coordinator import MasterCoordinator
 from locustfiles.worker.load_worker import Worker
 from locustfiles.worker.user import SageMakerUser
 
@@ -38,11 +38,11 @@ if LOAD_PARENT_VARIABLE in os.environ:  # a load must not outlive who pays atten
 class Steps(LoadTestShape):
     """The experiment's steps; all that there is to it is in `locustfiles.master.step_sequence`."""
 
-    lead: ClassVar[Lead | None] = None
+    coordinator: ClassVar[MasterCoordinator | None] = None
 
     def tick(self) -> tuple[int, float] | None:
         """Users and spawn rate, or None at the end."""
-        return None if self.lead is None else self.lead.tick()
+        return None if self.coordinator is None else self.coordinator.tick()
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
@@ -60,11 +60,11 @@ def on_init(environment: Environment, runner: Any, **_: object) -> None:
     if isinstance(runner, LocalRunner | MasterRunner):
         try:
             experiment = read_experiment(getattr(environment.parsed_options, "experiment", ""))
-            Steps.lead = Lead(environment, runner, experiment)
+            Steps.coordinator = MasterCoordinator(environment, runner, experiment)
         except UserError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(ExitCode.BAD_INPUT)
-        Steps.lead.start()
+        Steps.coordinator.start()
     if worker is not None:
         worker.start()
 

@@ -35,7 +35,7 @@ class Proxy:
     def __repr__(self) -> str:
         return f"Proxy({self})"
 
-    def ask_for(self, address: Address) -> bytes:
+    def connect_request(self, address: Address) -> bytes:
         """The request for a tunnel to ``address``."""
         authorization = f"Proxy-Authorization: {self.authorization}\r\n" if self.authorization else ""
         return f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n{authorization}\r\n".encode()

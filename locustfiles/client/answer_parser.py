@@ -14,14 +14,14 @@ from locustfiles.client.answer_formats import (
 )
 from locustfiles.client.answer_framing import DONE, AnswerError, Framer
 
-__all__ = ["Answer", "AnswerError", "AnswerReader"]
+__all__ = ["AnswerError", "AnswerParser", "ParsedAnswer"]
 
 _NO_END = "the stream ended without its end mark"
 _WHOLE = "the container answered whole though a stream was asked for"
 
 
 @dataclass(slots=True)
-class Answer:
+class ParsedAnswer:
     """An answer as far as it has arrived. Times are epoch seconds of arrival; counts are the server's own."""
 
     first_at: float | None = None
@@ -49,8 +49,8 @@ class Answer:
     first_skipped: str = ""
 
 
-class AnswerReader:
-    """Feeds on body bytes with their arrival time and fills an `Answer`.
+class AnswerParser:
+    """Parses body bytes as they arrive and fills in a `ParsedAnswer`.
 
     Args:
         stream: whether a stream was asked for.
@@ -58,7 +58,7 @@ class AnswerReader:
     """
 
     def __init__(self, *, stream: bool, raw: bool = False) -> None:
-        self.answer = Answer()
+        self.answer = ParsedAnswer()
         self._stream = stream
         self._raw = raw
         self._framer = Framer(stream=stream, raw=raw)
@@ -73,9 +73,9 @@ class AnswerReader:
             AnswerError: not a known format, or an error inside the answer (HTTP 200 notwithstanding).
         """
         for name, content in self._events(data):
-            self._take(name, content, at)
+            self._handle(name, content, at)
 
-    def finish(self, at: float) -> Answer:
+    def finish(self, at: float) -> ParsedAnswer:
         """The body is over: read what is left and give the answer.
 
         Raises:
@@ -83,7 +83,7 @@ class AnswerReader:
         """
         answer = self.answer
         for name, content in self._framer.finish():
-            self._take(name, content, at)
+            self._handle(name, content, at)
         if self._counts is not None:
             self._merge(self._counts)
         if self._raw and answer.first_at is None and self._framer.mode:
@@ -107,15 +107,15 @@ class AnswerReader:
         if self._finished_at is not None:  # the end of sequence was the only token
             self._arrived("", self._finished_at)
 
-    def _take(self, name: str, content: Any, at: float) -> None:
+    def _handle(self, name: str, content: Any, at: float) -> None:
         try:
             facts = read_facts(content)
         except UnknownShapeError:
-            self._take_other(name, content, at)
+            self._handle_other(name, content, at)
             return
         answer = self.answer
         if facts.whole:
-            self._take_whole(facts, at)
+            self._handle_whole(facts, at)
         else:
             if facts.reasoning:
                 self._arrived(facts.reasoning, at, reasoning=True)
@@ -127,9 +127,9 @@ class AnswerReader:
         if facts.ended:
             answer.ended = True
         if facts.counts is not None:
-            self._take_counts(facts.counts)
+            self._keep_counts(facts.counts)
 
-    def _take_whole(self, facts: Facts, at: float) -> None:
+    def _handle_whole(self, facts: Facts, at: float) -> None:
         answer = self.answer
         answer.ended = True
         if answer.first_at is not None:
@@ -155,7 +155,7 @@ class AnswerReader:
         if answer.chunks == 1:
             answer.first_chunk_pieces += 1
 
-    def _take_counts(self, counts: dict[str, Any]) -> None:
+    def _keep_counts(self, counts: dict[str, Any]) -> None:
         """Keep the newest counts; they are read at the end, and while the first chunk is the only one."""
         known = self._counts
         if known is not None and known.keys() != counts.keys():
@@ -171,7 +171,7 @@ class AnswerReader:
             if (count := getattr(more, name)) is not None:
                 setattr(usage, name, count)
 
-    def _take_other(self, name: str, content: Any, at: float) -> None:
+    def _handle_other(self, name: str, content: Any, at: float) -> None:
         """The end mark, several events in one, an error, or an event that is skipped and counted."""
         answer = self.answer
         if content is DONE:
@@ -179,10 +179,10 @@ class AnswerReader:
             return
         if isinstance(content, list) and len(content) > 1 and isinstance(content[0], dict):
             for each in content:
-                self._take(name, each, at)
+                self._handle(name, each, at)
             return
         if self._raw and isinstance(content, dict) and isinstance(content.get("usage"), dict):
-            self._take_counts(content["usage"])  # of an embedding
+            self._keep_counts(content["usage"])  # of an embedding
             return
         if name == "error":
             raise AnswerError("in_band", error_text(content) or "the stream holds an error event")

@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import UserError
-from locustfiles.client.signing import Keys
+from locustfiles.client.signing import SigningKeys
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +44,9 @@ class CredentialKeeper:
         except (BotoCoreError, ClientError) as error:
             raise UserError(f"the AWS credentials cannot be loaded: {error}") from None
 
-    def _frozen(self) -> Keys:
+    def _frozen(self) -> SigningKeys:
         frozen = self._credentials.get_frozen_credentials()
-        return Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
+        return SigningKeys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
 
     def renew(self) -> None:
         """Ask the chain again; a failure keeps the keys that there are until the server refuses them."""
@@ -75,7 +75,7 @@ class BearerToken:
         self._keeper = keeper
         self._region = region
         self._made_at = datetime.min.replace(tzinfo=UTC)
-        self._made_with: Keys | None = None
+        self._made_with: SigningKeys | None = None
         self._value = ""
         self._lock = threading.Lock()
 
@@ -89,7 +89,7 @@ class BearerToken:
             return self._value
 
 
-def bearer_token(keys: Keys, region: str) -> str:
+def bearer_token(keys: SigningKeys, region: str) -> str:
     """``sagemaker-api-key-`` and the base64 of a presigned request that names this identity."""
     request = AWSRequest(
         method="POST",

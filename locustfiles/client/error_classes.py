@@ -68,7 +68,7 @@ class Failure:
     detail: str
 
 
-class Failed(Exception):  # noqa: N818 - carries a failure to its row
+class InvocationError(Exception):
     """An invocation has failed."""
 
     def __init__(self, failure: Failure) -> None:
@@ -88,7 +88,7 @@ def container_remedy(detail: str) -> str | None:
     return next((remedy for words, remedy in _HINTS if words in detail), None)
 
 
-def of_response(status: int, error_type: str | None, content_type: str, body: bytes) -> Failure:
+def classify_response(status: int, error_type: str | None, content_type: str, body: bytes) -> Failure:
     """Classify a response that is not 200.
 
     Args:
@@ -112,7 +112,7 @@ def of_response(status: int, error_type: str | None, content_type: str, body: by
     return Failure(_by_status(status, openai="error" in content), _line(f"HTTP {status} {name} {message}"))
 
 
-def of_stream_exception(headers: dict[str, str], payload: bytes) -> Failure:
+def classify_stream_exception(headers: dict[str, str], payload: bytes) -> Failure:
     """Classify an exception event inside a response stream, after HTTP 200."""
     name = headers.get(":exception-type") or headers.get(":error-code") or "unknown exception"
     content = _json_object(payload)

@@ -10,27 +10,27 @@ from geventhttpclient.response import HTTPParseError
 
 from configs.plan import Timeouts
 from locustfiles.client.answer_parser import AnswerError
-from locustfiles.client.error_classes import Failed, Failure
+from locustfiles.client.error_classes import Failure, InvocationError
 from locustfiles.client.eventstream import EventStreamError
-from locustfiles.client.invocation_url import Target
+from locustfiles.client.invocation_url import InvocationTarget
 from locustfiles.client.request_bodies import Body
 from locustfiles.client.request_metrics import TokenCounter, printable
-from locustfiles.client.response import Outcome, Parser, Reading
-from locustfiles.client.transport import ConnectFailed, Connection
+from locustfiles.client.response import HttpParser, IncomingResponse, InvocationResult
+from locustfiles.client.transport import ConnectError, Connection
 from runfolder.records import Request
 
 if TYPE_CHECKING:
     from runfolder.records import ErrorClass
 
 
-class Aborted(gevent.GreenletExit):  # type: ignore[misc]  # gevent ships no types for it
+class InvocationExit(gevent.GreenletExit):  # type: ignore[misc]  # gevent ships no types for it
     """The run ends now: thrown into greenlets that have a request in flight.
 
     As a `GreenletExit` it ends a user in order wherever it lands.
     """
 
 
-class InvocationFailed(Exception):  # noqa: N818 - its text is a row in the web page
+class ReportedError(Exception):
     """A failed invocation, as Locust counts it: one of few classes."""
 
     def __repr__(self) -> str:
@@ -45,13 +45,13 @@ class Invoker:
         authorize: gives the headers that prove who asks, from the body's SHA-256 and the time.
         connection: this user's own.
         timeouts: seconds to connect, to the first byte, and in all.
-        on_lag: called at the first token and at the end with the seconds from its arrival to its reading.
+        on_lag: called at the first token and at the end with the seconds between its arrival and its reading.
         count_tokens: the model's tokenizer, for what the server does not count.
     """
 
     def __init__(
         self,
-        target: Target,
+        target: InvocationTarget,
         authorize: Callable[[str, float], list[tuple[str, str]]],
         connection: Connection,
         timeouts: Timeouts,
@@ -69,26 +69,26 @@ class Invoker:
         self._fixed = f"POST {target.path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fixed.items())
         self._surplus = False
 
-    def invoke(self, body: Body, request: Request, *, stream: bool) -> Outcome:
+    def invoke(self, body: Body, request: Request, *, stream: bool) -> InvocationResult:
         """Run one invocation to its end and fill in ``request``: ok, failed, or censored.
 
-        Censored is what the run's end (`Aborted`) or Locust (a plain ``GreenletExit``) has cut off.
+        Censored is what the run's end (`InvocationExit`) or Locust (a plain ``GreenletExit``) has cut off.
         """
         request.started_at = time.time()
-        reading = Reading(
+        response = IncomingResponse(
             self._target, request, self._connection, stream=stream, count_tokens=self._count_tokens
         )
-        parser = reading.parser
+        parser = response.parser
         reused = False
         try:
             reused = self._connect(request)
             data = self._connection.encode(self._encode(body))
             request.bytes_out = len(data)
-            with gevent.Timeout(self._timeouts.total, Failed(self._late("total"))):
+            with gevent.Timeout(self._timeouts.total, InvocationError(self._late("total"))):
                 request.started_at = time.time()
-                self._exchange(data, reading)
-            reading.finish()
-        except Failed as failed:
+                self._exchange(data, response)
+            response.finish()
+        except InvocationError as failed:
             _fail(request, failed.failure)
         except AnswerError as error:
             _fail(request, Failure(_error_class(error.error_class), str(error)))
@@ -105,7 +105,7 @@ class Invoker:
         if request.outcome != "ok" or parser.surplus or parser.should_close():
             self._surplus = self._surplus or parser.surplus
             self._connection.close()
-        return reading.outcome()
+        return response.outcome()
 
     def _late(self, which: str) -> Failure:
         seconds = getattr(self._timeouts, which)
@@ -122,11 +122,11 @@ class Invoker:
             connection.close()
             self._surplus = False
             if state == "surplus":
-                raise Failed(Failure("protocol", "a response to a request that was never sent"))
+                raise InvocationError(Failure("protocol", "a response to a request that was never sent"))
         try:
             request.connect_ms = connection.open(self._timeouts.connect)
-        except ConnectFailed as error:
-            raise Failed(Failure("connection", str(error))) from None
+        except ConnectError as error:
+            raise InvocationError(Failure("connection", str(error))) from None
         return False
 
     def _encode(self, body: Body) -> bytes:
@@ -134,35 +134,37 @@ class Invoker:
         added = "".join(f"{name}: {value}\r\n" for name, value in headers)
         return f"{self._fixed}{added}Content-Length: {len(body.data)}\r\n\r\n".encode() + body.data
 
-    def _exchange(self, data: bytes, reading: Reading) -> None:
+    def _exchange(self, data: bytes, response: IncomingResponse) -> None:
         try:
             self._connection.send(data)
         except OSError:
             # Who refuses a large body answers and closes before all of it is there.
             with contextlib.suppress(OSError, HTTPParseError):
-                self._receive(reading)
-            if not reading.parser.done or reading.parser.status == 200:
+                self._receive(response)
+            if not response.parser.done or response.parser.status == 200:
                 raise
         else:
-            self._receive(reading)
+            self._receive(response)
 
-    def _receive(self, reading: Reading) -> None:
-        with gevent.Timeout(self._timeouts.first_byte, Failed(self._late("first_byte"))) as first_byte:
+    def _receive(self, response: IncomingResponse) -> None:
+        with gevent.Timeout(
+            self._timeouts.first_byte, InvocationError(self._late("first_byte"))
+        ) as first_byte:
             connection, on_lag = self._connection, self._on_lag
 
-            def take(data: bytes) -> bool:
-                if not reading.bytes_in:
+            def consume(data: bytes) -> bool:
+                if not response.bytes_in:
                     first_byte.close()
-                waiting = not reading.seen_content
-                done = reading.take(data)
-                first = waiting and reading.seen_content
+                waiting = not response.seen_content
+                done = response.feed(data)
+                first = waiting and response.seen_content
                 if first and not done:
-                    connection.first_token_seen()
+                    connection.lower_read_priority()
                 if first or done:
                     on_lag(time.time() - connection.stamp)
                 return done
 
-            connection.receive(take)
+            connection.receive(consume)
 
 
 def _fail(request: Request, failure: Failure) -> None:
@@ -176,7 +178,7 @@ def _error_class(name: str) -> "ErrorClass":
     return known.get(name, "protocol")
 
 
-def _broken(parser: Parser, detail: str, *, reused: bool) -> Failure:
+def _broken(parser: HttpParser, detail: str, *, reused: bool) -> Failure:
     """Name a connection that broke by how far the answer had come."""
     if parser.headers_complete:
         return Failure("truncated", f"the connection broke inside the answer: {detail}")

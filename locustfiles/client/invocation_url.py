@@ -19,7 +19,7 @@ SERVICE = "sagemaker"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class InvocationTarget:
     """One URL of the runtime with the headers that every invocation carries. Holds no secret."""
 
     scheme: str
@@ -52,7 +52,7 @@ class Target:
         return asdict(self)
 
 
-def resolve_target(experiment: Experiment) -> Target:
+def resolve_target(experiment: Experiment) -> InvocationTarget:
     """Find the runtime's URL as botocore would: region, partition, FIPS, ``AWS_ENDPOINT_URL*``, config files.
 
     Raises:
@@ -74,7 +74,7 @@ def resolve_target(experiment: Experiment) -> Target:
             headers["X-Amzn-SageMaker-Inference-Component"] = experiment.component
     members = header_members(stream=streaming)
     headers |= {members[name].header: value for name, value in experiment.headers.items()}
-    return Target(
+    return InvocationTarget(
         scheme=url.scheme,
         host=url.hostname or "",
         port=url.port or (443 if url.scheme == "https" else 80),
@@ -114,7 +114,7 @@ def header_members(*, stream: bool) -> dict[str, HeaderMember]:
     }
 
 
-def check_target(target: Target) -> None:
+def check_target(target: InvocationTarget) -> None:
     """Refuse a target to which this host's own AWS calls would not go: it would get signed requests.
 
     Where they go follows from the region by botocore's rules, over TLS; or from this host's own

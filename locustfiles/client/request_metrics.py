@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from locustfiles.client.answer_parser import Answer
+from locustfiles.client.answer_parser import ParsedAnswer
 from runfolder.records import Request
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ _WORDS_PER_TOKEN = 4
 _PIECES_TOLERANCE = 0.1
 
 
-def fill_measures(
-    request: Request, answer: Answer, *, stream: bool, count_tokens: TokenCounter = lambda _: None
+def fill_metrics(
+    request: Request, answer: ParsedAnswer, *, stream: bool, count_tokens: TokenCounter = lambda _: None
 ) -> None:
     """Latencies and token counts of a request from its answer, each count with its source.
 
@@ -69,7 +69,7 @@ def tpot_ms(request: Request) -> float | None:
 
 
 def _completion_tokens(
-    answer: Answer, text: str, count_tokens: TokenCounter, *, streamed: bool
+    answer: ParsedAnswer, text: str, count_tokens: TokenCounter, *, streamed: bool
 ) -> tuple[int | None, "TokenSource | None"]:
     count = answer.usage.completion_tokens
     if count is not None and not _contradicts(count, text):
@@ -85,7 +85,7 @@ def _contradicts(count: int, text: str) -> bool:
 
 
 def _first_chunk_tokens(
-    answer: Answer, text: str, count: int | None, count_tokens: TokenCounter
+    answer: ParsedAnswer, text: str, count: int | None, count_tokens: TokenCounter
 ) -> tuple[int, "FirstChunkSource"]:
     pieces = answer.first_chunk_pieces
     if answer.first_chunk_tokens is not None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from locustfiles.client import error_classes
-from locustfiles.client.answer_parser import AnswerReader
-from locustfiles.client.error_classes import Failed, Failure
+from locustfiles.client.answer_parser import AnswerParser
+from locustfiles.client.error_classes import Failure, InvocationError
 from locustfiles.client.eventstream import EventStreamDecoder
-from locustfiles.client.invocation_url import Target
-from locustfiles.client.request_metrics import TokenCounter, fill_measures, printable
+from locustfiles.client.invocation_url import InvocationTarget
+from locustfiles.client.request_metrics import TokenCounter, fill_metrics, printable
 from locustfiles.client.transport import Connection
 from runfolder.records import Request
 
@@ -18,7 +18,7 @@ _ERROR_BODY = 65_536
 
 
 @dataclass(slots=True)
-class Outcome:
+class InvocationResult:
     """A finished invocation: its row and what does not fit into a row."""
 
     request: Request
@@ -28,7 +28,7 @@ class Outcome:
     """The request's own `Request.elapsed_ms`: E2E, or how long it took to fail by this process's clock."""
 
 
-class Parser(HTTPResponse):
+class HttpParser(HTTPResponse):
     """geventhttpclient's parser, which would silently go on with a second response after the first."""
 
     surplus = False
@@ -45,7 +45,7 @@ class Parser(HTTPResponse):
         self.status = self.get_code()
         return super()._on_headers_complete()
 
-    def take_body(self) -> bytearray:
+    def pop_body(self) -> bytearray:
         """Body bytes since the last call."""
         body, self._body_buffer = self._body_buffer, bytearray()
         return body
@@ -61,12 +61,12 @@ class Parser(HTTPResponse):
         return value[0] if isinstance(value, list) else value
 
 
-class Reading:
+class IncomingResponse:
     """A response on its way in: bytes to body, to frames, to the answer."""
 
     def __init__(
         self,
-        target: Target,
+        target: InvocationTarget,
         request: Request,
         connection: Connection,
         *,
@@ -74,18 +74,18 @@ class Reading:
         count_tokens: TokenCounter = lambda _: None,
     ) -> None:
         self.request = request
-        self.parser = Parser("POST")
+        self.parser = HttpParser("POST")
         self.bytes_in = 0
         self.seen_content = False
         self._connection = connection
         self._count_tokens = count_tokens
-        self._reader = AnswerReader(stream=stream, raw=not target.text)
+        self._reader = AnswerParser(stream=stream, raw=not target.text)
         self._stream = stream
         self._decoder = EventStreamDecoder() if target.event_stream else None
         self._error_body = bytearray()
         self._by_kernel = True
 
-    def take(self, data: bytes) -> bool:
+    def feed(self, data: bytes) -> bool:
         """Read on; True when the response is complete."""
         parser = self.parser
         self.bytes_in += len(data)
@@ -93,19 +93,19 @@ class Reading:
             parser.feed(data)
         except HTTPParseError as error:
             if data and not parser.surplus:
-                raise Failed(Failure("protocol", f"no HTTP answer: {error}")) from None
+                raise InvocationError(Failure("protocol", f"no HTTP answer: {error}")) from None
             if not data:
                 raise
-        if parser.headers_complete and (body := parser.take_body()):
+        if parser.headers_complete and (body := parser.pop_body()):
             if parser.status == 200:
-                self._take_body(body)
+                self._feed_body(body)
             elif len(self._error_body) < _ERROR_BODY:
                 self._error_body += body
         if not data and not parser.done:
             raise HTTPParseError("the connection was closed before the answer's end")
         return parser.done
 
-    def _take_body(self, body: bytearray) -> None:
+    def _feed_body(self, body: bytearray) -> None:
         connection, reader = self._connection, self._reader
         at = connection.stamp
         self._by_kernel = self._by_kernel and connection.by_kernel
@@ -114,7 +114,7 @@ class Reading:
         else:
             for headers, payload in self._decoder.feed(body):
                 if headers.get(":message-type", "event") != "event":
-                    raise Failed(error_classes.of_stream_exception(headers, payload))
+                    raise InvocationError(error_classes.classify_stream_exception(headers, payload))
                 reader.feed(payload, at)
         if not self.seen_content and reader.answer.first_at is not None:
             self.seen_content = True
@@ -124,8 +124,8 @@ class Reading:
         """The response is complete: check that the answer is too."""
         request, parser, at = self.request, self.parser, self._connection.stamp
         if parser.status != 200:
-            raise Failed(
-                error_classes.of_response(
+            raise InvocationError(
+                error_classes.classify_response(
                     parser.status,
                     parser.header("x-amzn-errortype"),
                     parser.header("content-type") or "",
@@ -133,12 +133,12 @@ class Reading:
                 )
             )
         if self._decoder is not None and self._decoder.pending:
-            raise Failed(Failure("truncated", "the stream ended inside a frame"))
+            raise InvocationError(Failure("truncated", "the stream ended inside a frame"))
         self._reader.finish(at)
         if request.clock_lag_ms is None:
             request.clock_lag_ms = (time.time() - at) * 1000
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> InvocationResult:
         """Fill in what the answer says; of one that is not whole, only how far it came."""
         answer, request = self._reader.answer, self.request
         request.http_status = self.parser.status or None
@@ -146,13 +146,13 @@ class Reading:
         if answer.last_at is not None:
             request.arrival_clock = "kernel" if self._by_kernel else "user"
             if request.outcome == "ok":
-                fill_measures(request, answer, stream=self._stream, count_tokens=self._count_tokens)
+                fill_metrics(request, answer, stream=self._stream, count_tokens=self._count_tokens)
             else:
-                fill_measures(request, answer, stream=self._stream)
+                fill_metrics(request, answer, stream=self._stream)
         if request.outcome != "ok":
             request.e2e_ms = request.tpot_ms = None
         elapsed_ms = request.e2e_ms
         if elapsed_ms is None:
             elapsed_ms = (time.time() - request.started_at) * 1000
         request.elapsed_ms = elapsed_ms
-        return Outcome(request, answer.gaps_ms, printable("".join(answer.text)), elapsed_ms)
+        return InvocationResult(request, answer.gaps_ms, printable("".join(answer.text)), elapsed_ms)

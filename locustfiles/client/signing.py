@@ -16,7 +16,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class SigningKeys:
     """Frozen credentials. The secret parts never show in a repr."""
 
     access_key: str
@@ -24,7 +24,7 @@ class Keys:
     token: str | None = None
 
     def __repr__(self) -> str:
-        return f"Keys({self.access_key[:4]}…)"
+        return f"SigningKeys({self.access_key[:4]}…)"
 
 
 class RequestSigner:
@@ -57,14 +57,14 @@ class RequestSigner:
         path = quote(path or "/", safe="/~")
         self._head = f"{method}\n{path}\n{_canonical_query(query)}\n"
         self._region, self._service = region, service
-        self._keys: Keys | None = None
+        self._keys: SigningKeys | None = None
         self._second = -1
         self._day = ""
         self._signing_key = b""
         self._date = ""
         self._prefix = self._suffix = self._signed = ""
 
-    def headers(self, body_sha256: str, keys: Keys, now: float) -> list[tuple[str, str]]:
+    def headers(self, body_sha256: str, keys: SigningKeys, now: float) -> list[tuple[str, str]]:
         """The headers that signing adds: date, session token where there is one, authorization.
 
         Args:
@@ -83,7 +83,7 @@ class RequestSigner:
         added.append(("Authorization", f"{self._signed}{signature}"))
         return added
 
-    def _prepare(self, second: int, keys: Keys) -> None:
+    def _prepare(self, second: int, keys: SigningKeys) -> None:
         """What holds for one second and one set of keys."""
         date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         day = date[:8]

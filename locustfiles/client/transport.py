@@ -30,7 +30,7 @@ _TCP_INFO_RTT = 68  # tcpi_rtt in Linux's struct tcp_info, microseconds
 _TCP_INFO_BYTES = 72
 
 
-class ConnectFailed(Exception):  # noqa: N818 - a thing that happened, and its class says which
+class ConnectError(Exception):
     """No connection could be opened; the message says why."""
 
 
@@ -81,26 +81,26 @@ class Connection:
             Milliseconds that it took.
 
         Raises:
-            ConnectFailed: refused, unreachable, no such host, no tunnel, certificate not valid, or time-out.
+            ConnectError: refused, unreachable, no such host, no tunnel, certificate not valid, or time-out.
         """
         started = time.perf_counter()
         try:
             with gevent.Timeout(timeout):
                 self._connect()
                 if self._proxy is not None:
-                    self._send_raw(self._proxy.ask_for(self._address))
+                    self._send_raw(self._proxy.connect_request(self._address))
                     self._await_tunnel()
                 if self._context is not None:
                     self._handshake(self._context)
         except gevent.Timeout:
             self.close()
-            raise ConnectFailed(f"no connection to {self._where} in {timeout:g} s") from None
+            raise ConnectError(f"no connection to {self._where} in {timeout:g} s") from None
         except ssl.SSLCertVerificationError as error:
             self.close()
-            raise ConnectFailed(f"TLS certificate of {self._where}: {error.verify_message}") from None
+            raise ConnectError(f"TLS certificate of {self._where}: {error.verify_message}") from None
         except (OSError, ssl.SSLError) as error:
             self.close()
-            raise ConnectFailed(f"{self._where}: {error.strerror or error}") from None
+            raise ConnectError(f"{self._where}: {error.strerror or error}") from None
         except BaseException:
             self.close()
             raise
@@ -148,7 +148,7 @@ class Connection:
             head += data or b""
         status = head.partition(b"\r\n")[0].decode(errors="replace")
         if status.split(" ")[1:2] != ["200"]:
-            raise ConnectFailed(f"{self._where}: the proxy answered {status[:100]!r}")
+            raise ConnectError(f"{self._where}: the proxy answered {status[:100]!r}")
 
     def _handshake(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -191,10 +191,10 @@ class Connection:
         """
         self._send_raw(encoded)
 
-    def receive(self, take: Callable[[bytes], bool]) -> None:
-        """Hand bytes to ``take`` as they arrive until it returns True; empty bytes are the connection's end.
+    def receive(self, consume: Callable[[bytes], bool]) -> None:
+        """Pass bytes to ``consume`` as they arrive until it returns True; empty bytes mean end of file.
 
-        ``take`` runs in gevent's hub, so it must not wait: a greenlet switch for every token would be the
+        ``consume`` runs in gevent's hub, so it must not wait: a greenlet switch for every token would be the
         largest part of its cost. Before each call ``stamp`` and ``by_kernel`` are set.
 
         Reads are large on purpose. The kernel joins segments that wait in the receive queue and keeps the
@@ -211,7 +211,7 @@ class Connection:
         def on_readable() -> None:
             try:
                 data = self._read_now()
-                if data is not None and take(data):
+                if data is not None and consume(data):
                     waiter.switch(None)
             except Exception as error:  # noqa: BLE001 - handed to the greenlet that waits
                 waiter.throw(error)
@@ -223,7 +223,7 @@ class Connection:
         finally:
             self._readable.stop()
 
-    def first_token_seen(self) -> None:
+    def lower_read_priority(self) -> None:
         """From now on this connection waits its turn.
 
         Until then it is read before those that are already streaming: they lose nothing by waiting, while a

@@ -22,12 +22,12 @@ class CircuitBreaker:
         self._latest = 0.0
         self._slowest_s = 0.0
 
-    def note_ok(self, elapsed_s: float) -> None:
+    def record_success(self, elapsed_s: float) -> None:
         """A request succeeded after so many seconds."""
         self._failures.clear()
         self._slowest_s = max(self._slowest_s, elapsed_s)
 
-    def note_failed(self, now: float, detail: str) -> None:
+    def record_failure(self, now: float, detail: str) -> None:
         """A request failed; ``now`` is the master's monotonic clock."""
         if not self._failures:
             self._began = now

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import gevent
 
-from locustfiles.master.worker_link import Reason
+from locustfiles.master.worker_link import StepReason
 
 _MAX_CREDIBLE_STEP_S = 0.05
 """Beyond it the wall clock was set: slewing moves the steady clock just as much."""
@@ -52,7 +52,7 @@ class SystemClock:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ClockReading:
     """All clocks at one moment."""
 
     wall: float
@@ -60,16 +60,16 @@ class Reading:
     asleep: float
 
     @classmethod
-    def of(cls, clock: Clock) -> "Reading":
+    def of(cls, clock: Clock) -> "ClockReading":
         """Read the clocks."""
         return cls(clock.time(), clock.monotonic(), clock.asleep())
 
 
-def disturbances(before: Reading, after: Reading) -> list[Reason]:
+def clock_disturbances(before: ClockReading, after: ClockReading) -> list[StepReason]:
     """What happened to this machine's clocks between two readings: it slept, or somebody set the clock."""
     slept = after.asleep - before.asleep
     moved = (after.wall - before.wall) - (after.steady - before.steady) - slept
-    reasons: list[Reason] = []
+    reasons: list[StepReason] = []
     if slept > _MIN_SLEEP_S:
         reasons.append(("load_gap", f"the machine was suspended for {slept:.1f} s"))
     if abs(moved) > _MAX_CREDIBLE_STEP_S:

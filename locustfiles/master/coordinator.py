@@ -24,12 +24,19 @@ from configs.payload import read_payload
 from locustfiles import messages
 from locustfiles.client.invocation_url import resolve_target
 from locustfiles.interrupts import Interrupts
-from locustfiles.master.message_filter import Doorkeeper
-from locustfiles.master.report_collector import Collector
+from locustfiles.master.message_filter import MessageFilter
+from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.step_sequence import StepSequence
-from locustfiles.master.webui import add_ending, add_tab, guard
-from locustfiles.message_seal import MessageError, Seal
-from locustfiles.messages import REQUEST_TYPE, Ending, Finished, Hello, Ready, StepAck
+from locustfiles.master.webui import add_run_end_banner, add_tab, refuse_foreign_requests
+from locustfiles.message_seal import MessageError, MessageSeal
+from locustfiles.messages import (
+    REQUEST_TYPE,
+    Ending,
+    FinishedMessage,
+    HelloMessage,
+    ReadyMessage,
+    StepAckMessage,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +46,8 @@ _HELLO_S = 10.0
 """A worker says hello as soon as Locust has let it in."""
 
 
-class Lead:
-    """Implements `link.Link` over Locust's runner; owns the sequence of steps.
+class MasterCoordinator:
+    """Implements `worker_link.WorkerLink` over Locust's runner; owns the sequence of steps.
 
     Raises:
         UserError: the payload, the region or the endpoint's URL is not usable.
@@ -54,7 +61,9 @@ class Lead:
         self._assignment = messages.make_assignment(
             experiment, resolve_target(experiment), read_payload(experiment.payload)
         ).model_dump()
-        self._collector = Collector(experiment.run_folder, frozenset(step.id for step in experiment.steps))
+        self._collector = ReportCollector(
+            experiment.run_folder, frozenset(step.id for step in experiment.steps)
+        )
         self._names: dict[str, str] = {}
         self._ready: set[str] = set()
         self._refusals: dict[str, str] = {}
@@ -69,16 +78,16 @@ class Lead:
         """The step that runs."""
         self._reset_counts: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
         """What Locust had counted of each step when its statistics were last reset."""
-        self._seal: Seal | None = None
+        self._seal: MessageSeal | None = None
         """None in a local run, where nobody else can be heard."""
         if isinstance(runner, MasterRunner):
-            self._seal = Seal(os.environ.get(TOKEN_VARIABLE, ""))
-            runner.server = Doorkeeper(runner.server, self._names.__contains__, self._drop)  # type: ignore[assignment]
+            self._seal = MessageSeal(os.environ.get(TOKEN_VARIABLE, ""))
+            runner.server = MessageFilter(runner.server, self._names.__contains__, self._drop)  # type: ignore[assignment]
         for kind, listener in (
             (messages.HELLO, self._on_hello),
             (messages.READY, self._on_ready),
             (messages.STEP_ACK, self._on_step_ack),
-            (messages.REPORT, self._collector.take),
+            (messages.REPORT, self._collector.handle_report),
             (messages.FINISHED, self._on_finished),
         ):
             runner.register_message(kind, self._listener(kind, listener))
@@ -87,14 +96,14 @@ class Lead:
         """Keep the status fresh, show it in the web page, and end in order on SIGINT and SIGTERM."""
         gevent.spawn(self._keep_status)
         if isinstance(self._runner, MasterRunner):
-            gevent.spawn(self._send_strangers_home, self._runner)
+            gevent.spawn(self._disconnect_unregistered, self._runner)
         hooks: Any = self._environment.events
         hooks.reset_stats.add_listener(self._remember_counts)
         if self._environment.web_ui is not None:
             options = self._environment.parsed_options
-            guard(self._environment.web_ui, options.web_host if options is not None else "")
-            add_tab(self._environment.web_ui, self.sequence.table)
-            add_ending(self._environment.web_ui, self._ended)
+            refuse_foreign_requests(self._environment.web_ui, options.web_host if options is not None else "")
+            add_tab(self._environment.web_ui, self.sequence.live_step_rows)
+            add_run_end_banner(self._environment.web_ui, self._ended)
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, self.interrupt)
 
@@ -107,7 +116,7 @@ class Lead:
 
     def interrupt(self) -> None:
         """Ask the run to end; a second time without waiting for anybody."""
-        if not self._interrupts.note():
+        if not self._interrupts.record():
             return
         self.sequence.interrupts = self._interrupts.count
         if not self.sequence.begun:  # Locust still waits for workers and would not ask the shape
@@ -115,9 +124,9 @@ class Lead:
             self._runner.quit()
             sys.exit(ExitCode.INTERRUPTED)
         if self.sequence.interrupts == 1 and self._environment.web_ui is not None:
-            gevent.spawn(self._leave_web_page)
+            gevent.spawn(self._close_web_page)
 
-    def _leave_web_page(self) -> None:
+    def _close_web_page(self) -> None:
         """With a web page Locust goes on after the run; whoever interrupts it wants it gone."""
         while self.sequence.status.phase not in ("start", "done"):
             gevent.sleep(0.05)
@@ -165,7 +174,7 @@ class Lead:
     def _open(self, kind: str, msg: Any) -> Any:
         if self._seal is None:
             return messages.read_message(kind, msg.data, trusted=True)
-        said = messages.read_message(kind, self._seal.open(kind, msg.data))
+        said = messages.read_message(kind, self._seal.unwrap(kind, msg.data))
         if said.client_id != msg.node_id:
             raise MessageError(f"{kind} under the name of another")
         if kind != messages.HELLO and said.client_id not in self._names:
@@ -178,11 +187,11 @@ class Lead:
         if dropped[why] == 1:
             logger.warning("A message was dropped: %s", why)
 
-    def _on_hello(self, hello: Hello) -> None:
+    def _on_hello(self, hello: HelloMessage) -> None:
         self._names[hello.client_id] = f"{hello.worker} on {hello.host}"
         self._send(messages.ASSIGNMENT, self._assignment, hello.client_id)
 
-    def _on_ready(self, ready: Ready) -> None:
+    def _on_ready(self, ready: ReadyMessage) -> None:
         if ready.error is not None:
             self._refusals[ready.client_id] = ready.error
             return
@@ -191,7 +200,7 @@ class Lead:
         if self._step is not None:  # Locust has given it users already
             self._ping(self._step, ready.client_id)
 
-    def _on_step_ack(self, ack: StepAck) -> None:
+    def _on_step_ack(self, ack: StepAckMessage) -> None:
         client, now = ack.client_id, time.time()
         round_trip = now - ack.sent_at
         if round_trip <= self._round_trips.get(client, round_trip):
@@ -201,14 +210,14 @@ class Lead:
             self._collector.offsets[client] = offset if abs(offset) > round_trip / 2 + 0.001 else 0.0
         self._acknowledged[ack.step].add(client)
 
-    def _on_finished(self, finished: Finished) -> None:
+    def _on_finished(self, finished: FinishedMessage) -> None:
         self._finished.add(finished.client_id)
 
     def _send(self, kind: str, data: dict[str, Any], client: str | None = None) -> None:
-        sealed = data if self._seal is None else self._seal.close(kind, data)
+        sealed = data if self._seal is None else self._seal.wrap(kind, data)
         self._runner.send_message(kind, sealed, client)
 
-    def _send_strangers_home(self, runner: MasterRunner) -> None:
+    def _disconnect_unregistered(self, runner: MasterRunner) -> None:
         """Whoever does not say hello is no worker of this run; Locust would give it users."""
         since: dict[str, float] = {}
         while self.sequence.status.phase != "done":
@@ -225,7 +234,7 @@ class Lead:
         for step in self._acknowledged:
             self._reset_counts[step] = self.locust_counts(step)
 
-    # What the steps ask (`link.Link`)
+    # What the steps ask (`worker_link.WorkerLink`)
 
     @property
     def user_count(self) -> int:
@@ -268,7 +277,7 @@ class Lead:
         """Client ids that have answered."""
         return self._acknowledged[step.id]
 
-    def tell_window(self, step: Step, window: tuple[float, float]) -> None:
+    def send_window(self, step: Step, window: tuple[float, float]) -> None:
         """Tell every worker the measure window."""
         offsets = self._collector.offsets
         self._send(messages.WINDOW, {"step": step.id, "window": window, "offsets": offsets})

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from locustfiles.master.clock import Clock
-from locustfiles.master.worker_link import Link
+from locustfiles.master.worker_link import WorkerLink
 from locustfiles.messages import Ending
 
 _POLL_S = 0.05
@@ -12,7 +12,7 @@ _LOST_REPORT_S = 15.0
 
 
 def drain(
-    link: Link,
+    link: WorkerLink,
     clock: Clock,
     ending: Ending,
     patience: float,

@@ -14,7 +14,7 @@ _EARLY = frozenset({"stats", "logs"})
 """What a worker sends before its hello, and empty."""
 
 
-class Doorkeeper:
+class MessageFilter:
     """Stands in for the socket of Locust's master (`locust.rpc.zmqrpc.Server`).
 
     Locust's listener ends for good at the first packet that it cannot read, and believes every sender's word

@@ -13,9 +13,9 @@ from common.errors import UserError, writing
 from locustfiles.client.error_classes import STOPS_RUN, Failure
 from locustfiles.master.circuit_breaker import CircuitBreaker
 from locustfiles.master.clock import Clock, SystemClock
-from locustfiles.master.step_tally import StepTally, Window
-from locustfiles.master.worker_link import Reason
-from locustfiles.messages import Counts, Health, Report
+from locustfiles.master.step_tally import MeasureWindow, StepTally
+from locustfiles.master.worker_link import StepReason
+from locustfiles.messages import Counts, ReportMessage, WorkerHealth
 from runfolder import layout
 from runfolder.appending import RowAppender, append_jsonl, read_rows, replace_rows
 from runfolder.records import (
@@ -27,13 +27,13 @@ from runfolder.records import (
     WorkerReport,
 )
 
-_LOT = 20
+_ROWS_PER_WRITE = 20
 _MAX_CREDIBLE_STEP_MS = 50.0
 _MAX_CPU_PERCENT = 90.0
 _MAX_LAG_MS = 50.0
 _REPORT_S = 0.5
 """A worker reports so often (`worker.REPORT_S`, which imports Locust)."""
-_SEEN = 64
+_REMEMBERED_REPORTS = 64
 
 
 @dataclass(slots=True)
@@ -49,13 +49,13 @@ class WorkerState:
     rows: Counter[str] = field(default_factory=Counter)
     """Rows received per step."""
     counts: dict[str, Counts] = field(default_factory=dict)
-    numbers: deque[int] = field(default_factory=lambda: deque(maxlen=_SEEN))
+    numbers: deque[int] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_REPORTS))
     """Of its last reports: one that comes twice is dropped."""
     silences: list[tuple[float, float]] = field(default_factory=list)
     """From when to when it did not report, in the master's clock."""
 
 
-class Collector:
+class ReportCollector:
     """Takes reports, writes rows, and answers what the steps and the display ask."""
 
     def __init__(self, folder: Path, experiment_steps: frozenset[str], clock: Clock | None = None) -> None:
@@ -96,7 +96,7 @@ class Collector:
         except UserError as error:
             self.unwritable = self.unwritable or str(error)
 
-    def take(self, report: Report) -> None:
+    def handle_report(self, report: ReportMessage) -> None:
         """Write what a report carries. One that came before is dropped."""
         worker = self.workers.setdefault(report.client_id, WorkerState(report.worker))
         if report.number in worker.numbers:
@@ -114,7 +114,7 @@ class Collector:
             with self.writing(layout.SAMPLES):
                 append_jsonl(self._folder / layout.SAMPLES, report.samples)
         if report.health is not None:
-            self._health(report, report.health, sent_at)
+            self._handle_health(report, report.health, sent_at)
         if not newest:
             return
         if worker.reported_at and sent_at - worker.reported_at > 2 * _REPORT_S:
@@ -124,10 +124,10 @@ class Collector:
         worker.oldest_start = None if report.oldest_start is None else report.oldest_start - offset
         worker.counts = {step: Counts(*counts) for step, counts in report.counts.items()}
 
-    def _write_rows(self, report: Report, worker: WorkerState, sent_at: float, offset: float) -> None:
+    def _write_rows(self, report: ReportMessage, worker: WorkerState, sent_at: float, offset: float) -> None:
         # In small lots: in a local run the load generator must not wait for a file.
-        for start in range(0, len(report.rows), _LOT):
-            rows = [Request(*row) for row in report.rows[start : start + _LOT]]
+        for start in range(0, len(report.rows), _ROWS_PER_WRITE):
+            rows = [Request(*row) for row in report.rows[start : start + _ROWS_PER_WRITE]]
             own = [row for row in rows if row.step in self._own_steps]
             self.dropped["row of an unknown step"] += len(rows) - len(own)
             for row in own:
@@ -141,7 +141,7 @@ class Collector:
     def open_window(self, step: str, start: float) -> None:
         """From ``start`` on it is measured."""
         self._open = self.steps[step]
-        self._open.window = Window(start, float("inf"))
+        self._open.window = MeasureWindow(start, float("inf"))
 
     def close_window(self, step: str, end: float) -> None:
         """What ends at ``end`` or later is outside."""
@@ -155,7 +155,7 @@ class Collector:
             case "ok":
                 seconds = (row.e2e_ms or 0.0) / 1000
                 ended_at = min(now, row.started_at + seconds)
-                self.breaker.note_ok(seconds)
+                self.breaker.record_success(seconds)
                 self.not_ready = None
                 tally.add_ok(row, ended_at)
                 if self._open is not None:
@@ -167,13 +167,13 @@ class Collector:
                 if row.error_class == "not_ready" and not any(known.ok for known in self.steps.values()):
                     self.not_ready = detail  # a start that takes its time is waited for
                 else:
-                    self.breaker.note_failed(self._clock.monotonic(), detail)
+                    self.breaker.record_failure(self._clock.monotonic(), detail)
                 if row.error_class in STOPS_RUN and self.fatal is None:
                     self.fatal = Failure(row.error_class, detail)
             case "censored":
                 tally.censored += 1
 
-    def _health(self, report: Report, health: Health, reported_at: float) -> None:
+    def _handle_health(self, report: ReportMessage, health: WorkerHealth, reported_at: float) -> None:
         values = asdict(health)
         moved: float = values.pop("clock_step_ms")
         if abs(moved) > _MAX_CREDIBLE_STEP_MS:
@@ -191,7 +191,9 @@ class Collector:
             self._reports.append([row])
         self._healths.append(row)
 
-    def silent_workers(self, window: Window, until: float, clients: AbstractSet[str]) -> list[Reason]:
+    def silent_workers(
+        self, window: MeasureWindow, until: float, clients: AbstractSet[str]
+    ) -> list[StepReason]:
         """Workers that did not report for a part of a step that matters: nobody knows what they did.
 
         A twentieth of the window matters, but never less than one second and always five; the time between
@@ -203,7 +205,7 @@ class Collector:
             clients: whose silence matters.
         """
         limit = max(1.0, min(5.0, (window.end - window.start) / 20)) + _REPORT_S
-        reasons: list[Reason] = []
+        reasons: list[StepReason] = []
         for client in clients:
             worker = self.workers.get(client, WorkerState(client))
             silences = [*worker.silences, (worker.reported_at, until)]
@@ -218,10 +220,10 @@ class Collector:
         present = [w.reported_at for client, w in self.workers.items() if client not in self.lost]
         return min(present, default=0.0)
 
-    def client_limits(self, window: Window) -> tuple[list[Reason], list[Reason]]:
-        """Whether a load generator was the bottleneck of a window: what spoils it, and what only blurs it."""
-        spoils: list[Reason] = []
-        blurs: list[Reason] = []
+    def client_limits(self, window: MeasureWindow) -> tuple[list[StepReason], list[StepReason]]:
+        """Signs that a load generator was the bottleneck of a window: those that degrade it, and others."""
+        degrading: list[StepReason] = []
+        informational: list[StepReason] = []
         seen: dict[str, list[WorkerReport]] = defaultdict(list)
         for row in self._healths:
             if window.start <= row.reported_at <= window.end:
@@ -229,14 +231,14 @@ class Collector:
         for worker, reports in seen.items():
             cpu = sum(row.cpu_percent for row in reports) / len(reports)
             if cpu > _MAX_CPU_PERCENT:
-                spoils.append(("client_limited", f"client-limited: {worker} used {cpu:.0f}% of its core"))
+                degrading.append(("client_limited", f"client-limited: {worker} used {cpu:.0f}% of its core"))
             lags = sorted(lag for row in reports if (lag := row.clock_lag_p99_ms) is not None)
             if lags and lags[len(lags) // 2] > _MAX_LAG_MS:
                 late = f"{worker} read answers up to {lags[len(lags) // 2]:.0f} ms late (p99)"
-                blurs.append(("late_reading", late))
-        return spoils, blurs
+                informational.append(("late_reading", late))
+        return degrading, informational
 
-    def settled(self, moment: float, clients: AbstractSet[str]) -> bool:
+    def all_ended_before(self, moment: float, clients: AbstractSet[str]) -> bool:
         """Whether none of these workers still has a request in flight that started before ``moment``."""
         workers = [self.workers[client] for client in clients if client in self.workers]
         return len(workers) == len(clients) and all(
@@ -260,9 +262,9 @@ class Collector:
                 total.censored += counts.censored
         return total
 
-    def missing(self, step: str) -> list[Reason]:
+    def count_mismatches(self, step: str) -> list[StepReason]:
         """Per worker, what its book holds of a step and its rows do not."""
-        reasons: list[Reason] = []
+        reasons: list[StepReason] = []
         for worker in self.workers.values():
             counts = worker.counts.get(step, Counts())
             if counts.started != counts.ended:

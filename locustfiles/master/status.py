@@ -17,7 +17,7 @@ Phase = Literal["start", "ramp", "warm_up", "measure", "tail", "drain", "done"]
 
 
 @dataclass(slots=True)
-class Status:
+class LoadStatus:
     """The state of one experiment's load. None means not known (yet)."""
 
     experiment: str
@@ -59,7 +59,7 @@ class Status:
                 file.truncate()
 
 
-def eta_s(status: Status, load: Load) -> float:
+def eta_s(status: LoadStatus, load: Load) -> float:
     """Seconds to the end at the latest, tails and early ends apart."""
     whole = load.warm_up + load.measure
     left = (status.steps_total - status.ordinal) * whole
@@ -76,7 +76,7 @@ def eta_s(status: Status, load: Load) -> float:
             return left
 
 
-def step_table(
+def live_step_rows(
     rows: Sequence[StepRow], tallies: Mapping[str, StepTally], phase: Phase, now: float
 ) -> list[dict[str, Any]]:
     """One row per step that has begun, for the web page (`webui.COLUMNS`).

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Iterable
 
 from configs.experiment import Experiment
-from locustfiles.master.report_collector import Collector
-from locustfiles.master.worker_link import Reason
+from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.worker_link import StepReason
 from runfolder import layout
 from runfolder.appending import read_rows, replace_rows
 from runfolder.records import STEP_COLUMNS, ReasonCode, StepRow
@@ -13,10 +13,10 @@ from runfolder.records import STEP_COLUMNS, ReasonCode, StepRow
 logger = logging.getLogger(__name__)
 
 
-class StepBook:
+class StepTable:
     """Rows of the steps, kept on disk beside those of other experiments of the run."""
 
-    def __init__(self, experiment: Experiment, collector: Collector) -> None:
+    def __init__(self, experiment: Experiment, collector: ReportCollector) -> None:
         self._collector = collector
         self._path = experiment.run_folder / layout.STEPS
         self.rows = [
@@ -24,19 +24,19 @@ class StepBook:
             for ordinal, step in enumerate(experiment.steps, 1)
         ]
         self._others = [row for row in read_rows(self._path, StepRow) if row.experiment != experiment.name]
-        self._reasons: dict[str, list[Reason]] = {row.step: [] for row in self.rows}
-        self._remarks: dict[str, list[Reason]] = {}
+        self._reasons: dict[str, list[StepReason]] = {row.step: [] for row in self.rows}
+        self._infos: dict[str, list[StepReason]] = {}
         self.save()
 
-    def note(self, row: StepRow, code: ReasonCode, text: str) -> None:
+    def add_reason(self, row: StepRow, code: ReasonCode, text: str) -> None:
         """Say once why a step is not whole."""
         if (code, text) not in self._reasons[row.step]:
             self._reasons[row.step].append((code, text))
             logger.warning("%s: %s", row.step, text)
 
-    def remark(self, row: StepRow, remarks: Iterable[Reason]) -> None:
+    def add_info(self, row: StepRow, remarks: Iterable[StepReason]) -> None:
         """Say what is worth saying of a step and does not degrade it."""
-        self._remarks[row.step] = list(remarks)
+        self._infos[row.step] = list(remarks)
 
     def mark_unplayed(self, reason: str) -> None:
         """Say of every step that has not begun why it never will."""
@@ -47,13 +47,13 @@ class StepBook:
     def save(self) -> None:
         """Write ``steps.csv``."""
         for row in self.rows:
-            reasons = [*self._reasons[row.step], *self._remarks.get(row.step, ())]
+            reasons = [*self._reasons[row.step], *self._infos.get(row.step, ())]
             row.reasons = "; ".join(text for _, text in reasons) or None
             row.reason_codes = ";".join(dict.fromkeys(code for code, _ in reasons)) or None
         with self._collector.writing(layout.STEPS):
             replace_rows(self._path, STEP_COLUMNS, [*self._others, *self.rows])
 
-    def balance(self, locust_counts: Callable[[str], tuple[int, int]]) -> bool:
+    def reconcile(self, locust_counts: Callable[[str], tuple[int, int]]) -> bool:
         """Hold the workers' books, the rows and Locust's counts against each other.
 
         Args:
@@ -70,14 +70,14 @@ class StepBook:
             row.started = self._collector.counts(row.step).started
             row.ok, row.failed, row.censored = tally.ok, tally.failed, tally.censored
             row.locust_requests, row.locust_failures = locust_counts(row.step)
-            for code, text in self._collector.missing(row.step):
-                self.note(row, code, text)
+            for code, text in self._collector.count_mismatches(row.step):
+                self.add_reason(row, code, text)
             written = tally.ok + tally.failed + tally.censored
             if (row.locust_requests, row.locust_failures) != (written, tally.failed + tally.censored):
                 counted = f"Locust counted {row.locust_requests} requests, the rows are {written}"
-                self.note(row, "locust_count_differs", counted)
+                self.add_reason(row, "locust_count_differs", counted)
             if row.state == "complete" and not written:
-                self.note(row, "no_requests", "no request ended in this step")
+                self.add_reason(row, "no_requests", "no request ended in this step")
             if row.state == "complete" and self._reasons[row.step]:
                 row.state = "degraded"
             whole = whole and row.state != "degraded" and not (tally.failed and not tally.ok)

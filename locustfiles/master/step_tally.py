@@ -13,7 +13,7 @@ _RECENT = 500
 _RECENT_S = 15.0
 
 
-class Window(NamedTuple):
+class MeasureWindow(NamedTuple):
     """A measure window in epoch seconds; ``end`` is infinite while it is open."""
 
     start: float
@@ -29,7 +29,7 @@ class StepTally:
     censored: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     """Failures by what was said of them."""
-    window: Window | None = None
+    window: MeasureWindow | None = None
     measured_ok: int = 0
     """Ok requests that started in the window."""
     completions: int = 0
@@ -72,7 +72,7 @@ class StepTally:
         """
         window = self.window
         if window is None:
-            window = Window(max(announced_at, now - _RECENT_S), now)
+            window = MeasureWindow(max(announced_at, now - _RECENT_S), now)
             if len(self._recent) == _RECENT:  # so many that they do not reach back so far
                 window = window._replace(start=max(window.start, self._recent[0][0]))
             completions = sum(window.start <= at < window.end for at, _ in self._recent)
@@ -96,7 +96,7 @@ class StepTally:
         return percentile(values, p)
 
 
-def tokens_inside(row: Request, ended_at: float, window: Window) -> float:
+def tokens_inside(row: Request, ended_at: float, window: MeasureWindow) -> float:
     """Completion tokens of an ok request that arrived inside a window.
 
     Formula: the first chunk's tokens at the first token, the rest spread evenly up to the last one; all at

@@ -3,17 +3,17 @@
 import logging
 
 from locustfiles.master.clock import Clock
-from locustfiles.master.worker_link import Link, Reason
+from locustfiles.master.worker_link import StepReason, WorkerLink
 
 logger = logging.getLogger(__name__)
 
 _NAMELESS_S = 5.0
 
 
-class Roster:
+class StepWorkers:
     """The workers of the step that runs. Locust moves the users of a lost worker to the others by itself."""
 
-    def __init__(self, link: Link, clock: Clock) -> None:
+    def __init__(self, link: WorkerLink, clock: Clock) -> None:
         self._link = link
         self._clock = clock
         self.workers: dict[str, str] = {}
@@ -24,7 +24,7 @@ class Roster:
         self._nameless: dict[str, float] = {}
         self._joined: set[str] = set()
 
-    def begin_step(self) -> list[Reason]:
+    def begin_step(self) -> list[StepReason]:
         """Take the workers that there are; who joined or came back since is one of them."""
         self.workers = self._link.live_workers()
         self.lost -= set(self.workers)
@@ -35,10 +35,10 @@ class Roster:
             return [("fewer_workers", f"{now} of the {before} workers of an earlier step made the load")]
         return []
 
-    def changes(self) -> list[Reason]:
+    def changes(self) -> list[StepReason]:
         """What has changed since the last look."""
         live = self._link.live_workers()
-        reasons: list[Reason] = []
+        reasons: list[StepReason] = []
         for client in set(live) - set(self.workers) - self._joined:
             if self._introduced(client, live[client]):
                 self._joined.add(client)

@@ -45,7 +45,7 @@ _ENDED_SCRIPT = """
 """
 
 
-def guard(web_ui: Any, host: str) -> None:
+def refuse_foreign_requests(web_ui: Any, host: str) -> None:
     """Refuse what a page of another origin may send with the help of this machine's browser.
 
     A name that resolves to this machine (DNS rebinding) shows in the Host header; a form or a script of
@@ -74,7 +74,7 @@ def guard(web_ui: Any, host: str) -> None:
 _EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - then any name of this machine is right
 
 
-def add_ending(web_ui: Any, ended: Callable[[], str | None]) -> None:
+def add_run_end_banner(web_ui: Any, ended: Callable[[], str | None]) -> None:
     """Let the page say that the run has ended; else it would freeze without a word.
 
     Args:

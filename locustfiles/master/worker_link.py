@@ -10,11 +10,11 @@ from runfolder.records import ReasonCode
 
 logger = logging.getLogger(__name__)
 
-Reason = tuple[ReasonCode, str]
+StepReason = tuple[ReasonCode, str]
 """What happened to a step: for programs, and in words."""
 
 
-class EndEarly(Exception):  # noqa: N818 - no error: the run is asked to end
+class RunEndedError(Exception):
     """The run ends before its last step; carries the exit code and why."""
 
     def __init__(self, code: ExitCode, reason: str) -> None:
@@ -28,7 +28,7 @@ def unexpected(error: Exception) -> str:
     return f"the load failed unexpectedly ({type(error).__name__}: {error}); the log has the traceback"
 
 
-class Link(Protocol):
+class WorkerLink(Protocol):
     """What the steps need of Locust and of the workers."""
 
     @property
@@ -50,7 +50,7 @@ class Link(Protocol):
     def acknowledged(self, step: Step) -> set[str]:
         """Client ids that have answered."""
 
-    def tell_window(self, step: Step, window: tuple[float, float]) -> None:
+    def send_window(self, step: Step, window: tuple[float, float]) -> None:
         """Tell every worker the measure window."""
 
     def finish(self, ending: Ending, timeout: float) -> None:

@@ -10,7 +10,7 @@ from runfolder.records import GAP_GROWTH, GAP_UNIT_MS
 
 _PER_LOG = 1 / math.log(GAP_GROWTH)
 
-Window = tuple[float, float]
+MeasureWindow = tuple[float, float]
 
 
 def bucket_of(gap_ms: float) -> int:
@@ -57,7 +57,7 @@ class GapCounter:
 
     def __init__(self) -> None:
         self._waiting: dict[str, dict[int, _Second]] = defaultdict(lambda: defaultdict(_Second))
-        self._windows: dict[str, Window] = {}
+        self._windows: dict[str, MeasureWindow] = {}
         self._counts: dict[str, Counter[int]] = defaultdict(Counter)
 
     def add(self, step: str, started_at: float, gaps_ms: list[float]) -> None:
@@ -69,7 +69,7 @@ class GapCounter:
         elif window[0] <= started_at < window[1]:
             self._counts[step].update(buckets)
 
-    def close_window(self, step: str, window: Window) -> None:
+    def close_window(self, step: str, window: MeasureWindow) -> None:
         """The window of ``step`` is known: ``[start, end)`` in this worker's clock."""
         self._windows[step] = window
         counts = self._counts[step]
@@ -81,7 +81,7 @@ class GapCounter:
                 if window[0] <= started_at < window[1]:
                     counts.update(buckets)
 
-    def take(self) -> list[tuple[str, int, int]]:
+    def pop_counts(self) -> list[tuple[str, int, int]]:
         """``(step, bucket, count)`` counted since the last call."""
         counts, self._counts = self._counts, defaultdict(Counter)
         return [(step, index, n) for step, counter in counts.items() for index, n in counter.items()]

@@ -6,7 +6,7 @@ import time
 import gevent
 import psutil
 
-from locustfiles.messages import Health
+from locustfiles.messages import WorkerHealth
 from runfolder.percentiles import percentile
 
 _NAP_S = 0.02
@@ -32,11 +32,11 @@ class HealthProbe:
             gevent.sleep(_NAP_S)
             self._loop_lags.append(time.perf_counter() - before - _NAP_S)
 
-    def snapshot(self) -> Health:
+    def snapshot(self) -> WorkerHealth:
         """What was seen since the last snapshot."""
         offset = time.time() - time.monotonic()
         moved, self._clock_offset = offset - self._clock_offset, offset
-        health = Health(
+        health = WorkerHealth(
             cpu_percent=self._process.cpu_percent(),
             memory_mb=self._process.memory_info().rss / 1e6,
             lag_p50_ms=percentile_ms(self._loop_lags, 50),

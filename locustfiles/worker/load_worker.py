@@ -26,16 +26,16 @@ from common.parent_process import TOKEN_VARIABLE
 from locustfiles import messages
 from locustfiles.client.address import proxy_for
 from locustfiles.client.credentials import BearerToken, CredentialKeeper
-from locustfiles.client.invocation import Aborted, Invoker
-from locustfiles.client.invocation_url import SERVICE, Target, ca_bundle, check_target
+from locustfiles.client.invocation import InvocationExit, Invoker
+from locustfiles.client.invocation_url import SERVICE, InvocationTarget, ca_bundle, check_target
 from locustfiles.client.request_bodies import Body, BodyFactory
 from locustfiles.client.signing import RequestSigner
 from locustfiles.client.transport import Connection, verifying_context
 from locustfiles.interrupts import Interrupts
-from locustfiles.message_seal import MessageError, Seal
-from locustfiles.messages import Assignment, Report
+from locustfiles.message_seal import MessageError, MessageSeal
+from locustfiles.messages import Assignment, ReportMessage
 from locustfiles.worker.health import HealthProbe
-from locustfiles.worker.request_log import Recorder
+from locustfiles.worker.request_log import RequestLog
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +63,12 @@ class Worker:
         self._reporting = Semaphore()
         self._interrupts = Interrupts()
         self._connections: WeakSet[Connection] = WeakSet()
-        self._seal = None if isinstance(runner, LocalRunner) else Seal(os.environ.get(TOKEN_VARIABLE, ""))
+        self._seal = (
+            None if isinstance(runner, LocalRunner) else MessageSeal(os.environ.get(TOKEN_VARIABLE, ""))
+        )
         self.begun = Event()
         """Set once there is a step, or none will come: users that Locust starts before wait for it."""
-        self.recorder = Recorder(self.name, keep_samples=False)
+        self.request_log = RequestLog(self.name, keep_samples=False)
         for kind, listener in (
             (messages.ASSIGNMENT, self._on_assignment),
             (messages.STEP, self._on_step),
@@ -79,26 +81,26 @@ class Worker:
         """Say hello until the master gives an assignment, then report."""
         if isinstance(self._runner, WorkerRunner):
             for number in (signal.SIGINT, signal.SIGTERM):
-                gevent.signal_handler(number, self._leave)
+                gevent.signal_handler(number, self._shut_down)
         gevent.spawn(self._health.run)
-        gevent.spawn(self._say_hello)
-        gevent.spawn(self._report_for_ever)
+        gevent.spawn(self._register)
+        gevent.spawn(self._report_regularly)
 
-    def _say_hello(self) -> None:
+    def _register(self) -> None:
         while self._assignment is None:
             who = {"client_id": self._runner.client_id, "worker": self.name, "host": self._health.host}
             self._send(messages.HELLO, who)
             gevent.sleep(_HELLO_S)
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
-        self._runner.send_message(kind, data if self._seal is None else self._seal.close(kind, data))
+        self._runner.send_message(kind, data if self._seal is None else self._seal.wrap(kind, data))
 
     def _listener(self, kind: str, take: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
         """Obey the master of this run alone."""
 
         def listen(msg: Any, **_: object) -> None:
             try:
-                content = msg.data if self._seal is None else self._seal.open(kind, msg.data)
+                content = msg.data if self._seal is None else self._seal.unwrap(kind, msg.data)
             except MessageError as error:
                 logger.error("A message of the master is not obeyed: %s", error)  # noqa: TRY400 - for a person
                 return
@@ -111,7 +113,7 @@ class Worker:
             return
         if isinstance(self._runner, WorkerRunner):
             # Locust's own handler, set after ours, would end at once and take the last rows with it.
-            signal.signal(signal.SIGTERM, lambda *_: gevent.spawn(self._leave))
+            signal.signal(signal.SIGTERM, lambda *_: gevent.spawn(self._shut_down))
         answer = {"client_id": self._runner.client_id, "error": None, "proxy": None}
         try:
             self._prepare(message)
@@ -119,7 +121,7 @@ class Worker:
                 answer["proxy"] = str(self._proxy)
                 logger.warning("Requests go through the proxy %s: latencies include it", self._proxy)
         except Exception as error:  # noqa: BLE001 - whatever it is, the master is told at once
-            answer["error"] = _in_words(error)
+            answer["error"] = _assignment_error(error)
             logger.error("This worker cannot take part: %s", answer["error"])  # noqa: TRY400 - for a person
             self.environment.process_exit_code = ExitCode.BAD_INPUT
         self._send(messages.READY, answer)
@@ -127,7 +129,7 @@ class Worker:
     def _prepare(self, message: dict[str, Any]) -> None:
         assignment = Assignment.model_validate(message)
         self.stream = assignment.stream
-        self._target = Target(**assignment.target)
+        self._target = InvocationTarget(**assignment.target)
         check_target(self._target)
         self._keeper = CredentialKeeper()
         gevent.spawn(self._keeper.keep_fresh)
@@ -146,7 +148,7 @@ class Worker:
         )
         self._tokenizer = Tokenizer.from_str(assignment.tokenizer) if assignment.tokenizer else None
         self.url = f"{self._target.scheme}://{self._target.host_header}{self._target.path}"
-        self.recorder.keep_samples = assignment.samples
+        self.request_log.keep_samples = assignment.samples
         self._signer = RequestSigner(
             method="POST",
             host=self._target.host_header,
@@ -206,9 +208,9 @@ class Worker:
     def _on_window(self, message: dict[str, Any]) -> None:
         offset = message["offsets"].get(self._runner.client_id, 0.0)
         started_at, ended_at = message["window"]
-        self.recorder.gaps.close_window(message["step"], (started_at + offset, ended_at + offset))
+        self.request_log.gaps.close_window(message["step"], (started_at + offset, ended_at + offset))
 
-    def _report_for_ever(self) -> None:
+    def _report_regularly(self) -> None:
         while not self._silent:
             self.report()
             gevent.sleep(REPORT_S)
@@ -223,9 +225,9 @@ class Worker:
         health = self._health.snapshot() if self._reports % _HEALTH_EVERY == 0 else None
         if health is not None:
             health.rtt_ms = self._rtt_ms()
-        recorder = self.recorder
-        taken = recorder.take()
-        report = Report(
+        request_log = self.request_log
+        batch = request_log.pop_batch()
+        report = ReportMessage(
             worker=self.name,
             client_id=self._runner.client_id,
             number=self._reports,
@@ -233,18 +235,18 @@ class Worker:
             sent_at=time.time(),
             step=self.step,
             users=self._runner.user_count,
-            in_flight=recorder.in_flight,
-            oldest_start=recorder.oldest_start,
-            rows=taken.rows,
-            gaps=taken.gaps,
-            samples=taken.samples,
+            in_flight=request_log.in_flight,
+            oldest_start=request_log.oldest_start,
+            rows=batch.rows,
+            gaps=batch.gaps,
+            samples=batch.samples,
             counts={
                 step: (count.started, count.ok, count.failed, count.censored)
-                for step, count in recorder.counts.items()
+                for step, count in request_log.counts.items()
             },
             health=health,
         )
-        content = {name: getattr(report, name) for name in Report.__slots__}
+        content = {name: getattr(report, name) for name in ReportMessage.__slots__}
         self._send(messages.REPORT, content | {"health": asdict(health) if health else None})
 
     def _rtt_ms(self) -> float | None:
@@ -257,33 +259,33 @@ class Worker:
         self._stop_users()
         if message["ending"] == "abort":
             self._abort()
-        gevent.spawn(self._say_last_words, message["timeout"])
+        gevent.spawn(self._final_report, message["timeout"])
 
     def _stop_users(self) -> None:
         self.stopping.set()
         self.begun.set()
 
-    def _leave(self) -> None:
+    def _shut_down(self) -> None:
         """This worker alone was told to end: the master loses it, but not what it knows."""
-        if not self._interrupts.note():
+        if not self._interrupts.record():
             return
         if self._silent:
             sys.exit(0)
         self._stop_users()
         self._abort()
-        self._say_last_words(_FINAL_WAIT_S)
+        self._final_report(_FINAL_WAIT_S)
         self._runner.quit()
 
     def _abort(self) -> None:
-        for greenlet in self.recorder.greenlets():
-            greenlet.kill(Aborted, block=False)
+        for greenlet in self.request_log.greenlets():
+            greenlet.kill(InvocationExit, block=False)
 
-    def _say_last_words(self, timeout: float) -> None:
+    def _final_report(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        while self.recorder.in_flight and time.monotonic() < deadline:
+        while self.request_log.in_flight and time.monotonic() < deadline:
             gevent.sleep(0.01)
-        for greenlet in self.recorder.greenlets():
-            greenlet.kill(Aborted, block=True, timeout=_FINAL_WAIT_S)
+        for greenlet in self.request_log.greenlets():
+            greenlet.kill(InvocationExit, block=True, timeout=_FINAL_WAIT_S)
         self.report()
         if isinstance(self._runner, WorkerRunner):
             # Locust's own numbers since its last report: quit() would send them half a second too late for
@@ -293,7 +295,7 @@ class Worker:
         self._send(messages.FINISHED, {"client_id": self._runner.client_id})
 
 
-def _in_words(error: Exception) -> str:
+def _assignment_error(error: Exception) -> str:
     """Why a worker cannot take part, with the remedy where one is known."""
     if isinstance(error, UserError):
         return str(error)

@@ -8,7 +8,7 @@ from typing import Any
 
 import gevent
 
-from locustfiles.client.response import Outcome
+from locustfiles.client.response import InvocationResult
 from locustfiles.messages import Counts
 from locustfiles.worker.gap_histogram import GapCounter
 from runfolder.records import REQUEST_COLUMNS, Request
@@ -19,8 +19,8 @@ _as_tuple = attrgetter(*REQUEST_COLUMNS)
 
 
 @dataclass(slots=True)
-class Taken:
-    """What a report carries; then the recorder forgets it."""
+class Batch:
+    """What a report carries; then the log forgets it."""
 
     rows: list[tuple[Any, ...]]
     gaps: list[tuple[str, int, int]]
@@ -28,7 +28,7 @@ class Taken:
 
 
 @dataclass(slots=True)
-class Recorder:
+class RequestLog:
     """Enters and strikes off requests; ``started = ok + failed + censored + in flight`` at any time."""
 
     worker: str
@@ -41,7 +41,7 @@ class Recorder:
     _sampled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _number: int = 0
 
-    def begin(self, step: str, payload_id: str, started_at: float) -> Request:
+    def open(self, step: str, payload_id: str, started_at: float) -> Request:
         """Enter a request of ``step``."""
         self._number += 1
         request = Request(f"{self.worker}-{self._number}", step, self.worker, payload_id, started_at)
@@ -49,7 +49,7 @@ class Recorder:
         self._in_flight[request.request_id] = (request, gevent.getcurrent())
         return request
 
-    def end(self, outcome: Outcome, prompt: str) -> None:
+    def close(self, outcome: InvocationResult, prompt: str) -> None:
         """Strike a request off: its row is final."""
         request = outcome.request
         del self._in_flight[request.request_id]
@@ -79,9 +79,9 @@ class Recorder:
         """Greenlets with a request in flight."""
         yield from [greenlet for _, greenlet in self._in_flight.values()]
 
-    def take(self) -> Taken:
+    def pop_batch(self) -> Batch:
         """Rows, gaps and samples since the last call."""
-        taken = Taken(self._rows, self.gaps.take(), self._samples)
+        taken = Batch(self._rows, self.gaps.pop_counts(), self._samples)
         self._rows, self._samples = [], []
         return taken
 

@@ -9,8 +9,8 @@ from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from locustfiles.client.invocation import InvocationFailed
-from locustfiles.client.response import Outcome
+from locustfiles.client.invocation import ReportedError
+from locustfiles.client.response import InvocationResult
 from locustfiles.messages import REQUEST_TYPE
 from locustfiles.worker.load_worker import Worker
 from runfolder.records import Request
@@ -56,15 +56,15 @@ class SageMakerUser(User):
             self._tools = worker.new_user()
         bodies, invoker = self._tools
         body = next(bodies)
-        request = worker.recorder.begin(worker.step, body.payload_id, time.time())
+        request = worker.request_log.open(worker.step, body.payload_id, time.time())
         outcome = invoker.invoke(body, request, stream=worker.stream)
         if request.prompt_tokens is None and body.prompt_tokens is not None:
             request.prompt_tokens, request.prompt_tokens_source = body.prompt_tokens, "tokenizer"
-        worker.recorder.end(outcome, worker.prompts[body.payload_id])
-        fire(self.environment, outcome, worker.url)
+        worker.request_log.close(outcome, worker.prompts[body.payload_id])
+        fire_events(self.environment, outcome, worker.url)
         if request.outcome == "censored":
             raise StopUser
-        self._rest(request)
+        self._back_off(request)
 
     def stop(self, force: bool = False) -> bool:  # noqa: FBT001, FBT002 - Locust's signature
         """As Locust's, but a user that waits between two requests is left to end by itself.
@@ -76,7 +76,7 @@ class SageMakerUser(User):
             return False
         return bool(super().stop(force))
 
-    def _rest(self, request: Request) -> None:
+    def _back_off(self, request: Request) -> None:
         if request.outcome == "ok":
             self._pause_s = 0.0
             return
@@ -84,7 +84,7 @@ class SageMakerUser(User):
         self.worker.stopping.wait(self._pause_s)
 
 
-def fire(environment: Environment, outcome: Outcome, url: str) -> None:
+def fire_events(environment: Environment, outcome: InvocationResult, url: str) -> None:
     """Tell Locust: one ``request`` event, and for an answer the LLM's own event."""
     request = outcome.request
     failed = request.outcome != "ok"
@@ -96,7 +96,7 @@ def fire(environment: Environment, outcome: Outcome, url: str) -> None:
         response_length=request.bytes_in or 0,
         response=None,
         context={"request_id": request.request_id},
-        exception=InvocationFailed(request.error_class or "censored") if failed else None,
+        exception=ReportedError(request.error_class or "censored") if failed else None,
         start_time=request.started_at,
         url=url,
     )
@@ -104,7 +104,7 @@ def fire(environment: Environment, outcome: Outcome, url: str) -> None:
         llm_response.fire(environment=environment, request=request)
 
 
-def keep_statistics(environment: Environment, request: Request, **_: Any) -> None:
+def record_statistics(environment: Environment, request: Request, **_: Any) -> None:
     """TTFT and TPOT as Locust entries of their own, beside and not inside Aggregated.
 
     Their content size is the number of completion tokens.
@@ -117,4 +117,4 @@ def keep_statistics(environment: Environment, request: Request, **_: Any) -> Non
         stats.get(request.step, TPOT_TYPE).log(request.tpot_ms, tokens)  # type: ignore[arg-type]
 
 
-llm_response.add_listener(keep_statistics)
+llm_response.add_listener(record_statistics)

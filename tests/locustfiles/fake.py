@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from configs.experiment import Step
-from locustfiles.master.report_collector import Collector
+from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.step_sequence import StepSequence
-from locustfiles.messages import Ending, Report
+from locustfiles.messages import Ending, ReportMessage
 from runfolder.records import REQUEST_COLUMNS, ErrorClass, Request
 from tests.locustfiles.runs import experiment, rows_of
 
@@ -80,12 +80,12 @@ class FakeWorker:
 
 
 class FakeLink:
-    """What the steps see of Locust and of the workers (`locustfiles.master.worker_link.Link`)."""
+    """What the steps see of Locust and of the workers (`locustfiles.master.worker_link.WorkerLink`)."""
 
     def __init__(self, clock: ManualClock, workers: int = 2) -> None:
         self.clock = clock
         self.workers = [FakeWorker(f"c{n}", f"w{n}") for n in range(workers)]
-        self.collector: Collector | None = None
+        self.collector: ReportCollector | None = None
         self.users = 0
         self.step: str | None = None
         self.asked_to_finish: list[Ending] = []
@@ -122,8 +122,8 @@ class FakeLink:
     def acknowledged(self, step: Step) -> set[str]:
         return {worker.client for worker in self.workers if worker.acknowledges and self.step == step.id}
 
-    def tell_window(self, step: Step, window: tuple[float, float]) -> None:
-        self._note("tell_window")
+    def send_window(self, step: Step, window: tuple[float, float]) -> None:
+        self._note("send_window")
         self.windows.append((step.id, window))
 
     def finish(self, ending: Ending, timeout: float) -> None:  # noqa: ARG002 - the protocol's
@@ -147,9 +147,9 @@ class FakeLink:
         if worker.live:
             self.clock.at(REPORT_S, lambda: self.report(worker))
         if worker.live and not worker.frozen and self.collector is not None:
-            self.collector.take(self.report_of(worker))
+            self.collector.handle_report(self.report_of(worker))
 
-    def report_of(self, worker: FakeWorker) -> Report:
+    def report_of(self, worker: FakeWorker) -> ReportMessage:
         now = self.clock.time()
         worker.reports += 1
         rows: list[Request] = []
@@ -165,7 +165,7 @@ class FakeLink:
                 row.outcome, row.error_class, row.error_detail = "failed", worker.failing, worker.detail
                 counts[2] += 1
             rows.append(row)
-        return Report(
+        return ReportMessage(
             worker=worker.name, client_id=worker.client, number=worker.reports, host="h", sent_at=now,
             step=self.step, users=self.users, in_flight=0, oldest_start=worker.stuck_since,
             rows=[[getattr(row, column) for column in REQUEST_COLUMNS] for row in rows],
@@ -186,7 +186,7 @@ class Play:
         load = {"warm_up": 2.0, "measure": 20.0} | load
         self.experiment = experiment(folder, concurrency, load=load)
         steps = frozenset(step.id for step in self.experiment.steps)
-        self.collector = self.link.collector = Collector(folder, steps, self.clock)
+        self.collector = self.link.collector = ReportCollector(folder, steps, self.clock)
         self.sequence = StepSequence(self.experiment, self.link, self.collector, self.clock)
         self._schedule: dict[str, list[tuple[float, Callable[[], None]]]] = {}
         self._watch()

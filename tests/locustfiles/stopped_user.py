@@ -15,7 +15,7 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Group
 
-from locustfiles.worker.request_log import Recorder
+from locustfiles.worker.request_log import RequestLog
 from locustfiles.worker.user import SageMakerUser
 from tests.locustfiles.support import BODY, Client, ScriptedServer, sends, serving, stream, target
 
@@ -35,7 +35,7 @@ class Desk:
         self.stopping = Event()
         self.begun = Event()
         self.begun.set()
-        self.recorder = Recorder("w0", keep_samples=False)
+        self.request_log = RequestLog("w0", keep_samples=False)
         self._invoker = Client(target(server.port))._invoker
 
     def new_user(self) -> tuple[Iterator[Any], Any]:
@@ -66,8 +66,8 @@ def play(user_class: type[SageMakerUser], server: ScriptedServer, *, kill: bool)
         user.greenlet.join()
     return {
         "sent": len(server.requests),
-        "in_flight": desk.recorder.in_flight,
-        **asdict(desk.recorder.counts["x/c1"]),
+        "in_flight": desk.request_log.in_flight,
+        **asdict(desk.request_log.counts["x/c1"]),
     }
 
 

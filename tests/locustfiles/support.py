@@ -15,9 +15,9 @@ from configs.plan import Timeouts
 from emulator.eventstream import encode_payload_part
 from locustfiles.client.address import Proxy
 from locustfiles.client.invocation import Invoker
-from locustfiles.client.invocation_url import Target
+from locustfiles.client.invocation_url import InvocationTarget
 from locustfiles.client.request_bodies import Body
-from locustfiles.client.response import Outcome
+from locustfiles.client.response import InvocationResult
 from locustfiles.client.transport import Connection
 from runfolder.records import Request
 
@@ -198,8 +198,10 @@ def _pass_on(one: socket.socket, other: socket.socket) -> None:
         other.shutdown(socket.SHUT_WR)
 
 
-def target(port: int, *, host: str = "127.0.0.1", scheme: str = "http", event_stream: bool = True) -> Target:
-    return Target(
+def target(
+    port: int, *, host: str = "127.0.0.1", scheme: str = "http", event_stream: bool = True
+) -> InvocationTarget:
+    return InvocationTarget(
         scheme=scheme,
         host=host,
         port=port,
@@ -216,7 +218,7 @@ class Client:
 
     def __init__(
         self,
-        where: Target,
+        where: InvocationTarget,
         *,
         timeouts: Timeouts | None = None,
         context: ssl.SSLContext | None = None,
@@ -228,11 +230,13 @@ class Client:
         limits = timeouts or Timeouts(connect=2.0, first_byte=5.0, total=10.0)
         self._invoker = Invoker(where, authorize, self.connection, limits, self.lags.append)
 
-    def invoke(self, body: Body = BODY, *, stream: bool = True) -> Outcome:
+    def invoke(self, body: Body = BODY, *, stream: bool = True) -> InvocationResult:
         return self._invoker.invoke(body, Request("r1", "s", "w0", "p1", 0.0), stream=stream)
 
 
-def invoke(*scripts: Script, times: int = 1, streamed: bool = True, **options: object) -> list[Outcome]:
+def invoke(
+    *scripts: Script, times: int = 1, streamed: bool = True, **options: object
+) -> list[InvocationResult]:
     with serving(*scripts) as server, gevent.Timeout(HANG_S):
         client = Client(target(server.port, event_stream=streamed), **options)  # type: ignore[arg-type]
         return [client.invoke(stream=streamed) for _ in range(times)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locustfiles.client.answer_parser import Answer, AnswerError, AnswerReader
+from locustfiles.client.answer_parser import AnswerError, AnswerParser, ParsedAnswer
 
 
 def tgi(words: list[str]) -> bytes:
@@ -73,9 +73,9 @@ FORMATS = [tgi, lmi, chat_sse, completion_sse, chat_lines]
 WORDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=6), min_size=1, max_size=6)
 
 
-def read(data: bytes, cuts: list[int], *, stream: bool = True) -> Answer:
+def read(data: bytes, cuts: list[int], *, stream: bool = True) -> ParsedAnswer:
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    reader = AnswerReader(stream=stream)
+    reader = AnswerParser(stream=stream)
     for start, end in itertools.pairwise(edges):
         reader.feed(data[start:end], at=float(end))
     return reader.finish(float(len(data)))
@@ -116,7 +116,7 @@ def test_a_stream_cut_short_is_never_whole(form: Any) -> None:
 def test_times_are_those_of_the_part_that_completes_a_token() -> None:
     data = tgi(["a", "b", "c"])
     first = data.index(b"\n\n") + 1
-    reader = AnswerReader(stream=True)
+    reader = AnswerParser(stream=True)
     reader.feed(data[: first - 1], 1.0)  # the line is not complete yet
     assert reader.answer.first_at is None
     reader.feed(data[first - 1 : first + 20], 2.0)
@@ -140,7 +140,7 @@ def test_reasoning_counts_for_the_first_token_and_not_for_the_first_output() -> 
             },
         },
     ]
-    reader = AnswerReader(stream=True)
+    reader = AnswerParser(stream=True)
     for at, event in enumerate(events):
         reader.feed(b"data: " + json.dumps(event).encode() + b"\n\n", float(at))
     answer = reader.finish(4.0)

@@ -10,7 +10,7 @@ import pytest
 
 from configs.plan import Timeouts
 from emulator.eventstream import encode_payload_part
-from locustfiles.client.invocation import Aborted
+from locustfiles.client.invocation import InvocationExit
 from locustfiles.client.request_bodies import Body
 from tests.locustfiles.support import (
     END,
@@ -153,7 +153,7 @@ def test_whatever_goes_wrong_in_reading_the_request_gets_its_row_and_its_connect
     def broken(*_: object) -> None:
         raise RuntimeError("surprise")
 
-    monkeypatch.setattr("locustfiles.client.answer_parser.AnswerReader.feed", broken)
+    monkeypatch.setattr("locustfiles.client.answer_parser.AnswerParser.feed", broken)
     with serving(sends(*stream())) as server, gevent.Timeout(HANG_S):
         client = Client(target(server.port))
         request = client.invoke().request
@@ -233,7 +233,7 @@ def test_an_aborted_request_is_censored_and_keeps_how_far_it_came() -> None:
         running = gevent.spawn(client.invoke)
         while not client.lags:
             gevent.sleep(0.01)
-        running.kill(Aborted, block=False)
+        running.kill(InvocationExit, block=False)
         request = running.get().request
     assert request.outcome == "censored"
     assert request.error_class is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locustfiles.client.answer_parser import Answer, AnswerError, AnswerReader
+from locustfiles.client.answer_parser import AnswerError, AnswerParser, ParsedAnswer
 
 
 def event(content: object, end: str = "\n\n") -> bytes:
@@ -27,15 +27,15 @@ def words(*texts: str) -> list[dict[str, Any]]:
     return [*(delta({"content": text}) for text in texts), delta({}, "stop"), usage(len(texts))]
 
 
-def read(parts: list[bytes], *, stream: bool = True, raw: bool = False) -> Answer:
+def read(parts: list[bytes], *, stream: bool = True, raw: bool = False) -> ParsedAnswer:
     """Each part arrives one second after the one before it, the first at 0."""
-    reader = AnswerReader(stream=stream, raw=raw)
+    reader = AnswerParser(stream=stream, raw=raw)
     for at, part in enumerate(parts):
         reader.feed(part, float(at))
     return reader.finish(float(len(parts)))
 
 
-def text_of(answer: Answer) -> str:
+def text_of(answer: ParsedAnswer) -> str:
     return "".join(answer.text)
 
 

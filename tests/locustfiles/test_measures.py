@@ -5,25 +5,25 @@ from typing import Any
 import pytest
 
 from locustfiles.client.answer_formats import Usage
-from locustfiles.client.answer_parser import Answer
-from locustfiles.client.request_metrics import fill_measures
+from locustfiles.client.answer_parser import ParsedAnswer
+from locustfiles.client.request_metrics import fill_metrics
 from runfolder.records import Request
 
 
 def answer(
     text: list[str] | None = None, *, tokens: int | None = None, first: int = 1, **values: Any
-) -> Answer:
+) -> ParsedAnswer:
     """Five chunks in two seconds, the first of ``first`` pieces."""
     text = [" a"] * 5 if text is None else text
-    return Answer(
+    return ParsedAnswer(
         first_at=101.0, first_output_at=101.0, last_at=103.0, chunks=5, pieces=len(text), text=text,
         first_chunk_pieces=first, usage=Usage(completion_tokens=tokens), **values,
     )  # fmt: skip
 
 
-def row_of(measured: Answer, **options: Any) -> Request:
+def row_of(measured: ParsedAnswer, **options: Any) -> Request:
     row = Request("r1", "s", "w0", "p1", 100.0)
-    fill_measures(row, measured, stream=True, **options)
+    fill_metrics(row, measured, stream=True, **options)
     return row
 
 
@@ -88,7 +88,7 @@ def test_a_count_that_contradicts_the_text_is_not_taken(count: int) -> None:
     row = row_of(answer(text, tokens=count))
     assert (row.completion_tokens, row.completion_tokens_source) == (9, "estimate")
     whole = Request("r1", "s", "w0", "p1", 100.0)
-    fill_measures(whole, answer(text, tokens=count), stream=False)
+    fill_metrics(whole, answer(text, tokens=count), stream=False)
     assert (whole.completion_tokens, whole.completion_tokens_source) == (None, None)
 
 

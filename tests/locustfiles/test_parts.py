@@ -19,7 +19,7 @@ from locustfiles.client import error_classes
 from locustfiles.client.credentials import CredentialKeeper, bearer_token
 from locustfiles.client.invocation_url import ca_bundle, resolve_target, runtime_url
 from locustfiles.client.request_bodies import BodyFactory
-from locustfiles.client.signing import Keys
+from locustfiles.client.signing import SigningKeys
 from locustfiles.worker.gap_histogram import GapCounter, bucket_of
 from runfolder.records import GapBucket
 from tests.locustfiles.runs import experiment
@@ -84,11 +84,11 @@ def test_gaps_of_requests_outside_the_window_do_not_count() -> None:
     counter = GapCounter()
     counter.add("s", 9.0, [1.0])
     counter.add("s", 10.0, [2.0, 2.0])
-    assert counter.take() == []
+    assert counter.pop_counts() == []
     counter.close_window("s", (10.0, 20.0))
     counter.add("s", 19.9, [2.0])
     counter.add("s", 20.0, [3.0])
-    assert sum(count for _, _, count in counter.take()) == 3
+    assert sum(count for _, _, count in counter.pop_counts()) == 3
 
 
 MOMENTS = st.floats(0.0, 6.0)
@@ -103,7 +103,7 @@ def test_gaps_that_waited_for_their_window_are_counted_to_its_edges(
         counter.add("s", started_at, gaps_ms)
     counter.close_window("s", (start, end))
     inside = [gap for started_at, gaps_ms in requests if start <= started_at < end for gap in gaps_ms]
-    counted = {index: count for _, index, count in counter.take()}
+    counted = {index: count for _, index, count in counter.pop_counts()}
     assert counted == Counter(map(bucket_of, inside))
 
 
@@ -211,7 +211,7 @@ def test_a_failed_renewal_keeps_the_keys(error: Exception) -> None:
 def test_the_bearer_token_is_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
     from sagemaker.core.token_generator import token_generator  # noqa: PLC0415 - slow, and only here
 
-    keys = Keys("AKIAX", "secret", "token")
+    keys = SigningKeys("AKIAX", "secret", "token")
     theirs = token_generator.SageMakerTokenGenerator().get_token(
         Credentials(keys.access_key, keys.secret_key, keys.token), "eu-west-1"
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis.strategies import binary, dictionaries, integers, lists, none, text
 
 from emulator.eventstream import encode_payload_part
-from locustfiles.client.error_classes import RULES, Rule, of_response
+from locustfiles.client.error_classes import RULES, Rule, classify_response
 from runfolder.records import ErrorClass
 from tests.locustfiles.support import END, STREAM_HEAD, chunk, failure, response, sends, stream
 
@@ -85,7 +85,9 @@ TOO_LATE = (
 def test_the_message_decides_where_a_code_means_several_things(
     name: str, content: dict[str, object], error_class: str
 ) -> None:
-    judged = of_response(424, f"{name}:http://internal.amazon.com/coral/", "", json.dumps(content).encode())
+    judged = classify_response(
+        424, f"{name}:http://internal.amazon.com/coral/", "", json.dumps(content).encode()
+    )
     assert judged.error_class == error_class
     assert str(content["Message"])[:60] in judged.detail
 
@@ -97,7 +99,7 @@ def test_no_rule_is_shadowed_by_the_ones_before_it(rule: Rule) -> None:
     words = {"not_ready": NO_CAPACITY, "model_timeout": TOO_LATE if rule.message else ""}
     for name in rule.names:
         content = {"Message": words.get(rule.error_class, ""), "OriginalStatusCode": status}
-        assert of_response(400, name, "", json.dumps(content).encode()).error_class == rule.error_class
+        assert classify_response(400, name, "", json.dumps(content).encode()).error_class == rule.error_class
 
 
 @given(
@@ -105,7 +107,7 @@ def test_no_rule_is_shadowed_by_the_ones_before_it(rule: Rule) -> None:
 )
 def test_whatever_is_answered_has_a_class(name: str, content: dict[str, object], body: bytes) -> None:
     for answer in (body, json.dumps(content).encode()):
-        assert of_response(424, name, "", answer).error_class in get_args(ErrorClass)
+        assert classify_response(424, name, "", answer).error_class in get_args(ErrorClass)
 
 
 def exception_frame(name: str, payload: bytes) -> bytes:

@@ -10,7 +10,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from locustfiles.client.signing import Keys, RequestSigner
+from locustfiles.client.signing import RequestSigner, SigningKeys
 
 REGIONS = st.sampled_from(["us-east-1", "eu-west-3", "cn-north-1", "us-gov-west-1"])
 TOKEN = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=40)
@@ -35,7 +35,7 @@ MOMENTS = st.integers(min_value=1_700_000_000, max_value=2_000_000_000)
 
 
 def by_botocore(  # noqa: PLR0917 - as the signer is called
-    url: str, headers: dict[str, str], body: bytes, keys: Keys, region: str, moment: int
+    url: str, headers: dict[str, str], body: bytes, keys: SigningKeys, region: str, moment: int
 ) -> dict[str, str]:
     request = AWSRequest(method="POST", url=url, data=body, headers=headers)
     credentials = Credentials(keys.access_key, keys.secret_key, keys.token)
@@ -53,7 +53,7 @@ def by_botocore(  # noqa: PLR0917 - as the signer is called
     host=st.sampled_from(["runtime.sagemaker.eu-west-3.amazonaws.com", "127.0.0.1:8123", "localhost"]),
     headers=HEADERS,
     body=st.binary(max_size=300),
-    keys=st.builds(Keys, TOKEN, TOKEN, st.none() | TOKEN),
+    keys=st.builds(SigningKeys, TOKEN, TOKEN, st.none() | TOKEN),
     region=REGIONS,
     moment=MOMENTS,
 )
@@ -63,7 +63,7 @@ def test_equal_to_botocores_signer(  # noqa: PLR0917 - generated arguments
     host: str,
     headers: dict[str, str],
     body: bytes,
-    keys: Keys,
+    keys: SigningKeys,
     region: str,
     moment: int,
 ) -> None:
@@ -80,10 +80,12 @@ def test_equal_to_botocores_signer(  # noqa: PLR0917 - generated arguments
 
 
 @given(
-    query=st.lists(st.tuples(TOKEN, TOKEN), max_size=4), keys=st.builds(Keys, TOKEN, TOKEN), moment=MOMENTS
+    query=st.lists(st.tuples(TOKEN, TOKEN), max_size=4),
+    keys=st.builds(SigningKeys, TOKEN, TOKEN),
+    moment=MOMENTS,
 )
 def test_query_strings_are_sorted_as_botocore_sorts_them(
-    query: list[tuple[str, str]], keys: Keys, moment: int
+    query: list[tuple[str, str]], keys: SigningKeys, moment: int
 ) -> None:
     text = "&".join(f"{name}={value}" for name, value in query)
     signer = RequestSigner(
@@ -101,7 +103,7 @@ def test_query_strings_are_sorted_as_botocore_sorts_them(
 def test_what_is_cached_never_outlives_its_second_its_day_or_its_keys(
     moments: list[int], which: list[int]
 ) -> None:
-    both = (Keys("AKIAONE", "first", None), Keys("ASIATWO", "second", "token"))
+    both = (SigningKeys("AKIAONE", "first", None), SigningKeys("ASIATWO", "second", "token"))
     signer = RequestSigner(
         method="POST", host="h", path="/p", headers={"Accept": "a"}, region="us-east-1", service="sagemaker"
     )
@@ -112,6 +114,6 @@ def test_what_is_cached_never_outlives_its_second_its_day_or_its_keys(
 
 
 def test_keys_do_not_show_their_secrets() -> None:
-    shown = repr(Keys("AKIAEXAMPLE", "very-secret", "session-token"))
+    shown = repr(SigningKeys("AKIAEXAMPLE", "very-secret", "session-token"))
     assert "very-secret" not in shown
     assert "session-token" not in shown

@@ -191,7 +191,7 @@ def test_the_steps_that_are_left_say_why_they_were_not_played(tmp_path: Path) ->
     assert "RuntimeError: a bug" in play.steps()[2]["reasons"]
 
 
-@pytest.mark.parametrize("method", ["tell_window", "finish", "locust_counts"])
+@pytest.mark.parametrize("method", ["send_window", "finish", "locust_counts"])
 def test_wherever_an_exception_comes_from_the_run_has_failed_and_ends(play: Play, method: str) -> None:
     play.link.breaks[method] = RuntimeError("a bug")
     assert play() == 1
@@ -356,8 +356,8 @@ def test_a_report_that_comes_twice_counts_once(play: Play) -> None:
     def again() -> None:
         worker = play.link.workers[0]
         report = play.link.report_of(worker)
-        play.collector.take(report)
-        play.collector.take(report)
+        play.collector.handle_report(report)
+        play.collector.handle_report(report)
 
     play.during("measure", again)
     assert play() == 0
@@ -371,8 +371,8 @@ def test_reports_out_of_order_keep_their_rows_and_the_newest_state(play: Play) -
         worker = play.link.workers[0]
         first, second = play.link.report_of(worker), play.link.report_of(worker)
         first.in_flight, second.in_flight = 7, 3
-        play.collector.take(second)
-        play.collector.take(first)
+        play.collector.handle_report(second)
+        play.collector.handle_report(first)
         assert play.collector.workers[worker.client].in_flight == 3
 
     play.during("measure", swap)
@@ -385,7 +385,7 @@ def test_rows_of_a_step_that_is_none_of_ours_are_dropped(play: Play) -> None:
         report = play.link.report_of(play.link.workers[0])
         for row in report.rows:
             row[1] = "y/c1"
-        play.collector.take(report)
+        play.collector.handle_report(report)
 
     play.during("measure", forge)
     play()
@@ -396,7 +396,7 @@ def test_rows_of_a_step_that_is_none_of_ours_are_dropped(play: Play) -> None:
 def test_a_burst_of_signals_is_one_request_to_end() -> None:
     moments = iter([0.0, 0.001, 0.002, 0.9, 1.5])
     interrupts = Interrupts(lambda: next(moments))
-    assert [interrupts.note() for _ in range(5)] == [True, False, False, False, True]
+    assert [interrupts.record() for _ in range(5)] == [True, False, False, False, True]
     assert interrupts.count == 2
 
 

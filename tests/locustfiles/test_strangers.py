@@ -13,26 +13,26 @@ from hypothesis import strategies as st
 from common.errors import UserError
 from common.parent_process import TOKEN_VARIABLE
 from locustfiles.client.invocation_url import check_target
-from locustfiles.message_seal import MAX_BYTES, MessageError, Seal
-from locustfiles.messages import FINISHED, HELLO, READY, REPORT, STEP_ACK, Report, read_message
+from locustfiles.message_seal import MAX_BYTES, MessageError, MessageSeal
+from locustfiles.messages import FINISHED, HELLO, READY, REPORT, STEP_ACK, ReportMessage, read_message
 from tests.locustfiles.fake import FakeLink, FakeWorker, ManualClock
 from tests.locustfiles.runs import Run, eventually
 from tests.locustfiles.support import target
 from tests.locustfiles.test_runs import truth  # noqa: F401 - a fixture
 
-SEAL = Seal("of the run")
+SEAL = MessageSeal("of the run")
 
 
 def report_content() -> dict[str, Any]:
     link = FakeLink(ManualClock())
     link.users, link.step = 2, "x/c2"
     report = link.report_of(FakeWorker("c0", "w0"))
-    return {name: getattr(report, name) for name in Report.__slots__}
+    return {name: getattr(report, name) for name in ReportMessage.__slots__}
 
 
 def test_a_sealed_message_comes_back_as_it_was() -> None:
     content = report_content()
-    said = read_message(REPORT, SEAL.open(REPORT, SEAL.close(REPORT, content)))
+    said = read_message(REPORT, SEAL.unwrap(REPORT, SEAL.wrap(REPORT, content)))
     assert [list(row) for row in said.rows] == content["rows"]
     assert said.counts == content["counts"]
 
@@ -41,22 +41,22 @@ def test_a_sealed_message_comes_back_as_it_was() -> None:
     "message",
     [
         None, 5, "text", [], {}, {"body": b""}, {"body": "text", "mac": "text"},
-        Seal("of another run").close(REPORT, {"a": 1}),
-        Seal("").close(REPORT, {"a": 1}),
-        SEAL.close(HELLO, {"a": 1}),
-        SEAL.close(REPORT, {"a": 1}) | {"body": msgpack.packb({"a": 2})},
+        MessageSeal("of another run").wrap(REPORT, {"a": 1}),
+        MessageSeal("").wrap(REPORT, {"a": 1}),
+        SEAL.wrap(HELLO, {"a": 1}),
+        SEAL.wrap(REPORT, {"a": 1}) | {"body": msgpack.packb({"a": 2})},
         {"body": bytes(MAX_BYTES + 1), "mac": b""},
     ],
 )  # fmt: skip
 def test_what_is_not_sealed_for_this_kind_under_this_token_is_not_opened(message: object) -> None:
     with pytest.raises(MessageError):
-        SEAL.open(REPORT, message)
+        SEAL.unwrap(REPORT, message)
 
 
 @given(junk=st.binary(max_size=200))
 def test_junk_that_is_sealed_is_an_error_or_a_value_and_no_crash(junk: bytes) -> None:
     try:
-        content = SEAL.open(REPORT, {"body": junk, "mac": SEAL._mac(REPORT, junk)})
+        content = SEAL.unwrap(REPORT, {"body": junk, "mac": SEAL._mac(REPORT, junk)})
         read_message(REPORT, content)
     except MessageError:
         return
@@ -177,9 +177,9 @@ def pester(stranger: Stranger, victim: str) -> None:
     forged["rows"][0][REPORT_OUTCOME] = "failed"
     for token in ("", "guessed"):
         hello = {"client_id": stranger.name, "worker": "w0", "host": "h"}
-        stranger.send(HELLO, Seal(token).close(HELLO, hello))
-        stranger.send(REPORT, Seal(token).close(REPORT, forged))
-        stranger.send(REPORT, Seal(token).close(REPORT, forged), victim)
+        stranger.send(HELLO, MessageSeal(token).wrap(HELLO, hello))
+        stranger.send(REPORT, MessageSeal(token).wrap(REPORT, forged))
+        stranger.send(REPORT, MessageSeal(token).wrap(REPORT, forged), victim)
     stranger.send(HELLO, {"client_id": stranger.name, "worker": "w0", "host": "h"})
     stranger.send(REPORT, forged)
     stranger.send("stats", {"stats": [], "stats_total": 5, "errors": {}})

@@ -12,11 +12,11 @@ from analysis.metrics import definitions
 from analysis.metrics.definitions import Window as ReportWindow
 from analysis.metrics.definitions import started_in
 from locustfiles.master.circuit_breaker import MIN_FAILURES, MIN_SECONDS, CircuitBreaker
-from locustfiles.master.step_tally import StepTally, Window, tokens_inside
+from locustfiles.master.step_tally import MeasureWindow, StepTally, tokens_inside
 from runfolder.percentiles import percentile
 from runfolder.records import REQUEST_COLUMNS, Request
 
-WINDOW = Window(10.0, 20.0)
+WINDOW = MeasureWindow(10.0, 20.0)
 
 
 @st.composite
@@ -66,7 +66,7 @@ def test_tokens_of_one_answer_are_the_reports(row: Request) -> None:
 
 
 def test_an_open_window_is_divided_by_the_time_that_was_reported() -> None:
-    tally = StepTally(window=Window(10.0, math.inf))
+    tally = StepTally(window=MeasureWindow(10.0, math.inf))
     for at in (10.5, 11.0, 11.5, 12.0):
         row = Request("r", "s", "w0", "p", at - 0.4, e2e_ms=400.0, completion_tokens=10)
         tally.add_ok(row, at)
@@ -101,16 +101,16 @@ def test_no_values_have_no_percentile() -> None:
 
 def test_a_circuit_stays_closed_while_the_slowest_answer_may_still_come() -> None:
     breaker = CircuitBreaker()
-    breaker.note_ok(elapsed_s=40.0)
+    breaker.record_success(elapsed_s=40.0)
     for second in range(79):
-        breaker.note_failed(float(second), "503")
+        breaker.record_failure(float(second), "503")
     assert breaker.tripped() is None
-    breaker.note_failed(80.0, "503")
+    breaker.record_failure(80.0, "503")
     assert breaker.tripped() is not None
 
 
 def test_few_failures_over_a_long_time_trip_nothing() -> None:
     breaker = CircuitBreaker()
     for number in range(MIN_FAILURES - 1):
-        breaker.note_failed(number * MIN_SECONDS, "503")
+        breaker.record_failure(number * MIN_SECONDS, "503")
     assert breaker.tripped() is None

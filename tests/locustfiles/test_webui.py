@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from locustfiles.master.webui import ENDED, add_ending, guard
+from locustfiles.master.webui import ENDED, add_run_end_banner, refuse_foreign_requests
 
 HOST = "127.0.0.1:8089"
 MESSAGES: dict[str, str] = {}
@@ -19,8 +19,8 @@ def client() -> FlaskClient:
     app.add_url_rule("/stop", "stop", lambda: "stopped", methods=["POST"])
     app.add_url_rule("/stats/requests", "stats", lambda: {"stats": []})
     web_ui = SimpleNamespace(app=app)
-    guard(web_ui, "127.0.0.1")
-    add_ending(web_ui, lambda: MESSAGES.get("ended"))
+    refuse_foreign_requests(web_ui, "127.0.0.1")
+    add_run_end_banner(web_ui, lambda: MESSAGES.get("ended"))
     return app.test_client()
 
 
