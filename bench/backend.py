@@ -1,15 +1,16 @@
 """Where a plan is played: the user's AWS account, or a SageMaker on this machine.
 
 This is the one place that chooses. A local SageMaker is reached by the standard ``AWS_ENDPOINT_URL``
-settings, so no other room knows the difference.
+settings, so no other package knows the difference.
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from common.paths import local_ledger_folder
 from configs.plan import Plan
 from emulator.process import LocalSageMaker
 
@@ -19,31 +20,33 @@ _SHORT_WARM_UP_S = 5.0
 _SHORT_REQUESTS = 40
 _LOCAL_ROLE = "local-sagemaker"
 _LOCAL_BOOT_S = 5.0
-_MADE_UP_TOKEN = "a-token-that-opens-nothing"  # noqa: S105 - it opens nothing
+_FAKE_TOKEN = "a-token-that-opens-nothing"  # noqa: S105 - it opens nothing
 
 
 @dataclass(frozen=True)
 class Backend:
-    """What playing here means for the plan and for the report."""
+    """What a run on this backend needs to know."""
 
     plan: Plan
     notices: tuple[str, ...] = ()
     label: str | None = None
-    """What the report calls the instance where its type alone would mislead; ``{}`` stands for the type."""
+    """Name of the instance in the report where its type alone would mislead; ``{}`` stands for the type."""
     assumed_price: bool = False
     boot_s: float | None = None
-    """Seconds to InService to foresee; None for what is usual on AWS."""
+    """Expected seconds to InService; None for what is usual on AWS."""
+    ledger_folder: Path | None = None
+    """Where what the run creates is recorded; None for the ledger of the AWS accounts."""
     worker_keys: str = ""
-    """What a worker elsewhere must have in front of its command: a local SageMaker's URL and keys."""
+    """What the command of a worker must start with: URL and keys of a local SageMaker."""
 
     def instance_label(self, instance_type: str) -> str | None:
-        """The instance as the report should call it; None for its plain type."""
+        """Name of the instance in the report; None for its plain type."""
         return self.label.format(instance_type) if self.label else None
 
 
 @contextmanager
 def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> Iterator[Backend]:
-    """The backend of a plan, started and ended with the block.
+    """The backend of a plan, started and stopped with the block.
 
     Args:
         plan: as validated.
@@ -58,7 +61,7 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
         return
     region, withheld = plan.endpoint.region or "us-east-1", plan.token_variables
     with LocalSageMaker(region=region, withheld=withheld) as local, _environment(local):
-        _furnish(local, plan)
+        _seed_account(local, plan)
         if rehearse:
             shown = plan if full_windows else _short(plan)
             notices = () if shown == plan else (SHORTENED_NOTICE,)
@@ -67,6 +70,7 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
                 notices,
                 label="{} (rehearsal)",
                 boot_s=_LOCAL_BOOT_S,
+                ledger_folder=local_ledger_folder(),
                 worker_keys=_keys(local),
             )
         else:
@@ -75,12 +79,13 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
                 label="this machine (as {})",
                 assumed_price=True,
                 boot_s=_LOCAL_BOOT_S,
+                ledger_folder=local_ledger_folder(),
                 worker_keys=_keys(local),
             )
 
 
-def _furnish(local: LocalSageMaker, plan: Plan) -> None:
-    """Give the local account what the plan takes for granted: its roles, instances and the token's secret."""
+def _seed_account(local: LocalSageMaker, plan: Plan) -> None:
+    """Give the local account what the plan expects: roles, instance quotas and the token's secret."""
     endpoint = plan.endpoint
     roles: dict[str, list[str]] = {}
     for role, service in ((endpoint.role, "sagemaker"), (endpoint.scheduler_role, "scheduler")):
@@ -88,20 +93,13 @@ def _furnish(local: LocalSageMaker, plan: Plan) -> None:
             roles.setdefault(name, []).append(f"{service}.amazonaws.com")
     local.configure("roles", roles)
     local.configure("quotas", dict.fromkeys(endpoint.instance_type, endpoint.instance_count))
-    local.configure(
-        "secrets", {m.hub_token_secret: _MADE_UP_TOKEN for m in plan.models if m.hub_token_secret}
-    )
+    local.configure("secrets", {m.hub_token_secret: _FAKE_TOKEN for m in plan.models if m.hub_token_secret})
 
 
 @contextmanager
 def _environment(local: LocalSageMaker) -> Iterator[None]:
-    """Send every AWS call of this process and its children to ``local``, and none anywhere else.
-
-    What is created there dies with it, so the ledger of the account has no business with it.
-    """
+    """Send every AWS call of this process and its children to ``local``, and none anywhere else."""
     before = dict(os.environ)
-    scratch = tempfile.TemporaryDirectory(prefix="local-ledger-")
-    os.environ.setdefault("BENCH_LEDGER", scratch.name)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(local.environment, SAGEMAKER_ROLE=_LOCAL_ROLE)
@@ -113,7 +111,6 @@ def _environment(local: LocalSageMaker) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-        scratch.cleanup()
 
 
 def _keys(local: LocalSageMaker) -> str:
@@ -122,7 +119,7 @@ def _keys(local: LocalSageMaker) -> str:
 
 
 def _short(plan: Plan) -> Plan:
-    """The plan with windows that rehearse its course and cost minutes, not hours."""
+    """The plan with windows so short that a rehearsal takes minutes, not hours."""
     load = plan.load.model_copy(
         update={
             "warm_up": min(plan.load.warm_up, _SHORT_WARM_UP_S),

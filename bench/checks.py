@@ -1,4 +1,4 @@
-"""Mistakes found before anything is started. Each raises UserError with the thing and the remedy."""
+"""Checks of a plan and of this machine before anything is started. Each raises UserError."""
 
 import difflib
 import os
@@ -31,48 +31,56 @@ def instance_types() -> frozenset[str]:
 
 
 def check_instance(instance_type: str, key: str = "endpoint.instance_type") -> None:
-    """Refuse an instance type, under ``key`` of the plan, that SageMaker hosting does not know."""
+    """Check that SageMaker hosting knows an instance type, which is under ``key`` of the plan."""
     if instance_type in instance_types():
         return
     close = difflib.get_close_matches(instance_type, instance_types(), n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise UserError(f"{key}: {instance_type!r} is not a SageMaker hosting instance type{hint}")
+    raise UserError(
+        f"{key}: {instance_type!r} is not a SageMaker hosting instance type",
+        f"did you mean {close[0]}?" if close else "",
+    )
 
 
 def check_results(results: Path) -> None:
-    """Refuse a results folder that cannot be written, or whose ``latest`` is not the link to a run."""
+    """Check that the results folder can be written, and that its ``latest`` is a link to a run."""
     try:
         results.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"RESULTS={results}: cannot be made ({error.strerror}); name another folder"
+            f"the results folder {results} cannot be created ({error.strerror})",
+            "choose another folder",
+            "results folder",
         ) from None
     if not os.access(results, os.W_OK | os.X_OK):
-        raise UserError(f"RESULTS={results}: no permission to write there; name another folder")
+        raise UserError(
+            f"no permission to write to the results folder {results}",
+            "choose another folder",
+            "results folder",
+        )
     latest = results / layout.LATEST
     if latest.exists() and not latest.is_symlink():
         raise UserError(
-            f"{latest} is not a link: copying may have turned the link to the newest run into a folder; "
-            "rename or remove it"
+            f"{latest} is not a link: copying may have turned the link to the newest run into a folder",
+            "rename or remove it",
         )
 
 
 def check_file_limit(users: int) -> None:
-    """Raise the soft limit of open files as far as allowed; refuse when the users do not fit into it."""
+    """Raise the soft limit of open files as far as needed; check that all users fit into the hard limit."""
     needed = files_needed(users)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= needed or soft == resource.RLIM_INFINITY:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise UserError(
-            f"load.concurrency: {users} users need {needed} open files, this shell allows {hard}; "
-            f"raise it with `ulimit -Hn {needed}` or lower the concurrency"
+            f"load.concurrency: {users} users need {needed} open files, but this shell allows {hard}",
+            f"raise the limit with `ulimit -Hn {needed}`, or lower the concurrency",
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def check_distinct(plan: Plan) -> None:
-    """Refuse two experiments of one name: their steps would be told apart by nothing."""
+    """Check that no two experiments have the same name: their steps could not be told apart."""
     names = Counter(
         experiment_name(kind, payload)
         for kind in plan.endpoint.instance_type
@@ -81,23 +89,26 @@ def check_distinct(plan: Plan) -> None:
     for name, times in names.items():
         if times > 1:
             raise UserError(
-                f"{name} is in the plan {times} times: name each instance type and payload once; "
-                "a concurrency may be repeated"
+                f"{name} is in the plan {times} times",
+                "name each instance type and payload once; a concurrency may be repeated",
             )
 
 
 def check_tokenizer(path: Path) -> None:
-    """Refuse what is no ``tokenizer.json``: workers would find it out when the endpoint is paid for."""
+    """Check that a file is a ``tokenizer.json``: workers would notice only once the endpoint costs money."""
     if not path.is_file():
-        raise UserError(f"model.tokenizer: no file '{path}'; give the path of a tokenizer.json")
+        raise UserError(f"model.tokenizer: no file '{path}'", "give the path of a tokenizer.json")
     try:
         Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 - the library raises plain Exception, whatever is wrong
-        raise UserError(f"model.tokenizer: {path} is no tokenizer.json ({error})") from None
+        raise UserError(
+            f"model.tokenizer: {path} is not a tokenizer.json ({error})",
+            "give the path of a tokenizer.json",
+        ) from None
 
 
 def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
-    """Everything about a plan that can be wrong on this machine; the account is `preflight`'s.
+    """Check everything about a plan that does not need the account, which `preflight` checks.
 
     Returns:
         The file of each payload that the plan names.
@@ -127,28 +138,33 @@ _SET_ELSEWHERE = {
 
 
 def check_headers(plan: Plan) -> None:
-    """Refuse headers that the runtime API does not have, or not for this kind of invocation."""
+    """Check that the runtime API has the headers, for this kind of invocation."""
     workload = plan.workload
     members = header_members(stream=workload.stream)
     for name, value in workload.headers.items():
         key = f"workload.headers.{name}"
         if setting := _SET_ELSEWHERE.get(name):
-            raise UserError(f"{key}: set {setting} instead")
+            raise UserError(f"{key} is set by the suite", f"set {setting} instead")
         if (member := members.get(name)) is None:
             if name in header_members(stream=False):
-                raise UserError(f"{key} is not for streamed invocations; set workload.stream: false")
+                raise UserError(f"{key} is not for streamed invocations", "set workload.stream: false")
             close = difflib.get_close_matches(name, members, n=1) or [", ".join(members)]
-            raise UserError(f"{key} is not a member of InvokeEndpoint; there is {close[0]}")
+            raise UserError(f"{key} is not a member of InvokeEndpoint", f"there is {close[0]}")
         if not value.isascii() or not value.isprintable() or value != value.strip():
-            raise UserError(f"{key}: write printable ASCII characters, without spaces around them")
+            raise UserError(
+                f"{key}: {value!r} is not printable ASCII, or has spaces around it",
+                "write printable ASCII characters",
+            )
         if not member.shortest <= len(value) <= member.longest:
-            raise UserError(f"{key}: write {member.shortest} to {member.longest} characters")
+            raise UserError(
+                f"{key} has {len(value)} characters", f"write {member.shortest} to {member.longest}"
+            )
         if "\\p" not in member.pattern and not re.fullmatch(member.pattern, value):
             raise UserError(f"{key}: {value!r} does not match {member.pattern}")
 
 
 def payload_facts(plan: Plan, path: Path) -> PayloadFacts:
-    """Read what a payload file comes to under the plan's workload.
+    """Facts of a payload file under the plan's workload.
 
     Raises:
         UserError: it is not a payload file, or its rows do not fit the workload.

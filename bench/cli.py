@@ -1,4 +1,4 @@
-"""The command line. A user's mistake is one sentence and no traceback; a traceback is a bug of ours."""
+"""The command line. A user's mistake is reported in one sentence; a traceback is a bug in this program."""
 
 import sys
 from importlib import import_module
@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 
 from bench.options import usage_sentence
-from common.errors import UserError
+from common.errors import Setting, UserError
 from common.exit_codes import ExitCode
 from common.streams import survive_lost_streams
 from common.text import printable
@@ -19,17 +19,24 @@ COMMANDS = {
 }
 """Module of `bench.commands` → the commands in it."""
 
-SETTINGS: dict[str, str] = {
+SETTINGS: dict[Setting, str] = {
     "results folder": "results",
     "plan": "plan",
     "instance type": "instance",
     "endpoint": "endpoint",
+    "worker processes": "processes",
+    "workers": "workers",
+    "port": "port",
+    "interface": "bind",
+    "token": "token",
+    "master host": "master",
+    "region": "region",
 }
 """A setting as the packages below name it → its option, which is a variable of make in capitals."""
 
 
 class Commands(click.Group):
-    """Imports a module when one of its commands is asked for: pandas takes longer than a mistake is told."""
+    """Imports a module only for its own commands: importing pandas would delay every error message."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
         """Every command, in the order of the table."""
@@ -66,7 +73,7 @@ def cli() -> None:
 
 
 def _with_setting(error: UserError) -> str:
-    """What the error says, and how its setting is set here."""
+    """The error's message, with the option that sets its setting."""
     option = SETTINGS.get(error.setting) if error.setting else None
     return f"{error} ({option.upper()}= of make, --{option} of llm-bench)" if option else str(error)
 

@@ -1,4 +1,4 @@
-"""Run Locust as a child process: start it, show its status, end it in order, give back its exit code."""
+"""Run Locust as a child process: start it, show its status, stop it in order, return its exit code."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import psutil
 
-from bench.terminal import LoadScreen, say
+from bench.terminal import LoadScreen, print_status
 from common.errors import UserError
 from common.exit_codes import ExitCode
 from common.parent_process import TOKEN_VARIABLE
@@ -24,20 +24,20 @@ from common.text import one_line
 from locustfiles.launch import locust_command, locust_environment, user_config_files
 from runfolder.layout import LOCUST_LOG, STATUS
 
-_MEANING: dict[int, str] = {
-    ExitCode.INCOMPLETE: "some steps are not whole; the report says which, and why",
+_EXPLANATION: dict[int, str] = {
+    ExitCode.INCOMPLETE: "some steps are incomplete; the report says which, and why",
     ExitCode.REFUSED: "the endpoint refused the requests",
 }
-_DOCUMENTED = frozenset({ExitCode.OK, ExitCode.FAILED, *_MEANING, ExitCode.INTERRUPTED})
+_DOCUMENTED = frozenset({ExitCode.OK, ExitCode.FAILED, *_EXPLANATION, ExitCode.INTERRUPTED})
 _POLL_S = 0.25
 _ORDERLY_S = 20.0
-_ASK_AGAIN_S = 5.0
+_TERMINATE_AFTER_S = 5.0
 _KILL_S = 5.0
 _LINGER_S = 5.0
 _SILENCE_S = 60.0
-"""Without a status from the load, which writes one a second. A slow machine is late by seconds."""
+"""Longest wait for a status of the load, which writes one a second. A slow machine is late by seconds."""
 _AWAKE_S = 4 * _POLL_S
-"""The most that one look counts as waiting: this machine, or this process, may have been asleep."""
+"""The most that one poll counts as waiting: this machine, or this process, may have been asleep."""
 
 
 @dataclass(frozen=True)
@@ -51,39 +51,40 @@ class LoadOptions:
     master_host: str = "127.0.0.1"
     master_port: int = 5557
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    """What master and workers know each other by."""
+    """Authenticates master and workers to each other."""
     withheld: frozenset[str] = frozenset()
-    """Variables of this process's environment that Locust has no use for: tokens."""
+    """Environment variables that Locust does not need and must not see: tokens."""
 
     @property
     def workers_elsewhere(self) -> int:
-        """Load generators of other hosts that the load needs; 0 when it is made here."""
+        """Load generators on other hosts that the load needs; 0 when it is generated here."""
         return self.expect_workers or 1 if self.mode == "master" else 0
 
     @property
-    def beacon_address(self) -> tuple[str, int] | None:
-        """Where workers on other hosts hear how the run stands: the port after Locust's."""
+    def announcer_address(self) -> tuple[str, int] | None:
+        """Where the run's state is announced to workers on other hosts: the port after Locust's."""
         return (self.master_host, self.master_port + 1) if self.mode == "master" else None
 
     @property
-    def reach(self) -> str:
-        """Who can reach the master, in one sentence."""
+    def reachability(self) -> str:
+        """Who can connect to the master, for the user."""
         if self.master_host == type(self).master_host:
-            return "only workers on this machine reach this master; BIND= names an interface for others"
+            return "only workers on this machine can connect to this master; BIND= opens another interface"
         return (
-            f"workers reach this master on {self.master_host}, ports {self.master_port} and "
-            f"{self.master_port + 1}: prompts and answers go over them in clear text, so let only the "
-            "workers' hosts through"
+            f"workers connect to {self.master_host}, ports {self.master_port} and {self.master_port + 1}; "
+            "prompts and answers are not encrypted, so open these ports to the workers' hosts only"
         )
 
     def check(self) -> None:
-        """Refuse a port that is taken, and options of Locust that nobody gave to this run.
+        """Refuse a port that is taken, and a configuration file of Locust that would change this run.
 
         Raises:
             UserError: nothing was started.
         """
         if files := user_config_files():
-            raise UserError(f"{files[0]}: Locust would take options of the run from it; move it away")
+            raise UserError(
+                f"{files[0]}: Locust would read options for this run from this file", "move it away"
+            )
         if self.mode == "ui":
             _check_port("127.0.0.1", self.web_port)
         if self.mode == "master":
@@ -96,16 +97,16 @@ class LoadEnd:
     """How a load ended."""
 
     code: int
-    """0 when all steps are whole, 1 when it could not be played, 3, 4 and 130 as in the README."""
+    """An `ExitCode`."""
     message: str
-    """What there is to say of it, in one sentence; empty where all went well."""
+    """What went wrong, in one sentence; empty where nothing did."""
 
 
 def _check_port(host: str, port: int) -> None:
-    """Refuse an address of this machine that cannot be listened on.
+    """Check that this machine can listen on an address.
 
     Raises:
-        UserError: with the remedy for the host or for the port, whichever is wrong.
+        UserError: it cannot, because of the host or because of the port.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -114,27 +115,28 @@ def _check_port(host: str, port: int) -> None:
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 raise UserError(
-                    f"port {port} cannot be used ({error.strerror}); choose another with PORT="
+                    f"port {port} cannot be used ({error.strerror})", "choose another port", "port"
                 ) from None
             raise UserError(
-                f"BIND={host}: this machine cannot listen there ({error.strerror}); give an address of its "
-                "own, or leave BIND out"
+                f"this machine cannot listen on {host} ({error.strerror})",
+                "give one of its own addresses, or none for this machine only",
+                "interface",
             ) from None
 
 
 def play_load(
-    experiment_file: Path, csv_prefix: Path, options: LoadOptions, *, spent_too_much: Callable[[], bool]
+    experiment_file: Path, csv_prefix: Path, options: LoadOptions, *, over_budget: Callable[[], bool]
 ) -> LoadEnd:
     """Run a load to its end.
 
-    The child has a session of its own, so that Ctrl-C reaches only us: we ask it to end in order, which
-    lets it write what it has.
+    The child has a session of its own, so that Ctrl-C reaches only this process, which then stops the child
+    in order: it writes what it has.
 
     Args:
         experiment_file: what to play; its folder is the run folder.
         csv_prefix: of Locust's own CSV files.
         options: how Locust runs.
-        spent_too_much: asked while waiting; True ends the load early.
+        over_budget: polled while waiting; True ends the load early.
 
     Returns:
         How it ended.
@@ -167,27 +169,27 @@ def play_load(
     last: dict[str, Any] = {}
     try:
         with LoadScreen() as screen:
-            fault = _watch(child, status_file, screen, options, spent_too_much)
+            fault = _watch(child, status_file, screen, options, over_budget)
     finally:
-        end_child(child)
+        stop_child(child)
         last = _read_status(status_file)
         status_file.unlink(missing_ok=True)
     if fault:
         return LoadEnd(ExitCode.FAILED, fault)
-    return _end_of(child.returncode, last, lambda: _last_words(log, log_began))
+    return _end_of(child.returncode, last, lambda: _last_error(log, log_began))
 
 
-def _end_of(code: int, status: dict[str, Any], last_words: Callable[[], str]) -> LoadEnd:
-    """What an exit code of Locust means, with the last status that the load wrote."""
+def _end_of(code: int, status: dict[str, Any], last_error: Callable[[], str]) -> LoadEnd:
+    """How a load ended, from Locust's exit code and the last status that it wrote."""
     if code < 0:
         return LoadEnd(ExitCode.FAILED, _killed_by(-code))
     reported, message = status.get("exit_code"), str(status.get("message") or "")
     if reported is not None and code in (ExitCode.OK, ExitCode.INTERRUPTED):
-        code = int(reported)  # a web page that lingered was ended, which says nothing of the load
-    if not message and code in _MEANING:
-        message = _MEANING[code]
+        code = int(reported)  # the web page stayed and was stopped, which says nothing about the load
+    if not message and code in _EXPLANATION:
+        message = _EXPLANATION[code]
     elif not message and code not in (ExitCode.OK, ExitCode.INTERRUPTED):
-        message = f"the load generator ended with code {code}: {last_words()}"
+        message = f"the load generator ended with code {code}: {last_error()}"
     return LoadEnd(code if code in _DOCUMENTED else ExitCode.FAILED, message)
 
 
@@ -200,7 +202,7 @@ def _killed_by(number: int) -> str:
 
 
 def _free_port() -> int:
-    """For a master and its workers on this machine: two runs must not share one."""
+    """A port for a master and its workers on this machine; two runs must not share one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -212,24 +214,24 @@ def _watch(
     status_file: Path,
     screen: LoadScreen,
     options: LoadOptions,
-    spent_too_much: Callable[[], bool],
+    over_budget: Callable[[], bool],
 ) -> str | None:
-    """Show the status until the child has ended or is to be ended; why, where the load is at fault."""
+    """Show the status until the child has ended or must be stopped. Returns why, if the load is at fault."""
     done_at: float | None = None
     silence = _Silence()
     reported: object = ""
-    while child.poll() is None and not spent_too_much():
+    while child.poll() is None and not over_budget():
         status = _read_status(status_file)
         screen.update(status)
         if (message := status.get("message")) and message != reported and status.get("phase") != "done":
-            say(str(reported := message))
+            print_status(str(reported := message))
         if status.get("phase") == "done":
             done_at = done_at or time.monotonic()
-        # Locust's web page would stay for ever, and the endpoint with it.
+        # Locust's web page would stay forever, and the endpoint with it.
         if options.mode == "ui" and done_at is not None and time.monotonic() - done_at > _LINGER_S:
             break
         if silence.seconds(_stamp(status_file)) > _SILENCE_S:
-            say(fault := f"the load generator has not reported for {_SILENCE_S:.0f} s and is ended")
+            print_status(fault := f"the load generator has not reported for {_SILENCE_S:.0f} s and is ended")
             return fault
         time.sleep(_POLL_S)
     screen.update(_read_status(status_file))
@@ -237,7 +239,7 @@ def _watch(
 
 
 class _Silence:
-    """How long a file has not changed, in time that this process was awake."""
+    """How long a file has not changed, counting only the time that this process was awake."""
 
     def __init__(self) -> None:
         self._stamp: int | None = None
@@ -245,7 +247,7 @@ class _Silence:
         self._at = time.monotonic()
 
     def seconds(self, stamp: int | None) -> float:
-        """Seconds since ``stamp`` was another, looked at several times a second."""
+        """Seconds since ``stamp`` last changed; call it several times a second."""
         now = time.monotonic()
         self._seconds += min(now - self._at, _AWAKE_S)
         self._at = now
@@ -261,43 +263,43 @@ def _stamp(path: Path) -> int | None:
         return None
 
 
-def _last_words(log: Path, start: int) -> str:
-    """What a load that did not end well said last: its last error, else its last line."""
+def _last_error(log: Path, start: int) -> str:
+    """The last error in the log of a load that failed, else its last line."""
     lines = log.read_bytes()[start:].decode(errors="replace").splitlines()
     errors = [line.partition("/ERROR/")[2] for line in lines if "/ERROR/" in line]
-    return one_line((errors or lines or ["nothing was said"])[-1])
+    return one_line((errors or lines or ["it wrote nothing"])[-1])
 
 
-def end_child(child: "subprocess.Popen[bytes]", *, whole_group: bool = False) -> None:
-    """End a child in order; kill its whole group when it does not end. Safe to call on one that has ended.
+def stop_child(child: "subprocess.Popen[bytes]", *, whole_group: bool = False) -> None:
+    """Stop a child in order; kill its whole group if it does not end. Safe to call on one that has ended.
 
     Args:
         child: leader of a session of its own.
-        whole_group: ask its children to end, too; else it tells them itself.
+        whole_group: signal its children too; otherwise it stops them itself.
     """
     try:
         if child.poll() is None:
             if whole_group:
                 os.killpg(child.pid, signal.SIGINT)
-                _ask_again(child)
+                _terminate_children(child)
             else:
                 child.send_signal(signal.SIGINT)
             child.wait(_ORDERLY_S)
     except subprocess.TimeoutExpired:
-        say(f"the load generator did not end within {_ORDERLY_S:.0f} s and is killed")
+        print_status(f"the load generator did not end within {_ORDERLY_S:.0f} s and is killed")
     finally:
         _kill_group(child)
 
 
-def _ask_again(child: "subprocess.Popen[bytes]") -> None:
-    """Ask the child's own children once more: one that was just being forked has lost the first signal.
+def _terminate_children(child: "subprocess.Popen[bytes]") -> None:
+    """Signal the child's own children again: one that was just being forked has lost the first signal.
 
-    Python forgets the signals that reach a new process before it has put itself in order (measured: 295 of
-    300 that were sent right after `os.fork`). Its parent, which only waits for it, must not be asked twice:
-    Locust then kills what it waits for.
+    Python drops signals that reach a new process before its interpreter is ready (measured: 295 of 300 that
+    were sent right after `os.fork`). The child itself, which only waits for them, must not get a second
+    signal: Locust then kills what it waits for.
     """
     with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(_ASK_AGAIN_S)
+        child.wait(_TERMINATE_AFTER_S)
         return
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in psutil.Process(child.pid).children(recursive=True):

@@ -1,209 +1,171 @@
 """Play a plan from deploy to report. What was created is deleted and what was measured is kept, always."""
 
-import secrets
 import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench import provenance
-from bench.backend import Backend, backend_for
-from bench.checks import check_plan, payload_facts
-from bench.cloudwatch import collect_server_view
-from bench.distributed.run_announcer import Beacon
-from bench.experiments import entries_of, experiment_of
-from bench.locust_process import LoadEnd, LoadOptions, play_load
-from bench.terminal import answers, deploy_reporter, say, summary_table
-from common.errors import StartedError, UserError, writing
+from bench.backend import backend_for
+from bench.checks import check_plan
+from bench.cloudwatch import collect_cloudwatch
+from bench.distributed.run_announcer import RunAnnouncer
+from bench.experiments import experiment_of
+from bench.locust_process import LoadEnd, play_load
+from bench.prepare import PreparedRun, RunOptions, prepare
+from bench.run_report import final_report, report_so_far
+from bench.terminal import deploy_reporter, print_status
+from common.errors import UserError, writing
 from common.exit_codes import ExitCode
-from common.text import printable
 from configs.plan import Plan
-from deploy.aws.clients import Clients
 from deploy.lifecycle.endpoint import Deployment, deployed
-from deploy.lifecycle.ledger import Ledger
 from deploy.lifecycle.removal import LeftBehindError
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.spend_guard import SpendGuard
-from deploy.preflight.preflight import preflight
 from deploy.spec.endpoint_spec import Target
-from runfolder.layout import (
-    CLOUDWATCH,
-    LOCUST_LOG,
-    MANIFEST,
-    create_run_folder,
-    locust_prefix,
-    new_run_folder,
-)
-from runfolder.manifest import ExperimentEntry, Manifest, RunState
+from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MANIFEST, create_run_folder
+from runfolder.manifest import ExperimentEntry, RunState
 
 _STATES: dict[int, RunState] = {ExitCode.OK: "complete", ExitCode.INTERRUPTED: "interrupted"}
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How to play a plan. ``load`` says whether Locust runs headless, with its web UI, or as a master."""
-
-    results: Path
-    load: LoadOptions
-    plan_file: Path | None = None
-    rehearse: bool = False
-    full_windows: bool = False
-
-
-def play(plan: Plan, options: RunOptions) -> int:
-    """Play ``plan``: every mistake is found before anything starts, and every end leaves a report.
+def run_plan(plan: Plan, options: RunOptions) -> int:
+    """Check, prepare and play ``plan``: mistakes are found before anything starts.
 
     Returns:
-        The exit code: 0 when all steps are whole, 1 when a deploy or a load failed, 3 when some steps are
-        not whole, 4 when the endpoint refused the requests, 5 when all steps are whole and every one is void,
-        128 + signal when it was interrupted.
+        The exit code of `play`, or 128 + signal when the run was interrupted.
 
     Raises:
-        UserError: a mistake in the plan or on this machine; nothing was started.
+        UserError: a mistake in the plan, the account or on this machine; nothing was started.
     """
     payloads = check_plan(plan, options.results)
     options.load.check()
-    run: _Run | None = None
+    prepared: PreparedRun | None = None
     try:
         shorten = {"rehearse": options.rehearse, "full_windows": options.full_windows}
         with orderly_exit(), backend_for(plan, **shorten) as backend:
-            clients = Clients.for_endpoint(backend.plan.endpoint)
-            run = _Run(backend, options, clients, new_run_folder(options.results, plan.name), payloads)
-            run.refuse_what_stops()
-            with run.beacon:
-                if options.load.workers_elsewhere:
-                    say(options.load.reach)
-                run.beacon.gather(f"{run.backend.worker_keys}make worker MASTER=… TOKEN={options.load.token}")
-                run.play()
+            prepared = prepare(backend, options, payloads)
+            return play(prepared)
     except Interrupted as stop:
-        begun = run is not None and run.folder.exists()
-        say(f"interrupted by {stop} {'while writing the report' if begun else 'before anything was created'}")
+        started = prepared is not None and prepared.folder.exists()
+        moment = "while writing the report" if started else "before anything was created"
+        print_status(f"interrupted by {stop} {moment}")
         return stop.exit_code
-    return run.code
 
 
-class _Run:
-    """One run: its targets are resolved first, so that their mistakes leave no folder behind."""
+def play(prepared: PreparedRun) -> int:
+    """Play a prepared run: deploy, load, delete and report. Every end leaves a report.
 
-    def __init__(
-        self, backend: Backend, options: RunOptions, clients: Clients, folder: Path, payloads: dict[str, Path]
-    ) -> None:
-        self.backend = backend
-        load = replace(options.load, withheld=backend.plan.token_variables)
-        self.options = replace(options, load=load)
-        self.clients = clients
-        self.folder = folder
-        self.payloads = payloads
-        # Two runs of one plan may start in the same second, on two hosts or into two results folders.
-        self.run_id = f"{folder.name}-{secrets.token_hex(2)}"
-        self.ledger = Ledger()
-        self.preflight = preflight(
-            backend.plan,
-            lambda: clients,
-            self.ledger,
-            payloads=[payload_facts(backend.plan, path) for path in payloads.values()],
-            results=options.results,
-            run_id=self.run_id,
-            assumption=backend.assumed_price,
-            boot_s=backend.boot_s,
-        )
-        self.plan = self.preflight.plan
-        self.guard = SpendGuard(self.ledger, self.run_id, self.plan.budget.max_spend_usd)
-        self.code: int = ExitCode.OK
-        self._no_more: str | None = None  # why nothing more is started
-        self.beacon = Beacon(
-            folder.name,
-            options.load.beacon_address,
-            lambda: self.code,
-            token=options.load.token,
-            wanted=options.load.workers_elsewhere,
-        )
-        self.manifest = Manifest(
-            run_id=self.run_id,
-            plan=self.plan.model_dump(mode="json", by_alias=True),
-            plan_file=options.plan_file.name if options.plan_file else None,
-            notices=[*backend.notices, *([self.preflight.notice] if self.preflight.notice else [])],
-            rehearsal=options.rehearse,
-            experiments=[entry for target in self.preflight.targets for entry in self._entries(target)],
-            started_at=time.time(),
-            versions=provenance.versions(),
-            host=provenance.host(),
-            calibration=provenance.calibration(),
-            seed=self.plan.load.seed,
-        )
-        for index, entry in enumerate(self.manifest.experiments):
-            entry.locust_prefix = locust_prefix(index, len(self.manifest.experiments))
+    Returns:
+        An `ExitCode`: OK when all steps are complete, FAILED when a deployment or a load failed, INCOMPLETE,
+        REFUSED, ALL_VOID; 128 + signal when the run was interrupted.
 
-    def refuse_what_stops(self) -> None:
-        """Tell the warnings, and refuse to start when a check says stop.
+    Raises:
+        UserError: the workers did not connect, or a run folder of the same second exists.
+        LeftBehindError: something could not be deleted.
+    """
+    load = prepared.options.load
+    status = _RunStatus()
+    announcer = RunAnnouncer(
+        prepared.folder.name,
+        load.announcer_address,
+        lambda: status.code,
+        token=load.token,
+        expected_workers=load.workers_elsewhere,
+    )
+    with announcer:
+        if load.workers_elsewhere:
+            print_status(load.reachability)
+        announcer.wait_for_workers(f"{prepared.backend.worker_keys}make worker MASTER=… TOKEN={load.token}")
+        guard = SpendGuard(prepared.ledger, prepared.run_id, prepared.plan.budget.max_spend_usd)
+        _Player(prepared, announcer, guard, status).play()
+    return status.code
 
-        Raises:
-            UserError: the first stop, with its remedy; nothing was created.
-        """
-        for check in self.preflight.checks:
-            if check.level == "warning":
-                say(f"warning: {check.name}: {check.finding}; {check.remedy}")
-        if stops := self.preflight.stops:
-            more = f" (and {len(stops) - 1} more: `make plan` shows all)" if len(stops) > 1 else ""
-            raise UserError(f"{stops[0].name}: {stops[0].finding}; {stops[0].remedy}{more}")
+
+@dataclass
+class _RunStatus:
+    """How a run stands."""
+
+    code: int = ExitCode.OK
+    """The exit code; the first one that is not 0 stays."""
+    stop_reason: str | None = None
+    """Why nothing more is started."""
+
+    def record_code(self, code: int) -> None:
+        """Set the exit code, unless one is set already."""
+        self.code = self.code or code
+
+
+@dataclass(frozen=True)
+class _Player:
+    """Plays the targets of a prepared run one after the other and keeps its manifest up to date."""
+
+    prepared: PreparedRun
+    announcer: RunAnnouncer
+    guard: SpendGuard
+    status: _RunStatus
 
     def play(self) -> None:
         """Play every target; the manifest says how it ended, the report what was measured."""
+        self._start()
+        manifest = self.prepared.manifest
         try:
-            create_run_folder(self.folder)
-        except FileExistsError:
-            raise UserError(f"{self.folder}: another run began in the same second; start again") from None
-        if self.options.plan_file:
-            with writing(copy := self.folder / self.options.plan_file.name):
-                shutil.copyfile(self.options.plan_file, copy)
-        self._save()
-        say(f"run {self.folder.name}: {len(self.manifest.experiments)} experiment(s), {self._steps()} steps")
-        try:
-            for target in self.preflight.targets:
-                if reason := self.guard.reason() or self._no_more or self.beacon.too_few():
+            for target in self.prepared.preflight.targets:
+                if reason := self._stop_reason():
                     self._skip(target, f"not started: {reason}")
                 else:
                     self._play_target(target)
-            with writing(self.folder / CLOUDWATCH):
-                collect_server_view(self.folder, self.manifest, self.clients)
-            ending = _STATES.get(self.code, "failed")
-            errors = dict.fromkeys(entry.error for entry in self.manifest.experiments if entry.error)
-            self._close(ending, "; ".join(errors) or None)
+            with writing(self.prepared.folder / CLOUDWATCH):
+                collect_cloudwatch(self.prepared.folder, manifest, self.prepared.clients)
+            errors = dict.fromkeys(entry.error for entry in manifest.experiments if entry.error)
+            self._close(_STATES.get(self.status.code, "failed"), "; ".join(errors) or None)
         except Interrupted as stop:
-            self.code = stop.exit_code
-            say(f"interrupted by {stop}: what was measured is kept")
+            self.status.code = stop.exit_code
+            print_status(f"interrupted by {stop}; everything measured so far is kept")
             self._close("interrupted", f"interrupted by {stop}")
         except LeftBehindError as left:
-            stopped = left.after if isinstance(left.after, Interrupted) else None
-            self.code = stopped.exit_code if stopped else self.code or ExitCode.FAILED
-            self._close("interrupted" if stopped else "failed", str(left))
-            if not isinstance(left.after, UserError | Interrupted | None):
-                raise  # a crash of ours is not hidden behind what it left
+            self._close_with_leftovers(left)
         except BaseException as error:
             self._close("failed", f"{type(error).__name__}: {error}")
             raise
         finally:
             self._report()
 
-    def _steps(self) -> int:
-        return sum(len(entry.steps) for entry in self.manifest.experiments)
+    def _start(self) -> None:
+        folder, plan_file = self.prepared.folder, self.prepared.options.plan_file
+        try:
+            create_run_folder(folder)
+        except FileExistsError:
+            raise UserError(f"{folder}: another run began in the same second", "start again") from None
+        if plan_file:
+            with writing(copy := folder / plan_file.name):
+                shutil.copyfile(plan_file, copy)
+        self._save()
+        experiments = self.prepared.manifest.experiments
+        steps = sum(len(entry.steps) for entry in experiments)
+        print_status(f"run {folder.name}: {len(experiments)} experiment(s), {steps} steps")
 
-    def _entries(self, target: Target) -> Iterator[ExperimentEntry]:
-        kind = target.instance_type
-        price, label = self.preflight.quotes[kind], self.backend.instance_label(kind)
-        return entries_of(self.plan, target, price, self.payloads, label)
+    def _stop_reason(self) -> str | None:
+        return self.guard.reason() or self.status.stop_reason or self.announcer.shortage()
+
+    def _entries(self, target: Target) -> list[ExperimentEntry]:
+        entries = self.prepared.manifest.experiments
+        return [entry for entry in entries if entry.instance_type == target.instance_type]
+
+    def _skip(self, target: Target, reason: str) -> None:
+        print_status(f"{target.instance_type}: {reason}")
+        for entry in self._entries(target):
+            entry.error, entry.state = reason, "failed"
+        self.status.record_code(ExitCode.FAILED)
 
     def _play_target(self, target: Target) -> None:
         """Deploy one instance type and load it with every payload. Its failure does not cost the others."""
-        entries = [e for e in self.manifest.experiments if e.instance_type == target.instance_type]
-        reporter = deploy_reporter(target.name)
+        entries = self._entries(target)
         try:
             with deployed(
                 target,
-                self.clients,
-                self.ledger,
-                reporter,
+                self.prepared.clients,
+                self.prepared.ledger,
+                deploy_reporter(target.name),
                 quote=entries[0].price,
                 stop=self.guard.reason,
                 meanwhile=self._report_so_far,
@@ -211,30 +173,23 @@ class _Run:
                 for entry in entries:
                     self._play_experiment(entry, target, deployment)
         except UserError as error:
-            say(f"error: {error}")
-            self.code = self.code or ExitCode.FAILED
+            print_status(f"error: {error}")
+            self.status.record_code(ExitCode.FAILED)
             for entry in entries:
                 entry.error = entry.error or str(error)
                 entry.state = "failed" if entry.state == "running" else entry.state
             if isinstance(error, LeftBehindError) and error.ends_the_run:
                 raise
         finally:
-            self._remember_bill(target, entries)
+            self._record_billing(target, entries)
             self._save()
 
-    def _remember_bill(self, target: Target, entries: list[ExperimentEntry]) -> None:
+    def _record_billing(self, target: Target, entries: list[ExperimentEntry]) -> None:
         """When billing began and ended, by the ledger: an endpoint that never came into service costs too."""
-        for item in self.ledger.items(self.run_id):
+        for item in self.prepared.ledger.items(self.prepared.run_id):
             if item.kind == "endpoint" and item.name == target.name and item.state != "refused":
                 for entry in entries:
                     entry.create_started_at, entry.deleted_at = item.created_at, item.closed_at
-
-    def _skip(self, target: Target, reason: str) -> None:
-        say(f"{target.instance_type}: {reason}")
-        for entry in self.manifest.experiments:
-            if entry.instance_type == target.instance_type:
-                entry.error, entry.state = reason, "failed"
-        self.code = self.code or ExitCode.FAILED
 
     def _play_experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> None:
         entry.endpoint_name, entry.component = deployment.endpoint_name, deployment.component
@@ -243,102 +198,99 @@ class _Run:
         entry.in_service_at = deployment.in_service_at
         entry.load_started_at = time.time()
         self._save()
-        experiment_file = self.folder / f"{entry.locust_prefix}_experiment.json"
-        experiment = experiment_of(
-            self.plan,
-            entry.name,
-            self.payloads[entry.payload],
-            deployment,
-            region=target.region,
-            run_id=self.run_id,
-            folder=self.folder,
-        )
-        with writing(experiment_file):
-            experiment_file.write_text(
-                experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8"
-            )
+        experiment_file = self._write_experiment(entry, target, deployment)
         try:
-            with self.beacon.load():
+            with self.announcer.announce_load():
                 end = play_load(
                     experiment_file,
-                    self.folder / entry.locust_prefix,
-                    self.options.load,
-                    spent_too_much=self.guard.exceeded,
+                    self.prepared.folder / entry.locust_prefix,
+                    self.prepared.options.load,
+                    over_budget=self.guard.exceeded,
                 )
         except BaseException:
             entry.state = "interrupted"
             raise
         finally:
             entry.load_ended_at = time.time()
-        self._judge(entry, end)
+        self._record_end(entry, end)
 
-    def _judge(self, entry: ExperimentEntry, end: LoadEnd) -> None:
-        code = end.code
-        entry.state = (
-            "complete" if code == ExitCode.OK else "interrupted" if code == ExitCode.INTERRUPTED else "failed"
+    def _write_experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> Path:
+        """Write what the load must know to a file in the run folder."""
+        file = self.prepared.folder / f"{entry.locust_prefix}_experiment.json"
+        experiment = experiment_of(
+            self.prepared.plan,
+            entry.name,
+            self.prepared.payloads[entry.payload],
+            deployment,
+            region=target.region,
+            run_id=self.prepared.run_id,
+            folder=self.prepared.folder,
         )
+        with writing(file):
+            file.write_text(experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
+        return file
+
+    def _record_end(self, entry: ExperimentEntry, end: LoadEnd) -> None:
+        """Write down how a load ended.
+
+        Raises:
+            UserError: it was ended early, or its generator failed: its endpoint gets no further load.
+        """
+        entry.state = _STATES.get(end.code, "failed")
         spent = self.guard.reason()
         if spent:
             entry.error = f"stopped: {spent}"
-        elif code != ExitCode.OK:
+        elif end.code != ExitCode.OK:
             entry.error = end.message
         if entry.error:
-            say(f"{entry.name}: {entry.error} (log: {self.folder / LOCUST_LOG})")
-        self.code = self.code or code
-        if code == ExitCode.FAILED:
-            self._no_more = entry.error
-        if spent or code in (ExitCode.INTERRUPTED, ExitCode.FAILED):
+            print_status(f"{entry.name}: {entry.error} (log: {self.prepared.folder / LOCUST_LOG})")
+        self.status.record_code(end.code)
+        if end.code == ExitCode.FAILED:
+            self.status.stop_reason = entry.error
+        if spent or end.code in (ExitCode.INTERRUPTED, ExitCode.FAILED):
             raise UserError(entry.error or "the load was stopped")
 
+    def _close_with_leftovers(self, left: LeftBehindError) -> None:
+        """Close the manifest of a run that could not delete everything.
+
+        Raises:
+            LeftBehindError: an error of this program came before it, which is not hidden.
+        """
+        stopped = left.after if isinstance(left.after, Interrupted) else None
+        if stopped:
+            self.status.code = stopped.exit_code
+        self.status.record_code(ExitCode.FAILED)
+        self._close("interrupted" if stopped else "failed", str(left))
+        if not isinstance(left.after, UserError | Interrupted | None):
+            raise left
+
     def _close(self, state: RunState, error: str | None = None) -> None:
-        for entry in self.manifest.experiments:
-            if entry.state == "running":  # the end came before its load, or without any word of it
+        manifest = self.prepared.manifest
+        for entry in manifest.experiments:
+            if entry.state == "running":  # the end came before its load, or before its end was known
                 entry.state = "interrupted" if state == "interrupted" else "failed"
                 entry.error = entry.error or error
-        self.manifest.ended_at = time.time()
-        self.manifest.state = state
-        self.manifest.error = error
+        manifest.ended_at = time.time()
+        manifest.state = state
+        manifest.error = error
         self._save()
 
     def _save(self) -> None:
         """Write the manifest. A full disk starts nothing more, and stops no deletion."""
         try:
-            with writing(self.folder / MANIFEST):
-                self.manifest.save(self.folder)
+            with writing(self.prepared.folder / MANIFEST):
+                self.prepared.manifest.save(self.prepared.folder)
         except UserError as error:
-            self.code = self.code or ExitCode.FAILED
-            if self._no_more is None:
-                say(f"error: {error}")
-            self._no_more = str(error)
+            self.status.record_code(ExitCode.FAILED)
+            if self.status.stop_reason is None:
+                print_status(f"error: {error}")
+            self.status.stop_reason = str(error)
 
     def _report_so_far(self) -> None:
-        """Write the report while AWS deletes: whoever gives up waiting for that has it."""
-        from analysis import make_report  # noqa: PLC0415 - a mistake is told before pandas is imported
-
-        try:
-            self._save()
-            make_report(self.folder)
-        except Exception as error:  # noqa: BLE001 - no report may stop a deletion; the last one raises
-            say(f"no report yet ({error}); it is made again after the deletion")
-        else:
-            say(f"report so far: {self.folder / 'report.html'} (made again after the deletion)")
+        self._save()
+        report_so_far(self.prepared.folder)
 
     def _report(self) -> None:
-        from analysis import make_report  # noqa: PLC0415 - a mistake is told before pandas is imported
-
-        try:
-            report = make_report(self.folder)
-        except BaseException as error:
-            kept = f"what was measured is kept: `make report RUN={self.folder}` makes the report from it"
-            if isinstance(error, UserError):
-                raise StartedError(f"{error}; {kept}") from None
-            say(kept)
-            raise
-        experiments = report.summary["experiments"]
-        for experiment in experiments:
-            answers.print("", summary_table(experiment), sep="\n")
-        answers.print(f"\n{printable(report.answer)}\n\nreport: {self.folder / 'report.html'}", markup=False)
-        steps = [step for experiment in experiments for step in experiment["steps"]]
-        if self.code == ExitCode.OK and all(step["trust"]["level"] == "void" for step in steps):
-            say("error: no step has figures to rely on; the report says why")
-            self.code = ExitCode.ALL_VOID
+        if not final_report(self.prepared.folder) and self.status.code == ExitCode.OK:
+            print_status("error: no step has figures to rely on; the report says why")
+            self.status.code = ExitCode.ALL_VOID

@@ -1,11 +1,9 @@
-"""What a person sees while a run goes on: a live table on a terminal, plain lines elsewhere."""
+"""What a run prints: a live table on a terminal, plain lines elsewhere, and the results at the end."""
 
-import contextlib
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, Any, Literal, Self, cast
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,40 +17,17 @@ Status = dict[str, Any]
 
 _REMINDER_S = 30.0
 _DELETING_S = 5.0
-"""A deletion under way is news only when it takes longer than this."""
+"""A deletion is reported only when it takes longer than this."""
 
 
-class _Enduring:
-    """A standard stream that may go away: a terminal that is closed must not decide what is kept."""
-
-    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
-        self._name = name
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(getattr(sys, self._name), attribute)
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            getattr(sys, self._name).write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            getattr(sys, self._name).flush()
+status_console = Console(stderr=True, highlight=False)
+result_console = Console(highlight=False, soft_wrap=True)
+"""For results, which a user may redirect into a file."""
 
 
-def _console(stream: Literal["stdout", "stderr"], **options: Any) -> Console:
-    return Console(file=cast("IO[str]", _Enduring(stream)), highlight=False, **options)
-
-
-console = _console("stderr")
-answers = _console("stdout", soft_wrap=True)
-"""For what the run found, which a person may send into a file."""
-
-
-def say(message: str) -> None:
-    """One line for the person who waits."""
-    console.print(printable(message), markup=False, soft_wrap=True)
+def print_status(message: str) -> None:
+    """Print one line about what is going on, to stderr."""
+    status_console.print(printable(message), markup=False, soft_wrap=True)
 
 
 def _number(value: object, form: str) -> str:
@@ -60,16 +35,16 @@ def _number(value: object, form: str) -> str:
 
 
 class LoadScreen:
-    """Shows the load's own status: a row per step that stays when the step is over.
+    """Shows the load's own status, one row per step.
 
-    The step that runs is always there; of the steps before it there are as many as fit the terminal.
+    The running step is always shown; of the earlier ones, as many as fit the terminal.
     """
 
     def __init__(self, terminal: Console | None = None) -> None:
-        self._console = terminal or console
+        self._console = terminal or status_console
         self._rows: dict[str, Status] = {}
         self._live = Live(console=self._console, refresh_per_second=4) if self._console.is_terminal else None
-        self._said: tuple[object, object] | None = None
+        self._printed: tuple[object, object] | None = None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -89,30 +64,30 @@ class LoadScreen:
             return
         self._rows[step] = status
         if self._live:
-            self._live.update(self.view())
-        elif (step, status.get("phase")) != self._said:
-            self._said = (step, status.get("phase"))
-            say(_line(status))
+            self._live.update(self.render())
+        elif (step, status.get("phase")) != self._printed:
+            self._printed = (step, status.get("phase"))
+            print_status(_line(status))
 
-    def view(self) -> RenderableType:
-        """What a terminal shows."""
+    def render(self) -> RenderableType:
+        """The table, the progress bar and the message, cut to the size of the terminal."""
         shown = max(1, self._console.height - _LINES_AROUND_ROWS)
         statuses = list(self._rows.values())
         earlier, latest = statuses[:-shown], statuses[-shown:]
         newest = latest[-1]
         lines: list[RenderableType] = [_cut(f"{newest.get('experiment') or ''}{_place(newest)}", "bold")]
         if earlier:
-            lines.append(_cut(_summed(earlier)))
+            lines.append(_cut(_earlier_steps(earlier)))
         columns = list(_COLUMNS)
         unbounded = self._console.options.update_width(_ANY_WIDTH)
         while (
             self._console.measure(table := _table(columns, latest), options=unbounded).maximum
             > self._console.width
         ):
-            spare = next((column for column in reversed(columns) if column.spare), None)
-            if spare is None:
+            dispensable = next((column for column in reversed(columns) if column.optional), None)
+            if dispensable is None:
                 break
-            columns.remove(spare)
+            columns.remove(dispensable)
         lines.append(table)
         lines.append(_progress(newest, self._console.width))
         if message := one_line(str(newest.get("message") or "")):
@@ -121,14 +96,14 @@ class LoadScreen:
 
 
 _LINES_AROUND_ROWS = 7
-"""Title, earlier steps, header, progress, a message, and room for the cursor and the line above."""
+"""Title, earlier steps, header, progress, message, cursor and the line above."""
 _BAR = 20
-_ROOMY = 60
+_WIDE = 60
 _ANY_WIDTH = 1000
 
 
 def _cut(text: str, style: str = "") -> Text:
-    """One line of text from outside: no markup in it counts, and what does not fit is left out."""
+    """One line of text from outside, without markup, cut to the terminal's width."""
     return Text(one_line(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
@@ -137,7 +112,7 @@ def _place(status: Status) -> str:
     return f": step {status.get('ordinal')} of {total}" if total else ""
 
 
-def _summed(statuses: Sequence[Status]) -> str:
+def _earlier_steps(statuses: Sequence[Status]) -> str:
     ok, failed = (sum(status.get(key) or 0 for status in statuses) for key in ("ok", "failed"))
     return f"… {len(statuses)} earlier steps: {ok} ok, {failed} failed"
 
@@ -150,18 +125,18 @@ def _progress(status: Status, width: int) -> RenderableType:
     line = Table.grid(padding=(0, 1))
     left = status.get("eta_s")
     bar = ProgressBar(total=total, completed=min(done, total), width=min(_BAR, max(4, width // 4)))
-    ends = f"at most {left:.0f} s left" if isinstance(left, int | float) and width >= _ROOMY else ""
+    ends = f"at most {left:.0f} s left" if isinstance(left, int | float) and width >= _WIDE else ""
     line.add_row(_cut(f"{phase} {done:.0f} of {total:.0f} s"), bar, _cut(ends))
     return line
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of the live table; a spare one goes when the terminal is too narrow, the last first."""
+    """A column of the live table. Optional ones are left out, the last first, when the terminal is narrow."""
 
     title: str
     cell: Callable[[Status], str]
-    spare: bool = False
+    optional: bool = False
 
 
 _COLUMNS = (
@@ -173,10 +148,10 @@ _COLUMNS = (
     ),
     _Column("ok", lambda status: _number(status.get("ok"), "d")),
     _Column("failed", lambda status: _number(status.get("failed"), "d")),
-    _Column("req/min", lambda status: _number(status.get("requests_per_minute"), ".1f"), spare=True),
-    _Column("TTFT p50", lambda status: _latency(status.get("ttft_p50_ms")), spare=True),
-    _Column("E2E p50", lambda status: _latency(status.get("e2e_p50_ms")), spare=True),
-    _Column("tok/s", lambda status: _number(status.get("completion_tokens_per_s"), ".1f"), spare=True),
+    _Column("req/min", lambda status: _number(status.get("requests_per_minute"), ".1f"), optional=True),
+    _Column("TTFT p50", lambda status: _latency(status.get("ttft_p50_ms")), optional=True),
+    _Column("E2E p50", lambda status: _latency(status.get("e2e_p50_ms")), optional=True),
+    _Column("tok/s", lambda status: _number(status.get("completion_tokens_per_s"), ".1f"), optional=True),
 )
 
 
@@ -207,13 +182,13 @@ def deploy_reporter(label: str) -> Callable[[str, float, float | None, float | N
 
     def report(status: str, elapsed_s: float, usual_s: float | None, cost_usd: float | None) -> None:
         soon_over = status.endswith("deleting") and elapsed_s < _DELETING_S
-        news = (status, int(elapsed_s // _REMINDER_S) if console.is_terminal else 0)
+        news = (status, int(elapsed_s // _REMINDER_S) if status_console.is_terminal else 0)
         if soon_over or last == [news]:
             return
         last[:] = [news]
         usual = f", usually {usual_s / 60:.0f} min" if usual_s else ""
         cost = f", ${cost_usd:.3f} so far" if cost_usd and cost_usd >= 0.0005 else ""
-        say(f"{label}: {status} after {elapsed_s:.0f} s{usual}{cost}")
+        print_status(f"{label}: {status} after {elapsed_s:.0f} s{usual}{cost}")
 
     return report
 
@@ -222,7 +197,7 @@ _SUMMARY: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("users", lambda step: f"{step['concurrency']}"),
     ("trust", lambda step: str(step["trust"]["level"])),
     ("SLO", lambda step: _slo(step["slo"])),
-    ("ok", lambda step: _answered(step["requests_ok"], step["requests_failed"])),
+    ("ok", lambda step: _ok_of_all(step["requests_ok"], step["requests_failed"])),
     ("req/min", lambda step: _number(step["requests_per_minute"], ".1f")),
     ("tok/s", lambda step: _number(step["completion_tokens_per_s"], ".1f")),
     ("TTFT", lambda step: _latency(step["ttft_ms"]["p50"])),
@@ -244,7 +219,7 @@ def summary_table(experiment: dict[str, Any]) -> Table:
     return table
 
 
-def _answered(ok: int, failed: int) -> str:
+def _ok_of_all(ok: int, failed: int) -> str:
     """``104``, or ``102/104`` where some failed."""
     return f"{ok}/{ok + failed}" if failed else str(ok)
 
@@ -257,7 +232,7 @@ def _latency(milliseconds: float | None, digits: int = 0) -> str:
 
 
 def _slo(judged: dict[str, Any] | None) -> str:
-    """``met``, ``missed``, ``open``; an en dash where there is nothing to meet."""
+    """``met``, ``missed`` or ``open``; an en dash where the plan has no objectives."""
     return str(judged["judgement"]) if judged and judged["objectives"] else "–"
 
 

@@ -8,7 +8,19 @@ from typing import ClassVar, Literal
 
 from common.exit_codes import ExitCode
 
-Setting = Literal["results folder", "plan", "instance type", "endpoint", "worker processes"]
+Setting = Literal[
+    "results folder",
+    "plan",
+    "instance type",
+    "endpoint",
+    "worker processes",
+    "workers",
+    "port",
+    "interface",
+    "token",
+    "master host",
+    "region",
+]
 """A setting that a user changes to correct a mistake; the command line adds how to set it."""
 
 

@@ -7,13 +7,13 @@ class ExitCode(IntEnum):
     """How a command ended. A signal that ended it has 128 plus its number, by the shell's convention."""
 
     OK = 0
-    """All steps are whole; every check passed."""
+    """All steps are complete; every check passed."""
     FAILED = 1
     """A deploy, a load or a deletion failed, or a report could not be written. Of `compare`: a regression."""
     BAD_INPUT = 2
     """A mistake in the plan, the account or on this machine; nothing was started."""
     INCOMPLETE = 3
-    """Some steps are not whole."""
+    """Some steps are incomplete."""
     REFUSED = 4
     """The endpoint refused the requests."""
     ALL_VOID = 5

@@ -27,6 +27,11 @@ def ledger_folder() -> Path:
     return state_folder() / "ledger"
 
 
+def local_ledger_folder() -> Path:
+    """The ledger of what runs created on the local SageMaker, which is gone with it."""
+    return state_folder() / "local-ledger"
+
+
 def old_ledger_folders() -> list[Path]:
     """Where versions before 0.2 kept the ledger: under the current directory, or as ``BENCH_LEDGER`` said.
 

@@ -17,7 +17,7 @@ from bench.backend import backend_for
 from bench.checks import payload_facts
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
 from bench.options import Filled
-from bench.terminal import answers, say
+from bench.terminal import print_status, result_console
 from common.text import one_line, printable
 from configs.plan import Plan, Price
 from deploy.aws.clients import Clients
@@ -63,7 +63,7 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
 def endpoints_command(region: str | None) -> int:
     """List what this suite created and is still there: age, cost so far, owner."""
     clients, ledger = Clients.from_environment(region), Ledger()
-    found = inventory(clients, ledger, machine_owner(), notice=say)
+    found = inventory(clients, ledger, machine_owner(), notice=print_status)
     if found:
         show_inventory(found, clients)
     else:
@@ -83,7 +83,7 @@ def teardown_command(region: str | None, *, everyone: bool) -> int:
     Asks before what belongs to a run that still goes on, and before what another user or machine created.
     """
     clients, ledger = Clients.from_environment(region), Ledger()
-    found = inventory(clients, ledger, machine_owner(), notice=say)
+    found = inventory(clients, ledger, machine_owner(), notice=print_status)
 
     def agreed(asked: Sequence[Found]) -> bool:
         return everyone or confirmed(_fact(asked))
@@ -199,7 +199,7 @@ def confirmed(fact: str) -> bool:
 
 
 def _told(item: Item, state: str) -> None:
-    answers.print(f"{item.kind} {item.name}: {state}", markup=False)
+    result_console.print(f"{item.kind} {item.name}: {state}", markup=False)
 
 
 def _mention(others: Sequence[Item]) -> None:

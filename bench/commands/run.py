@@ -10,8 +10,9 @@ import click
 from bench.distributed.worker_host import serve
 from bench.locust_process import LoadOptions
 from bench.options import Filled, FilledPath, WholeNumber
-from bench.run import RunOptions, play
-from bench.terminal import say
+from bench.prepare import RunOptions
+from bench.run import run_plan
+from bench.terminal import print_status
 from common.errors import UserError
 from common.parent_process import TOKEN_VARIABLE
 from configs.loading import load_plan
@@ -25,7 +26,7 @@ ENDPOINT_PLAN = CONFIGS / "endpoint.yml"
 
 
 class PlanChoice(TypedDict):
-    """The options that choose a plan and where its results go."""
+    """The options that choose a plan and the folder of its results."""
 
     plan: Path | None
     instance: str | None
@@ -35,21 +36,21 @@ class PlanChoice(TypedDict):
 
 
 def plan_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that every playing command has."""
+    """Add the options that every command with a plan has."""
     options = [
-        click.option("--plan", type=FilledPath(), help="The plan, a YAML file."),
-        click.option("--instance", type=Filled(), help="Instance type; several with commas."),
+        click.option("--plan", type=FilledPath(), help="Plan file (YAML)."),
+        click.option("--instance", type=Filled(), help="Instance type, or several separated by commas."),
         click.option(
-            "--endpoint", type=Filled(), help="An endpoint that exists: used, never changed or deleted."
+            "--endpoint", type=Filled(), help="Existing endpoint to use. It is never changed or deleted."
         ),
         click.option(
             "--results",
             type=FilledPath(),
             default="results",
             show_default=True,
-            help="Folder of the run folders.",
+            help="Folder for the run folders.",
         ),
-        click.option("--processes", type=WholeNumber(1), help="Worker processes on this machine."),
+        click.option("--processes", type=WholeNumber(1), help="Locust worker processes on this machine."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -57,7 +58,7 @@ def plan_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def chosen_plan(choice: PlanChoice, default: Path = LOCAL_PLAN) -> tuple[Plan, Path]:
-    """The plan that the options mean, with their overrides, and its file."""
+    """The plan that the options choose, with their overrides, and its file."""
     if choice["plan"]:
         path = choice["plan"]
     elif choice["endpoint"]:
@@ -73,17 +74,32 @@ def chosen_plan(choice: PlanChoice, default: Path = LOCAL_PLAN) -> tuple[Plan, P
 
 
 def _instance_types(text: str) -> list[str]:
-    """Instance types with commas between them.
+    """Split instance types at their commas.
 
     Raises:
         UserError: one of them is empty, or there is a space in it.
     """
     types = [part.strip() for part in text.split(",")]
     if wrong := next((kind for kind in types if " " in kind), None):
-        raise UserError(f"INSTANCE={text}: {wrong!r} is not one type; separate types with commas")
+        raise UserError(
+            f"{wrong!r} is not an instance type", "separate several types with commas", "instance type"
+        )
     if "" in types:
-        raise UserError(f"INSTANCE={text}: a type is missing beside a comma; leave the comma out")
+        raise UserError(
+            f"an instance type is missing before or after a comma in {text!r}",
+            "remove the comma",
+            "instance type",
+        )
     return types
+
+
+_port_option = click.option(
+    "--port",
+    type=WholeNumber(1, 65_534),
+    default=5557,
+    show_default=True,
+    help="Port of the master; the next one is used too.",
+)
 
 
 @click.command()
@@ -92,76 +108,99 @@ def run(**choice: Unpack[PlanChoice]) -> int:
     """Play a plan: deploy, sweep, report, delete."""
     plan, path = chosen_plan(choice)
     load = LoadOptions(processes=choice["processes"])
-    return play(plan, RunOptions(choice["results"], load, path))
+    return run_plan(plan, RunOptions(choice["results"], load, path))
 
 
 @click.command()
 @plan_options
 @click.option("--full", is_flag=True, help="Keep the plan's windows instead of shortening them.")
 def rehearse(*, full: bool, **choice: Unpack[PlanChoice]) -> int:
-    """Play a SageMaker plan on this machine with a simulated container, before money is spent."""
+    """Rehearse a SageMaker plan on this machine with a simulated container, at no cost."""
     plan, path = chosen_plan(choice, AWS_PLAN)
     if plan.model.source == "local":
         raise UserError(
-            f"{path}: model.source is local, there is nothing to rehearse; `make bench` plays it here"
+            f"{path}: model.source is local, so there is nothing to rehearse",
+            "run `make bench`, which plays it on this machine",
         )
     if plan.endpoint.name:
-        raise UserError("endpoint.name: an endpoint that exists cannot be rehearsed; leave ENDPOINT out")
+        raise UserError("an existing endpoint cannot be rehearsed", "leave the endpoint out", "endpoint")
     load = LoadOptions(processes=choice["processes"])
-    return play(plan, RunOptions(choice["results"], load, path, rehearse=True, full_windows=full))
+    return run_plan(plan, RunOptions(choice["results"], load, path, rehearse=True, full_windows=full))
 
 
 @click.command()
 @plan_options
-@click.option("--port", type=WholeNumber(1, 65_535), default=8089, show_default=True)
+@click.option(
+    "--port", type=WholeNumber(1, 65_535), default=8089, show_default=True, help="Port of the web UI."
+)
 def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
     """Play a plan live in Locust's web UI."""
     plan, path = chosen_plan(choice)
-    say(f"Locust's web UI: http://127.0.0.1:{port} (it ends with the sweep, and so does the endpoint)")
+    print_status(
+        f"Locust's web UI: http://127.0.0.1:{port} (closed at the end of the sweep, with the endpoint)"
+    )
     load = LoadOptions("ui", processes=choice["processes"], web_port=port)
-    return play(plan, RunOptions(choice["results"], load, path))
+    return run_plan(plan, RunOptions(choice["results"], load, path))
 
 
 @click.command()
 @plan_options
-@click.option("--workers", type=WholeNumber(1), default=2, show_default=True, help="Wait for this many.")
-@click.option("--port", type=WholeNumber(1, 65_534), default=5557, show_default=True)
+@click.option(
+    "--workers",
+    type=WholeNumber(1),
+    default=2,
+    show_default=True,
+    help="Workers to wait for before deploying.",
+)
+@_port_option
 @click.option(
     "--bind",
     type=Filled(),
     default=LoadOptions.master_host,
     show_default=True,
-    help="Interface on which workers reach it.",
+    help="Interface to which workers connect.",
 )
-@click.option("--token", envvar=TOKEN_VARIABLE, help="What workers must have; made up when not given.")
+@click.option(
+    "--token", envvar=TOKEN_VARIABLE, help="Secret shared with the workers; generated if not given."
+)
 def master(*, workers: int, port: int, bind: str, token: str | None, **choice: Unpack[PlanChoice]) -> int:
     """Play a plan with load from several hosts."""
     plan, path = chosen_plan(choice)
     if choice["processes"]:
-        raise UserError("PROCESSES is a worker's: give it to `make worker`, the master makes no load")
+        raise UserError(
+            "the master generates no load, so it has no worker processes",
+            "give their number to `make worker`",
+            "worker processes",
+        )
     load = LoadOptions("master", expect_workers=workers, master_port=port, master_host=bind)
     load = replace(load, token=token) if token else load
-    return play(plan, RunOptions(choice["results"], load, path))
+    return run_plan(plan, RunOptions(choice["results"], load, path))
 
 
 @click.command()
 @click.option("--master", "host", type=Filled(), required=True, help="Host of the master.")
-@click.option("--port", type=WholeNumber(1, 65_534), default=5557, show_default=True)
-@click.option("--processes", type=WholeNumber(1), help="Worker processes on this machine.")
-@click.option("--token", envvar=TOKEN_VARIABLE, help="The token of the master's run.")
+@_port_option
+@click.option("--processes", type=WholeNumber(1), help="Locust worker processes on this machine.")
+@click.option("--token", envvar=TOKEN_VARIABLE, help="Token of the master's run, which `make master` prints.")
 def worker(host: str, port: int, processes: int | None, token: str | None) -> int:
-    """Make load for a master, whenever it comes, until its run is over; needs AWS credentials of its own."""
+    """Join a master as a load worker until its run ends. Needs its own AWS credentials."""
     if "/" in host or host.count(":") == 1:
-        raise UserError(f"MASTER={host}: give the host alone; its port goes into PORT=")
+        raise UserError(
+            f"{host!r} is not a host name",
+            "give the host alone, and its port separately",
+            "master host",
+        )
     if not token:
         raise UserError(
-            "TOKEN= is missing: copy the command that `make master` prints, or give both a token of your own"
+            "the token of the run is missing",
+            "copy the command that `make master` prints, or give both your own token",
+            "token",
         )
     try:
         with orderly_exit():
             return serve(host, port, token, processes)
     except Interrupted as stop:
-        say(f"interrupted by {stop}")
+        print_status(f"interrupted by {stop}")
         return stop.exit_code
 
 

@@ -1,10 +1,10 @@
-"""The master's word to workers on other hosts: how the run stands, from its first deploy to its end.
+"""Announces the state of a run to workers on other hosts, from its first deploy to its end.
 
-Locust's master sends its workers home after every experiment, and a Locust worker gives up on a master that
-first deploys for ten minutes. So the conductor holds a port of its own, the one after Locust's, for as long
-as the run lasts. Whoever connects is told the state in one line of JSON: at once, at every change, and every
-few seconds as a sign of life. A connection that ends without ``over`` had a master that is gone. Who connects
-first says how many load generators it brings, so that nothing is deployed before they are there.
+Locust's master dismisses its workers after every experiment, and a Locust worker gives up on a master that
+deploys for ten minutes first. So `bench` listens on a port of its own, the one after Locust's, for as long as
+the run lasts. Every host that connects receives the state as one line of JSON: at once, at every change, and
+every few seconds as a sign of life. If a connection ends without ``over``, the master is gone. A host first
+says how many load generators it has, so that nothing is deployed before enough are connected.
 """
 
 import contextlib
@@ -21,35 +21,39 @@ from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Literal, Self
 
-from bench.terminal import say
+from bench.terminal import print_status
 from common.errors import UserError
 
 SIGN_OF_LIFE_S = 5.0
-RETURN_S = 120.0
-"""For a host whose link went down to come back."""
+RECONNECT_S = 120.0
+"""How long a host may take to reconnect after its connection was lost."""
 REFUSAL = {"refused": "token"}
-_DIFFERENT = (
-    "TOKEN= is not the token of the master there: copy the command that `make master` prints, or give both "
-    "the same"
-)
-_MOST = 10_000
-_GATHER_S = 600.0
-_LOOK_S = 0.2
+_MAX_GENERATORS = 10_000
+_WAIT_FOR_WORKERS_S = 600.0
+_POLL_S = 0.2
+
+
+def _different_token() -> UserError:
+    return UserError(
+        "this host and the master have different tokens",
+        "copy the command that `make master` prints, or give both the same token",
+        "token",
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class RunState:
-    """How a run stands."""
+class AnnouncedState:
+    """The state of a run, as workers on other hosts receive it."""
 
     run: str
     phase: Literal["wait", "load", "over"] = "wait"
     load: int = 0
-    """Loads begun so far, one per experiment."""
+    """Loads started so far, one per experiment."""
     code: int | None = None
     """The master's exit code, once the run is over."""
 
     def line(self, token: str, nonce: str) -> bytes:
-        """The state as it is sent to the host that said ``nonce``."""
+        """The state as it is sent to the host that chose ``nonce``."""
         state = json.dumps(asdict(self))
         return json.dumps({"state": state, "proof": proof(token, nonce, state)}).encode() + b"\n"
 
@@ -58,32 +62,32 @@ class RunState:
         """Read a line.
 
         Raises:
-            UserError: it is none of ours, or its master has another token.
+            UserError: the line has another format, or its master has another token.
         """
         try:
             message = json.loads(line)
             if message == REFUSAL:
-                raise UserError(_DIFFERENT)
+                raise _different_token()
             if not hmac.compare_digest(str(message["proof"]), proof(token, nonce, message["state"])):
-                raise UserError(_DIFFERENT)
+                raise _different_token()
             return cls(**json.loads(message["state"]))
         except (ValueError, TypeError, KeyError):
             raise UserError(
-                "what answers there is no master of this version: use the same code on all hosts, "
-                "and the port of `make master`"
+                "the answer does not come from a master of this version",
+                "install the same version on all hosts, and give the port of `make master`",
             ) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a worker host says first."""
+    """The first message of a worker host."""
 
     generators: int
-    """Load generators that it brings."""
+    """Load generators on the host."""
     nonce: str
-    """What the master's proofs to this host are about."""
+    """Part of every proof that the master sends to this host."""
     proof: str
-    """That it has the run's token, which itself is never sent."""
+    """Proof that the host has the run's token; the token itself is never sent."""
 
     @classmethod
     def of(cls, generators: int, token: str) -> Self:
@@ -92,58 +96,58 @@ class Hello:
         return cls(generators, nonce, proof(token, nonce, f"hello {generators}"))
 
     def line(self) -> bytes:
-        """As it is sent."""
+        """The hello as it is sent."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Self | None:
-        """Read a line; None where it is none of ours."""
+        """Read a line; None if it has another format."""
         try:
             hello = cls(**json.loads(line))
         except (ValueError, TypeError):
             return None
         kinds = (hello.generators, int), (hello.nonce, str), (hello.proof, str)
-        sound = all(isinstance(value, kind) for value, kind in kinds) and 0 < hello.generators <= _MOST
-        return hello if sound else None
+        valid = all(isinstance(value, kind) for value, kind in kinds)
+        return hello if valid and 0 < hello.generators <= _MAX_GENERATORS else None
 
     def is_proved(self, token: str) -> bool:
-        """Whether whoever said it has the token."""
+        """Whether the sender has the token."""
         return hmac.compare_digest(self.proof, proof(token, self.nonce, f"hello {self.generators}"))
 
 
 def proof(token: str, nonce: str, text: str) -> str:
-    """What only somebody with the token can say of ``text``, in answer to ``nonce``."""
+    """A MAC of ``nonce`` and ``text`` that only a holder of the token can compute (HMAC-SHA256, hex)."""
     return hmac.new(token.encode(), f"{nonce} {text}".encode(), hashlib.sha256).hexdigest()
 
 
-class Beacon:
-    """Tells the state of a run to all who connect, for the length of a ``with`` block.
+class RunAnnouncer:
+    """Announces the state of a run to all hosts that connect, for the length of a ``with`` block.
 
     Args:
         run: name of the run.
-        address: interface and port; None where there are no workers to tell.
-        code: gives the run's exit code when the block ends; one that ends by an exception is never 0.
-        token: what workers must prove to have, and are proved.
-        wanted: load generators of other hosts that a load needs.
+        address: interface and port; None if there are no workers on other hosts.
+        exit_code: returns the run's exit code when the block ends; a block that raises never announces 0.
+        token: workers must prove that they have it, and so does the announcer.
+        expected_workers: load generators on other hosts that a load needs.
     """
 
     def __init__(
         self,
         run: str,
         address: tuple[str, int] | None,
-        code: Callable[[], int],
+        exit_code: Callable[[], int],
         *,
         token: str = "",
-        wanted: int = 0,
+        expected_workers: int = 0,
     ) -> None:
-        self._state = RunState(run)
+        self._state = AnnouncedState(run)
         self.token = token
         self._changed = threading.Condition()
-        self._wanted = wanted
-        self._connected: list[int] = []
-        """Load generators of each host that is connected."""
+        self._expected = expected_workers
+        self._generators: list[int] = []
+        """Load generators of each connected host."""
         self._server = None if address is None else _Server(address, self)
-        self._code = code
+        self._exit_code = exit_code
 
     def __enter__(self) -> Self:
         if self._server is not None:
@@ -153,79 +157,91 @@ class Beacon:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Tell that the run is over; when this returns, all have been told."""
-        code = self._code() or (0 if kind is None else 1)
-        self._tell(replace(self._state, phase="over", code=code))
+        """Announce that the run is over; when this returns, every connected host knows."""
+        code = self._exit_code() or (0 if kind is None else 1)
+        self._announce(replace(self._state, phase="over", code=code))
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
 
     @contextmanager
-    def load(self) -> Iterator[None]:
-        """The block plays one experiment: workers are wanted."""
-        self._tell(replace(self._state, phase="load", load=self._state.load + 1))
+    def announce_load(self) -> Iterator[None]:
+        """The block plays one experiment: worker hosts start their load generators."""
+        self._announce(replace(self._state, phase="load", load=self._state.load + 1))
         try:
             yield
         finally:
-            self._tell(replace(self._state, phase="wait"))
+            self._announce(replace(self._state, phase="wait"))
 
-    def _tell(self, state: RunState) -> None:
+    def _announce(self, state: AnnouncedState) -> None:
         with self._changed:
             self._state = state
             self._changed.notify_all()
 
-    def gather(self, call: str) -> None:
-        """Wait for the load generators that are wanted: nothing is deployed, so nothing billed, before.
+    @property
+    def connected_workers(self) -> int:
+        """Load generators of all connected hosts."""
+        return sum(self._generators)
+
+    def wait_for_workers(self, command: str) -> None:
+        """Wait until enough load generators are connected. Nothing is deployed, so nothing billed, before.
 
         Args:
-            call: the command that brings one.
+            command: starts one on a host; shown to the user.
 
         Raises:
-            UserError: they did not come.
+            UserError: they did not connect in time.
         """
-        if not self._wanted:
+        if not self._expected:
             return
-        say(f"on each host, if it is not done yet: {call}")
-        deadline, told = time.monotonic() + _GATHER_S, None
-        # Looked at, not waited for: a signal that ends this must not strike inside a lock.
-        while (there := sum(self._connected)) < self._wanted:
-            if told != there:
-                told = there
-                say(f"{there} of {self._wanted} workers are there")
+        print_status(f"on each host, if it is not running yet: {command}")
+        deadline, printed = time.monotonic() + _WAIT_FOR_WORKERS_S, None
+        # Polled: a signal that ends the waiting must not strike while a lock is held.
+        while (connected := self.connected_workers) < self._expected:
+            if printed != connected:
+                printed = connected
+                print_status(f"{connected} of {self._expected} workers are connected")
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"WORKERS={self._wanted}: {there} came within {_GATHER_S / 60:.0f} minutes; start {call} "
-                    "on each host, or ask for fewer; nothing was deployed"
+                    f"only {connected} of {self._expected} workers connected within "
+                    f"{_WAIT_FOR_WORKERS_S / 60:.0f} minutes, so nothing was deployed",
+                    f"run {command} on each host, or expect fewer workers",
+                    "workers",
                 )
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
 
-    def too_few(self, patience_s: float = RETURN_S) -> str | None:
-        """Why no load can be made any more; None when all load generators are there.
+    def shortage(self, wait_s: float = RECONNECT_S) -> str | None:
+        """Why no load can be generated any more; None while enough load generators are connected.
 
-        A host whose link went down comes back by itself: it is waited for.
+        Args:
+            wait_s: how long a host whose connection was lost may take to reconnect.
         """
-        deadline, told = time.monotonic() + patience_s, None
-        while (there := sum(self._connected)) < self._wanted and time.monotonic() < deadline:
-            if told != there:
-                told = there
-                say(f"{there} of {self._wanted} workers are left; waiting {patience_s:.0f} s for the others")
-            time.sleep(_LOOK_S)
-        return f"{there} of {self._wanted} workers are left" if there < self._wanted else None
+        deadline, printed = time.monotonic() + wait_s, None
+        while (connected := self.connected_workers) < self._expected and time.monotonic() < deadline:
+            if printed != connected:
+                printed = connected
+                print_status(
+                    f"only {connected} of {self._expected} workers are connected; "
+                    f"waiting {wait_s:.0f} s for the others"
+                )
+            time.sleep(_POLL_S)
+        missing = connected < self._expected
+        return f"only {connected} of {self._expected} workers are connected" if missing else None
 
     @contextmanager
     def connection(self, generators: int) -> Iterator[None]:
-        """The block has a connection to a host with so many load generators."""
+        """The block has a connection to a host with this many load generators."""
         with self._changed:
-            self._connected.append(generators)
+            self._generators.append(generators)
             self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
-                self._connected.remove(generators)
+                self._generators.remove(generators)
                 self._changed.notify_all()
 
-    def states(self) -> Iterator[RunState]:
+    def states(self) -> Iterator[AnnouncedState]:
         """The state now, then at every change and sign of life, up to the end."""
         state = self._state
         yield state
@@ -239,27 +255,27 @@ class Beacon:
 
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
-    block_on_close = True  # the last word reaches all
+    block_on_close = True  # the last state reaches every host
 
-    def __init__(self, address: tuple[str, int], beacon: Beacon) -> None:
-        super().__init__(address, _Teller)
-        self.beacon = beacon
+    def __init__(self, address: tuple[str, int], announcer: RunAnnouncer) -> None:
+        super().__init__(address, _StateHandler)
+        self.announcer = announcer
 
 
-class _Teller(socketserver.StreamRequestHandler):
+class _StateHandler(socketserver.StreamRequestHandler):
     server: _Server
-    timeout = SIGN_OF_LIFE_S  # who does not read is not waited for
+    timeout = SIGN_OF_LIFE_S  # a host that does not read must not hold up the end
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):
             hello = Hello.from_line(self.rfile.readline(1024))
             if hello is None:
                 return
-            beacon = self.server.beacon
-            if not hello.is_proved(beacon.token):
-                say(f"a worker at {self.client_address[0]} has another token and was sent home")
+            announcer = self.server.announcer
+            if not hello.is_proved(announcer.token):
+                print_status(f"refused a worker at {self.client_address[0]}: it has another token")
                 self.wfile.write(json.dumps(REFUSAL).encode() + b"\n")
                 return
-            with beacon.connection(hello.generators):
-                for state in beacon.states():
-                    self.wfile.write(state.line(beacon.token, hello.nonce))
+            with announcer.connection(hello.generators):
+                for state in announcer.states():
+                    self.wfile.write(state.line(announcer.token, hello.nonce))

@@ -1,4 +1,4 @@
-"""A worker host: waits for a master, makes load for every experiment of its run, and ends with it."""
+"""A worker host: connects to a master, generates load for every experiment of its run, and ends with it."""
 
 import contextlib
 import select
@@ -7,32 +7,33 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from bench.distributed.run_announcer import RETURN_S, SIGN_OF_LIFE_S, Hello, RunState
-from bench.locust_process import end_child
-from bench.terminal import say
+from bench.distributed.run_announcer import RECONNECT_S, SIGN_OF_LIFE_S, AnnouncedState, Hello
+from bench.locust_process import stop_child
+from bench.terminal import print_status
 from common.errors import UserError
+from common.formatting import plural
 from common.parent_process import TOKEN_VARIABLE
 from locustfiles.launch import locust_command, locust_environment
 
-_PATIENCE_S = 3600.0
+_GIVE_UP_S = 3600.0
 _REMINDER_S = 30.0
 _RETRY_S = 1.0
 _CONNECT_S = 5.0
 _POLL_S = 0.25
 _REFUSED_S = 10.0
-"""A master's port that refuses for so long has no master behind it any more."""
+"""A host that refuses connections for this long has no master any more."""
 _SILENCE_S = 6 * SIGN_OF_LIFE_S
-_GOODBYE_S = 20.0
-"""For a load generator to end when its master has."""
+_STOP_S = 20.0
+"""How long a load generator may take to end after its master."""
 
 
 def serve(host: str, port: int, token: str, processes: int | None = None) -> int:
-    """Make load for the run of a master until that run is over.
+    """Generate load for a master's run until that run is over.
 
     Args:
         host: the master's host.
-        port: Locust's port there; how the run stands is told on the next one.
-        token: of the run, as `make master` prints it.
+        port: Locust's port there; the run's state is announced on the next one.
+        token: the run's token, as `make master` prints it.
         processes: load generators on this machine.
 
     Returns:
@@ -40,7 +41,7 @@ def serve(host: str, port: int, token: str, processes: int | None = None) -> int
         generator failed.
 
     Raises:
-        UserError: no such host, nobody there within an hour, no master of this version, or another token.
+        UserError: no such host, no master there within an hour, one of another version, or another token.
     """
     generator = _Generator(
         locust_command(None, None, mode="worker", master_host=host, master_port=port, processes=processes),
@@ -48,45 +49,45 @@ def serve(host: str, port: int, token: str, processes: int | None = None) -> int
     )
     run = None
     try:
-        for state in _states_across_links(host, port, token, processes or 1):
+        for state in _states_until_lost(host, port, token, processes or 1):
             if run is None:
                 run = state.run
-                say(f"found the master of {run}")
+                print_status(f"connected to the master of {run}")
             if state.run != run:
-                break  # another run, on the same host: ours ended while the link was down
-            generator.follow(state)
+                break  # another run on the same host: this one ended while the connection was down
+            generator.sync_to(state)
             if state.phase == "over":
-                say(f"the run is over (exit code {state.code} there): {generator.served}")
+                print_status(f"the run is over (the master's exit code is {state.code}); {generator.summary}")
                 return generator.code
     finally:
-        generator.end()
-    say(f"the master at {host} is gone before its run was over: {generator.served}")
+        generator.stop()
+    print_status(f"the master at {host} disappeared before its run was over; {generator.summary}")
     return 1
 
 
-def _states_across_links(host: str, port: int, token: str, generators: int) -> Iterator[RunState]:
-    """The master's state, over as many connections as it takes; ends when the master is gone for good.
+def _states_until_lost(host: str, port: int, token: str, generators: int) -> Iterator[AnnouncedState]:
+    """The master's state, over as many connections as it takes; ends when the master is lost for good.
 
-    The load generator goes on meanwhile: Locust finds its master again by itself.
+    The load generator continues meanwhile: Locust reconnects to its master by itself.
     """
-    link: socket.socket | None = _reach(host, port)
-    while link is not None:
-        with link:
+    connection: socket.socket | None = _connect(host, port)
+    while connection is not None:
+        with connection:
             hello = Hello.of(generators, token)
             with contextlib.suppress(OSError):
-                link.sendall(hello.line())
-            yield from _states(link, token, hello.nonce)
-        say(f"the link to the master at {host} is down: trying again for up to {RETURN_S:.0f} s")
-        link = _reach_again(host, port)
-        if link is not None:
-            say(f"the link to the master at {host} is back")
+                connection.sendall(hello.line())
+            yield from _states(connection, token, hello.nonce)
+        print_status(f"lost the connection to the master at {host}; retrying for up to {RECONNECT_S:.0f} s")
+        connection = _reconnect(host, port)
+        if connection is not None:
+            print_status(f"reconnected to the master at {host}")
 
 
-def _reach_again(host: str, port: int) -> socket.socket | None:
-    """Connect once more; None when that does not succeed in time, or a host that is there has no master."""
+def _reconnect(host: str, port: int) -> socket.socket | None:
+    """Connect again; None if that does not succeed in time, or if the host has no master any more."""
     began = time.monotonic()
     refused_since: float | None = None
-    while (now := time.monotonic()) - began < RETURN_S:
+    while (now := time.monotonic()) - began < RECONNECT_S:
         try:
             return socket.create_connection((host, port + 1), _CONNECT_S)
         except ConnectionRefusedError:
@@ -99,45 +100,52 @@ def _reach_again(host: str, port: int) -> socket.socket | None:
     return None
 
 
-def _reach(host: str, port: int) -> socket.socket:
-    """Connect to the master's beacon, however long its host takes to start one."""
+def _connect(host: str, port: int) -> socket.socket:
+    """Connect to the master, however long its host takes to start one.
+
+    Raises:
+        UserError: there is no such host, or no master within an hour.
+    """
     began = reminded = time.monotonic()
-    say(f"looking for a master at {host}, ports {port} and {port + 1} (Ctrl-C ends this)")
+    print_status(f"connecting to the master at {host}, ports {port} and {port + 1} (Ctrl-C stops)")
     while True:
         try:
             return socket.create_connection((host, port + 1), _CONNECT_S)
         except socket.gaierror as error:
             if error.errno == socket.EAI_NONAME:
-                raise UserError(f"MASTER={host}: no such host; give the name or address of one") from None
+                raise UserError(
+                    f"there is no host {host}", "give its name or address", "master host"
+                ) from None
             reason = error.strerror
         except OSError as error:
             reason = error.strerror or str(error)
         now = time.monotonic()
-        if now - began > _PATIENCE_S:
+        if now - began > _GIVE_UP_S:
             raise UserError(
-                f"MASTER={host}: nobody answers on port {port + 1} since {_PATIENCE_S / 60:.0f} minutes "
-                f"({reason}); start `make master` there and let ports {port} and {port + 1} through to it"
+                f"no answer from {host}, port {port + 1}, for {_GIVE_UP_S / 60:.0f} minutes ({reason})",
+                f"start `make master` there, and open ports {port} and {port + 1} to this host",
+                "master host",
             )
         if now - reminded > _REMINDER_S:
             reminded = now
-            say(f"no master at {host} yet, after {now - began:.0f} s ({reason}); still looking")
+            print_status(f"no master at {host} after {now - began:.0f} s ({reason}); still trying")
         time.sleep(_RETRY_S)
 
 
-def _states(link: socket.socket, token: str, nonce: str) -> Iterator[RunState]:
-    """The master's state several times a second, new or not; ends when the link is down."""
+def _states(connection: socket.socket, token: str, nonce: str) -> Iterator[AnnouncedState]:
+    """The master's state several times a second, new or not; ends when the connection is lost."""
     unread, heard_at, state = b"", time.monotonic(), None
     while time.monotonic() - heard_at < _SILENCE_S:
-        if select.select([link], [], [], _POLL_S)[0]:
+        if select.select([connection], [], [], _POLL_S)[0]:
             try:
-                data = link.recv(4096)
+                data = connection.recv(4096)
             except OSError:
                 return
             if not data:
                 return
             heard_at = time.monotonic()
             *lines, unread = (unread + data).split(b"\n")
-            state = RunState.from_line(lines[-1], token, nonce) if lines else state
+            state = AnnouncedState.from_line(lines[-1], token, nonce) if lines else state
         if state is not None:
             yield state
 
@@ -150,24 +158,24 @@ class _Generator:
         self._token = token
         self._child: subprocess.Popen[bytes] | None = None
         self._load = 0
-        """Number of the last load that was begun."""
+        """Number of the last load that was started."""
         self._loads = 0
         self.code = 0
 
     @property
-    def served(self) -> str:
-        """What was done so far, in words."""
-        return f"this worker served {self._loads} load{'' if self._loads == 1 else 's'}"
+    def summary(self) -> str:
+        """What was done so far, as part of a sentence."""
+        return f"this worker served {plural(self._loads, 'load')}"
 
-    def follow(self, state: RunState) -> None:
-        """Bring the load generator to the state of the run."""
-        wanted = state.load if state.phase == "load" else None
-        if self._child is not None and (wanted != self._load or self._child.poll() is not None):
-            self._see_off(self._child)
-        if wanted is not None and wanted != self._load:
-            say(f"{state.run}: load {wanted} begins")
-            self._load = wanted
-            # A session of its own: Ctrl-C reaches only us, and we end it in order.
+    def sync_to(self, state: AnnouncedState) -> None:
+        """Start or stop the load generator, as the run's state requires."""
+        current = state.load if state.phase == "load" else None
+        if self._child is not None and (current != self._load or self._child.poll() is not None):
+            self._finish(self._child)
+        if current is not None and current != self._load:
+            print_status(f"{state.run}: load {current} starts")
+            self._load = current
+            # A session of its own: Ctrl-C reaches only this process, which stops the child in order.
             self._child = subprocess.Popen(
                 self._command,
                 env=locust_environment() | {TOKEN_VARIABLE: self._token},
@@ -175,19 +183,21 @@ class _Generator:
                 start_new_session=True,
             )
 
-    def _see_off(self, child: "subprocess.Popen[bytes]") -> None:
-        """Locust's master sends its workers home; one that stays is ended."""
+    def _finish(self, child: "subprocess.Popen[bytes]") -> None:
+        """Let the load generator end with its master, stop it if it does not, and count its load."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(_GOODBYE_S)
-        self.end()
+            child.wait(_STOP_S)
+        self.stop()
         if child.returncode == 0:
             self._loads += 1
         else:
             self.code = 1
-            say(f"the load generator of load {self._load} ended with code {child.returncode}; see above")
+            print_status(
+                f"the load generator of load {self._load} ended with code {child.returncode}; see above"
+            )
 
-    def end(self) -> None:
-        """End it if it is still there, with whatever it started."""
+    def stop(self) -> None:
+        """Stop the load generator, if it runs, and every process that it started."""
         child, self._child = self._child, None
         if child is not None:
-            end_child(child, whole_group=True)
+            stop_child(child, whole_group=True)

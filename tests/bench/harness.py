@@ -58,9 +58,9 @@ class Bench:
     def home(self) -> Path:
         return make_state_folder(self.folder / "home")
 
-    @property
-    def ledger(self) -> Path:
-        return self.home / "ledger"
+    def ledger_files(self) -> list[Path]:
+        """Ledgers of runs on AWS, and of runs on the local SageMaker."""
+        return [path for name in ("ledger", "local-ledger") for path in (self.home / name).glob("*.jsonl")]
 
     def plan(self, content: dict[str, Any] | str) -> Path:
         path = self.folder / "plan.yml"
@@ -113,7 +113,7 @@ class Bench:
     def left_open(self) -> list[str]:
         """Resources that the ledger does not know to be gone."""
         latest: dict[tuple[str, str], str] = {}
-        for path in self.ledger.glob("*.jsonl"):
+        for path in self.ledger_files():
             for line in map(json.loads, path.read_text().splitlines()):
                 latest[line["kind"], line["name"]] = line["state"]
         return [

@@ -34,7 +34,7 @@ main()
 
 
 def nothing_is_left(bench: Bench) -> None:
-    assert any(bench.ledger.glob("*.jsonl")), "nothing was created at all"
+    assert any(bench.ledger_files()), "nothing was created at all"
     assert bench.left_open() == []
     assert eventually(lambda: bench.processes() == [], 15), bench.processes()
 

@@ -40,5 +40,5 @@ def test_a_disk_that_is_full_is_told_and_the_endpoint_is_deleted(bench: Bench, s
     assert "requests.csv cannot be written" in err
     assert "Traceback" not in err
     assert bench.left_open() == []
-    assert sum(path.read_text().count('"creating"') for path in bench.ledger.glob("*.jsonl")) == 3
+    assert sum(path.read_text().count('"creating"') for path in bench.ledger_files()) == 3
     assert len(requests_of(bench.latest())) > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.calibration.probe import client_environment
-from bench.locust_process import LoadEnd, LoadOptions, _Silence, end_child, play_load
+from bench.locust_process import LoadEnd, LoadOptions, _Silence, play_load, stop_child
 from configs.experiment import Experiment
 from tests.locustfiles.runs import experiment
 from tests.locustfiles.support import response, sends, serving
@@ -26,7 +26,7 @@ def end_of(played: Experiment) -> LoadEnd:
             patch.setenv(name, value)
         file = played.run_folder / "experiment.json"
         file.write_text(played.model_dump_json(), encoding="utf-8")
-        return play_load(file, played.run_folder / "locust", LoadOptions(), spent_too_much=lambda: False)
+        return play_load(file, played.run_folder / "locust", LoadOptions(), over_budget=lambda: False)
 
 
 def test_a_refusal_names_its_remedy(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def load_of(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Load
     monkeypatch.setattr(
         "bench.locust_process.locust_command", lambda *_, **__: [sys.executable, "-c", program, str(folder)]
     )
-    return play_load(folder / "experiment.json", folder / "x", LoadOptions(), spent_too_much=lambda: False)
+    return play_load(folder / "experiment.json", folder / "x", LoadOptions(), over_budget=lambda: False)
 
 
 def test_a_load_that_falls_silent_is_reported_and_ended(
@@ -83,8 +83,8 @@ def test_a_load_that_falls_silent_is_reported_and_ended(
             "import os; os.kill(os.getpid(), 11)",
             LoadEnd(1, "the load generator was killed by signal 11 (SIGSEGV)"),
         ),
-        ("import sys; sys.exit(120)", LoadEnd(1, "the load generator ended with code 120: nothing was said")),
-        ("import sys; sys.exit(3)", LoadEnd(3, "some steps are not whole; the report says which, and why")),
+        ("import sys; sys.exit(120)", LoadEnd(1, "the load generator ended with code 120: it wrote nothing")),
+        ("import sys; sys.exit(3)", LoadEnd(3, "some steps are incomplete; the report says which, and why")),
     ],
     ids=["killed", "crashed", "a code of no table", "a documented code"],
 )
@@ -124,13 +124,13 @@ sys.exit(0 if os.waitstatus_to_exitcode(status) == -signal.SIGTERM else 9)
 def test_a_forked_worker_that_lost_its_interrupt_is_asked_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bench.locust_process._ASK_AGAIN_S", 0.2)
+    monkeypatch.setattr("bench.locust_process._TERMINATE_AFTER_S", 0.2)
     child = subprocess.Popen(
         [sys.executable, "-c", LOST_ITS_SIGNAL], stdout=subprocess.PIPE, start_new_session=True
     )
     assert child.stdout is not None
     assert child.stdout.readline() == b"there\n"
-    end_child(child, whole_group=True)
+    stop_child(child, whole_group=True)
     child.stdout.close()
     assert child.returncode == 0
     assert "is killed" not in capsys.readouterr().err

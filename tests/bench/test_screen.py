@@ -38,7 +38,7 @@ def screen_of(*statuses: dict[str, object], width: int = 80, height: int = 24) -
     screen = LoadScreen(terminal)
     for each in statuses:
         screen._rows[str(each["step"])] = each
-    terminal.print(screen.view())
+    terminal.print(screen.render())
     lines = terminal.export_text().splitlines()
     assert len(lines) < height
     assert all(len(line) <= width for line in lines)

@@ -82,5 +82,5 @@ def test_no_secret_of_the_environment_is_left_shown_or_handed_on(bench: Bench) -
     assert {page: planted_in(text) for page, text in shown.items() if planted_in(text)} == {}
     assert planted_in(out + err) == []
     assert left_with_secrets(bench.folder) == []
-    assert list(bench.ledger.glob("*.jsonl")), "the ledger is not where this test looks"
+    assert bench.ledger_files(), "the ledger is not where this test looks"
     assert handed_on == set()

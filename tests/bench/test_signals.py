@@ -22,7 +22,7 @@ def phase_is(bench: Bench, *phases: str) -> bool:
 
 MOMENTS = {
     "while the local SageMaker starts": lambda bench: any("emulator" in line for line in bench.processes()),
-    "while creating": lambda bench: any(bench.ledger.glob("*.jsonl")),
+    "while creating": lambda bench: any(bench.ledger_files()),
     "in warm-up": lambda bench: phase_is(bench, "ramp", "warm_up"),
     "while measuring": lambda bench: phase_is(bench, "measure"),
 }

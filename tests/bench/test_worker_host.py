@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.distributed.run_announcer import Beacon, Hello, RunState
+from bench.distributed.run_announcer import AnnouncedState, Hello, RunAnnouncer
 from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, TOKEN, Bench, eventually, neighbouring_ports
 
@@ -35,7 +35,7 @@ def said(process: "subprocess.Popen[str]", words: str) -> Iterator[str]:
 
 def test_an_interrupt_ends_a_worker_that_still_looks_for_its_master(bench: Bench, port: int) -> None:
     process = worker(bench, port)
-    next(said(process, "looking for a master"))
+    next(said(process, "connecting to the master"))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130, err
@@ -43,7 +43,10 @@ def test_an_interrupt_ends_a_worker_that_still_looks_for_its_master(bench: Bench
 
 
 def test_an_interrupt_amid_a_load_leaves_no_process(bench: Bench, port: int) -> None:
-    with Beacon("run", ("127.0.0.1", port + 1), lambda: 0, token=TOKEN) as beacon, beacon.load():
+    with (
+        RunAnnouncer("run", ("127.0.0.1", port + 1), lambda: 0, token=TOKEN) as announcer,
+        announcer.announce_load(),
+    ):
         process = worker(bench, port, "--processes", "2")
         next(said(process, "Starting Locust"))
         assert eventually(lambda: sum("locustfile" in line for line in bench.processes()) == 3, 30)
@@ -61,17 +64,17 @@ def test_a_master_that_is_gone_is_told_and_ends_the_worker(bench: Bench, port: i
         hello = Hello.from_line(link.makefile("rb").readline())
         assert hello is not None
         assert hello.is_proved(TOKEN)
-        link.sendall(RunState("r").line(TOKEN, hello.nonce))
-        next(said(process, "found the master of r"))
+        link.sendall(AnnouncedState("r").line(TOKEN, hello.nonce))
+        next(said(process, "connected to the master of r"))
         link.close()
         master.close()
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "trying again" in err
-    assert "gone before its run was over" in err
+    assert "retrying for" in err
+    assert "disappeared before its run was over" in err
 
 
-def answer_as_master(port: int, state: RunState, seen: Callable[[], object] = lambda: None) -> None:
+def answer_as_master(port: int, state: AnnouncedState, seen: Callable[[], object] = lambda: None) -> None:
     """Serve one connection of a worker host with one state, and take the link away."""
     with socket.create_server(("127.0.0.1", port + 1)) as master:
         link, _ = master.accept()
@@ -85,30 +88,32 @@ def answer_as_master(port: int, state: RunState, seen: Callable[[], object] = la
 
 def test_a_link_that_was_down_is_found_again_and_the_load_goes_on(bench: Bench, port: int) -> None:
     process = worker(bench, port)
-    answer_as_master(port, RunState("r"), lambda: next(said(process, "found the master of r")))
-    answer_as_master(port, RunState("r", phase="over", code=0))
+    answer_as_master(port, AnnouncedState("r"), lambda: next(said(process, "connected to the master of r")))
+    answer_as_master(port, AnnouncedState("r", phase="over", code=0))
     _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
-    assert "is back" in err
-    assert "the run is over (exit code 0 there)" in err
+    assert "reconnected to the master" in err
+    assert "the run is over (the master's exit code is 0)" in err
 
 
 def test_another_run_behind_the_same_port_is_not_served(bench: Bench, port: int) -> None:
     process = worker(bench, port)
-    answer_as_master(port, RunState("r"), lambda: next(said(process, "found the master of r")))
-    answer_as_master(port, RunState("another", phase="load", load=1))
+    answer_as_master(port, AnnouncedState("r"), lambda: next(said(process, "connected to the master of r")))
+    answer_as_master(port, AnnouncedState("another", phase="load", load=1))
     _, err = process.communicate(timeout=30)
-    assert (process.returncode, "gone before its run was over" in err) == (1, True)
-    assert "load 1 begins" not in err
+    assert (process.returncode, "disappeared before its run was over" in err) == (1, True)
+    assert "load 1 starts" not in err
 
 
 def test_a_worker_with_another_token_is_sent_home_and_says_so(bench: Bench, port: int) -> None:
-    with Beacon("run", ("127.0.0.1", port + 1), lambda: 0, token="of the run", wanted=1) as beacon:
+    with RunAnnouncer(
+        "run", ("127.0.0.1", port + 1), lambda: 0, token="of the run", expected_workers=1
+    ) as announcer:
         process = worker(bench, port)
         _, err = process.communicate(timeout=30)
-        assert beacon.too_few(0.0) == "0 of 1 workers are left"
+        assert announcer.shortage(0.0) == "only 0 of 1 workers are connected"
     assert process.returncode == 2
-    assert "TOKEN= is not the token" in err
+    assert "have different tokens" in err
 
 
 def test_a_master_without_the_token_is_not_obeyed(bench: Bench, port: int) -> None:
@@ -119,17 +124,17 @@ def test_a_master_without_the_token_is_not_obeyed(bench: Bench, port: int) -> No
             hello = Hello.from_line(link.makefile("rb").readline())
             assert hello is not None
             assert TOKEN not in repr(hello)
-            link.sendall(RunState("r", phase="load", load=1).line("guessed", hello.nonce))
+            link.sendall(AnnouncedState("r", phase="load", load=1).line("guessed", hello.nonce))
             _, err = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert "TOKEN= is not the token" in err
-    assert "load 1 begins" not in err
+    assert "have different tokens" in err
+    assert "load 1 starts" not in err
 
 
 def test_a_worker_without_a_token_says_where_to_get_one(bench: Bench, port: int) -> None:
     process = worker(bench, port, BENCH_TOKEN="")
     _, err = process.communicate(timeout=30)
-    assert (process.returncode, "TOKEN= is missing" in err) == (2, True)
+    assert (process.returncode, "the token of the run is missing" in err) == (2, True)
 
 
 def test_what_is_no_master_is_refused(bench: Bench, port: int) -> None:
@@ -140,7 +145,7 @@ def test_what_is_no_master_is_refused(bench: Bench, port: int) -> None:
             link.sendall(b"SSH-2.0-OpenSSH_9.2\n")
             _, err = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert "no master of this version" in err
+    assert "does not come from a master of this version" in err
 
 
 def test_a_worker_without_credentials_is_named_and_no_second_endpoint_is_deployed(
@@ -163,7 +168,7 @@ def test_a_worker_without_credentials_is_named_and_no_second_endpoint_is_deploye
     assert "refused" not in done.stderr
     assert (poor.returncode, "there are no AWS credentials" in err) == (1, True)
     assert "served 0 loads" in err
-    created = [line for path in bench.ledger.glob("*.jsonl") for line in path.read_text().splitlines()]
+    created = [line for path in bench.ledger_files() for line in path.read_text().splitlines()]
     assert sum('"kind": "endpoint"' in line and '"creating"' in line for line in created) == 1
     assert bench.left_open() == []
 
@@ -175,16 +180,16 @@ def test_nothing_is_deployed_before_the_workers_are_there(bench: Bench, port: in
         "--bind", "127.0.0.1", "--results", bench.results,
     )  # fmt: skip
     next(said(process, "make worker MASTER="))
-    next(said(process, "0 of 3 workers are there"))
+    next(said(process, "0 of 3 workers are connected"))
     two = worker(bench, port, "--processes", "2")
-    next(said(process, "2 of 3 workers are there"))
+    next(said(process, "2 of 3 workers are connected"))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "before anything was created" in err
     _, told = two.communicate(timeout=30)
     assert (two.returncode, "the run is over" in told) == (0, True)
-    assert not list(bench.ledger.glob("*.jsonl"))
+    assert not bench.ledger_files()
     assert not bench.results.exists() or not list(bench.results.iterdir())
 
 
@@ -192,9 +197,11 @@ def test_a_host_that_went_away_is_missed_before_the_next_deploy(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.distributed.run_announcer.SIGN_OF_LIFE_S", 0.05)
-    with Beacon("run", ("127.0.0.1", port + 1), lambda: 0, token=TOKEN, wanted=2) as beacon:
+    with RunAnnouncer(
+        "run", ("127.0.0.1", port + 1), lambda: 0, token=TOKEN, expected_workers=2
+    ) as announcer:
         with socket.create_connection(("127.0.0.1", port + 1)) as link:
             link.sendall(Hello.of(2, TOKEN).line())
-            beacon.gather("make worker")
-            assert beacon.too_few(0.0) is None
-        assert eventually(lambda: beacon.too_few(0.0) == "0 of 2 workers are left", 20)
+            announcer.wait_for_workers("make worker")
+            assert announcer.shortage(0.0) is None
+        assert eventually(lambda: announcer.shortage(0.0) == "only 0 of 2 workers are connected", 20)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cloudwatch import collect_server_view
+from bench.cloudwatch import collect_cloudwatch
 from deploy.aws.clients import Clients
 from deploy.aws.cloudwatch import Served
 from runfolder.manifest import ExperimentEntry, Manifest
@@ -36,7 +36,7 @@ def collected(folder: Path, classes: list[str], monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("bench.cloudwatch.collect", collect)
     manifest = Manifest(run_id="r", plan={}, started_at=0.0, experiments=[entry])
-    collect_server_view(folder, manifest, None)  # type: ignore[arg-type]  # nobody is asked
+    collect_cloudwatch(folder, manifest, None)  # type: ignore[arg-type]  # nobody is asked
     return expected
 
 

@@ -1,0 +1,145 @@
+"""Everything that happens before a run: its targets, its checks and its manifest. Creates nothing."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import provenance
+from bench.backend import Backend
+from bench.checks import payload_facts
+from bench.experiments import entries_of
+from bench.locust_process import LoadOptions
+from bench.terminal import print_status
+from common.errors import UserError
+from configs.plan import Plan
+from deploy.aws.clients import Clients
+from deploy.lifecycle.ledger import Ledger
+from deploy.preflight.preflight import Preflight, preflight
+from runfolder.layout import locust_prefix, new_run_folder
+from runfolder.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to play a plan. ``load`` says whether Locust runs headless, with its web UI, or as a master."""
+
+    results: Path
+    load: LoadOptions
+    plan_file: Path | None = None
+    rehearse: bool = False
+    full_windows: bool = False
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that passed every check and may start. Nothing is created yet, not even its folder."""
+
+    plan: Plan
+    """As it will be played: an existing endpoint has the instances that AWS reports."""
+    options: RunOptions
+    backend: Backend
+    clients: Clients
+    ledger: Ledger
+    preflight: Preflight
+    payloads: Mapping[str, Path]
+    """File of each payload that the plan names."""
+    folder: Path
+    """The run folder to be."""
+    manifest: Manifest
+    """The manifest as it stands at the start; `play` keeps it up to date."""
+
+    @property
+    def run_id(self) -> str:
+        """Unique among all hosts; it is in the tags and the ledger lines of what the run creates."""
+        return self.manifest.run_id
+
+
+def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Path]) -> PreparedRun:
+    """Resolve the plan's targets, check them against the account, and describe the run.
+
+    Args:
+        backend: where the plan is played; has the plan.
+        options: how it is played.
+        payloads: file of each payload that the plan names, from `checks.check_plan`.
+
+    Raises:
+        UserError: a check stops the run; nothing was created.
+    """
+    clients = Clients.for_endpoint(backend.plan.endpoint)
+    folder = new_run_folder(options.results, backend.plan.name)
+    # Two runs of one plan may start in the same second, on two hosts or into two results folders.
+    run_id = f"{folder.name}-{secrets.token_hex(2)}"
+    ledger = Ledger(backend.ledger_folder)
+    checked = preflight(
+        backend.plan,
+        lambda: clients,
+        ledger,
+        payloads=[payload_facts(backend.plan, path) for path in payloads.values()],
+        results=options.results,
+        run_id=run_id,
+        assumption=backend.assumed_price,
+        boot_s=backend.boot_s,
+    )
+    _check_preflight(checked)
+    withheld = replace(options.load, withheld=backend.plan.token_variables)
+    options = replace(options, load=withheld)
+    return PreparedRun(
+        plan=checked.plan,
+        options=options,
+        backend=backend,
+        clients=clients,
+        ledger=ledger,
+        preflight=checked,
+        payloads=payloads,
+        folder=folder,
+        manifest=_manifest(run_id, backend, options, checked, payloads),
+    )
+
+
+def _check_preflight(checked: Preflight) -> None:
+    """Print the warnings of a preflight.
+
+    Raises:
+        UserError: the first check that stops the run, with its remedy.
+    """
+    for check in checked.checks:
+        if check.level == "warning":
+            print_status(f"warning: {check.name}: {check.finding}; {check.remedy}")
+    if stops := checked.stops:
+        more = f" (and {len(stops) - 1} more: `make plan` shows all)" if len(stops) > 1 else ""
+        raise UserError(f"{stops[0].name}: {stops[0].finding}", f"{stops[0].remedy}{more}")
+
+
+def _manifest(
+    run_id: str, backend: Backend, options: RunOptions, checked: Preflight, payloads: Mapping[str, Path]
+) -> Manifest:
+    """The manifest of a run that has not started: one entry per experiment."""
+    plan = checked.plan
+    entries = [
+        entry
+        for target in checked.targets
+        for entry in entries_of(
+            plan,
+            target,
+            checked.quotes[target.instance_type],
+            payloads,
+            backend.instance_label(target.instance_type),
+        )
+    ]
+    for index, entry in enumerate(entries):
+        entry.locust_prefix = locust_prefix(index, len(entries))
+    return Manifest(
+        run_id=run_id,
+        plan=plan.model_dump(mode="json", by_alias=True),
+        plan_file=options.plan_file.name if options.plan_file else None,
+        notices=[*backend.notices, *([checked.notice] if checked.notice else [])],
+        rehearsal=options.rehearse,
+        experiments=entries,
+        started_at=time.time(),
+        versions=provenance.versions(),
+        host=provenance.host(),
+        calibration=provenance.calibration(),
+        seed=plan.load.seed,
+    )
