@@ -27,28 +27,37 @@ COUNTS_VOID = 0.05
 """A larger difference between two books of the same requests is no rounding at the edges."""
 
 
+_KEY_BEFORE_0_2 = "honest_concurrency"
+
+
 def judge_run(result: RunResult) -> None:
     """Give every step its verdict."""
-    honest = honest_concurrency(result.calibration)
+    calibrated = max(
+        (most for most in accurate_concurrency(result.calibration).values() if most), default=None
+    )
     for step in result.steps:
         judge_step(step)
         per_worker = (step.concurrency or 0) / (step.health.workers or 1)
-        if honest is not None and per_worker > honest:
+        if calibrated is not None and per_worker > calibrated:
             step.verdict.add(
                 "warn",
                 "beyond_calibration",
-                f"{number(per_worker)} streams per worker are more than the {honest} up to which this "
-                "machine's clock was found honest",
+                f"{number(per_worker)} streams per worker exceed this machine's calibrated limit of {calibrated}",
                 streams_per_worker=per_worker,
-                calibrated=honest,
+                calibrated=calibrated,
             )
 
 
-def honest_concurrency(calibration: dict[str, Any] | None) -> int | None:
-    """The most streams per worker measured truly, over any protocol; None when not calibrated."""
-    known = (calibration or {}).get("honest_concurrency")
-    values = [int(v) for v in known.values() if isinstance(v, int)] if isinstance(known, dict) else []
-    return max(values, default=None)
+def accurate_concurrency(calibration: dict[str, Any] | None) -> dict[str, int | None]:
+    """Protocol (HTTP, TLS) → streams per worker up to which `calibrate` found this machine accurate.
+
+    None where not even one stream was; empty without a calibration.
+    """
+    calibration = calibration or {}
+    limits = calibration.get("max_accurate_concurrency") or calibration.get(_KEY_BEFORE_0_2)
+    if not isinstance(limits, dict):
+        return {}
+    return {str(name): limit if isinstance(limit, int) else None for name, limit in limits.items()}
 
 
 def judge_step(step: StepResult) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from analysis.decide.fleet import EXAMPLES, Demand, Fleet, fleets
 from analysis.decide.recommendation import Candidate, Choice
 from analysis.decide.slo import objective_label
+from analysis.decide.trust import accurate_concurrency
 from analysis.importers.fmbench.method import Difference, bursts_of, differences, fmbench_level
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.cost import UTILISATIONS, usd_per_million_tokens, usd_per_request
@@ -235,16 +236,14 @@ def price_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
 
 
 def calibration_sentence(result: RunResult) -> str | None:
-    """How many streams this load generator measures truly; None when the machine was not calibrated."""
-    known = (result.calibration or {}).get("honest_concurrency")
-    if not isinstance(known, dict):
+    """How many streams this load generator measures accurately; None if the machine was not calibrated."""
+    limits = accurate_concurrency(result.calibration)
+    if not limits:
         return None
-    found = [f"up to {most} streams per worker over {name}" for name, most in known.items() if most]
-    if not found:
-        return "Calibrated against a server of known truth, this machine's clock kept its limits at no level."
-    return (
-        f"Calibrated against a server of known truth, this load generator's clock is honest {listed(found)}."
-    )
+    accurate = [f"up to {limit} streams per worker over {name}" for name, limit in limits.items() if limit]
+    if not accurate:
+        return "Calibration: this machine did not measure a single stream accurately."
+    return f"Calibration: this load generator measures accurately {listed(accurate)}."
 
 
 def describe(step: StepResult) -> list[tuple[str, str]]:

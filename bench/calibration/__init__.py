@@ -1,5 +1,5 @@
-"""How true this machine's load generator is: Locust and our user against a server that knows the truth.
+"""How accurate this machine's load generator is: the real load against a server that knows the truth.
 
-`truth` is that server, `probe` plays one load level against it and joins both sides, `calibrate` goes up the
-levels and keeps the result for the reports, `compare` sets our user beside others.
+`truth` is that server, `probe` plays one load level against it and joins both sides, `calibrate` increases
+the concurrency and keeps the result for the reports, `compare` compares our user with others.
 """

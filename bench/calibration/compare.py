@@ -1,4 +1,4 @@
-"""Our user beside others, on this machine, in one run: accuracy of streams, and requests per core-second.
+"""Compare our user with others on this machine, in one run: accuracy of streams, requests per core-second.
 
     python -m bench.calibration.compare --streams 64,256 --peer 'name=command …'
 
@@ -21,21 +21,21 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.calibration.probe import client_environment, play_levels, run_levels, truth_server
-from bench.calibration.truth import Profile
+from bench.calibration.truth import AnswerSchedule
 from runfolder import layout
 
-STREAMED = Profile(ttft=0.2, gap=0.05, tokens=40)
-AT_ONCE = Profile(ttft=0.0, gap=0.0, tokens=8)
+STREAMED = AnswerSchedule(ttft=0.2, gap=0.05, tokens=40)
+AT_ONCE = AnswerSchedule(ttft=0.0, gap=0.0, tokens=8)
 USERS = 16
 WARM_UP_S = 4.0
 CLIENT_S = 0.1
-"""CPU that making one boto3 client takes, at the most: the window opens when all are there."""
+"""CPU time to create one boto3 client, at most: the window opens when all are created."""
 CONTENDERS = Path(__file__).with_name("contenders.py")
 
 
 @dataclass(slots=True)
 class Accuracy:
-    """Streams: error of the times against the truth server, milliseconds."""
+    """Errors of the times of streams against the truth server, in milliseconds."""
 
     who: str
     streams: int
@@ -53,7 +53,7 @@ def _quantile(values: "pd.Series[float]", share: float) -> float:
 def our_streams(streams: int, seconds: float) -> Accuracy:
     """Our user."""
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
-        level = play_levels([streams], Path(folder), tls=False, seconds=seconds, profile=STREAMED)[0]
+        level = play_levels([streams], Path(folder), tls=False, seconds=seconds, schedule=STREAMED)[0]
     return Accuracy(
         "ours",
         streams,
@@ -66,7 +66,7 @@ def our_streams(streams: int, seconds: float) -> Accuracy:
 
 
 def their_streams(who: str, streams: int, seconds: float, command: list[str] | None = None) -> Accuracy:
-    """A contender of ours by class name, or a peer by its command."""
+    """Another user of `contenders` by class name, or a peer by its command."""
     with tempfile.TemporaryDirectory(prefix="compare-") as name:
         folder = Path(name)
         results = folder / "results.csv"
@@ -97,7 +97,7 @@ def our_rate(seconds: float) -> float:
     """Non-streamed signed invocations per second of CPU, our user."""
     with tempfile.TemporaryDirectory(prefix="compare-") as name:
         folder = Path(name)
-        run_levels([USERS], folder, tls=False, seconds=seconds, profile=AT_ONCE, stream=False)
+        run_levels([USERS], folder, tls=False, seconds=seconds, schedule=AT_ONCE, stream=False)
         rows = pd.read_csv(folder / layout.REQUESTS)
         step = pd.read_csv(folder / layout.STEPS).iloc[0]
         workers = pd.read_csv(folder / layout.WORKERS)

@@ -1,7 +1,7 @@
-"""Locust users as others write them, to be set beside ours (see `compare`): boto3 and Locust's FastHttpUser.
+"""Locust users as others write them, for `compare`: boto3 and Locust's FastHttpUser.
 
-They measure as their libraries let them: the clock is read when the library hands the data over. FastHttpUser
-sends its requests unsigned, which no SageMaker endpoint would take: it is the limit, not an alternative.
+They measure as their libraries allow: the clock is read when the library returns the data. FastHttpUser sends
+its requests unsigned, which no SageMaker endpoint accepts: it shows the limit and is not an alternative.
 """
 
 from locust import FastHttpUser, User, events, task
@@ -38,7 +38,7 @@ def note(started_at: float, first_at: float | None, last_at: float, last_line: b
 
 
 def read_stream(started_at: float, parts: Iterable[bytes], environment: Environment) -> None:
-    """Take a streamed answer part by part."""
+    """Read a streamed answer part by part."""
     first_at, last_at, rest, line = None, started_at, b"", b""
     for part in parts:
         rest += part
@@ -53,7 +53,7 @@ def read_stream(started_at: float, parts: Iterable[bytes], environment: Environm
 
 
 def report(environment: Environment, seconds: float) -> None:
-    """Tell Locust of a request that its own client did not report."""
+    """Report a request to Locust that its own client did not report."""
     hooks: Any = environment.events
     hooks.request.fire(
         request_type="POST",
@@ -112,7 +112,7 @@ class UnsignedUser(FastHttpUser):
 
 
 def keep(environment: Environment, **_: object) -> None:
-    """Measure requests and CPU of the window, then end the run and write it all down."""
+    """Measure requests and CPU of the window, write the results, and end the run."""
 
     def window() -> None:
         gevent.sleep(WARM_UP_S)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.calibration.certificates import Certificates, make_certificates
-from bench.calibration.truth import Profile
+from bench.calibration.truth import AnswerSchedule
 from common.errors import UserError
 from configs.experiment import Experiment, Step
 from configs.plan import Load
@@ -26,8 +26,8 @@ _SERVER_START_S = 10.0
 
 
 @dataclass(slots=True)
-class Level:
-    """What one level of concurrency showed. Errors are ours minus truth, milliseconds."""
+class LevelResult:
+    """What one level of concurrency showed. Errors are measured minus true, in milliseconds."""
 
     streams: int
     tls: bool
@@ -43,7 +43,7 @@ class Level:
     e2e_error_p50_ms: float | None
     e2e_error_p99_ms: float | None
     user_clock_ttft_error_p99_ms: float | None
-    """What the same requests would have shown by the clock after the read."""
+    """The same requests, timed by the clock after the read."""
     cpu_us_per_token: float
     cpu_percent: float
     kernel_stamped: float
@@ -52,19 +52,19 @@ class Level:
 
 @contextmanager
 def truth_server(
-    folder: Path, profile: Profile, certificates: Certificates | None
+    folder: Path, schedule: AnswerSchedule, certificates: Certificates | None
 ) -> Iterator[tuple[str, Path]]:
-    """Run the truth server; gives its URL and its log."""
+    """Run the truth server for the length of the block. Yields its URL and its log file."""
     log = folder / "truth.csv"
     command = [sys.executable, "-m", "bench.calibration.truth", "--log", str(log)]
-    command += ["--ttft", str(profile.ttft), "--gap", str(profile.gap), "--tokens", str(profile.tokens)]
+    command += ["--ttft", str(schedule.ttft), "--gap", str(schedule.gap), "--tokens", str(schedule.tokens)]
     if certificates is not None:
         command += ["--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, env=locust_environment(), text=True)
     try:
         line = server.stdout.readline() if server.stdout else ""
         if not line:
-            raise UserError("the calibration server did not start; its own words stand above")
+            raise UserError("the calibration server did not start; its error is above")
         scheme = "http" if certificates is None else "https"
         yield f"{scheme}://127.0.0.1:{json.loads(line)['port']}", log
     finally:
@@ -90,19 +90,19 @@ def client_environment(url: str, certificates: Certificates | None) -> dict[str,
 
 
 def play_levels(
-    levels: Sequence[int], folder: Path, *, tls: bool, seconds: float, profile: Profile
-) -> list[Level]:
+    levels: Sequence[int], folder: Path, *, tls: bool, seconds: float, schedule: AnswerSchedule
+) -> list[LevelResult]:
     """One Locust process, one step per level, each measured for ``seconds``, every answer streamed.
 
     Raises:
         UserError: the load generator or the server did not start.
     """
-    truth = run_levels(levels, folder, tls=tls, seconds=seconds, profile=profile, stream=True)
+    truth = run_levels(levels, folder, tls=tls, seconds=seconds, schedule=schedule, stream=True)
     return read_levels(folder, truth, levels, tls=tls)
 
 
 def run_levels(
-    levels: Sequence[int], folder: Path, *, tls: bool, seconds: float, profile: Profile, stream: bool
+    levels: Sequence[int], folder: Path, *, tls: bool, seconds: float, schedule: AnswerSchedule, stream: bool
 ) -> Path:
     """Play the levels; leaves a run folder in ``folder`` and returns the server's log.
 
@@ -110,7 +110,7 @@ def run_levels(
         UserError: the load generator or the server did not start.
     """
     certificates = make_certificates(folder) if tls else None
-    answer_s = profile.ttft + profile.gap * (profile.tokens - 1)
+    answer_s = schedule.ttft + schedule.gap * (schedule.tokens - 1)
     experiment = Experiment(
         name="calibration",
         run_id=folder.name,
@@ -121,7 +121,7 @@ def run_levels(
         stream=stream,
         request_schema="tgi",
         route="invocations",
-        parameters={"max_new_tokens": profile.tokens},
+        parameters={"max_new_tokens": schedule.tokens},
         unique_prefix=True,
         samples=False,
         steps=tuple(Step(id=f"c{n}", concurrency=n) for n in levels),
@@ -134,7 +134,7 @@ def run_levels(
     )
     file, log_file = folder / "experiment.json", folder / "locust.log"
     file.write_text(experiment.model_dump_json(), encoding="utf-8")
-    with truth_server(folder, profile, certificates) as (url, truth), log_file.open("w") as log:
+    with truth_server(folder, schedule, certificates) as (url, truth), log_file.open("w") as log:
         code = subprocess.run(
             locust_command(file, folder / "locust"),
             env=client_environment(url, certificates),
@@ -143,8 +143,8 @@ def run_levels(
             check=False,
         ).returncode
     if code not in (0, 3):
-        last_words = log_file.read_text(encoding="utf-8").strip().splitlines()[-1:]
-        raise UserError(f"the calibration's load ended with code {code}: {' '.join(last_words)}")
+        last_line = log_file.read_text(encoding="utf-8").strip().splitlines()[-1:]
+        raise UserError(f"the load of the calibration ended with code {code}: {' '.join(last_line)}")
     return truth
 
 
@@ -157,8 +157,8 @@ def _payload(folder: Path) -> Path:
     return path
 
 
-def read_levels(folder: Path, truth: Path, levels: Sequence[int], *, tls: bool) -> list[Level]:
-    """Join a run's rows with the server's log and judge every level."""
+def read_levels(folder: Path, truth: Path, levels: Sequence[int], *, tls: bool) -> list[LevelResult]:
+    """Join a run's rows with the server's log and compute the errors of every level."""
     rows = pd.read_csv(folder / layout.REQUESTS, low_memory=False)
     served = pd.read_csv(truth)
     workers = pd.read_csv(folder / layout.WORKERS)
@@ -176,7 +176,7 @@ def read_levels(folder: Path, truth: Path, levels: Sequence[int], *, tls: bool) 
 
 def _level(
     n: int, joined: pd.DataFrame, workers: pd.DataFrame, window: tuple[float, float], *, tls: bool
-) -> Level:
+) -> LevelResult:
     start, end = window
     begun = joined["started_at"].between(start, end, inclusive="left")
     ended_at = joined["started_at"] + joined["e2e_ms"] / 1000
@@ -188,7 +188,7 @@ def _level(
     ttft = ok["ttft_ms"] - (ok["first_sent_at"] - ok["arrived_at"]) * 1000
     tpot_truth = (ok["last_sent_at"] - ok["first_sent_at"]) * 1000 / (ok["tokens"] - 1)
     e2e = ok["e2e_ms"] - (ok["last_sent_at"] - ok["arrived_at"]) * 1000
-    return Level(
+    return LevelResult(
         streams=n,
         tls=tls,
         requests=len(ok),

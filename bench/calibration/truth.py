@@ -1,8 +1,8 @@
-"""A server of known truth: it streams tokens on a fixed schedule and logs when each answer really left.
+"""A server with known token times: it streams on a fixed schedule and logs when each answer really left.
 
-One thread, one epoll loop, prepared frames: it has to be more punctual than what it judges. It speaks the
-two invocation routes of a SageMaker endpoint (TGI's answers; signatures are not checked). Every answer bears
-its number as its finish reason, so that a client's row and this log can be joined.
+One thread, one epoll loop, prepared frames: it must be more punctual than what it measures. It implements
+the two invocation routes of a SageMaker endpoint (with TGI's answers; signatures are not checked). Every
+answer has its number as its finish reason, so that a client's row and this log can be joined.
 
     python -m bench.calibration.truth --ttft 0.2 --gap 0.05 --tokens 60 --log truth.csv
 """
@@ -50,11 +50,11 @@ _TOKEN_CHUNK = _chunk(encode_payload_part(_sse(_TOKEN)))
 
 
 @dataclass(slots=True)
-class Profile:
+class AnswerSchedule:
     """The schedule of every answer, in seconds.
 
-    The first token leaves up to half a gap before or after ``ttft``, by the answer's number: else all streams
-    that began together would send together for ever.
+    The first token leaves up to half a gap before or after ``ttft``, depending on the answer's number:
+    otherwise all streams that started together would send together forever.
     """
 
     ttft: float
@@ -64,7 +64,7 @@ class Profile:
 
 @dataclass(slots=True)
 class Client:
-    """One connection and the answer that it is being given."""
+    """One connection and the answer on its way."""
 
     sock: socket.socket
     tls: ssl.SSLObject | None = None
@@ -83,10 +83,12 @@ class Client:
 
 
 class TruthServer:
-    """Accepts connections and keeps every answer's schedule; ``run`` returns on SIGTERM."""
+    """Accepts connections and keeps every answer to its schedule; ``run`` returns on SIGTERM."""
 
-    def __init__(self, profile: Profile, port: int, log: Path, context: ssl.SSLContext | None) -> None:
-        self._profile = profile
+    def __init__(
+        self, schedule: AnswerSchedule, port: int, log: Path, context: ssl.SSLContext | None
+    ) -> None:
+        self._answer_schedule = schedule
         self._context = context
         self._log = log.open("w", encoding="utf-8", buffering=1 << 20)
         self._log.write(LOG_HEADER)
@@ -202,7 +204,7 @@ class TruthServer:
         client.number, client.sent = next(self._numbers), 0
         client.streamed = b"response-stream" in head.split(b"\r\n", 1)[0]
         spread = client.number * _GOLDEN % 1.0 - 0.5
-        client.starts_at = client.arrived_at + self._profile.ttft + spread * self._profile.gap
+        client.starts_at = client.arrived_at + self._answer_schedule.ttft + spread * self._answer_schedule.gap
         self._schedule(client, client.starts_at)
 
     def _schedule(self, client: Client, due: float) -> None:
@@ -212,20 +214,20 @@ class TruthServer:
         if not client.streamed:
             self._answer_whole(client)
             return
-        profile = self._profile
+        schedule = self._answer_schedule
         now = time.time()
         client.sent += 1
         if client.sent == 1:
             client.first_sent_at = now
             self._send(client, _STREAM_HEAD + _TOKEN_CHUNK)
-        elif client.sent < profile.tokens:
+        elif client.sent < schedule.tokens:
             self._send(client, _TOKEN_CHUNK)
-        if client.sent < profile.tokens:
-            self._schedule(client, client.starts_at + client.sent * profile.gap)
+        if client.sent < schedule.tokens:
+            self._schedule(client, client.starts_at + client.sent * schedule.gap)
             return
         details = {
             "finish_reason": f"n{client.number}",
-            "generated_tokens": profile.tokens,
+            "generated_tokens": schedule.tokens,
             "input_length": 32,
         }
         last = _chunk(encode_payload_part(_sse({**_TOKEN, "generated_text": " sea", "details": details})))
@@ -234,7 +236,7 @@ class TruthServer:
         self._book(client, now)
 
     def _answer_whole(self, client: Client) -> None:
-        tokens = self._profile.tokens
+        tokens = self._answer_schedule.tokens
         details = {"finish_reason": f"n{client.number}", "generated_tokens": tokens}
         body = json.dumps([{"generated_text": " sea" * tokens, "details": details}]).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -245,7 +247,7 @@ class TruthServer:
     def _book(self, client: Client, last_sent_at: float) -> None:
         self._log.write(
             f"{client.number},{client.arrived_at:.6f},{client.first_sent_at:.6f},{last_sent_at:.6f},"
-            f"{self._profile.tokens}\n"
+            f"{self._answer_schedule.tokens}\n"
         )
 
     def _send(self, client: Client, data: bytes) -> None:
@@ -281,12 +283,17 @@ class TruthServer:
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-@click.command(help="A server whose token times are known; prints its port as one JSON line.")
-@click.option("--port", default=0, show_default=True, help="0: any free port.")
+@click.command(help="Serve answers with known token times; print the port as one JSON line.")
+@click.option("--port", default=0, show_default=True, help="Port; 0 for any free one.")
 @click.option("--ttft", default=0.2, show_default=True, help="Seconds to the first token.")
 @click.option("--gap", default=0.05, show_default=True, help="Seconds between tokens.")
 @click.option("--tokens", type=click.IntRange(min=2), default=60, help="Tokens per answer.")
-@click.option("--log", type=click.Path(path_type=Path), required=True, help="What was sent when, as CSV.")
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="CSV file for the times at which answers were sent.",
+)
 @click.option("--tls-cert", type=_FILE)
 @click.option("--tls-key", type=_FILE)
 def main(
@@ -297,7 +304,7 @@ def main(
     if tls_cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls_cert, tls_key)
-    server = TruthServer(Profile(ttft, gap, tokens), port, log, context)
+    server = TruthServer(AnswerSchedule(ttft, gap, tokens), port, log, context)
     signal.signal(signal.SIGTERM, server.stop)
     signal.signal(signal.SIGINT, server.stop)
     sys.stdout.write(json.dumps({"port": server.port}) + "\n")

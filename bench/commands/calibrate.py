@@ -1,4 +1,4 @@
-"""Commands about this machine's load generator."""
+"""The command that measures this machine's load generator."""
 
 from pathlib import Path
 from typing import Any
@@ -29,20 +29,26 @@ COLUMNS = {
 
 
 @click.command()
-@click.option("--levels", help="Concurrencies with commas, instead of 1 … 1024.")
-@click.option("--quick", is_flag=True, help="Three levels only, one minute.")
-@click.option("--tls/--http", "tls", default=None, help="Only over TLS, or only without.")
+@click.option("--levels", help="Concurrencies, separated by commas. Default: 1 to 1024.")
+@click.option("--quick", is_flag=True, help="Only three levels; takes a minute.")
 @click.option(
-    "--seconds", type=click.FloatRange(4), default=8.0, show_default=True, help="Window of a level."
+    "--tls/--http", "tls", default=None, help="Only over TLS, or only over plain HTTP. Default: both."
 )
-@click.option("--tokens", type=click.IntRange(2), default=40, show_default=True, help="Length of an answer.")
 @click.option(
-    "--keep", type=click.Path(path_type=Path), default=calibration_file, show_default="in the state folder"
+    "--seconds", type=click.FloatRange(4), default=8.0, show_default=True, help="Window of each level."
+)
+@click.option("--tokens", type=click.IntRange(2), default=40, show_default=True, help="Tokens per answer.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    default=calibration_file,
+    show_default="in the state folder",
+    help="File for the result.",
 )
 def calibrate(
     *, levels: str | None, quick: bool, tls: bool | None, seconds: float, tokens: int, keep: Path
 ) -> None:
-    """Measure this machine's load generator against a server of known truth."""
+    """Measure how accurate this machine's load generator is, against a server with known token times."""
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH
@@ -56,7 +62,7 @@ def calibrate(
         progress=console.print,
     )
     show(result, console)
-    console.print(f"Kept in {keep}; reports from this machine quote it.")
+    console.print(f"Written to {keep}; reports of runs on this machine quote it.")
 
 
 def _levels(text: str) -> tuple[int, ...]:
@@ -65,12 +71,14 @@ def _levels(text: str) -> tuple[int, ...]:
     except ValueError:
         levels = ()
     if not levels or min(levels) < 1 or len(set(levels)) < len(levels):
-        raise UserError(f"--levels {text}: write different whole numbers with commas, for example 1,64,256")
+        raise UserError(
+            f"--levels {text}: not a list of different whole numbers", "separate them with commas: 1,64,256"
+        )
     return levels
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    """Print a calibration as a table: errors are ours minus truth, in milliseconds."""
+    """Print a calibration as a table: errors are measured minus true, in milliseconds."""
     for tls, name in ((False, "HTTP"), (True, "TLS")):
         rows = [level for level in result["levels"] if level["tls"] == tls]
         if not rows:
@@ -78,12 +86,12 @@ def show(result: dict[str, Any], console: Console) -> None:
         table = Table(title=f"{name}: error against the truth server, ms", title_justify="left")
         for title in COLUMNS.values():
             table.add_column(title, justify="right")
-        table.add_column("honest")
+        table.add_column("accurate")
         for level in rows:
-            table.add_row(*(_cell(level[key]) for key in COLUMNS), "yes" if level["honest"] else "no")
+            table.add_row(*(_cell(level[key]) for key in COLUMNS), "yes" if level["accurate"] else "no")
         console.print(table)
-        largest = result["honest_concurrency"][name]
-        console.print(f"{name}: honest up to {largest or 'no'} concurrent streams per worker process.\n")
+        largest = result["max_accurate_concurrency"][name]
+        console.print(f"{name}: accurate up to {largest or 0} concurrent streams per worker process.\n")
 
 
 def _cell(value: float | None) -> str:

@@ -142,11 +142,12 @@ def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path):
     assert not any("elapsed_ms" in problem for problem in result.problems)
 
 
-def test_more_streams_than_the_calibration_allows_warn(run_folder: Path):
+@pytest.mark.parametrize("key", ["max_accurate_concurrency", "honest_concurrency"], ids=["", "before 0.2"])
+def test_more_streams_than_the_calibration_allows_warn(run_folder: Path, key: str):
     result = measure_and_judge(run_folder)
-    result.calibration = {"honest_concurrency": {"HTTP": 6, "TLS": None}}
+    result.calibration = {key: {"HTTP": 6, "TLS": None}}
     judge_run(result)
-    warned = {s.concurrency for s in result.steps if "found honest" in "; ".join(s.verdict.texts)}
+    warned = {s.concurrency for s in result.steps if "calibrated limit" in "; ".join(s.verdict.texts)}
     assert warned == {8}
 
 

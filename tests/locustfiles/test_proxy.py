@@ -9,7 +9,7 @@ import pytest
 
 from bench.calibration.certificates import make_certificates
 from bench.calibration.probe import truth_server
-from bench.calibration.truth import Profile
+from bench.calibration.truth import AnswerSchedule
 from common.errors import UserError
 from locustfiles.client.address import Address, proxy_for
 from tests.locustfiles.runs import Run, experiment
@@ -74,7 +74,7 @@ def test_a_proxy_that_refuses_is_a_connection_fault_with_its_own_words(
 @pytest.mark.e2e
 def test_a_run_says_that_a_proxy_lies_between(proxy: Callable[..., ConnectProxy], tmp_path: Path) -> None:
     between, certificates = proxy(), make_certificates(tmp_path)
-    with truth_server(tmp_path, Profile(ttft=0.02, gap=0.005, tokens=4), certificates) as (url, _):
+    with truth_server(tmp_path, AnswerSchedule(ttft=0.02, gap=0.005, tokens=4), certificates) as (url, _):
         environment = {"AWS_CA_BUNDLE": str(certificates.authority), "NO_PROXY": "", "no_proxy": ""}
         environment["HTTPS_PROXY"] = f"http://127.0.0.1:{between.port}"
         run = Run(tmp_path, url, experiment(tmp_path), environment)

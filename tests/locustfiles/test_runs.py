@@ -16,14 +16,14 @@ import psutil
 import pytest
 
 from bench.calibration.probe import truth_server
-from bench.calibration.truth import Profile
+from bench.calibration.truth import AnswerSchedule
 from tests.locustfiles.runs import Run, eventually, experiment, rows_of
 from tests.locustfiles.support import STREAM_HEAD, ScriptedServer, response, sends, serving, stream
 
 pytestmark = pytest.mark.e2e
 
-QUICK = Profile(ttft=0.05, gap=0.01, tokens=8)
-LONG = Profile(ttft=0.3, gap=0.1, tokens=12)  # 1.4 s: longer than Locust's half second of grace
+QUICK = AnswerSchedule(ttft=0.05, gap=0.01, tokens=8)
+LONG = AnswerSchedule(ttft=0.3, gap=0.1, tokens=12)  # 1.4 s: longer than Locust's half second of grace
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def truth(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     servers = []
     runs: list[Run] = []
 
-    def make(profile: Profile = QUICK, **changes: Any) -> Run:
+    def make(profile: AnswerSchedule = QUICK, **changes: Any) -> Run:
         server = truth_server(tmp_path, profile, None)
         url, _ = server.__enter__()
         servers.append(server)

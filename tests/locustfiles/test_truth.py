@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from bench.calibration.probe import truth_server
-from bench.calibration.truth import Profile
+from bench.calibration.truth import AnswerSchedule
 from tests.locustfiles.runs import Run, experiment
 
 pytestmark = pytest.mark.e2e
 
-PATIENT = Profile(ttft=0.25, gap=0.012, tokens=10)
-BRISK = Profile(ttft=0.04, gap=0.03, tokens=24)
+PATIENT = AnswerSchedule(ttft=0.25, gap=0.012, tokens=10)
+BRISK = AnswerSchedule(ttft=0.04, gap=0.03, tokens=24)
 USERS = 4
 
 # Contended machines wake a process late; a metric that is scaled or swapped is off by far more.
@@ -24,7 +24,7 @@ class WrongMetric(AssertionError):  # noqa: N818 - reads as what it says
     pass
 
 
-def played(folder: Path, profile: Profile) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+def played(folder: Path, profile: AnswerSchedule) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     """Rows with the server's own record beside them, the server's whole log, and the step."""
     folder.mkdir()
     with truth_server(folder, profile, None) as (url, log):
@@ -51,7 +51,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[p
 PROFILES = {"patient": PATIENT, "brisk": BRISK}
 
 
-def check_truth(rows: pd.DataFrame, profile: Profile) -> None:
+def check_truth(rows: pd.DataFrame, profile: AnswerSchedule) -> None:
     """Raise where the rows do not say what the server did.
 
     Raises:
