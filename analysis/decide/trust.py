@@ -32,9 +32,8 @@ _KEY_BEFORE_0_2 = "honest_concurrency"
 
 def judge_run(result: RunResult) -> None:
     """Give every step its verdict."""
-    calibrated = max(
-        (most for most in accurate_concurrency(result.calibration).values() if most), default=None
-    )
+    limits = accurate_concurrency(result.calibration).values()
+    calibrated = max((limit for limit in limits if limit), default=None)
     for step in result.steps:
         judge_step(step)
         per_worker = (step.concurrency or 0) / (step.health.workers or 1)
@@ -42,7 +41,8 @@ def judge_run(result: RunResult) -> None:
             step.verdict.add(
                 "warn",
                 "beyond_calibration",
-                f"{number(per_worker)} streams per worker exceed this machine's calibrated limit of {calibrated}",
+                f"{number(per_worker)} streams per worker exceed this machine's calibrated limit of "
+                f"{calibrated}",
                 streams_per_worker=per_worker,
                 calibrated=calibrated,
             )
