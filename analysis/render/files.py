@@ -1,7 +1,6 @@
 """Write the pages: Markdown and HTML from templates, the pictures, the summaries."""
 
 import base64
-import hashlib
 import json
 from functools import cache
 from pathlib import Path
@@ -45,12 +44,7 @@ def write_pages(
         OSError: a file cannot be written.
     """
     policies = policy_files(result, choices, extras.demand)
-    script = Markup((TEMPLATES / "what_if.js").read_text(encoding="utf-8"))  # noqa: S704 - our own
-    view = view_of(result, choices, drawings, extras) | {
-        "policies": list(policies),
-        "script": script,
-        "policy": _content_policy(script),
-    }
+    view = view_of(result, choices, drawings, extras) | {"policies": list(policies)}
     files = {
         "report.md": _environment(html=False).get_template("report.md.jinja").render(view),
         "report.html": _environment(html=True).get_template("report.html.jinja").render(view),
@@ -62,15 +56,6 @@ def write_pages(
     contents |= {f"{drawing.name}.png": drawing.png for drawing in drawings.values()}
     write_all_or_none(out, contents)
     return [out / name for name in contents]
-
-
-def _content_policy(script: str) -> str:
-    """A Content-Security-Policy: nothing runs or loads but the page's own script, style and pictures."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _guarded(frame: pd.DataFrame) -> pd.DataFrame:

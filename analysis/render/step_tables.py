@@ -6,9 +6,9 @@ from analysis.decide.recommendation import Candidate, Choice
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES, Interval
 from analysis.render.tables import Cell, Table
-from analysis.render.what_if import METRICS
 from common.formatting import ABSENT, count, dollars, milliseconds, number, percent
 
+METRICS = ("ttft", "tpot", "e2e")
 Judged = dict[int, Candidate]
 """The candidate of each step, by the step's identity."""
 

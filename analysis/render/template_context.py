@@ -20,7 +20,6 @@ from analysis.render.recommendation_text import answer_lines, answer_notes
 from analysis.render.run_facts import run_facts
 from analysis.render.step_tables import step_tables
 from analysis.render.tables import Cell, Table
-from analysis.render.what_if import what_if
 from common.formatting import (
     ABSENT,
     count,
@@ -85,7 +84,6 @@ def view_of(
         "locust_tables": locust_tables(result),
         "compared": all(choice.compared for choice in choices),
         "reconciled": reconciled_table(result),
-        "what_if": what_if(result, choices),
         "prices": price_rows(result),
         "calibration": calibration_sentence(result),
         "plan_text": json.dumps(result.plan, indent=2, ensure_ascii=False, default=str),

@@ -1,4 +1,4 @@
-"""The page in a real browser: it answers, it fits, it asks for nothing, it can be read by everybody."""
+"""The page in a real browser: it fits, it asks for nothing, it can be read by everybody."""
 
 import os
 import shutil
@@ -58,11 +58,10 @@ def test_nothing_is_fetched_and_nothing_runs_over_the_edge(page: Page):
 def test_everybody_can_use_it(page: Page):
     missing = page.evaluate(
         """() => {
-          const named = (e) => e.labels?.length || e.getAttribute("aria-label");
           const levels = [...document.querySelectorAll("h1,h2,h3,h4")].map((h) => +h.tagName[1]);
           return {
             alt: [...document.images].filter((i) => !i.alt).length,
-            unnamed: [...document.querySelectorAll("input,select")].filter((e) => !named(e)).length,
+            scripts: document.scripts.length,
             headings: levels.some((level, i) => i && level > levels[i - 1] + 1),
             scope: [...document.querySelectorAll("th")].filter((t) => !t.scope).length,
             language: document.documentElement.lang,
@@ -73,7 +72,7 @@ def test_everybody_can_use_it(page: Page):
         }"""
     )
     assert missing == {
-        "alt": 0, "unnamed": 0, "headings": False, "scope": 0, "language": "en", "main": 1, "ids": 0,
+        "alt": 0, "scripts": 0, "headings": False, "scope": 0, "language": "en", "main": 1, "ids": 0,
     }  # fmt: skip
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the answer"
@@ -110,23 +109,6 @@ def test_axe_finds_nothing(page: Page):
     page.evaluate(Path(AXE or "").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")
     assert [(v["id"], v["nodes"][0]["html"][:100]) for v in found["violations"]] == []
-
-
-def test_moving_the_slo_answers_anew(browser: Browser, report: Report, run_folder: Path):
-    opened = browser.new_page()
-    opened.goto((run_folder / "report.html").as_uri())
-    answer = opened.locator("#what-if-answer")
-    assert answer.inner_text().startswith("ml.g6.xlarge at concurrency")
-    opened.get_by_label("Limit of TTFT in milliseconds").fill("1")
-    assert "no measured step is known to meet these limits" in answer.inner_text()
-    opened.get_by_label("Limit of TTFT in milliseconds").fill("100000")
-    opened.get_by_label("Limit of E2E in milliseconds").fill("")
-    steps = [s | {"at": e["instance_label"]} for e in report.summary["experiments"] for s in e["steps"]]
-    cheapest = min(steps, key=lambda s: s["usd_per_request"])
-    assert answer.inner_text().startswith(f"{cheapest['at']} at concurrency {cheapest['concurrency']}")
-    opened.get_by_label("Statistic of TTFT").select_option("p99")
-    assert "lack the samples" in answer.inner_text()
-    opened.close()
 
 
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext: apt-get install poppler-utils")
