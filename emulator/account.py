@@ -1,14 +1,13 @@
-"""What the account holds, per region: models, endpoint configs, endpoints, inference components, tags."""
+"""The account's resources by region: models, endpoint configs, endpoints, inference components, tags."""
 
-import base64
-import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from emulator.errors import validation_error
 from emulator.hosting import ContainerProcess
+from emulator.paging import cut_page
 
 ACCOUNT_ID = "123456789012"
 DEFAULT_PAGE = 10
@@ -18,7 +17,7 @@ EndpointStatus = Literal["Creating", "InService", "Deleting", "Failed"]
 
 @dataclass
 class Resource:
-    """Something with a name and an ARN; ``spec`` is what its create call said."""
+    """A named resource; ``spec`` holds the members of the call that created it."""
 
     name: str
     arn: str
@@ -27,18 +26,18 @@ class Resource:
 
     @property
     def modified(self) -> datetime:
-        """The last change; a resource that cannot change was last changed when it was created."""
+        """When it last changed: at its creation, for a resource that cannot change."""
         return self.created
 
     @property
     def state(self) -> str | None:
-        """Its status, where it has one."""
+        """Its status; None for a resource without one."""
         return None
 
 
 @dataclass
 class RunningResource(Resource):
-    """A resource with containers behind it and a life of its own."""
+    """A resource with containers behind it, and a status that changes."""
 
     status: EndpointStatus = "Creating"
     failure: str | None = None
@@ -63,7 +62,7 @@ class RunningResource(Resource):
 
 @dataclass
 class EndpointResource(RunningResource):
-    """An endpoint; ``config`` is its config as it was at creation (which may be deleted since)."""
+    """An endpoint; ``config`` is a copy of its config, which may have been deleted since."""
 
     config: dict[str, Any] = field(default_factory=dict)
 
@@ -83,11 +82,11 @@ class Region:
     """Tags by ARN."""
 
     def arn(self, kind: str, name: str) -> str:
-        """The ARN of a SageMaker resource (which AWS writes in lower case)."""
+        """The ARN of a SageMaker resource; AWS writes it in lower case."""
         return f"arn:aws:sagemaker:{self.name}:{ACCOUNT_ID}:{kind}/{name.lower()}"
 
     def tag(self, arn: str, tags: Iterable[dict[str, str]]) -> None:
-        """Add tags to a resource, replacing those of the same key."""
+        """Add tags to a resource; a tag replaces an older one with the same key."""
         self.tags.setdefault(arn, {}).update({tag["Key"]: tag["Value"] for tag in tags})
 
 
@@ -95,35 +94,35 @@ ResourceT = TypeVar("ResourceT", bound=Resource)
 
 
 def find_resource(resources: dict[str, ResourceT], name: str, noun: str, arn: str) -> ResourceT:
-    """The resource of that name.
+    """The resource with that name.
 
     Raises:
-        ApiError: there is none, in AWS's words.
+        ApiError: it does not exist; the message is AWS's, with ``noun`` and ``arn``.
     """
     if name not in resources:
         raise validation_error(f'Could not find {noun} "{arn}".')
     return resources[name]
 
 
-def list_page(resources: Iterable[ResourceT], query: dict[str, Any]) -> tuple[list[ResourceT], str | None]:
-    """One page of a List call, and the token of the next: filtered, sorted, cut.
+def list_page(
+    resources: Iterable[ResourceT], query: dict[str, Any]
+) -> tuple[Sequence[ResourceT], str | None]:
+    """One page of a List call, filtered and sorted as ``query`` asks, and the token of the next page.
 
     Raises:
-        ApiError: the token is none of ours.
+        ApiError: the token is invalid.
     """
-    wanted = [item for item in resources if _wanted(item, query)]
+    matching = [item for item in resources if _matches(item, query)]
     by_name = query.get("SortBy", "CreationTime") == "Name"
-    wanted.sort(
+    matching.sort(
         key=lambda item: item.name if by_name else (item.created.timestamp(), item.name),
         reverse=query.get("SortOrder", "Descending") == "Descending",
     )
-    start = _offset(query.get("NextToken"))
-    end = start + query.get("MaxResults", DEFAULT_PAGE)
-    token = base64.b64encode(str(end).encode()).decode() if end < len(wanted) else None
-    return wanted[start:end], token
+    size = query.get("MaxResults", DEFAULT_PAGE)
+    return cut_page(matching, query.get("NextToken"), size, validation_error("Invalid NextToken"))
 
 
-def _wanted(item: Resource, query: dict[str, Any]) -> bool:
+def _matches(item: Resource, query: dict[str, Any]) -> bool:
     return (
         query.get("NameContains", "").lower() in item.name.lower()
         and query.get("StatusEquals", item.state) == item.state
@@ -135,12 +134,3 @@ def _wanted(item: Resource, query: dict[str, Any]) -> bool:
 def _within(moment: datetime, query: dict[str, Any], key: str) -> bool:
     before, after = query.get(f"{key}Before"), query.get(f"{key}After")
     return (before is None or moment < before) and (after is None or moment > after)
-
-
-def _offset(token: str | None) -> int:
-    if token is None:
-        return 0
-    try:
-        return int(base64.b64decode(token, validate=True))
-    except (ValueError, binascii.Error):
-        raise validation_error("Invalid NextToken") from None

@@ -1,4 +1,4 @@
-"""All services on one port: verify who asks, meet the fault that is set, run the operation, answer."""
+"""All services on one port: verify the signature, inject a fault if one is set, run the operation."""
 
 import logging
 from collections.abc import Callable
@@ -8,16 +8,23 @@ import gevent
 
 from emulator import components, hub, local_api, runtime, sagemaker
 from emulator.account import ACCOUNT_ID
-from emulator.context import AccountState, Context
+from emulator.context import AccountState, Context, Operation
 from emulator.errors import ApiError
 from emulator.faults import ENDPOINT_FAULTS, Fault, immediate_error
 from emulator.http import HttpRequest, HttpResponse, cut_connection
-from emulator.protocols import SERVICES, Call, read_call, refusal, write_error, write_not_served, write_result
+from emulator.protocols import (
+    SERVICES,
+    Call,
+    read_call,
+    refusal_error,
+    write_error,
+    write_result,
+    write_unsupported_service,
+)
 from emulator.services import identity, metrics, pricing, quotas, registry, scheduler, secrets
 from emulator.shapes import check_input, operation_model
 from emulator.signing import RefusedError, Scope, claimed_service, utc_now, verify, verify_bearer
 
-Operation = Callable[[Context, dict[str, Any]], dict[str, Any]]
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "sagemaker": sagemaker.OPERATIONS | components.OPERATIONS | hub.OPERATIONS,
     "sts": identity.STS,
@@ -29,7 +36,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "secretsmanager": secrets.OPERATIONS,
     "ecr": registry.OPERATIONS,
 }
-"""All that is served here: service and operation in botocore's names."""
+"""Every supported operation by service; names are botocore's."""
 _NAME_MEMBERS = (
     "EndpointName",
     "EndpointConfigName",
@@ -45,32 +52,32 @@ _log = logging.getLogger("emulator")
 
 
 def make_app(account: AccountState) -> Callable[[HttpRequest], HttpResponse]:
-    """The application that serves ``account``."""
+    """The application that serves ``account`` to `emulator.http.make_server`."""
 
     def app(request: HttpRequest) -> HttpResponse:
         if request.path.startswith(local_api.PREFIX):
             return local_api.serve(account, request)
-        wanted = runtime.match_route(request.path)
-        service = "sagemaker-runtime" if wanted else _service(request)
+        route = runtime.match_route(request.path)
+        service = "sagemaker-runtime" if route else _service_of(request)
         if service is None:
-            return write_not_served(claimed_service(request.headers) or "", request)
+            return write_unsupported_service(claimed_service(request.headers) or "", request)
         try:
-            return _invoke(account, wanted, request) if wanted else _operate(account, service, request)
+            return _invoke(account, route, request) if route else _operate(account, service, request)
         except RefusedError as refused:
-            return write_error(service, refusal(service, refused))
+            return write_error(service, refusal_error(service, refused))
         except ApiError as error:
             return write_error(service, error)
         except ConnectionError:
-            raise  # the connection is gone or was cut on purpose: nobody is left to answer
-        except Exception:  # noqa: BLE001 - the edge of the process: AWS answers 500, the log has the trace
+            raise  # the connection is gone or was cut on purpose: there is no client to respond to
+        except Exception:  # noqa: BLE001 - the edge of the process: respond with 500 as AWS does, log the trace
             _log.exception("%s %s", request.method, request.path)
-            return write_error(service, ApiError("InternalFailure", "See the log of emulator.", 500))
+            return write_error(service, ApiError("InternalFailure", "See the emulator's log.", 500))
 
     return app
 
 
-def _service(request: HttpRequest) -> str | None:
-    """Whom a request is for; None for a service of AWS that this machine does not have."""
+def _service_of(request: HttpRequest) -> str | None:
+    """The service that a request is for; None for an AWS service that the emulator does not have."""
     if request.headers.get("authorization", "").startswith(_BEARER):
         return "sagemaker-runtime"
     claimed = claimed_service(request.headers)
@@ -78,10 +85,10 @@ def _service(request: HttpRequest) -> str | None:
 
 
 def _operate(account: AccountState, service: str, request: HttpRequest) -> HttpResponse:
-    if service == "sagemaker-runtime":  # a bearer token, on a path that is not the route's
+    if service == "sagemaker-runtime":  # a bearer token on any other path
         verify_bearer(request.headers["authorization"].removeprefix(_BEARER), account.keys, utc_now())
-        served = "only POST …/openai/v1/chat/completions is served on this machine"
-        raise ApiError("UnknownOperationException", f"{request.method} {request.path}: {served}", 404)
+        supported = "the emulator supports only POST …/openai/v1/chat/completions"
+        raise ApiError("UnknownOperationException", f"{request.method} {request.path}: {supported}", 404)
     scope = verify(request, account.keys, utc_now())
     if SERVICES.get(scope.service) != service:
         raise RefusedError(
@@ -105,17 +112,17 @@ def _run(
 ) -> dict[str, Any]:
     operation = OPERATIONS.get(call.service, {}).get(call.operation)
     if operation is None:
-        raise ApiError("UnknownOperationException", f"{call.operation} is not served on this machine", 501)
+        raise ApiError("UnknownOperationException", f"the emulator does not support {call.operation}", 501)
     members = check_input(operation_model(call.service, call.operation).input_shape, call.members)
     if fault is not None:
-        _apply_fault(fault, call.service, _arn(scope, call), request)
-    passed_on = fault if fault is not None and fault.fault in ENDPOINT_FAULTS else None
-    return operation(Context(account, account.region(scope.region), passed_on), members)
+        _apply_fault(fault, call.service, _resource_arn(scope, call), request)
+    later_fault = fault if fault is not None and fault.fault in ENDPOINT_FAULTS else None
+    return operation(Context(account, account.region(scope.region), later_fault), members)
 
 
-def _invoke(account: AccountState, wanted: runtime.Route, request: HttpRequest) -> HttpResponse:
+def _invoke(account: AccountState, route: runtime.Route, request: HttpRequest) -> HttpResponse:
     authorization = request.headers.get("authorization", "")
-    if wanted.operation == "ChatCompletions":
+    if route.operation == "ChatCompletions":
         if not authorization.startswith(_BEARER):
             raise RefusedError("missing", "Missing Authentication Token")
         scope = verify_bearer(authorization.removeprefix(_BEARER), account.keys, utc_now())
@@ -125,12 +132,12 @@ def _invoke(account: AccountState, wanted: runtime.Route, request: HttpRequest) 
             raise RefusedError(
                 "mismatch", f"Credential should be scoped to correct service: '{_SIGNING_NAME}'."
             )
-    fault, record = account.faults.record_call("sagemaker-runtime", wanted.operation)
-    record.name = wanted.endpoint
+    fault, record = account.faults.record_call("sagemaker-runtime", route.operation)
+    record.name = route.endpoint
     try:
         if fault is not None:
-            _apply_fault(fault, "sagemaker-runtime", wanted.endpoint, request)
-        response = runtime.invoke(Context(account, account.region(scope.region), fault), wanted, request)
+            _apply_fault(fault, "sagemaker-runtime", route.endpoint, request)
+        response = runtime.invoke(Context(account, account.region(scope.region), fault), route, request)
     except ApiError as error:
         record.status, record.error = error.status, error.code
         raise
@@ -139,7 +146,7 @@ def _invoke(account: AccountState, wanted: runtime.Route, request: HttpRequest) 
 
 
 def _apply_fault(fault: Fault, service: str, arn: str, request: HttpRequest) -> None:
-    """Do what a fault does before the call is carried out."""
+    """Apply what a fault does before the operation runs."""
     if fault.fault == "delay":
         gevent.sleep(fault.seconds)
     if fault.fault == "drop_connection" and fault.when == "before":
@@ -149,7 +156,7 @@ def _apply_fault(fault: Fault, service: str, arn: str, request: HttpRequest) -> 
 
 
 def _answer_or_drop(fault: Fault | None, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """The answer, or a cut connection in its place: the call was carried out, but nobody hears of it."""
+    """The response, or a cut connection in its place: the operation ran, but the client gets no response."""
     if fault is None or fault.fault != "drop_connection":
         return response
     if not isinstance(response.body, bytes):
@@ -157,6 +164,6 @@ def _answer_or_drop(fault: Fault | None, request: HttpRequest, response: HttpRes
     raise cut_connection(request.connection)
 
 
-def _arn(scope: Scope, call: Call) -> str:
+def _resource_arn(scope: Scope, call: Call) -> str:
     name = next((call.members[key] for key in _NAME_MEMBERS if key in call.members), "")
     return f"arn:aws:sagemaker:{scope.region}:{ACCOUNT_ID}:{call.operation}/{name}"

@@ -1,18 +1,13 @@
-"""Inference components: a model's copies on a shared endpoint, each copy a container."""
-
-from collections.abc import Callable
-from typing import Any
+"""Inference components: copies of a model on a shared endpoint; each copy is a container."""
 
 from emulator.account import RunningResource, find_resource, list_page
-from emulator.context import Context
+from emulator.context import Context, Members, Operation
 from emulator.errors import validation_error
 from emulator.lifecycle import DEFAULT_STARTUP_SECONDS, ContainerGroup, bring_up, primary_container, take_down
 
-Members = dict[str, Any]
-
 
 def create(context: Context, members: Members) -> Members:
-    """CreateInferenceComponent: needs an endpoint in service whose variant has no model of its own."""
+    """CreateInferenceComponent: requires an endpoint InService, and a variant without a model of its own."""
     region, name = context.region, members["InferenceComponentName"]
     arn = region.arn("inference-component", name)
     if name in region.components:
@@ -41,8 +36,8 @@ def create(context: Context, members: Members) -> Members:
 def describe(context: Context, members: Members) -> Members:
     """DescribeInferenceComponent."""
     component = _component(context, members["InferenceComponentName"])
-    running = sum(len(group) for group in component.containers.values())
-    wanted = component.spec.get("RuntimeConfig", {}).get("CopyCount", 1)
+    current = sum(len(group) for group in component.containers.values())
+    desired = component.spec.get("RuntimeConfig", {}).get("CopyCount", 1)
     specification = component.spec.get("Specification", {})
     return {
         "InferenceComponentName": component.name,
@@ -56,7 +51,7 @@ def describe(context: Context, members: Members) -> Members:
             for key in ("ModelName", "StartupParameters", "ComputeResourceRequirements")
             if key in specification
         },
-        "RuntimeConfig": {"DesiredCopyCount": wanted, "CurrentCopyCount": running},
+        "RuntimeConfig": {"DesiredCopyCount": desired, "CurrentCopyCount": current},
         "CreationTime": component.created,
         "LastModifiedTime": component.changed,
         "InferenceComponentStatus": component.status,
@@ -96,7 +91,7 @@ def list_components(context: Context, members: Members) -> Members:
     return {"InferenceComponents": rows, "NextToken": token}
 
 
-OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
+OPERATIONS: dict[str, Operation] = {
     "CreateInferenceComponent": create,
     "DescribeInferenceComponent": describe,
     "DeleteInferenceComponent": delete,

@@ -1,8 +1,8 @@
-"""What an operation gets beside its members: the region it acts on, and the settings of this machine."""
+"""What an operation receives besides its members: the account's state, the region, and a fault."""
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -15,35 +15,37 @@ from emulator.shapes import service_model
 from emulator.signing import Credential
 from emulator.utilisation import Utilisation
 
+Members = dict[str, Any]
+"""Members of a request or a response, by the names in botocore's models."""
 DEFAULT_QUOTA = 4
 ALL_TYPES = "*"
 ALL_ENDPOINTS_QUOTA = "Number of instances across active endpoints"
 _LARGE = ("ml.p3.", "ml.p4", "ml.p5", "ml.p6", "ml.trn")
-"""Families for which a fresh account has no quota."""
+"""Instance families for which a new account has no quota."""
 _ECR_IMAGE = re.compile(r"\d{12}\.dkr\.ecr[^/]*\.amazonaws\.com(\.cn)?/")
 
 
 @dataclass
 class Settings:
-    """How fast and how strict this SageMaker is."""
+    """Time limits and delays of this SageMaker, and how it splits streams."""
 
     create_seconds: float = 1.0
-    """Shortest time that an endpoint stays Creating."""
+    """Shortest time that an endpoint is Creating."""
     delete_seconds: float = 0.3
     startup_limit: float = 3600.0
-    """Upper bound on the time in which a container must become healthy."""
+    """Longest time for a container to become healthy."""
     invocation_seconds: float = 60.0
     stream_seconds: float = 480.0
     payload_bytes: int = 6_291_456
     coalesce: int = 1
-    """Container chunks joined before they leave as parts of the event stream."""
+    """Chunks of the container that are joined before they are split into parts of the event stream."""
     pieces: int = 2
-    """Parts made of each chunk of the container."""
+    """Parts into which each joined chunk is split."""
 
 
 @dataclass
 class AccountState:
-    """The whole account and its credentials."""
+    """The state of the account in all regions, and its credentials."""
 
     settings: Settings = field(default_factory=Settings)
     keys: dict[str, Credential] = field(default_factory=dict)
@@ -57,29 +59,29 @@ class AccountState:
             "local-scheduler": ["scheduler.amazonaws.com"],
         }
     )
-    """Role name, or ARN of another account's → services that may assume it."""
+    """Role name, or the ARN of another account's role → services that may assume it."""
     quotas: dict[str, int] = field(default_factory=dict)
-    """Instances for endpoint usage, by type, where a value was applied; of all types together under ``*``."""
+    """Applied quotas: instances for endpoint usage by type; ``*`` is the quota of all types together."""
     secrets: dict[str, str] = field(default_factory=dict)
     images: dict[str, bool] = field(default_factory=dict)
-    """URI → whether a registry has it, where a test says so."""
+    """Image URI → whether its registry has it; images that are not listed exist."""
 
     def region(self, name: str) -> Region:
-        """The region, opened on first use."""
+        """The region; the first use creates it."""
         return self.regions.setdefault(name, Region(name))
 
     def quota(self, instance_type: str) -> int:
-        """Instances of a type that the account may have for endpoints."""
+        """Instances of a type that the account may use for endpoints."""
         return self.quotas.get(instance_type, default_quota(instance_type))
 
     def has_image(self, uri: str) -> bool:
-        """Whether the registry that an image's URI names has it."""
+        """Whether the registry in an image's URI has the image."""
         return self.images.get(uri, True)
 
 
 @dataclass
 class Context:
-    """One call's surroundings. ``fault`` changes what becomes of a resource that the call creates."""
+    """The context of one call. ``fault`` affects the resource that the call creates, or the stream."""
 
     account: AccountState
     region: Region
@@ -87,21 +89,25 @@ class Context:
 
     @property
     def settings(self) -> Settings:
-        """The settings of this machine."""
+        """The emulator's settings."""
         return self.account.settings
 
     def check_role(self, arn: str, principal: str = "sagemaker.amazonaws.com") -> None:
-        """Refuse a role that does not exist or that ``principal`` may not assume."""
-        ours = arn.startswith(f"arn:aws:iam::{ACCOUNT_ID}:role/")
-        known = self.account.roles.get(arn.rsplit("/", 1)[-1] if ours else arn, [])
-        if principal not in known:
+        """Check that a role exists and that ``principal`` may assume it.
+
+        Raises:
+            ApiError: in AWS's words, as for all checks here.
+        """
+        is_own = arn.startswith(f"arn:aws:iam::{ACCOUNT_ID}:role/")
+        principals = self.account.roles.get(arn.rsplit("/", 1)[-1] if is_own else arn, [])
+        if principal not in principals:
             raise validation_error(
                 f"Could not assume role {arn}. Please ensure that the role exists and allows principal "
                 f"'{principal}' to assume the role."
             )
 
     def check_images(self, containers: Iterable[dict[str, Any]]) -> None:
-        """Refuse an image that SageMaker would not pull: not of ECR, without a tag, or not there."""
+        """Check that SageMaker would pull the images: from ECR, with a tag or digest, and present there."""
         for uri in (container["Image"] for container in containers if "Image" in container):
             if not _ECR_IMAGE.match(uri):
                 raise validation_error(
@@ -113,7 +119,7 @@ class Context:
                 raise validation_error(f"Requested image {uri} not found.")
 
     def check_quota(self, variants: list[dict[str, Any]]) -> None:
-        """Refuse more instances than the account's quota allows, in AWS's words."""
+        """Check that the quota allows the instances of these production variants."""
         used: Counter[str] = Counter()
         for endpoint in self.region.endpoints.values():
             used += _instances(endpoint.config["ProductionVariants"])
@@ -123,6 +129,10 @@ class Context:
             _check_limit(f"{instance_type} for endpoint usage", limit, used[instance_type], count)
         if ALL_TYPES in self.account.quotas:
             _check_limit(ALL_ENDPOINTS_QUOTA, self.account.quotas[ALL_TYPES], used.total(), wanted.total())
+
+
+Operation = Callable[[Context, Members], Members]
+"""An API operation: context and validated members → members of the response. Raises ApiError."""
 
 
 def _check_limit(quota: str, limit: int, used: int, wanted: int) -> None:
@@ -137,13 +147,13 @@ def _check_limit(quota: str, limit: int, used: int, wanted: int) -> None:
 
 
 def default_quota(instance_type: str) -> int:
-    """Instances for endpoint usage before any was requested."""
+    """The quota for endpoint usage before any increase."""
     return 0 if instance_type.startswith(_LARGE) else DEFAULT_QUOTA
 
 
 @lru_cache
 def instance_types() -> list[str]:
-    """Instance types for endpoints that botocore knows."""
+    """Instance types for endpoints in botocore's model."""
     shape = service_model("sagemaker").shape_for("ProductionVariantInstanceType")
     return sorted(shape.metadata["enum"])
 

@@ -1,16 +1,16 @@
-"""The one exception that every service of the local AWS answers with."""
+"""The exception that every service responds with."""
 
 from typing import Any
 
 
 class ApiError(Exception):
-    """An error as AWS would answer it.
+    """An error response of AWS.
 
     Args:
         code: AWS's error type, for example ``ValidationException``.
-        message: what the client shows; AWS sends none with a throttled invocation.
+        message: what the client shows; None for a throttled invocation, to which AWS adds none.
         status: HTTP status.
-        fields: further members of the error's shape (``OriginalStatusCode`` …).
+        fields: further members of the error's shape, such as ``OriginalStatusCode``.
     """
 
     def __init__(self, code: str, message: str | None, status: int = 400, **fields: Any) -> None:
@@ -22,5 +22,5 @@ class ApiError(Exception):
 
 
 def validation_error(message: str) -> ApiError:
-    """The control plane's answer to a request that cannot be."""
+    """The control plane's error for an invalid request."""
     return ApiError("ValidationException", message)

@@ -1,4 +1,4 @@
-"""``application/vnd.amazon.eventstream``: frames, and how a container's bytes are cut into parts.
+"""``application/vnd.amazon.eventstream``: encode frames, and split a container's bytes into parts.
 
 Frame: u32 total length, u32 length of the headers, u32 CRC32 of those eight bytes, headers, payload, u32
 CRC32 of everything before. Header: u8 length of name, name, u8 type (7: string), u16 length, value. All
@@ -20,12 +20,12 @@ def encode_frame(headers: Mapping[str, str], payload: bytes) -> bytes:
 
 
 def encode_payload_part(payload: bytes) -> bytes:
-    """A ``PayloadPart`` event that carries a container's bytes."""
+    """A ``PayloadPart`` event with bytes of the container."""
     return _frame(_PART_HEADERS, payload)
 
 
 def encode_exception(kind: str, **members: str) -> bytes:
-    """An exception inside a stream whose status line has long said 200."""
+    """An exception inside a stream, after HTTP 200."""
     return encode_frame(
         {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"},
         json.dumps(members).encode(),
@@ -54,11 +54,11 @@ _PART_HEADERS = b"".join(_header(name, value) for name, value in _PART.items())
 
 
 class Splitter:
-    """Cuts what a container sent into parts whose borders are not the container's lines, the same every time.
+    """Splits a container's bytes into parts that do not end where its lines end, the same way every time.
 
     Args:
-        coalesce: container chunks that are held back and joined before they leave; 1 delays nothing.
-        pieces: parts made of each joined chunk (fewer when it is short), at positions that vary by chunk.
+        coalesce: chunks of the container that are joined before they are sent; 1 delays nothing.
+        pieces: parts into which each joined chunk is split (fewer if it is short); positions vary by chunk.
     """
 
     def __init__(self, coalesce: int = 1, pieces: int = 2) -> None:
@@ -73,7 +73,7 @@ class Splitter:
         return self.flush() if len(self._held) >= self._coalesce else []
 
     def flush(self) -> list[bytes]:
-        """Parts of whatever is still held back."""
+        """Parts of the chunks that have not been sent yet."""
         data = b"".join(self._held)
         self._held.clear()
         self._count += 1

@@ -1,4 +1,4 @@
-"""One invocation between runtime and container: ask, read as it comes, and let go whatever happens."""
+"""One invocation between runtime and container: send, read as bytes arrive, and always release."""
 
 import contextlib
 import http.client
@@ -15,19 +15,19 @@ from emulator.invocations import Invocation
 
 CHUNK = 65_536
 FAILURES = (OSError, http.client.HTTPException)
-"""What reading from a container can raise."""
+"""Exceptions of reading from a container."""
 
 
-def chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The body of an answer, each piece as soon as it is there.
+def read_chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The body of a response; each chunk is yielded as soon as it arrives.
 
     Raises:
-        OSError, http.client.HTTPException: it ended too early (which ``read1`` does not tell of an answer
-            with a Content-Length).
+        OSError, http.client.HTTPException: it ended too early. ``read1`` does not report that for a response
+            with a Content-Length.
     """
-    left = answer.length
+    left = response.length
     while left is None or left > 0:
-        chunk = answer.read1(CHUNK if left is None else min(CHUNK, left))
+        chunk = response.read1(CHUNK if left is None else min(CHUNK, left))
         if not chunk:
             break
         yield chunk
@@ -37,28 +37,33 @@ def chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 class ContainerBrokenError(Exception):
-    """The container did not answer, or not to the end. ``timed_out``: because SageMaker waits no longer."""
+    """The container did not respond, or not completely.
+
+    Args:
+        timed_out: SageMaker's time limit passed.
+        refused: the container does not accept connections.
+    """
 
     def __init__(self, *, timed_out: bool, refused: bool = False) -> None:
-        super().__init__("the container did not answer to the end")
+        super().__init__("the container did not respond completely")
         self.timed_out = timed_out
         self.refused = refused
 
 
 @dataclass
 class Exchange:
-    """The client's request on one side, the container on the other. Open until `close`."""
+    """Forwards a client's request to a container. Open until `close`."""
 
     request: HttpRequest
     container: ContainerProcess
     record: Invocation
     limit: float
-    """Seconds that the container has for the whole answer."""
+    """Seconds that the container has for the whole response."""
     first_byte_limit: float
     _upstream: http.client.HTTPConnection = field(init=False, repr=False)
-    _answer: http.client.HTTPResponse | None = field(default=None, repr=False)
+    _response: http.client.HTTPResponse | None = field(default=None, repr=False)
     _socket: socket.socket | None = field(default=None, repr=False)
-    _helpers: list[Any] = field(default_factory=list, repr=False)
+    _releases: list[Any] = field(default_factory=list, repr=False)
     _timed_out: bool = False
     _client_gone: bool = False
 
@@ -67,48 +72,48 @@ class Exchange:
         self.container.outstanding += 1
         watcher = Watcher(self.request.connection, self._on_client_gone)
         timer = gevent.spawn_later(self.limit, self._on_timeout)
-        self._helpers += [watcher.stop, lambda: timer.kill(block=False)]
+        self._releases += [watcher.stop, lambda: timer.kill(block=False)]
 
-    def ask(self, headers: Mapping[str, str]) -> http.client.HTTPResponse:
-        """Send the client's body; the answer's status and headers.
+    def send(self, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """Send the client's body; give the response with its status and headers.
 
         Raises:
-            ContainerBrokenError: no answer (in time).
-            ConnectionResetError: the client has left.
+            ContainerBrokenError: no response, or not in time.
+            ConnectionResetError: the client has disconnected.
         """
         timer = gevent.spawn_later(self.first_byte_limit, self._on_timeout)
         self.record.mark_sent()
         try:
             self._upstream.connect()
             self._socket = self._upstream.sock
-            if self._client_gone or self._timed_out:  # while it connected, when there was nothing to hang up
-                self._hang_up()
+            if self._client_gone or self._timed_out:  # while connecting, when there was no socket to cut
+                self._cut_upstream()
             self._upstream.request("POST", "/invocations", self.request.body, dict(headers))
-            self._answer = self._upstream.getresponse()
+            self._response = self._upstream.getresponse()
         except FAILURES as error:
             raise self._broken(error) from None
         finally:
             timer.kill(block=False)
-        return self._answer
+        return self._response
 
     def read_all(self) -> bytes:
         """The whole body.
 
         Raises:
-            ContainerBrokenError, ConnectionResetError: as `ask`.
+            ContainerBrokenError, ConnectionResetError: as `send`.
         """
-        return b"".join(self.pieces())
+        return b"".join(self.chunks())
 
-    def pieces(self) -> Iterator[bytes]:
-        """The body as it comes: what is there leaves at once.
+    def chunks(self) -> Iterator[bytes]:
+        """The body in chunks, as they arrive.
 
         Raises:
-            ContainerBrokenError, ConnectionResetError: as `ask`.
+            ContainerBrokenError, ConnectionResetError: as `send`.
         """
-        if self._answer is None:
-            raise RuntimeError("nothing was asked yet")
+        if self._response is None:
+            raise RuntimeError("call send first")
         try:
-            for chunk in chunks(self._answer):
+            for chunk in read_chunks(self._response):
                 self.record.mark_chunk()
                 yield chunk
         except FAILURES as error:
@@ -116,11 +121,11 @@ class Exchange:
         self.record.mark_answered()
 
     def close(self) -> None:
-        """Let go of the container; what it still has to say is lost. A second call does nothing."""
-        if self._helpers:
+        """Disconnect from the container and drop the rest of its response. A second call does nothing."""
+        if self._releases:
             self.container.outstanding -= 1
-        while self._helpers:
-            self._helpers.pop()()
+        while self._releases:
+            self._releases.pop()()
         self._upstream.close()
 
     def _broken(self, error: Exception) -> Exception:
@@ -133,14 +138,14 @@ class Exchange:
 
     def _on_timeout(self) -> None:
         self._timed_out = True
-        self._hang_up()
+        self._cut_upstream()
 
     def _on_client_gone(self) -> None:
         self._client_gone = True
-        self._hang_up()
+        self._cut_upstream()
 
-    def _hang_up(self) -> None:
-        """Cut the connection to the container, which ends its work on this answer."""
+    def _cut_upstream(self) -> None:
+        """Cut the connection to the container, so that it stops generating."""
         if self._socket is not None:
-            with contextlib.suppress(OSError):  # the container was faster
+            with contextlib.suppress(OSError):  # the container has already closed it
                 self._socket.shutdown(socket.SHUT_RDWR)

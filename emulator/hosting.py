@@ -1,8 +1,8 @@
-"""Containers as child processes that speak SageMaker's hosting contract.
+"""Containers as child processes that implement SageMaker's hosting contract.
 
-A container gets its port in ``SAGEMAKER_BIND_TO_PORT`` and the model's environment, answers ``GET /ping``
-when it is ready and ``POST /invocations``. It is tied to this process (`common.parent_process`) and ends with
-it.
+A container receives its port in ``SAGEMAKER_BIND_TO_PORT`` and the model's environment. It responds to
+``GET /ping`` when it is ready, and to ``POST /invocations``. It ends with this process
+(`common.parent_process`).
 """
 
 import contextlib
@@ -15,21 +15,22 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import gevent
 
-ROOT = Path(__file__).resolve().parents[1]
+from common.parent_process import PARENT_VARIABLE
+from common.paths import PROJECT
+
 PING_SECONDS = 2.0
 _PORTS = (20_000, 32_000)
 GRACE_SECONDS = 5.0
 _running: list["ContainerProcess"] = []
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+_INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
 
 
 @dataclass
 class ContainerProcess:
-    """One running container. ``outstanding`` counts the invocations under way, for routing."""
+    """One container. ``outstanding`` counts its invocations in flight, for routing."""
 
     process: "subprocess.Popen[bytes]" = field(repr=False)
     port: int
@@ -38,29 +39,36 @@ class ContainerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether its process is running."""
         return self.process.poll() is None
 
 
 def module_for(image: str) -> str:
-    """Which container stands in for an image: llama.cpp for AWS's llama.cpp image, else the simulated."""
+    """The module that stands in for an image: `llama` for AWS's llama.cpp image, else `simulated`.
+
+    `configs.containers.family_of` does not decide here: an image named after a Llama model is not llama.cpp.
+    """
     repository = image.rsplit("/", 1)[-1].partition(":")[0]
     name = "llama" if "llama-cpp" in repository or "llamacpp" in repository else "simulated"
     return f"emulator.containers.{name}"
 
 
 def start(image: str, instance_type: str, environment: Mapping[str, str]) -> ContainerProcess:
-    """Start the container that stands in for ``image``; it is not yet healthy."""
+    """Start the container that stands in for ``image``, without waiting for it.
+
+    Raises:
+        OSError: the process cannot be started.
+    """
     port = _free_port()
-    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    env = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
     env |= {
         **environment,
         "SAGEMAKER_BIND_TO_PORT": str(port),
-        "LOCAL_SAGEMAKER_PARENT": str(os.getpid()),
+        PARENT_VARIABLE: str(os.getpid()),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", module_for(image), "--image", image, "--instance-type", instance_type],
-        cwd=ROOT,
+        cwd=PROJECT,
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
@@ -72,7 +80,7 @@ def start(image: str, instance_type: str, environment: Mapping[str, str]) -> Con
 
 
 def wait_until_healthy(container: ContainerProcess, timeout: float) -> bool:
-    """Poll ``/ping`` until it answers 200; False when the process ends or the time-out passes first."""
+    """Poll ``/ping`` until it returns 200; False if the process ends or ``timeout`` seconds pass first."""
     deadline = time.monotonic() + timeout
     while container.alive and time.monotonic() < deadline:
         if _ping(container.port):
@@ -82,7 +90,7 @@ def wait_until_healthy(container: ContainerProcess, timeout: float) -> bool:
 
 
 def stop(containers: list[ContainerProcess], grace: float = GRACE_SECONDS) -> None:
-    """End containers as SageMaker does: SIGTERM, a grace, SIGKILL. Returns when all are gone."""
+    """End containers as SageMaker does: SIGTERM, ``grace`` seconds, SIGKILL. Return when all have ended."""
     for container in containers:
         if container.alive:
             container.process.terminate()
@@ -114,9 +122,9 @@ def _ping(port: int) -> bool:
 
 
 def _free_port() -> int:
-    """A free port below those of outgoing connections, one of which could take it meanwhile."""
+    """A free port below the range of outgoing connections, which could take it before the container does."""
     while True:
-        port = random.randrange(*_PORTS)  # noqa: S311 - spread, not secret
+        port = random.randrange(*_PORTS)  # noqa: S311 - not secret
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -1,4 +1,4 @@
-"""HTTP at the edge: requests as data, responses as data or as a stream, served by gevent's pywsgi.
+"""The HTTP server: requests and responses as values, bodies whole or streamed, on gevent's pywsgi.
 
 Import only in a process whose first act was ``gevent.monkey.patch_all()``.
 """
@@ -21,12 +21,12 @@ from gevent import monkey, pywsgi
 MAX_BODY = 64 * 1024 * 1024
 _PENDING_SECONDS = 0.1
 _HANGUP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
-_poll = monkey.get_original("select", "poll")  # the patched one waits; this one only looks
+_poll = monkey.get_original("select", "poll")  # the patched one would wait
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One request as it came over the wire; header names in lower case."""
+    """One request as received; header names in lower case."""
 
     method: str
     path: str
@@ -37,19 +37,19 @@ class HttpRequest:
 
 
 class Stream(Protocol):
-    """Pieces of a body as they come. ``close`` is called at the end, however it ends."""
+    """A body in chunks. The server calls ``close`` at the end, also after an error."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The pieces."""
+        """The chunks."""
         ...
 
     def close(self) -> None:
-        """Let go of what the stream holds."""
+        """Release the stream's resources."""
 
 
 @dataclass
 class HttpResponse:
-    """Status, headers and either the whole body or the pieces of a stream."""
+    """Status, headers and the body, whole or as a stream."""
 
     status: int
     headers: dict[str, str]
@@ -60,19 +60,19 @@ App = Callable[[HttpRequest], HttpResponse]
 
 
 def json_response(status: int, content: object) -> HttpResponse:
-    """A JSON answer."""
+    """A response with a JSON body."""
     return HttpResponse(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
 
 
 def cut_connection(connection: socket.socket) -> ConnectionResetError:
-    """Cut the connection under the client's feet; raise what this returns to leave the handler."""
-    with contextlib.suppress(OSError):  # the client was faster
+    """Cut the client's connection; raise the returned error to leave the handler."""
+    with contextlib.suppress(OSError):  # the client has already closed it
         connection.shutdown(socket.SHUT_RDWR)
     return ConnectionResetError(errno.ECONNRESET, "cut on purpose")
 
 
 class Watcher:
-    """Calls ``on_gone`` when the client closes its connection while an answer is under way."""
+    """Calls ``on_gone`` when the client closes its connection during a response."""
 
     def __init__(self, connection: socket.socket, on_gone: Callable[[], None]) -> None:
         self._connection = connection
@@ -81,11 +81,11 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._gone():
-            gevent.sleep(_PENDING_SECONDS)  # readable, yet not closed: bytes that wait for their reader
+            gevent.sleep(_PENDING_SECONDS)  # readable but not closed: unread bytes are pending
         self._on_gone()
 
     def _gone(self) -> bool:
-        """Wait until there is something to read; whether it is the end. Never reads: TLS may be on top."""
+        """Wait until the socket is readable; whether it was closed. It never reads: the bytes may be TLS."""
         try:
             descriptor = self._connection.fileno()
             gevent.socket.wait_read(descriptor)
@@ -96,12 +96,13 @@ class Watcher:
             return True
 
     def stop(self) -> None:
-        """Stop watching; the connection may carry the next request."""
+        """Stop watching; the connection may serve further requests."""
         self._greenlet.kill(block=False)
 
 
 class _Handler(pywsgi.WSGIHandler):  # type: ignore[misc]  # gevent ships no types
-    ignored_socket_errors = (*pywsgi.WSGIHandler.ignored_socket_errors, ssl.SSL_ERROR_EOF)  # who left, left
+    # SSL_ERROR_EOF: the client left without TLS's closing alert.
+    ignored_socket_errors = (*pywsgi.WSGIHandler.ignored_socket_errors, ssl.SSL_ERROR_EOF)
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -135,13 +136,13 @@ def _wsgi(app: App) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[b
             handler.socket,
         )
         response = app(request)
-        start_response(f"{response.status} {_phrase(response.status)}", list(response.headers.items()))
+        start_response(f"{response.status} {_reason_phrase(response.status)}", list(response.headers.items()))
         return [response.body] if isinstance(response.body, bytes) else response.body
 
     return call
 
 
-def _phrase(status: int) -> str:
+def _reason_phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -151,10 +152,17 @@ def _phrase(status: int) -> str:
 def make_server(
     app: App, host: str, port: int, *, log: object = None, tls: tuple[Path, Path] | None = None
 ) -> pywsgi.WSGIServer:
-    """A server bound to ``host:port`` (0: any free port), not yet serving.
+    """A server bound to ``host:port`` (0: any free port) that does not serve yet.
+
+    Args:
+        app: handles the requests.
+        host: address to bind.
+        port: port to bind.
+        log: a file for the access log; None for no log.
+        tls: paths of a certificate and its key, for HTTPS.
 
     Raises:
-        OSError: the port is taken, or not ours to bind.
+        OSError: the port is in use, or this process may not bind it.
     """
     options = {"certfile": str(tls[0]), "keyfile": str(tls[1])} if tls else {}
     server = pywsgi.WSGIServer(

@@ -1,18 +1,16 @@
-"""SageMakerPublicHub as far as a JumpStart plan asks it: what a model needs, from ``hub.yml``."""
+"""SageMakerPublicHub, as far as JumpStart plans need it; the models are in ``hub.yml``."""
 
 import fnmatch
 import json
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from emulator.context import Context
+from emulator.context import Context, Members, Operation
 from emulator.errors import ApiError, validation_error
 
-Members = dict[str, Any]
 _HUB = "SageMakerPublicHub"
 
 
@@ -46,7 +44,7 @@ def list_hub_content_versions(context: Context, members: Members) -> Members:
     return {"HubContentSummaries": [_summary(context, name, v) for v in reversed(entry["versions"])]}
 
 
-OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
+OPERATIONS: dict[str, Operation] = {
     "DescribeHubContent": describe_hub_content,
     "ListHubContentVersions": list_hub_content_versions,
 }
@@ -61,7 +59,7 @@ def _table() -> dict[str, Any]:
 
 def _find(context: Context, members: Members) -> tuple[str, Members]:
     if members["HubName"] != _HUB or members["HubContentType"] != "Model":
-        raise validation_error(f"Only models of {_HUB} are served on this machine.")
+        raise validation_error(f"The emulator has only the models of {_HUB}.")
     name = members["HubContentName"]
     for pattern, entry in _table().items():
         if fnmatch.fnmatch(name, pattern):

@@ -1,16 +1,16 @@
-"""What the runtime saw of each invocation: the source of the CloudWatch metrics."""
+"""The runtime's record of each invocation, from which the CloudWatch metrics are computed."""
 
 import time
 from collections import deque
 from dataclasses import dataclass, field
 
 INVOCATIONS_KEPT = 200_000
-"""Invocations kept per region; older ones are forgotten."""
+"""Invocations kept per region; older ones are dropped."""
 
 
 @dataclass(slots=True)
 class Invocation:
-    """One invocation, times in epoch seconds. ``status`` is what the client got."""
+    """One invocation; times in epoch seconds. ``status`` is what the client received."""
 
     arrived_at: float
     endpoint: str
@@ -27,21 +27,21 @@ class Invocation:
     """The stream ended with an exception after HTTP 200."""
 
     def mark_sent(self) -> None:
-        """The request goes to the container."""
+        """The request is sent to the container."""
         self.sent_at = time.time()
 
     def mark_chunk(self) -> None:
-        """Bytes of the answer came from the container."""
+        """Bytes of the response have arrived from the container."""
         if self.first_chunk_at is None:
             self.first_chunk_at = time.time()
 
     def mark_answered(self) -> None:
-        """The container's answer is complete, or will never be."""
+        """The container's response has ended, completely or not."""
         if self.answered_at is None:
             self.answered_at = time.time()
 
     def finish(self, status: int, model_status: int | None = None) -> None:
-        """The client has its answer; only the first word counts."""
+        """The client has its response; only the first call counts."""
         if self.finished_at is None:
             self.finished_at = time.time()
             self.status, self.model_status = status, model_status
@@ -49,14 +49,14 @@ class Invocation:
 
 @dataclass
 class Invocations:
-    """All invocations, by region."""
+    """The newest invocations by region."""
 
     _by_region: dict[str, deque[Invocation]] = field(default_factory=dict)
 
     def add(self, region: str, invocation: Invocation) -> None:
-        """Remember one."""
+        """Add one."""
         self._by_region.setdefault(region, deque(maxlen=INVOCATIONS_KEPT)).append(invocation)
 
     def of(self, region: str) -> deque[Invocation]:
-        """Those of a region, oldest first."""
+        """The invocations of a region, oldest first."""
         return self._by_region.get(region, deque())

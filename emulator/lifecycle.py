@@ -1,4 +1,4 @@
-"""How an endpoint or a component comes up and goes away: Creating → InService or Failed, Deleting → gone."""
+"""The life cycle of endpoints and components: Creating → InService or Failed, Deleting → gone."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _PING_FAILED = (
 
 @dataclass(frozen=True)
 class ContainerGroup:
-    """Containers that are alike: the instances of a production variant, or the copies of a component."""
+    """Identical containers: the instances of a production variant, or the copies of a component."""
 
     variant: str
     image: str
@@ -31,7 +31,7 @@ class ContainerGroup:
 
 
 def variant_group(region: Region, variant: Mapping[str, Any]) -> ContainerGroup | str:
-    """The containers that a production variant asks for, or why it cannot have them."""
+    """The containers of a production variant, or the reason why it fails."""
     name, model_name = variant["VariantName"], variant["ModelName"]
     if model_name not in region.models:
         return f"The model {model_name} of production variant {name} does not exist."
@@ -47,23 +47,23 @@ def variant_group(region: Region, variant: Mapping[str, Any]) -> ContainerGroup 
 
 
 def primary_container(model: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The container that a model serves with."""
-    found: Mapping[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
-    return found
+    """The definition of a model's container."""
+    container: Mapping[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
+    return container
 
 
 def bring_up(context: Context, resource: RunningResource, groups: Sequence[ContainerGroup | str]) -> None:
-    """Start the containers in the background; a reason among ``groups`` fails what is to be resource."""
+    """Start the containers in the background; a reason among ``groups`` makes the resource Failed."""
     gevent.spawn(_bring_up, context, resource, groups)
 
 
-def release(resource: RunningResource) -> None:
-    """Let an endpoint that was stuck in Creating fail, as AWS does after hours."""
+def fail_stuck_endpoint(resource: RunningResource) -> None:
+    """Make an endpoint that is stuck in Creating Failed, as AWS does after hours."""
     resource.set_status("Failed", "The endpoint could not be created in time.")
 
 
 def take_down(context: Context, resource: RunningResource, resources: dict[str, Any]) -> None:
-    """End the containers in the background; then the resource is gone."""
+    """Stop the containers in the background, then remove the resource from ``resources``."""
     resource.set_status("Deleting")
     gevent.spawn(_take_down, context, resource, resources)
 

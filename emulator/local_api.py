@@ -1,11 +1,18 @@
-"""The local side's own routes, for tests. Unsigned, so only served to loopback addresses.
+"""The emulator's own routes, for tests. They are not signed, so only loopback addresses may use them.
 
-``GET /_local/state`` tells what is there, what was called and which faults are set. ``POST`` takes JSON:
-``/_local/faults`` a list of faults, ``/_local/settings`` fields of `Settings`, ``/_local/credentials`` an
-``access_key`` with ``secret, session_token, expires_at``, ``/_local/quotas`` type (``*``: all) → instances,
-``/_local/roles`` name (or another account's ARN) → services that may assume it, ``/_local/secrets`` name →
-text, ``/_local/images`` URI → whether its registry has it, ``/_local/release`` an ``endpoint`` that is stuck
-in Creating and shall fail.
+``GET /_local/state`` returns the resources, the calls so far, the active faults and the settings. ``POST``
+takes JSON:
+
+========================  =================================================================================
+``/_local/faults``        a list of faults
+``/_local/settings``      fields of `Settings`
+``/_local/credentials``   an ``access_key`` with its ``secret``, ``session_token`` and ``expires_at``
+``/_local/quotas``        instance type (``*``: all together) → instances
+``/_local/roles``         role name (or the ARN of another account's role) → services that may assume it
+``/_local/secrets``       secret name → text
+``/_local/images``        image URI → whether its registry has it
+``/_local/release``       an ``endpoint`` that is stuck in Creating: it becomes Failed
+========================  =================================================================================
 """
 
 import dataclasses
@@ -17,24 +24,24 @@ from emulator.account import Region, RunningResource
 from emulator.context import AccountState, Settings
 from emulator.faults import parse_faults
 from emulator.http import HttpRequest, HttpResponse, json_response
-from emulator.lifecycle import release
+from emulator.lifecycle import fail_stuck_endpoint
 from emulator.signing import Credential
 
 PREFIX = "/_local/"
 
 
 def serve(account: AccountState, request: HttpRequest) -> HttpResponse:
-    """Answer one request of a test."""
+    """Respond to one request of a test."""
     peer = ipaddress.ip_address(request.connection.getpeername()[0])
     if not peer.is_loopback:
         return json_response(403, {"message": "only for loopback"})
     try:
-        return _answer(account, request)
+        return _respond(account, request)
     except (ValueError, TypeError, KeyError) as error:
         return json_response(400, {"message": str(error)})
 
 
-def _answer(account: AccountState, request: HttpRequest) -> HttpResponse:
+def _respond(account: AccountState, request: HttpRequest) -> HttpResponse:
     name = request.path.removeprefix(PREFIX)
     if request.method == "GET" and name == "state":
         return json_response(200, _state(account))
@@ -44,10 +51,10 @@ def _answer(account: AccountState, request: HttpRequest) -> HttpResponse:
     if name == "faults":
         account.faults.set_faults(parse_faults(content))
     elif name == "settings":
-        known = {f.name for f in dataclasses.fields(Settings)}
+        names = {f.name for f in dataclasses.fields(Settings)}
         for key, value in content.items():
-            if key not in known:
-                raise ValueError(f"{key} is no setting; there are {', '.join(sorted(known))}")
+            if key not in names:
+                raise ValueError(f"{key} is not a setting; choose from {', '.join(sorted(names))}")
             setattr(account.settings, key, value)
     elif name == "credentials":
         access_key = content.pop("access_key")
@@ -55,7 +62,7 @@ def _answer(account: AccountState, request: HttpRequest) -> HttpResponse:
     elif name == "release":
         for region in account.regions.values():
             if content["endpoint"] in region.endpoints:
-                release(region.endpoints[content["endpoint"]])
+                fail_stuck_endpoint(region.endpoints[content["endpoint"]])
     elif name in ("quotas", "roles", "secrets", "images"):
         getattr(account, name).update(content)
     else:

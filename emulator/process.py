@@ -15,8 +15,8 @@ from typing import Self
 
 from common.errors import UserError
 from common.parent_process import PARENT_VARIABLE
+from common.paths import PROJECT
 
-ROOT = Path(__file__).resolve().parents[1]
 REGION = "us-east-1"
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -90,7 +90,7 @@ class LocalSageMaker:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "emulator", *self._options],
-                cwd=ROOT,
+                cwd=PROJECT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The wire protocols that botocore speaks to the services we stand in for: json, query and rest-json."""
+"""AWS's wire protocols, as far as the supported services use them: json, query and rest-json."""
 
 import json
 import re
@@ -18,7 +18,6 @@ from emulator.http import HttpRequest, HttpResponse
 from emulator.shapes import encode_output, service_model
 from emulator.signing import Refusal, RefusedError
 
-# Signing name of each service → its name in botocore.
 SERVICES = {
     "sagemaker": "sagemaker",
     "sts": "sts",
@@ -30,18 +29,20 @@ SERVICES = {
     "secretsmanager": "secretsmanager",
     "ecr": "ecr",
 }
-_REFUSALS: dict[Refusal, tuple[str, str]] = {  # kind → (json and rest-json, query)
+"""Signing name of each service → its name in botocore."""
+_REFUSALS: dict[Refusal, tuple[str, str]] = {
     "missing": ("MissingAuthenticationTokenException", "MissingAuthenticationToken"),
     "incomplete": ("IncompleteSignatureException", "IncompleteSignature"),
     "unknown_key": ("UnrecognizedClientException", "InvalidClientTokenId"),
     "mismatch": ("InvalidSignatureException", "SignatureDoesNotMatch"),
     "expired_token": ("ExpiredTokenException", "ExpiredToken"),
 }
+"""Kind of refusal → its error code in json and rest-json, and in query."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One API call: which operation of which service (botocore's names), with raw members."""
+    """One API call: service and operation in botocore's names, and members that are not validated yet."""
 
     service: str
     operation: str
@@ -49,31 +50,31 @@ class Call:
 
 
 def protocol_of(service: str) -> str:
-    """``json``, ``query`` or ``rest-json``."""
+    """The service's protocol: ``json``, ``query`` or ``rest-json``."""
     name: str = service_model(service).resolved_protocol
     return name
 
 
 def read_call(service: str, request: HttpRequest) -> Call:
-    """Which operation a request asks for, and its members, not yet validated.
+    """The operation that a request calls, with its members.
 
     Raises:
-        ApiError: no such operation, or a body that cannot be read.
+        ApiError: the operation does not exist, or the body cannot be read.
     """
     protocol = protocol_of(service)
     if protocol == "json":
         operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
-        return Call(service, _known(service, operation), _json(request.body))
+        return Call(service, _check_operation(service, operation), _json(request.body))
     if protocol == "query":
         fields = {key: values[-1] for key, values in parse_qs(request.body.decode("utf-8")).items()}
         operation = fields.pop("Action", "")
         fields.pop("Version", None)
-        return Call(service, _known(service, operation), fields)
+        return Call(service, _check_operation(service, operation), fields)
     return _read_rest(service, request)
 
 
 def write_result(call: Call, result: dict[str, Any]) -> HttpResponse:
-    """A successful answer in the service's protocol."""
+    """A successful response in the service's protocol."""
     model = service_model(call.service).operation_model(call.operation)
     request_id = str(uuid.uuid4())
     if protocol_of(call.service) == "query":
@@ -93,7 +94,7 @@ def write_result(call: Call, result: dict[str, Any]) -> HttpResponse:
 
 
 def write_error(service: str, error: ApiError) -> HttpResponse:
-    """An error in the service's protocol; ``x-amzn-ErrorType`` where the protocol has it."""
+    """An error in the service's protocol, with ``x-amzn-ErrorType`` where the protocol has it."""
     request_id = str(uuid.uuid4())
     headers = {"x-amzn-RequestId": request_id}
     if protocol_of(service) == "query":
@@ -114,14 +115,14 @@ def write_error(service: str, error: ApiError) -> HttpResponse:
     return HttpResponse(error.status, headers, json.dumps(content).encode())
 
 
-def write_not_served(service: str, request: HttpRequest) -> HttpResponse:
-    """The answer for a service of AWS that this machine does not have, in the protocol that was spoken."""
+def write_unsupported_service(service: str, request: HttpRequest) -> HttpResponse:
+    """The error for an AWS service that the emulator does not have, in the protocol of the request."""
     code, request_id = "NotServedHere", str(uuid.uuid4())
-    said = f"The service {service} is not served here; this machine has {', '.join(SERVICES)}."
+    message = f"The emulator does not have the service {service}; it has {', '.join(SERVICES)}."
     headers = {"x-amzn-RequestId": request_id}
     form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
     if service == "s3" or form:
-        error = f"<Code>{code}</Code><Message>{escape(said)}</Message>"
+        error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
         tail = f"<RequestId>{request_id}</RequestId>"
         body = (
             f"<Error>{error}{tail}</Error>"
@@ -130,17 +131,17 @@ def write_not_served(service: str, request: HttpRequest) -> HttpResponse:
         )
         return HttpResponse(501, {**headers, "Content-Type": "text/xml"}, body.encode())
     headers |= {"Content-Type": "application/json", "x-amzn-ErrorType": code}
-    return HttpResponse(501, headers, json.dumps({"__type": code, "message": said}).encode())
+    return HttpResponse(501, headers, json.dumps({"__type": code, "message": message}).encode())
 
 
-def refusal(service: str, refused: RefusedError) -> ApiError:
-    """The error that a service's protocol has for a request that is not properly signed."""
+def refusal_error(service: str, refused: RefusedError) -> ApiError:
+    """The error of a service's protocol for a request that is not signed correctly."""
     json_code, query_code = _REFUSALS[refused.kind]
     code = query_code if protocol_of(service) == "query" else json_code
     return ApiError(code, refused.message, 403)
 
 
-def _known(service: str, operation: str) -> str:
+def _check_operation(service: str, operation: str) -> str:
     if operation not in service_model(service).operation_names:
         raise ApiError(
             "UnknownOperationException", f"The requested operation is not known: {operation!r}", 404
@@ -194,12 +195,12 @@ def _members(model: OperationModel) -> Mapping[str, Shape]:
 
 
 def _query_members(model: OperationModel, query: str) -> dict[str, Any]:
-    given: Mapping[str, list[str]] = parse_qs(query)
+    values: Mapping[str, list[str]] = parse_qs(query)
     members: dict[str, Any] = {}
     for key, member in _members(model).items():
         name = member.serialization.get("name", key)
-        if member.serialization.get("location") == "querystring" and name in given:
-            text = given[name][-1]
+        if member.serialization.get("location") == "querystring" and name in values:
+            text = values[name][-1]
             members[key] = int(text) if member.type_name in ("integer", "long") else text
     return members
 

@@ -1,4 +1,4 @@
-"""The runtime: an invocation goes to a container and its bytes come back as soon as they are there.
+"""The runtime: forwards an invocation to a container, and its response as soon as bytes arrive.
 
 Three routes: ``/invocations``, ``/invocations-response-stream`` and the OpenAI-compatible one.
 """
@@ -32,19 +32,19 @@ _VERBS = {
     "invocations-response-stream": "InvokeEndpointWithResponseStream",
     "openai/v1/chat/completions": "ChatCompletions",
 }
-_PREFIX = "x-amzn-sagemaker-"
-_TO_CONTAINER = ("custom-attributes", "inference-id", "session-id", "target-model", "adapter-identifier")
+_HEADER_PREFIX = "x-amzn-sagemaker-"
+_FORWARDED_HEADERS = ("custom-attributes", "inference-id", "session-id", "target-model", "adapter-identifier")
 _TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
     "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
 )
-_BROKEN = "The container closed the connection before the end of its answer."
+_BROKEN = "The container closed the connection before the end of its response."
 _NO_COMPONENT = "Inference Component Name header is required for endpoints with inference components."
 
 
 @dataclass(frozen=True)
 class Route:
-    """What a runtime path asks for."""
+    """The operation and the target that a runtime path names."""
 
     operation: str
     endpoint: str
@@ -53,7 +53,7 @@ class Route:
 
 @dataclass(frozen=True)
 class _Target:
-    """Who answers an invocation."""
+    """The container that serves an invocation."""
 
     endpoint: EndpointResource
     variant: str
@@ -62,7 +62,7 @@ class _Target:
 
 
 def match_route(path: str) -> Route | None:
-    """What a path asks of the runtime, or None when it is none of its paths."""
+    """The route of a path; None if it is not a path of the runtime."""
     match = _PATH.fullmatch(path)
     if match is None:
         return None
@@ -70,31 +70,31 @@ def match_route(path: str) -> Route | None:
     return Route(_VERBS[match["verb"]], unquote(match["endpoint"]), unquote(component) if component else None)
 
 
-def invoke(context: Context, wanted: Route, request: HttpRequest) -> HttpResponse:
+def invoke(context: Context, route: Route, request: HttpRequest) -> HttpResponse:
     """Serve one invocation.
 
     Raises:
-        ApiError: everything that AWS answers with an error status.
-        ConnectionResetError: the client has left.
+        ApiError: every case in which AWS responds with an error status.
+        ConnectionResetError: the client has disconnected.
     """
     settings = context.settings
     arrived = time.time()
     if len(request.body) > settings.payload_bytes:
         raise ApiError("ValidationError", f"Request body exceeds {settings.payload_bytes} bytes.", 413)
-    target = _choose_target(context, wanted, request)
-    streaming = wanted.operation != "InvokeEndpoint"
+    target = _choose_target(context, route, request)
+    streaming = route.operation != "InvokeEndpoint"
     record = Invocation(arrived, target.endpoint.name, target.variant, target.component, streaming)
     context.account.invocations.add(context.region.name, record)
     limit = settings.stream_seconds if streaming else settings.invocation_seconds
     exchange = Exchange(request, target.container, record, limit, settings.invocation_seconds)
     try:
-        return _exchange_with_container(context, wanted, target, exchange)
+        return _exchange_with_container(context, route, target, exchange)
     except ContainerBrokenError as broken:
-        error = _not_answered(context, target, broken)
-    except ApiError as answered:
-        error = answered
+        error = _broken_error(context, target, broken)
+    except ApiError as api_error:
+        error = api_error
     except BaseException:
-        record.finish(499)  # the client left first
+        record.finish(499)  # the client disconnected first
         exchange.close()
         raise
     record.finish(error.status, error.fields.get("OriginalStatusCode"))
@@ -103,26 +103,26 @@ def invoke(context: Context, wanted: Route, request: HttpRequest) -> HttpRespons
 
 
 def _exchange_with_container(
-    context: Context, wanted: Route, target: _Target, exchange: Exchange
+    context: Context, route: Route, target: _Target, exchange: Exchange
 ) -> HttpResponse:
-    """Ask the container; a streamed answer closes the exchange itself, at its end."""
-    answer = exchange.ask(_container_headers(exchange.request))
-    if not 200 <= answer.status < 300:
-        raise _model_error(context, target, answer.status, exchange.read_all().decode("utf-8", "replace"))
-    headers = _response_headers(target, answer, wanted.operation)
-    if wanted.operation == "InvokeEndpoint":
+    """Send the request to the container; a streamed response closes the exchange itself, at its end."""
+    response = exchange.send(_container_headers(exchange.request))
+    if not 200 <= response.status < 300:
+        raise _model_error(context, target, response.status, exchange.read_all().decode("utf-8", "replace"))
+    headers = _response_headers(target, response, route.operation)
+    if route.operation == "InvokeEndpoint":
         body = exchange.read_all()
         exchange.record.finish(200)
         exchange.close()
         return HttpResponse(200, headers, body)
-    pieces = exchange.pieces()
-    if wanted.operation == "InvokeEndpointWithResponseStream":
-        pieces = _frame_stream(context, exchange, pieces)
-    return HttpResponse(200, headers, _StreamedBody(exchange, pieces))
+    chunks = exchange.chunks()
+    if route.operation == "InvokeEndpointWithResponseStream":
+        chunks = _frame_stream(context, exchange, chunks)
+    return HttpResponse(200, headers, _StreamedBody(exchange, chunks))
 
 
-def _choose_target(context: Context, wanted: Route, request: HttpRequest) -> _Target:
-    name = wanted.endpoint
+def _choose_target(context: Context, route: Route, request: HttpRequest) -> _Target:
+    name = route.endpoint
     endpoint = context.region.endpoints.get(name)
     if endpoint is None:
         raise ApiError("ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} not found.")
@@ -131,11 +131,11 @@ def _choose_target(context: Context, wanted: Route, request: HttpRequest) -> _Ta
         raise ApiError(
             "ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} is not in service: it is {status}."
         )
-    component = wanted.component or request.headers.get(f"{_PREFIX}inference-component")
+    component = route.component or request.headers.get(f"{_HEADER_PREFIX}inference-component")
     groups = _running_resource(context, endpoint, component).containers
     if not groups:
         raise ApiError("ValidationError", _NO_COMPONENT)
-    variant = request.headers.get(f"{_PREFIX}target-variant") or _draw_variant(endpoint, list(groups))
+    variant = request.headers.get(f"{_HEADER_PREFIX}target-variant") or _draw_variant(endpoint, list(groups))
     if variant not in groups:
         raise ApiError("ValidationError", f"Variant {variant} of endpoint {name} not found.")
     container = min(groups[variant], key=lambda candidate: candidate.outstanding)
@@ -145,10 +145,10 @@ def _choose_target(context: Context, wanted: Route, request: HttpRequest) -> _Ta
 def _running_resource(context: Context, endpoint: EndpointResource, component: str | None) -> RunningResource:
     if component is None:
         return endpoint
-    found = context.region.components.get(component)
-    if found is None or found.spec["EndpointName"] != endpoint.name or found.status != "InService":
+    resource = context.region.components.get(component)
+    if resource is None or resource.spec["EndpointName"] != endpoint.name or resource.status != "InService":
         raise ApiError("ValidationError", f"Inference Component {component} not found or not in service.")
-    return found
+    return resource
 
 
 def _draw_variant(endpoint: EndpointResource, names: list[str]) -> str:
@@ -156,24 +156,24 @@ def _draw_variant(endpoint: EndpointResource, names: list[str]) -> str:
         return names[0]
     variants = endpoint.config["ProductionVariants"]
     weights = {v["VariantName"]: v.get("InitialVariantWeight", 1.0) for v in variants}
-    return random.choices(names, [weights[name] for name in names])[0]  # noqa: S311 - routing, no secret
+    return random.choices(names, [weights[name] for name in names])[0]  # noqa: S311 - not secret
 
 
 def _container_headers(request: HttpRequest) -> dict[str, str]:
-    """SageMaker strips the client's headers but for those of its API."""
+    """Headers for the container: SageMaker drops the client's, except those of its API."""
     content_type = request.headers.get("content-type", "application/octet-stream")
     headers = {"Content-Type": content_type}
-    accept = request.headers.get(f"{_PREFIX}accept") or request.headers.get("accept")
+    accept = request.headers.get(f"{_HEADER_PREFIX}accept") or request.headers.get("accept")
     if accept:
         headers["Accept"] = accept
-    for name in _TO_CONTAINER:
-        if value := request.headers.get(_PREFIX + name):
+    for name in _FORWARDED_HEADERS:
+        if value := request.headers.get(_HEADER_PREFIX + name):
             headers[f"X-Amzn-SageMaker-{name.title()}"] = value
     return headers
 
 
-def _response_headers(target: _Target, answer: http.client.HTTPResponse, operation: str) -> dict[str, str]:
-    content_type = answer.getheader("Content-Type") or "application/octet-stream"
+def _response_headers(target: _Target, response: http.client.HTTPResponse, operation: str) -> dict[str, str]:
+    content_type = response.getheader("Content-Type") or "application/octet-stream"
     headers = {
         "x-amzn-RequestId": str(uuid.uuid4()),
         "x-Amzn-Invoked-Production-Variant": target.variant,
@@ -182,12 +182,12 @@ def _response_headers(target: _Target, answer: http.client.HTTPResponse, operati
     if operation == "InvokeEndpointWithResponseStream":
         headers["Content-Type"] = "application/vnd.amazon.eventstream"
         headers["X-Amzn-SageMaker-Content-Type"] = content_type
-    if attributes := answer.getheader("X-Amzn-SageMaker-Custom-Attributes"):
+    if attributes := response.getheader("X-Amzn-SageMaker-Custom-Attributes"):
         headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
     return headers
 
 
-def _not_answered(context: Context, target: _Target, broken: ContainerBrokenError) -> ApiError:
+def _broken_error(context: Context, target: _Target, broken: ContainerBrokenError) -> ApiError:
     if broken.timed_out:
         return _model_error(context, target, 0, _TIMED_OUT)
     if broken.refused:
@@ -212,14 +212,14 @@ def _model_error(context: Context, target: _Target, status: int, text: str) -> A
     )
 
 
-def _frame_stream(context: Context, exchange: Exchange, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The container's bytes as frames; what breaks the stream becomes an exception inside it."""
+def _frame_stream(context: Context, exchange: Exchange, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The container's bytes as frames; an error becomes an exception inside the stream."""
     splitter = eventstream.Splitter(context.settings.coalesce, context.settings.pieces)
     fault = context.fault if context.fault and context.fault.fault in STREAM_FAULTS else None
-    end = _stream_fault(fault) if fault else b""
+    end = _encode_stream_fault(fault) if fault else b""
     try:
-        for piece in itertools.islice(pieces, fault.parts if fault else None):
-            yield _frames(splitter.split(piece))
+        for chunk in itertools.islice(chunks, fault.parts if fault else None):
+            yield _frames(splitter.split(chunk))
     except ContainerBrokenError as broken:
         code = "ModelInvocationTimeExceeded" if broken.timed_out else "StreamBroken"
         message = _TIMED_OUT if broken.timed_out else _BROKEN
@@ -233,7 +233,7 @@ def _frames(parts: list[bytes]) -> bytes:
     return b"".join(map(eventstream.encode_payload_part, parts))
 
 
-def _stream_fault(fault: Fault) -> bytes:
+def _encode_stream_fault(fault: Fault) -> bytes:
     if fault.fault == "stream_error":
         message = fault.message or "The model broke the stream."
         return eventstream.encode_exception("ModelStreamError", Message=message, ErrorCode="StreamBroken")
@@ -241,23 +241,23 @@ def _stream_fault(fault: Fault) -> bytes:
 
 
 class _StreamedBody:
-    """A streamed answer that closes its exchange at its end, and also when it is closed before it began."""
+    """A streamed response; it closes its exchange at its end, or when it is closed before it starts."""
 
-    def __init__(self, exchange: Exchange, pieces: Iterator[bytes]) -> None:
+    def __init__(self, exchange: Exchange, chunks: Iterator[bytes]) -> None:
         self._exchange = exchange
-        self._pieces = pieces
+        self._chunks = chunks
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from self._pieces
-        except ContainerBrokenError:  # only the OpenAI-compatible route has no frame to say so
+            yield from self._chunks
+        except ContainerBrokenError:  # the OpenAI-compatible route has no frame for errors
             self._exchange.record.broken = True
             raise cut_connection(self._exchange.request.connection) from None
         finally:
             self.close()
 
     def close(self) -> None:
-        """Let go of the container; the server calls this however the answer ends."""
+        """Disconnect from the container; the server calls this however the response ends."""
         self._exchange.record.mark_answered()
         self._exchange.record.finish(200)
         self._exchange.close()

@@ -1,15 +1,11 @@
-"""SageMaker's control plane: models, endpoint configs, endpoints, tags. Messages are AWS's own."""
-
-from collections.abc import Callable
-from typing import Any
+"""SageMaker's control plane: models, endpoint configs, endpoints, tags. Messages are AWS's."""
 
 from emulator.account import EndpointResource, Resource, find_resource, list_page
-from emulator.context import Context
+from emulator.context import Context, Members, Operation
 from emulator.errors import ApiError, validation_error
 from emulator.lifecycle import bring_up, take_down, variant_group
 
-Members = dict[str, Any]
-_SETTLED = ("InService", "Failed")
+_DELETABLE = ("InService", "Failed")
 
 
 def create_model(context: Context, members: Members) -> Members:
@@ -22,7 +18,7 @@ def create_model(context: Context, members: Members) -> Members:
         raise validation_error("ExecutionRoleArn is required.")
     context.check_role(members["ExecutionRoleArn"])
     context.check_images([*members.get("Containers", []), members.get("PrimaryContainer") or {}])
-    _create(region.models, Resource(name, arn, members), "model", arn)
+    _add(region.models, Resource(name, arn, members), "model", arn)
     region.tag(arn, members.get("Tags", []))
     return {"ModelArn": arn}
 
@@ -37,7 +33,7 @@ def describe_model(context: Context, members: Members) -> Members:
 
 def delete_model(context: Context, members: Members) -> Members:
     """DeleteModel."""
-    _forget(context, context.region.models, _model(context, members["ModelName"]))
+    _remove(context, context.region.models, _model(context, members["ModelName"]))
     return {}
 
 
@@ -62,7 +58,7 @@ def create_endpoint_config(context: Context, members: Members) -> Members:
     names = [variant["VariantName"] for variant in members["ProductionVariants"]]
     if len(set(names)) != len(names):
         raise validation_error("Duplicate production variant names are not allowed.")
-    _create(region.configs, Resource(name, arn, members), "endpoint configuration", arn)
+    _add(region.configs, Resource(name, arn, members), "endpoint configuration", arn)
     region.tag(arn, members.get("Tags", []))
     return {"EndpointConfigArn": arn}
 
@@ -75,8 +71,8 @@ def describe_endpoint_config(context: Context, members: Members) -> Members:
 
 
 def delete_endpoint_config(context: Context, members: Members) -> Members:
-    """DeleteEndpointConfig; AWS allows it while an endpoint uses it."""
-    _forget(context, context.region.configs, _config(context, members["EndpointConfigName"]))
+    """DeleteEndpointConfig; as on AWS, an endpoint may still use it."""
+    _remove(context, context.region.configs, _config(context, members["EndpointConfigName"]))
     return {}
 
 
@@ -90,7 +86,7 @@ def list_endpoint_configs(context: Context, members: Members) -> Members:
 
 
 def create_endpoint(context: Context, members: Members) -> Members:
-    """CreateEndpoint: answers at once; the containers come up in the background."""
+    """CreateEndpoint: responds at once; the containers start in the background."""
     region, name = context.region, members["EndpointName"]
     arn = region.arn("endpoint", name)
     config = _config(context, members["EndpointConfigName"])
@@ -123,9 +119,9 @@ def describe_endpoint(context: Context, members: Members) -> Members:
 
 
 def delete_endpoint(context: Context, members: Members) -> Members:
-    """DeleteEndpoint: refused while Creating, as AWS refuses it; gone a little later."""
+    """DeleteEndpoint: refused while Creating, as on AWS; the endpoint is gone a little later."""
     endpoint = _endpoint(context, members["EndpointName"])
-    if endpoint.status not in _SETTLED:
+    if endpoint.status not in _DELETABLE:
         raise validation_error(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if any(c.spec["EndpointName"] == endpoint.name for c in context.region.components.values()):
         raise validation_error(
@@ -153,28 +149,28 @@ def list_endpoints(context: Context, members: Members) -> Members:
 
 def add_tags(context: Context, members: Members) -> Members:
     """AddTags."""
-    _tagged(context, members["ResourceArn"])
+    _check_tag_target(context, members["ResourceArn"])
     context.region.tag(members["ResourceArn"], members["Tags"])
     return {"Tags": members["Tags"]}
 
 
 def list_tags(context: Context, members: Members) -> Members:
     """ListTags."""
-    _tagged(context, members["ResourceArn"])
+    _check_tag_target(context, members["ResourceArn"])
     tags = context.region.tags.get(members["ResourceArn"], {})
     return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
 
 def delete_tags(context: Context, members: Members) -> Members:
     """DeleteTags."""
-    _tagged(context, members["ResourceArn"])
-    resources = context.region.tags.get(members["ResourceArn"], {})
+    _check_tag_target(context, members["ResourceArn"])
+    tags = context.region.tags.get(members["ResourceArn"], {})
     for key in members["TagKeys"]:
-        resources.pop(key, None)
+        tags.pop(key, None)
     return {}
 
 
-OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
+OPERATIONS: dict[str, Operation] = {
     "CreateModel": create_model,
     "DescribeModel": describe_model,
     "DeleteModel": delete_model,
@@ -193,13 +189,13 @@ OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
 }
 
 
-def _create(resources: dict[str, Resource], resource: Resource, noun: str, arn: str) -> None:
+def _add(resources: dict[str, Resource], resource: Resource, noun: str, arn: str) -> None:
     if resource.name in resources:
         raise validation_error(f'Cannot create already existing {noun} "{arn}".')
     resources[resource.name] = resource
 
 
-def _forget(context: Context, resources: dict[str, Resource], resource: Resource) -> None:
+def _remove(context: Context, resources: dict[str, Resource], resource: Resource) -> None:
     del resources[resource.name]
     context.region.tags.pop(resource.arn, None)
 
@@ -217,7 +213,7 @@ def _endpoint(context: Context, name: str) -> EndpointResource:
     return find_resource(context.region.endpoints, name, "endpoint", context.region.arn("endpoint", name))
 
 
-def _tagged(context: Context, arn: str) -> None:
+def _check_tag_target(context: Context, arn: str) -> None:
     region = context.region
     for resources in (region.models, region.configs, region.endpoints, region.components):
         if any(resource.arn == arn for resource in resources.values()):

@@ -139,7 +139,7 @@ def _bind(account: AccountState, host: str, port: int, tls: tuple[Path, Path] | 
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(
-                f"{host}:{port} is in use by another process", "choose another --port, or 0 for any free one"
+                f"{host}:{port} is in use by another process", "choose another --port, or 0 for any"
             ) from None
         raise UserError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 

@@ -1,4 +1,4 @@
-"""Inputs held against botocore's own service models, outputs built to them: no shape is copied by hand."""
+"""Validate inputs against botocore's service models, and encode outputs by them."""
 
 import base64
 import re
@@ -22,13 +22,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "timestamp": (int, float, str),
     "blob": (str,),
 }
-# Java's Unicode classes, in the words of Python's re.
 _CLASSES = (("\\p{L}", "\\w"), ("\\p{Z}", "\\s"), ("\\p{N}", "\\d"), ("\\p{M}", "\\w"))
+"""Java's Unicode classes, and what stands for them in Python's ``re``."""
 
 
 @lru_cache
 def service_model(name: str) -> ServiceModel:
-    """Botocore's model of a service, as installed."""
+    """The installed botocore's model of a service."""
     return botocore.session.get_session().get_service_model(name)
 
 
@@ -38,11 +38,11 @@ def operation_model(service: str, operation: str) -> OperationModel:
 
 
 def check_input(shape: Shape | None, value: object) -> dict[str, Any]:
-    """Validate a request's members as AWS would and give them back with timestamps and blobs decoded.
+    """Validate a request's members as AWS would; give them with timestamps and blobs decoded.
 
     Raises:
         ApiError: a member is unknown or of the wrong type (``SerializationException``), or missing, out of
-            range, too long, not of the pattern or not of the enum (``ValidationException``).
+            range, too long, not matching the pattern or not in the enum (``ValidationException``).
     """
     members = {} if value is None else value
     if not isinstance(members, dict):
@@ -59,10 +59,10 @@ def check_input(shape: Shape | None, value: object) -> dict[str, Any]:
 
 
 def encode_output(shape: Shape | None, value: dict[str, Any]) -> Any:
-    """Members of an answer as JSON values: timestamps as epoch seconds, blobs as base64, None left out.
+    """Members of a response as JSON values: timestamps in epoch seconds, blobs in base64, without None.
 
     Raises:
-        KeyError: the answer has a member that its shape does not know (our mistake, never the client's).
+        KeyError: the response has a member that its shape lacks: a bug of the emulator.
     """
     return _encode(shape, value) if shape is not None else {}
 
@@ -112,7 +112,7 @@ def _scalar_problems(shape: Shape, value: object, path: str) -> Iterator[str]:
         yield from _limits(shape, len(value), value, path, "length")
         if (options := shape.metadata.get("enum")) and value not in options:
             yield _constraint(value, path, f"Member must satisfy enum value set: [{', '.join(options)}]")
-        if (pattern := shape.metadata.get("pattern")) and not compiled(pattern).fullmatch(value):
+        if (pattern := shape.metadata.get("pattern")) and not compile_pattern(pattern).fullmatch(value):
             yield _constraint(value, path, f"Member must satisfy regular expression pattern: {pattern}")
     elif isinstance(value, int | float):
         yield from _limits(shape, value, value, path, "value")
@@ -138,8 +138,8 @@ def _join(path: str, name: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern of a service model as Python reads it."""
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """A pattern of a service model, compiled for Python."""
     for java, python in _CLASSES:
         pattern = pattern.replace(java, python)
     return re.compile(pattern)

@@ -1,4 +1,4 @@
-"""Verify AWS Signature Version 4 from the raw request, header-signed and presigned, independent of botocore.
+"""Verify AWS Signature Version 4 of raw requests, in headers and presigned, independently of botocore.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -32,7 +32,7 @@ _MISMATCH = (
 
 
 class RefusedError(Exception):
-    """The request is not signed as it must be; each protocol has its own name for each kind."""
+    """The request is not signed correctly; each protocol has its own error code for each ``kind``."""
 
     def __init__(self, kind: Refusal, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Credential:
-    """A key that the local AWS accepts. ``expires_at`` is in epoch seconds."""
+    """A key that the emulator accepts. ``expires_at`` is in epoch seconds."""
 
     secret: str
     session_token: str | None = None
@@ -51,7 +51,7 @@ class Credential:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a verified signature was made for."""
+    """The scope of a verified signature."""
 
     access_key: str
     region: str
@@ -70,16 +70,16 @@ class _Claim:
 
 
 Keys = Mapping[str, Credential]
-Clock = Callable[[], datetime]
+"""Credentials by access key."""
 
 
 def utc_now() -> datetime:
-    """The time that signatures are held against."""
+    """The time that signatures are checked against."""
     return datetime.now(UTC)
 
 
 def claimed_service(headers: Mapping[str, str]) -> str | None:
-    """The service named in the ``Authorization`` header, unverified: it decides how errors are spelt."""
+    """The service in the ``Authorization`` header, unverified: it decides the protocol of errors."""
     match = re.search(
         r"Credential=[^/,\s]+/\d{8}/[^/]+/([^/]+)/aws4_request", headers.get("authorization", "")
     )
@@ -90,7 +90,7 @@ def verify(request: HttpRequest, keys: Keys, now: datetime) -> Scope:
     """Verify a header-signed request.
 
     Raises:
-        RefusedError: unsigned, incomplete, unknown key, wrong or old signature, wrong or expired token.
+        RefusedError: the signature is missing, incomplete, wrong or expired, or its key is unknown.
     """
     header = request.headers.get("authorization")
     if not header:
@@ -113,7 +113,7 @@ def verify_bearer(token: str, keys: Keys, now: datetime) -> Scope:
     """Verify a bearer token of the OpenAI-compatible route: a presigned ``CallWithBearerToken``, in base64.
 
     Raises:
-        RefusedError: as `verify`, and when the token has expired or promises more than twelve hours.
+        RefusedError: as `verify`; or the token has expired or claims to last more than twelve hours.
     """
     url = _decode_bearer(token)
     host, _, query = url.partition("/?")
@@ -228,7 +228,7 @@ def _sorted_query(query: str) -> str:
 
 
 def _encode(pairs: list[tuple[str, str]]) -> str:
-    """A canonical query: sorted by the encoded names, whose order is not that of the names themselves."""
+    """A canonical query: sorted by the encoded names, which may differ from the order of the names."""
     encoded = sorted((quote(key, safe="-_.~"), quote(value, safe="-_.~")) for key, value in pairs)
     return "&".join(f"{key}={value}" for key, value in encoded)
 

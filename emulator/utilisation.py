@@ -1,4 +1,4 @@
-"""CPU and memory of the containers' processes, sampled for CloudWatch."""
+"""CPU and memory of the containers' processes, sampled for the CloudWatch metrics."""
 
 import time
 from collections import deque
@@ -10,12 +10,12 @@ import psutil
 
 from emulator.account import Region
 
-SECONDS = 5.0
-KEPT = 20_000
+SAMPLE_SECONDS = 5.0
+SAMPLES_KEPT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _Sample:
     at: float
     region: str
     endpoint: str
@@ -26,19 +26,19 @@ class _Row:
 
 @dataclass
 class Utilisation:
-    """Samples of all containers. CPU in percent of one core, memory in percent of the machine's."""
+    """Samples of all containers: CPU in percent of one core, memory in percent of the machine's."""
 
-    _rows: deque[_Row] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _rows: deque[_Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
     _processes: dict[int, psutil.Process] = field(default_factory=dict)
 
     def watch(self, regions: Mapping[str, Region]) -> None:
-        """Sample for ever; run it in a greenlet of its own."""
+        """Sample forever; run it in a greenlet of its own."""
         while True:
             self.sample(regions)
-            gevent.sleep(SECONDS)
+            gevent.sleep(SAMPLE_SECONDS)
 
     def sample(self, regions: Mapping[str, Region]) -> None:
-        """Sample every container once; the first look at one only sets its starting point."""
+        """Sample every container once; the first call for a container only sets its starting point."""
         alive = set()
         for region in list(regions.values()):
             for name, variant, pid in _containers(region):
@@ -47,7 +47,7 @@ class Utilisation:
         self._processes = {pid: p for pid, p in self._processes.items() if pid in alive}
 
     def samples(self, region: str, metric: str, dimensions: Mapping[str, str]) -> list[tuple[float, float]]:
-        """Times and values of CPUUtilization or MemoryUtilization for an endpoint's variant."""
+        """Epoch seconds and values of CPUUtilization or MemoryUtilization for an endpoint's variant."""
         return [
             (row.at, row.cpu if metric == "CPUUtilization" else row.memory)
             for row in self._rows
@@ -63,11 +63,11 @@ class Utilisation:
                 self._processes[pid] = process = psutil.Process(pid)
                 process.cpu_percent()
                 return
-            row = _Row(
+            row = _Sample(
                 time.time(), region, endpoint, variant, process.cpu_percent(), process.memory_percent()
             )
         except psutil.Error:
-            return  # it has just ended
+            return  # the process has just ended
         self._rows.append(row)
 
 

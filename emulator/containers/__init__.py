@@ -1,4 +1,4 @@
-"""Containers that stand in for images: each module is a process that speaks SageMaker's hosting contract.
+"""Containers that stand in for images: processes that implement SageMaker's hosting contract.
 
-``simulated`` plays a GPU in real time from a profile of few numbers; ``llama`` serves a real small model.
+``simulated`` simulates a GPU in real time, from a profile of a few numbers. ``llama`` serves a small model.
 """

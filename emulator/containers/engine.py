@@ -1,8 +1,8 @@
 """Continuous batching in real time: one timer per batch step, however many streams there are.
 
-Every step admits what fits (slots, KV cache), pays prefill for the admitted and one decode step for the rest,
-and hands each stream one token when the step is over. The clock never drifts: a step begins where the last
-one ended while there is work.
+Each step admits the requests that fit (slots, KV cache), takes the time of their prefill and of one decode
+step for the others, and gives every stream one token at its end. The clock does not drift: while there is
+work, a step begins where the previous one ended.
 """
 
 import time
@@ -18,12 +18,12 @@ from emulator.containers.profile import GpuProfile
 
 
 class QueueFullError(Exception):
-    """More requests are waiting than the profile allows."""
+    """As many requests are waiting as the profile allows."""
 
 
 @dataclass(eq=False)
 class Generation:
-    """One request inside the engine. Times are epoch seconds; ``ready`` gets the number of each token."""
+    """One request inside the engine. Times in epoch seconds; ``ready`` receives the number of each token."""
 
     prompt_tokens: int
     answer_tokens: int
@@ -36,12 +36,12 @@ class Generation:
 
     @property
     def kv_tokens(self) -> int:
-        """Cache it needs until its end."""
+        """Tokens that it occupies in the KV cache at its end."""
         return self.prompt_tokens + self.answer_tokens
 
 
 def step_seconds(profile: GpuProfile, prompts: Sequence[int], decoding: int) -> float:
-    """Length of a batch step that prefills ``prompts`` (tokens of each) and decodes ``decoding`` streams."""
+    """Seconds of a batch step that prefills ``prompts`` (tokens of each) and decodes ``decoding`` streams."""
     prefill = sum(profile.prefill_ms / 1000 + tokens / profile.prefill_tokens_per_s for tokens in prompts)
     if not decoding:
         return prefill
@@ -49,7 +49,7 @@ def step_seconds(profile: GpuProfile, prompts: Sequence[int], decoding: int) -> 
 
 
 class Engine:
-    """The batch. `submit` and `cancel` may be called from any greenlet."""
+    """The batch and its queue. `submit` and `cancel` may be called from any greenlet."""
 
     def __init__(self, profile: GpuProfile) -> None:
         self._profile = profile
@@ -61,14 +61,14 @@ class Engine:
 
     @property
     def load(self) -> tuple[int, int]:
-        """Requests in the batch, requests waiting."""
+        """Number of requests in the batch, and waiting."""
         return len(self._active), len(self._waiting)
 
     def submit(self, generation: Generation) -> None:
         """Queue a request.
 
         Raises:
-            QueueFullError: as many as the profile allows are waiting already.
+            QueueFullError: as many requests are waiting as the profile allows.
         """
         if len(self._active) + len(self._waiting) >= self._profile.slots + self._profile.queue_limit:
             raise QueueFullError
@@ -76,21 +76,21 @@ class Engine:
         self._work.set()
 
     def cancel(self, generation: Generation) -> None:
-        """Take a request out; its slot is free at the next step."""
+        """Remove a request; its slot is free from the next step."""
         generation.cancelled = True
 
     def _run(self) -> None:
-        at = time.monotonic()
+        step_end = time.monotonic()
         while True:
             self._drop_cancelled()
             if not self._active and not self._waiting:
                 self._work.clear()
                 self._work.wait()
-                at = time.monotonic()
+                step_end = time.monotonic()
             admitted = self._admit()
             prompts = [generation.prompt_tokens for generation in admitted]
-            at += step_seconds(self._profile, prompts, len(self._active) - len(admitted))
-            gevent.sleep(max(0.0, at - time.monotonic()))
+            step_end += step_seconds(self._profile, prompts, len(self._active) - len(admitted))
+            gevent.sleep(max(0.0, step_end - time.monotonic()))
             self._emit()
             self.steps += 1
 
@@ -114,10 +114,10 @@ class Engine:
         return admitted
 
     def _emit(self) -> None:
-        going_on = []
+        unfinished = []
         for generation in self._active:
             generation.emitted += 1
             generation.ready.put(generation.emitted)
             if generation.emitted < generation.answer_tokens and not generation.cancelled:
-                going_on.append(generation)
-        self._active = going_on
+                unfinished.append(generation)
+        self._active = unfinished

@@ -28,7 +28,7 @@ from common.streams import survive_lost_streams  # noqa: E402
 from emulator.command_line import run_command  # noqa: E402
 from emulator.containers.contract import container_options, serve_container  # noqa: E402
 from emulator.containers.llama_options import find_model, parameters  # noqa: E402
-from emulator.exchange import chunks  # noqa: E402
+from emulator.exchange import read_chunks  # noqa: E402
 from emulator.http import HttpRequest, HttpResponse, Watcher, cut_connection, json_response  # noqa: E402
 
 _MAX_THREADS = 8
@@ -58,26 +58,26 @@ class Gateway:
 
     def _forward(self, request: HttpRequest, path: str, body: bytes) -> HttpResponse:
         upstream = http.client.HTTPConnection(*self._address)
-        watcher = Watcher(request.connection, lambda: _hang_up(upstream))
+        watcher = Watcher(request.connection, lambda: _cut_upstream(upstream))
         try:
             upstream.request(request.method, path, body or None, {"Content-Type": "application/json"})
-            answer = upstream.getresponse()
+            response = upstream.getresponse()
         except (OSError, http.client.HTTPException):
             watcher.stop()
             upstream.close()
             raise cut_connection(request.connection) from None
-        headers = {"Content-Type": answer.getheader("Content-Type") or "application/json"}
-        return HttpResponse(answer.status, headers, _relay(request, upstream, answer, watcher))
+        headers = {"Content-Type": response.getheader("Content-Type") or "application/json"}
+        return HttpResponse(response.status, headers, _relay(request, upstream, response, watcher))
 
 
 def _relay(
     request: HttpRequest,
     upstream: http.client.HTTPConnection,
-    answer: http.client.HTTPResponse,
+    response: http.client.HTTPResponse,
     watcher: Watcher,
 ) -> Generator[bytes, None, None]:
     try:
-        yield from chunks(answer)
+        yield from read_chunks(response)
     except (OSError, http.client.HTTPException):
         raise cut_connection(request.connection) from None
     finally:
@@ -85,9 +85,9 @@ def _relay(
         upstream.close()
 
 
-def _hang_up(upstream: http.client.HTTPConnection) -> None:
+def _cut_upstream(upstream: http.client.HTTPConnection) -> None:
     if upstream.sock is not None:
-        with contextlib.suppress(OSError):  # llama.cpp was faster
+        with contextlib.suppress(OSError):  # llama.cpp has already closed it
             upstream.sock.shutdown(socket.SHUT_RDWR)
 
 

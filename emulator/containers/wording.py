@@ -1,4 +1,4 @@
-"""What the simulated container says, tokens of its prompts, lengths of its answers: all repeatable."""
+"""The simulated container's text, token counts and answer lengths; all are repeatable."""
 
 import random
 import re
@@ -26,22 +26,22 @@ Counter = Callable[[str], int]
 
 
 def count_words(text: str) -> int:
-    """Words and punctuation marks: what a tokenizer would roughly give, without one."""
+    """Number of words and punctuation marks: a rough token count without a tokenizer."""
     return len(_PIECE.findall(text))
 
 
 def make_token_counter(tokenizer: Path | None) -> Counter:
-    """Count tokens by a ``tokenizer.json``, or by words when there is none."""
+    """A function that counts tokens with a ``tokenizer.json``, or words if ``tokenizer`` is None."""
     if tokenizer is None:
         return count_words
-    from tokenizers import Tokenizer  # noqa: PLC0415 - 40 ms that a container without a tokenizer need not pay
+    from tokenizers import Tokenizer  # noqa: PLC0415 - 40 ms that a container without a tokenizer saves
 
     loaded = Tokenizer.from_file(str(tokenizer))
     return lambda text: len(loaded.encode(text, add_special_tokens=False).ids)
 
 
 def draw_token(prompt: str, number: int, seed: int) -> tuple[int, str]:
-    """Id and text of the ``number``-th token of the answer to ``prompt``."""
+    """Id and text of token ``number`` (from 0) of the answer to ``prompt``."""
     chosen = zlib.crc32(f"{seed}|{number}".encode(), zlib.crc32(prompt.encode())) % len(_WORDS)
     return 1000 + chosen, f" {_WORDS[chosen]}"
 
@@ -49,7 +49,7 @@ def draw_token(prompt: str, number: int, seed: int) -> tuple[int, str]:
 def draw_answer_length(
     profile: GpuProfile, prompt: str, limit: int | None, minimum: int, *, ignore_eos: bool
 ) -> tuple[int, bool]:
-    """Tokens of the answer, and whether it was cut at ``limit`` rather than ended by itself."""
+    """Length of the answer in tokens, and whether ``limit`` cut it short."""
     draw = random.Random(f"{profile.seed}|{prompt}")  # noqa: S311 - repeatable, not secret
     mode = draw.choices(profile.answers, [m.share for m in profile.answers])[0]
     natural = max(minimum, draw.randint(mode.low, max(mode.low, mode.high)))

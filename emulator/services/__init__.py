@@ -1,4 +1,4 @@
-"""The AWS services beside SageMaker that a run calls, as far as it calls them.
+"""The AWS services besides SageMaker, as far as a run calls them.
 
-Each module has ``OPERATIONS``: the name of an operation → what answers it. Shapes and messages are AWS's own.
+``OPERATIONS`` of each module maps an operation's name to its function. Shapes and messages are AWS's.
 """

@@ -1,16 +1,13 @@
-"""STS and IAM: who calls, and the roles that SageMaker may assume."""
+"""STS and IAM: the caller's identity, and roles."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from emulator.account import ACCOUNT_ID
-from emulator.context import Context
+from emulator.context import Context, Members, Operation
 from emulator.errors import ApiError
 
-Members = dict[str, Any]
 CREATED = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -24,7 +21,7 @@ def get_caller_identity(context: Context, members: Members) -> Members:  # noqa:
 
 
 def get_role(context: Context, members: Members) -> Members:
-    """GetRole; the trust policy comes URL-encoded, as from AWS."""
+    """GetRole; the trust policy is URL-encoded, as on AWS."""
     name = members["RoleName"]
     principals = context.account.roles.get(name)
     if principals is None:
@@ -47,5 +44,5 @@ def get_role(context: Context, members: Members) -> Members:
     return {"Role": role}
 
 
-STS: dict[str, Callable[[Context, Members], Members]] = {"GetCallerIdentity": get_caller_identity}
-IAM: dict[str, Callable[[Context, Members], Members]] = {"GetRole": get_role}
+STS: dict[str, Operation] = {"GetCallerIdentity": get_caller_identity}
+IAM: dict[str, Operation] = {"GetRole": get_role}

@@ -1,32 +1,30 @@
-"""CloudWatch GetMetricData over what this runtime has served, and over its containers' processes.
+"""CloudWatch GetMetricData for the emulator's invocations and its containers' processes.
 
-Namespaces ``AWS/SageMaker`` (invocations, errors, latencies in µs) and ``/aws/sagemaker/Endpoints``
-(utilisation in percent of one core and of all memory).
+Namespaces are ``AWS/SageMaker`` (invocations, errors, latencies in µs) and ``/aws/sagemaker/Endpoints``
+(utilisation in percent of one core and of the machine's memory).
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
 
-from emulator.context import Context
+from emulator.context import Context, Members, Operation
 from emulator.errors import ApiError, validation_error
 from emulator.invocations import Invocation
 
-Members = dict[str, Any]
 Sample = tuple[float, float]
 """Epoch seconds at which a value was emitted, and the value."""
 
 CONCURRENCY_SECONDS = 10.0
 FINE_KEPT_SECONDS = 3 * 3600.0
-"""How long values are kept for periods under a minute."""
+"""How long values are available for periods under a minute."""
 _OF_VARIANT, _OF_COMPONENT = {"EndpointName", "VariantName"}, {"InferenceComponentName"}
 _RUNTIME, _HOST = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
 
 
 def get_metric_data(context: Context, members: Members) -> Members:
-    """GetMetricData for plain metrics; metric math is not served here."""
+    """GetMetricData for metrics; metric math is not supported."""
     start, end = members["StartTime"].timestamp(), members["EndTime"].timestamp()
     if start >= end:
         raise validation_error("The parameter StartTime must be less than the parameter EndTime.")
@@ -38,7 +36,7 @@ def get_metric_data(context: Context, members: Members) -> Members:
     return {"MetricDataResults": [result for result in results if result], "Messages": []}
 
 
-OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {"GetMetricData": get_metric_data}
+OPERATIONS: dict[str, Operation] = {"GetMetricData": get_metric_data}
 
 
 def _result(
@@ -46,7 +44,7 @@ def _result(
 ) -> Members | None:
     stat = query.get("MetricStat")
     if stat is None:
-        raise ApiError("ValidationError", f"{query['Id']}: metric math is not served on this machine")
+        raise ApiError("ValidationError", f"{query['Id']}: the emulator does not support metric math")
     if not query.get("ReturnData", True):
         return None
     metric, period = stat["Metric"], stat["Period"]
@@ -69,7 +67,7 @@ def statistic(name: str, values: list[float]) -> float:
     """A CloudWatch statistic: Sum, Average, Minimum, Maximum, SampleCount, or a percentile such as p99.9.
 
     Raises:
-        ApiError: it is none of these.
+        ApiError: it is not one of these.
     """
     plain: dict[str, Callable[[list[float]], float]] = {
         "Sum": sum,
@@ -85,7 +83,7 @@ def statistic(name: str, values: list[float]) -> float:
     except ValueError:
         share = math.nan
     if not 0 <= share <= 1:
-        raise ApiError("ValidationError", f"The statistic {name} is not served on this machine.")
+        raise ApiError("ValidationError", f"The emulator does not support the statistic {name}.")
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
@@ -97,27 +95,27 @@ def _samples(context: Context, metric: Members, start: float, end: float) -> Ite
     if namespace == _HOST and of_variant and name in ("CPUUtilization", "MemoryUtilization"):
         return context.account.utilisation.samples(context.region.name, name, dimensions)
     if namespace != _RUNTIME or not (of_variant or set(dimensions) == _OF_COMPONENT):
-        return []  # a metric is found by all its dimensions, and by no others
-    mine = [i for i in context.account.invocations.of(context.region.name) if _belongs(i, dimensions)]
+        return []  # a metric is found only by exactly its dimensions
+    matching = [i for i in context.account.invocations.of(context.region.name) if _belongs(i, dimensions)]
     if name == ("ConcurrentRequestsPerModel" if of_variant else "ConcurrentRequestsPerCopy"):
-        return _concurrency(mine, start, end)
+        return _concurrency(matching, start, end)
     if name not in _METRICS:
         return []
-    values = ((i, _METRICS[name](i)) for i in mine if i.finished_at is not None)
+    values = ((i, _METRICS[name](i)) for i in matching if i.finished_at is not None)
     return [(i.finished_at, value) for i, value in values if value is not None and i.finished_at is not None]
 
 
 def _belongs(invocation: Invocation, dimensions: dict[str, str]) -> bool:
-    own = {
+    values = {
         "EndpointName": invocation.endpoint,
         "VariantName": invocation.variant,
         "InferenceComponentName": invocation.component,
     }
-    return all(own.get(name) == value for name, value in dimensions.items())
+    return all(values.get(name) == value for name, value in dimensions.items())
 
 
 def _concurrency(invocations: list[Invocation], start: float, end: float) -> list[Sample]:
-    """Invocations under way at every tenth second, where there were any."""
+    """Invocations in flight at every tenth second that has any."""
     ticks = range(math.ceil(start / CONCURRENCY_SECONDS), math.ceil(end / CONCURRENCY_SECONDS))
     samples = []
     for tick in ticks:
@@ -162,4 +160,4 @@ _METRICS: dict[str, Callable[[Invocation], float | None]] = {
     "OverheadLatency": _overhead,
     "FirstChunkLatency": _first_chunk,
 }
-"""Value of each metric for one invocation; None where it emits none."""
+"""Metric → its value for one invocation; None if the invocation emits none."""

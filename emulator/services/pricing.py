@@ -1,20 +1,17 @@
 """The Price List API for SageMaker hosting, in AWS's format; prices come from ``prices.yml`` beside it."""
 
-import base64
-import binascii
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from emulator.context import Context
+from emulator.context import Context, Members, Operation
 from emulator.errors import ApiError
+from emulator.paging import cut_page
 
-Members = dict[str, Any]
 _SERVICE = "AmazonSageMaker"
 _TABLE = Path(__file__).with_name("prices.yml")
 _OFFER_TERM, _RATE = "JRTCKXETXF", "6YS6EN2CT7"
@@ -28,22 +25,21 @@ def get_products(context: Context, members: Members) -> Members:  # noqa: ARG001
     if members["ServiceCode"] != _SERVICE:
         raise ApiError("NotFoundException", f"Service {members['ServiceCode']} not found")
     filters = members.get("Filters", [])
-    found = [product for product in _products(filters) if _matches(product, filters)]
-    start = _offset(members.get("NextToken"))
-    end = start + members.get("MaxResults", _PAGE)
-    token = base64.b64encode(str(end).encode()).decode() if end < len(found) else None
+    products = [product for product in _products(filters) if _matches(product, filters)]
+    invalid = ApiError("InvalidNextTokenException", "The pagination token is invalid.")
+    page, token = cut_page(products, members.get("NextToken"), members.get("MaxResults", _PAGE), invalid)
     return {
         "FormatVersion": "aws_v1",
-        "PriceList": [json.dumps(product) for product in found[start:end]],
+        "PriceList": [json.dumps(product) for product in page],
         "NextToken": token,
     }
 
 
-OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {"GetProducts": get_products}
+OPERATIONS: dict[str, Operation] = {"GetProducts": get_products}
 
 
 @lru_cache
-def _table() -> dict[str, float]:
+def _prices() -> dict[str, float]:
     """Dollars per hour by instance type; every region has the prices of us-east-1."""
     prices: dict[str, float] = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
     return prices
@@ -51,7 +47,7 @@ def _table() -> dict[str, float]:
 
 def _products(filters: list[dict[str, str]]) -> Iterator[Members]:
     region = next((f["Value"] for f in filters if f["Field"] == "regionCode"), "us-east-1")
-    for instance_type, price in _table().items():
+    for instance_type, price in _prices().items():
         for component, usage in _COMPONENTS:
             yield _product(region, instance_type, price, component, usage)
 
@@ -105,10 +101,3 @@ def _product(region: str, instance_type: str, price: float, component: str, usag
         "version": "20250101000000",
         "publicationDate": "2025-01-01T00:00:00Z",
     }
-
-
-def _offset(token: str | None) -> int:
-    try:
-        return int(base64.b64decode(token, validate=True)) if token else 0
-    except (ValueError, binascii.Error):
-        raise ApiError("InvalidNextTokenException", "The pagination token is invalid.") from None

@@ -1,28 +1,32 @@
 """Service Quotas: how many instances of each type the account may have for endpoints."""
 
-import base64
-import binascii
 import zlib
-from collections.abc import Callable
-from typing import Any
 
 from emulator.account import ACCOUNT_ID
-from emulator.context import ALL_ENDPOINTS_QUOTA, ALL_TYPES, Context, default_quota, instance_types
+from emulator.context import (
+    ALL_ENDPOINTS_QUOTA,
+    ALL_TYPES,
+    Context,
+    Members,
+    Operation,
+    default_quota,
+    instance_types,
+)
 from emulator.errors import ApiError
+from emulator.paging import cut_page
 
-Members = dict[str, Any]
 _SERVICE = "sagemaker"
 _PAGE = 100
 
 
 def list_service_quotas(context: Context, members: Members) -> Members:
-    """ListServiceQuotas: only quotas that have an applied value, as on AWS."""
+    """ListServiceQuotas: only quotas with an applied value, as on AWS."""
     return _page(members, _applied(context), context)
 
 
 def list_default_quotas(context: Context, members: Members) -> Members:
-    """ListAWSDefaultServiceQuotas: one ``… for endpoint usage`` per instance type that botocore knows."""
-    return _page(members, {usage(kind): default_quota(kind) for kind in instance_types()}, context)
+    """ListAWSDefaultServiceQuotas: one ``… for endpoint usage`` for each type in botocore's model."""
+    return _page(members, {quota_name(kind): default_quota(kind) for kind in instance_types()}, context)
 
 
 def get_service_quota(context: Context, members: Members) -> Members:
@@ -36,17 +40,17 @@ def get_service_quota(context: Context, members: Members) -> Members:
     )
 
 
-def usage(instance_type: str) -> str:
-    """The name of the quota of an instance type."""
+def quota_name(instance_type: str) -> str:
+    """The name of the quota for an instance type."""
     return f"{instance_type} for endpoint usage"
 
 
 def quota_code(name: str) -> str:
-    """A code of AWS's form; only its name tells what a quota is for."""
+    """A code in AWS's format, derived from the quota's name."""
     return f"L-{zlib.crc32(name.encode()):08X}"
 
 
-OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
+OPERATIONS: dict[str, Operation] = {
     "ListServiceQuotas": list_service_quotas,
     "ListAWSDefaultServiceQuotas": list_default_quotas,
     "GetServiceQuota": get_service_quota,
@@ -58,32 +62,24 @@ def _check_service(members: Members) -> None:
         raise ApiError("NoSuchResourceException", f"The service {members['ServiceCode']} does not exist.")
 
 
-def _offset(token: str | None) -> int:
-    try:
-        return int(base64.b64decode(token, validate=True)) if token else 0
-    except (ValueError, binascii.Error):
-        raise ApiError("InvalidPaginationTokenException", "The pagination token is invalid.") from None
-
-
 def _applied(context: Context) -> dict[str, int]:
-    """What this account was given: something of every small type, and what was asked for."""
+    """Quotas with an applied value: small instance types by default, and whatever a test has set."""
     account = context.account
-    held = {
+    by_type = {
         kind: account.quota(kind)
         for kind in instance_types()
         if kind in account.quotas or default_quota(kind)
     }
     across = {ALL_ENDPOINTS_QUOTA: account.quotas[ALL_TYPES]} if ALL_TYPES in account.quotas else {}
-    return {usage(kind): value for kind, value in held.items()} | across
+    return {quota_name(kind): value for kind, value in by_type.items()} | across
 
 
 def _page(members: Members, values: dict[str, int], context: Context) -> Members:
     _check_service(members)
-    names = sorted(values)
-    start = _offset(members.get("NextToken"))
-    end = start + members.get("MaxResults", _PAGE)
-    token = base64.b64encode(str(end).encode()).decode() if end < len(names) else None
-    rows = [_quota(context, name, values[name]) for name in names[start:end]]
+    invalid = ApiError("InvalidPaginationTokenException", "The pagination token is invalid.")
+    size = members.get("MaxResults", _PAGE)
+    names, token = cut_page(sorted(values), members.get("NextToken"), size, invalid)
+    rows = [_quota(context, name, values[name]) for name in names]
     return {"Quotas": rows, "NextToken": token}
 
 

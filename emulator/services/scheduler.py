@@ -1,21 +1,18 @@
-"""EventBridge Scheduler: one-time schedules that delete endpoints and components, carried out when due."""
+"""EventBridge Scheduler: one-time schedules that delete endpoints and inference components."""
 
 import json
 import re
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import gevent
 
 from emulator import components, sagemaker
 from emulator.account import ACCOUNT_ID, Resource, list_page
-from emulator.context import Context
+from emulator.context import Context, Members, Operation
 from emulator.errors import ApiError, validation_error
 
-Members = dict[str, Any]
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _TARGET = re.compile(r"arn:aws[a-z-]*:scheduler:::aws-sdk:sagemaker:(\w+)")
 _NAMED_BY = {"deleteEndpoint": "EndpointName", "deleteInferenceComponent": "InferenceComponentName"}
@@ -24,7 +21,7 @@ _RETRIES = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
 
 
 def create_schedule(context: Context, members: Members) -> Members:
-    """CreateSchedule; only one-time deletes of endpoints and inference components are known here."""
+    """CreateSchedule; only one-time deletions of endpoints and inference components are supported."""
     name, schedules = members["Name"], context.region.schedules
     group = members.get("GroupName", "default")
     arn = f"arn:aws:scheduler:{context.region.name}:{ACCOUNT_ID}:schedule/{group}/{name}"
@@ -32,16 +29,17 @@ def create_schedule(context: Context, members: Members) -> Members:
         raise ApiError("ConflictException", f"Schedule {name} already exists.", 409)
     due = _due(members)
     target = members["Target"]
-    known = _TARGET.fullmatch(target["Arn"])
-    if known is None or known[1] not in _NAMED_BY:
-        raise validation_error(f"Target {target['Arn']} is not served here: {' and '.join(_NAMED_BY)} are")
-    if _NAMED_BY[known[1]] not in _input(target):
-        raise validation_error(f"Target.Input must be JSON with {_NAMED_BY[known[1]]}")
+    action = _TARGET.fullmatch(target["Arn"])
+    if action is None or action[1] not in _NAMED_BY:
+        supported = " and ".join(_NAMED_BY)
+        raise validation_error(f"The emulator does not support the target {target['Arn']}, only {supported}.")
+    if _NAMED_BY[action[1]] not in _input(target):
+        raise validation_error(f"Target.Input must be JSON with {_NAMED_BY[action[1]]}")
     context.check_role(target["RoleArn"], "scheduler.amazonaws.com")
     schedule = Resource(name, arn, {**members, "GroupName": group})
     schedules[name] = schedule
     seconds = max(0.0, (due - datetime.now(UTC)).total_seconds())
-    gevent.spawn_later(seconds, _carry_out, context, schedule)
+    gevent.spawn_later(seconds, _run_when_due, context, schedule)
     return {"ScheduleArn": arn}
 
 
@@ -85,7 +83,7 @@ def list_schedules(context: Context, members: Members) -> Members:
     return {"Schedules": rows, "NextToken": token}
 
 
-OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {
+OPERATIONS: dict[str, Operation] = {
     "CreateSchedule": create_schedule,
     "GetSchedule": get_schedule,
     "DeleteSchedule": delete_schedule,
@@ -103,7 +101,7 @@ def _due(members: Members) -> datetime:
     except (ValueError, ZoneInfoNotFoundError):
         raise validation_error(f"Invalid Schedule Expression {match[0]} or time zone {zone}.") from None
     if due < datetime.now(UTC):
-        raise validation_error(f"Invalid Schedule Expression {match[0]}: it lies in the past.")
+        raise validation_error(f"Invalid Schedule Expression {match[0]}: it is in the past.")
     return due
 
 
@@ -121,23 +119,23 @@ def _schedule(context: Context, name: str) -> Resource:
     return context.region.schedules[name]
 
 
-def _carry_out(context: Context, schedule: Resource) -> None:
-    """Delete the target; what refuses (it is Creating, or has components) is tried again, by its policy."""
+def _run_when_due(context: Context, schedule: Resource) -> None:
+    """Delete the target; retry by its policy while it refuses (it is Creating, or has components)."""
     target = schedule.spec["Target"]
     retries = _RETRIES | target.get("RetryPolicy", {})
     until = time.monotonic() + retries["MaximumEventAgeInSeconds"]
     for _ in range(1 + retries["MaximumRetryAttempts"]):
         if context.region.schedules.get(schedule.name) is not schedule:
-            return  # it was deleted, or replaced by a namesake
-        if _deleted(context, target) or time.monotonic() + _RETRY_SECONDS > until:
+            return  # the schedule was deleted, or replaced by one with the same name
+        if _try_to_delete(context, target) or time.monotonic() + _RETRY_SECONDS > until:
             break
         gevent.sleep(_RETRY_SECONDS)
     if schedule.spec.get("ActionAfterCompletion") == "DELETE":
         context.region.schedules.pop(schedule.name, None)
 
 
-def _deleted(context: Context, target: Members) -> bool:
-    """Call the target; whether there is nothing left to try."""
+def _try_to_delete(context: Context, target: Members) -> bool:
+    """Call the target; False if it has to be retried."""
     operation = target["Arn"].rsplit(":", 1)[-1]
     member = _NAMED_BY[operation]
     name = _input(target)[member]

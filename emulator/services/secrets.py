@@ -1,15 +1,11 @@
-"""Secrets Manager: the secrets that were put here by ``POST /_local/secrets``."""
+"""Secrets Manager, with the secrets from ``POST /_local/secrets``."""
 
 import zlib
-from collections.abc import Callable
-from typing import Any
 
 from emulator.account import ACCOUNT_ID
-from emulator.context import Context
+from emulator.context import Context, Members, Operation
 from emulator.errors import ApiError
 from emulator.services.identity import CREATED
-
-Members = dict[str, Any]
 
 
 def get_secret_value(context: Context, members: Members) -> Members:
@@ -29,4 +25,4 @@ def get_secret_value(context: Context, members: Members) -> Members:
     raise ApiError("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 
 
-OPERATIONS: dict[str, Callable[[Context, Members], Members]] = {"GetSecretValue": get_secret_value}
+OPERATIONS: dict[str, Operation] = {"GetSecretValue": get_secret_value}

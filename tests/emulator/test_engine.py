@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from common.paths import PROJECT
 from emulator.containers.engine import step_seconds
 from emulator.containers.profile import GpuProfile
-from emulator.process import ROOT
 
 SCRIPT = """
 import json
@@ -61,7 +61,7 @@ def test_the_length_of_a_step() -> None:
 
 def test_slots_queue_and_cache() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", SCRIPT], cwd=PROJECT, capture_output=True, text=True, timeout=30, check=True
     )
     out = json.loads(done.stdout)
     assert out["refused"]

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from emulator.exchange import Exchange, chunks
+from emulator.exchange import Exchange, read_chunks
 from emulator.hosting import ContainerProcess
 from emulator.http import HttpRequest
 from emulator.invocations import Invocation
@@ -33,11 +33,11 @@ def answer(raw: bytes) -> http.client.HTTPResponse:
     ],
 )
 def test_a_whole_answer_is_read(raw: bytes) -> None:
-    assert b"".join(chunks(answer(raw))) == b"abcdef"
+    assert b"".join(read_chunks(answer(raw))) == b"abcdef"
 
 
-def test_nothing_is_an_answer_too() -> None:
-    assert list(chunks(answer(b"Content-Length: 0\r\n\r\n"))) == []
+def test_an_empty_body_is_a_whole_answer() -> None:
+    assert list(read_chunks(answer(b"Content-Length: 0\r\n\r\n"))) == []
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_nothing_is_an_answer_too() -> None:
         b"Transfer-Encoding: chunked\r\n\r\n9\r\nabc",
     ],
 )
-def test_an_answer_that_ends_too_early_is_told_from_a_whole_one(raw: bytes) -> None:
+def test_an_answer_that_ends_too_early_is_an_error(raw: bytes) -> None:
     with pytest.raises(http.client.HTTPException):
-        list(chunks(answer(raw)))
+        list(read_chunks(answer(raw)))
 
 
 def test_a_client_that_leaves_while_the_container_is_connected_is_noticed() -> None:
@@ -70,7 +70,7 @@ def test_a_client_that_leaves_while_the_container_is_connected_is_noticed() -> N
     client.close()
     exchange._on_client_gone()
     with connection, pytest.raises(ConnectionResetError):
-        exchange.ask({})
+        exchange.send({})
     exchange.close()
     thread.join()
     listener.close()

@@ -13,9 +13,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from common.errors import UserError
+from common.paths import PROJECT
 from emulator import model
 from emulator.containers.llama_options import find_model, parameters
-from emulator.process import ROOT
 
 from .local_support import Local
 from .test_runtime import chat_body, failure, sse, stream
@@ -46,7 +46,7 @@ def test_it_answers_a_question(local: Local, llama: str) -> None:
     content = json.loads(answer["Body"].read())
     assert "Paris" in content["choices"][0]["message"]["content"]
     assert content["usage"]["completion_tokens"] > 1
-    assert str(ROOT) not in content["model"]
+    assert str(PROJECT) not in content["model"]
 
 
 @pytest.mark.e2e
@@ -99,7 +99,7 @@ def test_the_tokenizers_ids_are_those_of_llama_cpp(tmp_path: Path) -> None:
     texts = [*list(pydoc_data.topics.topics.values())[:10], ODD]
     done = subprocess.run(
         [sys.executable, "-c", TOKENIZE],
-        cwd=ROOT,
+        cwd=PROJECT,
         input=json.dumps(texts),
         capture_output=True,
         text=True,

@@ -13,7 +13,8 @@ import pytest
 
 from bench.calibration.certificates import make_certificates
 from common.errors import UserError
-from emulator.process import ROOT, LocalSageMaker
+from common.paths import PROJECT
+from emulator.process import LocalSageMaker
 
 from .local_support import FAST, OPENAI, OPTIONS, TGI, Local, poll
 from .test_runtime import sse, stream, tgi_body
@@ -63,7 +64,7 @@ def test_an_orderly_end_returns_0_and_ends_containers_that_are_still_starting() 
 
 def start_holder(*, detach: bool) -> tuple["subprocess.Popen[str]", int]:
     source = HOLDER.format(options=list(OPTIONS), detach=detach)
-    holder = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    holder = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, cwd=PROJECT)
     assert holder.stdout is not None
     return holder, int(holder.stdout.readline())
 
@@ -90,7 +91,9 @@ def run(*options: str, **environment: str) -> "subprocess.CompletedProcess[str]"
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", **environment}
     env = {k: v for k, v in {**os.environ, **keys}.items() if v}
     command = [sys.executable, "-m", "emulator", *options]
-    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(
+        command, env=env, cwd=PROJECT, capture_output=True, text=True, timeout=20, check=False
+    )
 
 
 def test_a_taken_port_is_one_sentence_and_exit_2() -> None:
@@ -102,7 +105,7 @@ def test_a_taken_port_is_one_sentence_and_exit_2() -> None:
         assert (done.returncode, done.stdout) == (2, "")
         assert (
             done.stderr == f"127.0.0.1:{port} is in use by another process; "
-            "choose another --port, or 0 for any free one\n"
+            "choose another --port, or 0 for any\n"
         )
         with (
             pytest.raises(UserError, match="is in use by another process"),
@@ -171,7 +174,7 @@ def test_the_ready_line_is_json_with_url_and_pid() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "emulator"],
         env={**os.environ, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"},
-        cwd=ROOT,
+        cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -10,7 +10,7 @@ from botocore.validate import ParamValidator
 
 from emulator.app import OPERATIONS
 from emulator.errors import ApiError
-from emulator.shapes import check_input, compiled, operation_model
+from emulator.shapes import check_input, compile_pattern, operation_model
 
 SERVED = [(service, name) for service, operations in OPERATIONS.items() for name in operations]
 _TEXTS = (
@@ -67,7 +67,7 @@ def text(shape: Shape) -> str:
     low, high = shape.metadata.get("min", 0), shape.metadata.get("max", 1 << 30)
     for candidate in _TEXTS:
         fits = low <= len(candidate) <= high
-        if fits and compiled(shape.metadata.get("pattern", ".*")).fullmatch(candidate):
+        if fits and compile_pattern(shape.metadata.get("pattern", ".*")).fullmatch(candidate):
             return candidate
     raise AssertionError(f"no text for {shape.name}: {shape.metadata}")
 
@@ -76,7 +76,7 @@ def text(shape: Shape) -> str:
 def test_every_pattern_of_what_is_served_can_be_read(service: str, operation: str) -> None:
     for shape in walk(operation_model(service, operation).input_shape):
         if pattern := shape.metadata.get("pattern"):
-            assert isinstance(compiled(pattern), re.Pattern)
+            assert isinstance(compile_pattern(pattern), re.Pattern)
 
 
 @pytest.mark.parametrize(("service", "operation"), SERVED)

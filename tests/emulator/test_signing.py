@@ -261,4 +261,4 @@ def test_a_service_that_is_not_here_says_so(local: Local, service: str, call: st
     answer = refused.value.response
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 501
     assert answer["Error"]["Code"] == "NotServedHere"
-    assert f"{service} is not served here" in answer["Error"]["Message"]
+    assert f"does not have the service {service};" in answer["Error"]["Message"]
