@@ -1,4 +1,4 @@
-"""The experiments of a plan: what the manifest says of each, and what its load is told."""
+"""The experiments of a plan: the manifest entry of each, and the input of its load."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,10 +19,10 @@ def entries_of(
 
     Args:
         plan: as played.
-        target: the endpoint to be.
+        target: the endpoint that will be created.
         price: of its instance type.
         payloads: file of each payload that the plan names.
-        label: what the report calls the instance; None for its plain type.
+        label: name of the instance in the report; None for its plain type.
     """
     for payload in plan.workload.payload:
         name = experiment_name(target.instance_type, payload)
@@ -42,7 +42,7 @@ def entries_of(
 def experiment_of(
     plan: Plan, name: str, payload: Path, deployment: Deployment, *, region: str, run_id: str, folder: Path
 ) -> Experiment:
-    """What the load of the experiment ``name`` is told, once its endpoint is there."""
+    """The input of the load of experiment ``name``, once its endpoint exists."""
     workload = plan.workload
     family = _family(plan, deployment)
     schema = wire_schema(workload, family)
@@ -71,7 +71,7 @@ def experiment_of(
 
 
 def _family(plan: Plan, deployment: Deployment) -> Family | None:
-    """The family of the container that answers: by its description, else by the plan."""
+    """The family of the container that serves: from its description, otherwise from the plan."""
     described = served(deployment.description, deployment.component)
     if described.image or described.environment:
         return described.family

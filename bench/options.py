@@ -1,4 +1,4 @@
-"""The types of the command line's values, and its mistakes as one sentence each."""
+"""Types of the command line's values, and usage errors in one sentence each."""
 
 import difflib
 from pathlib import Path
@@ -30,42 +30,42 @@ class WholeNumber(click.ParamType[Any]):
         return number
 
 
-class Filled(click.ParamType[Any]):
-    """A text that is not empty: an empty ``--endpoint`` would deploy a new one."""
+class NonEmptyText(click.ParamType[Any]):
+    """Text that is not empty: an empty ``--endpoint`` would deploy a new one."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text without the space around it. Raises click.BadParameter when nothing is left."""
+        """The text without surrounding spaces. Raises click.BadParameter if nothing is left."""
         text = str(value).strip()
         if not text:
-            self.fail("is empty; give it a value, or leave it out", param, ctx)
+            self.fail("is empty; give it a value or leave it out", param, ctx)
         if not text.isprintable():
-            self.fail("holds a line break or another control character", param, ctx)
+            self.fail("contains a line break or another control character", param, ctx)
         return text
 
 
-class FilledPath(click.ParamType[Any]):
-    """A path that is not empty: an empty one would be the current folder."""
+class NonEmptyPath(click.ParamType[Any]):
+    """A path that is not empty: an empty one would mean the current folder."""
 
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path. Raises click.BadParameter when there is none."""
+        """The path. Raises click.BadParameter if it is empty."""
         text = str(value)
         if not text.strip():
-            self.fail("is empty; give it a value, or leave it out", param, ctx)
+            self.fail("is empty; give it a value or leave it out", param, ctx)
         if not text.isprintable():
-            self.fail("holds a line break or another control character", param, ctx)
+            self.fail("contains a line break or another control character", param, ctx)
         return Path(text)
 
 
 def usage_sentence(error: click.UsageError) -> str:
-    """What is wrong with a command line, in one sentence that names the option and its make variable."""
+    """A usage error in one sentence that names the option and its make variable."""
     if isinstance(error, click.MissingParameter) and error.param:
-        return f"{_called(error.param)} is missing; {_purpose(error.param)}"
+        return f"{_option_name(error.param)} is missing; {_description(error.param)}"
     if isinstance(error, click.BadParameter) and error.param:
-        return f"{_called(error.param)}: {error.message}"
+        return f"{_option_name(error.param)}: {error.message}"
     text = error.format_message().rstrip(".")
     command = error.ctx.command if error.ctx else None
     if isinstance(command, click.Group) and error.ctx and text.startswith("No such command"):
@@ -76,13 +76,13 @@ def usage_sentence(error: click.UsageError) -> str:
     return f"{text[0].lower()}{text[1:]}{where}"
 
 
-def _called(param: click.Parameter) -> str:
+def _option_name(param: click.Parameter) -> str:
     if not isinstance(param, click.Option):
         return param.human_readable_name
     option = max(param.opts, key=len)
     return f"{option.removeprefix('--').upper()} ({option})"
 
 
-def _purpose(param: click.Parameter) -> str:
+def _description(param: click.Parameter) -> str:
     text = param.help if isinstance(param, click.Option) else None
-    return f"it is {text[0].lower()}{text[1:].rstrip('.')}" if text else "give it a value"
+    return f"it is the {text[0].lower()}{text[1:].rstrip('.')}" if text else "give it a value"

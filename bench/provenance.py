@@ -1,4 +1,4 @@
-"""Where a run was made: versions, host, kernel. No user name, no host name beyond what helps, no secret."""
+"""Where a run was made: versions, hardware, kernel. No user name, no host name, no secret."""
 
 import json
 import os
@@ -18,13 +18,13 @@ _PACKAGES = ("locust", "gevent", "geventhttpclient", "boto3", "botocore", "panda
 
 def versions() -> dict[str, str]:
     """Versions of this suite, of Python and of the packages that a figure may depend on."""
-    found = {SUITE: suite_version(), "python": platform.python_version()}
+    known = {SUITE: suite_version(), "python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            known[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return known
 
 
 def suite_version(root: Path = PROJECT) -> str:
@@ -38,7 +38,7 @@ def suite_version(root: Path = PROJECT) -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Output of a git command; empty without git or outside a checkout of our own."""
+    """Output of a git command; empty without git or if ``root`` is not a checkout."""
     if not (root / ".git").exists():
         return ""
     try:
@@ -51,7 +51,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def host() -> dict[str, Any]:
-    """The load generator's machine, as far as it can shape a measurement."""
+    """The load generator's machine, as far as it can affect a measurement."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "system": platform.system(),
@@ -63,9 +63,9 @@ def host() -> dict[str, Any]:
 
 
 def calibration() -> dict[str, Any] | None:
-    """What `make calibrate` found on this machine; None when it was not run here."""
+    """The result of `make calibrate` on this machine; None if it was not run here."""
     try:
-        found = json.loads(calibration_file().read_text(encoding="utf-8"))
+        content = json.loads(calibration_file().read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None

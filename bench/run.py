@@ -16,6 +16,7 @@ from bench.run_report import final_report, report_so_far
 from bench.terminal import deploy_reporter, print_status
 from common.errors import UserError, writing
 from common.exit_codes import ExitCode
+from common.formatting import plural
 from configs.plan import Plan
 from deploy.lifecycle.endpoint import Deployment, deployed
 from deploy.lifecycle.removal import LeftBehindError
@@ -142,7 +143,7 @@ class _Player:
         self._save()
         experiments = self.prepared.manifest.experiments
         steps = sum(len(entry.steps) for entry in experiments)
-        print_status(f"run {folder.name}: {len(experiments)} experiment(s), {steps} steps")
+        print_status(f"run {folder.name}: {plural(len(experiments), 'experiment')}, {plural(steps, 'step')}")
 
     def _stop_reason(self) -> str | None:
         return self.guard.reason() or self.status.stop_reason or self.announcer.shortage()

@@ -1,1 +1,1 @@
-"""Measurements of the project itself: scripts to run by hand, whose figures stand in docs/."""
+"""Measurements of the project itself: scripts to run by hand. Their figures are in docs/."""

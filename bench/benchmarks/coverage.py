@@ -1,11 +1,11 @@
-"""How often the report's 95% intervals hold the truth, when the load has a memory.
+"""How often the report's 95% intervals contain the true value, if latencies are autocorrelated.
 
     python -m bench.benchmarks.coverage [--runs 400]
 
-A closed loop on a server that is faster and slower for a while: its latency swings by 15% (standard
-deviation) and forgets with a time constant. The truth is a run of hours on the same server. Prints a Markdown
-table: how often each interval holds it (and how far it reaches), how often the drift alarm rings though
-nothing drifts, and how often one of two equal steps is called the better one for sure.
+A closed loop on a server that is faster or slower for a while: its latency varies by 15% (standard
+deviation) with an autocorrelation time ("memory"). The true value comes from a run of hours on the same
+server. Prints a Markdown table: how often each interval contains it (and its half-width), how often the drift
+check warns though nothing drifts, and how often one of two equal steps is called the better one for sure.
 """
 
 import math
@@ -33,7 +33,7 @@ _TICK_S = 0.25
 
 @dataclass(frozen=True)
 class Load:
-    """A closed loop: users, mean latency and window in seconds, and the swings' time constant (0: none)."""
+    """A closed loop: users, mean latency (s), window (s), autocorrelation time of the swings (s; 0: none)."""
 
     users: int
     latency_s: float
@@ -63,7 +63,7 @@ def swings(load: Load, seconds: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def play(load: Load, window_s: float, rng: np.random.Generator) -> pd.DataFrame:
-    """The requests of a run whose window begins at 0, as rows of the record."""
+    """The requests of a run, as rows of ``requests.csv``; its window starts at 0."""
     end = _WARM_UP_S + window_s
     slowness = swings(load, end + 20 * load.latency_s, rng)
     clock = rng.uniform(0, load.latency_s, load.users)
@@ -93,7 +93,7 @@ def step(load: Load, window_s: float, rng: np.random.Generator) -> StepResult:
 
 
 def figures(found: StepResult) -> dict[str, tuple[float, Interval | None]]:
-    """What is looked at, each with its interval."""
+    """The figures of the table, each with its interval."""
     e2e = found.latency["e2e"]
     return {
         "requests/min": (found.per_minute or 0.0, found.per_minute_interval),
@@ -134,7 +134,7 @@ def row(load: Load, runs: int, rng: np.random.Generator) -> list[str]:
     return [str(load.users), memory, *cells, f"{alarms / runs:.1%}", f"{sure / (runs - 1):.0%}"]
 
 
-@click.command(help="Simulate RUNS steps per row and print how often each interval holds the truth.")
+@click.command(help="Simulate RUNS steps per row and print how often each interval contains the true value.")
 @click.option("--runs", type=click.IntRange(min=2), default=400, show_default=True)
 def main(runs: int) -> None:
     """Print the table."""
@@ -142,7 +142,7 @@ def main(runs: int) -> None:
     print("| users | memory | requests/min | E2E p50 | E2E p95 | drift alarms | equal steps told apart |")
     print("|---:|---:|---:|---:|---:|---:|---:|")
     for load in LOADS:
-        print(f"| {' | '.join(row(load, runs, rng)).replace('%', ' %')} |", flush=True)
+        print(f"| {' | '.join(row(load, runs, rng))} |", flush=True)
 
 
 if __name__ == "__main__":

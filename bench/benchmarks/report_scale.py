@@ -1,8 +1,8 @@
-"""How long a report takes, and how much memory, by the number of rows in requests.csv.
+"""Time and memory that a report takes, by the number of rows in requests.csv.
 
     python -m bench.benchmarks.report_scale [200000 2000000]
 
-Each size is a synthetic run of five steps, reported in a process of its own; prints a Markdown table.
+Each size is a synthetic run of five steps, reported in its own process; prints a Markdown table.
 """
 
 import resource
@@ -22,7 +22,7 @@ _SLO = {"objectives": [{"metric": "ttft", "statistic": "p95", "limit_ms": 150.0}
 _LEVELS = (16, 32, 64, 128, 256)
 
 
-@click.command(help="Measure the report of runs of these SIZES, in rows of requests.csv.")
+@click.command(help="Measure reports of runs of these SIZES, in rows of requests.csv.")
 @click.argument("sizes", nargs=-1, type=click.IntRange(min=1))
 @click.option("--one", type=click.Path(path_type=Path, exists=True), hidden=True)
 def main(sizes: tuple[int, ...], one: Path | None) -> None:

@@ -1,6 +1,6 @@
 """Pictures of a report page for the docs: light, dark, and on a phone.
 
-Play with ``python -m bench.benchmarks.screenshots results/latest/report.html docs/``.
+Run ``python -m bench.benchmarks.screenshots results/latest/report.html docs/``.
 """
 
 import shutil

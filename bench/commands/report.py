@@ -1,4 +1,4 @@
-"""``report`` and ``compare``: what the analysis has to say, on the command line."""
+"""Commands that read results: report and compare."""
 
 import json
 from pathlib import Path
@@ -12,13 +12,14 @@ from analysis.importers.fmbench.folder import load_fmbench_runs
 from analysis.importers.locust.csv_run import load_locust
 from analysis.measure.results import RunResult
 from analysis.report import measure_and_judge, write_report
-from bench.options import Filled, FilledPath
+from bench.options import NonEmptyPath, NonEmptyText
 from common.errors import UserError
+from common.exit_codes import ExitCode
 from common.text import printable
 from runfolder.layout import LATEST
 
 _LATEST = Path("results") / LATEST
-_PATH = FilledPath()
+_PATH = NonEmptyPath()
 
 
 @click.command()
@@ -31,15 +32,15 @@ _PATH = FilledPath()
     "--price",
     multiple=True,
     metavar="[TYPE=]USD",
-    help="Dollars per instance-hour, for --locust and --fmbench; once per instance type if several.",
+    help="Dollars per instance-hour, for --locust and --fmbench; repeat it for several instance types.",
 )
 @click.option(
     "--demand",
-    type=Filled(),
+    type=NonEmptyText(),
     metavar="RPM|CSV",
-    help="Requests per minute that a fleet shall carry, or 24 hours of them.",
+    help="Requests per minute that a fleet must serve, or a CSV file with 24 hours of them.",
 )
-@click.option("--out", type=_PATH, help="Write the report here instead of beside what was read.")
+@click.option("--out", type=_PATH, help="Folder for the report. Default: beside the data.")
 def report(
     folder: Path | None,
     *,
@@ -49,36 +50,38 @@ def report(
     demand: str | None,
     out: Path | None,
 ) -> None:
-    """Make the report of a run folder (results/latest without one)."""
+    """Make the report of a run folder (default: results/latest)."""
     if sum(source is not None for source in (folder, locust, fmbench)) > 1:
-        raise UserError("give one thing to report on: a run folder, --locust PREFIX or --fmbench FOLDER")
+        raise UserError(
+            "several things to report on", "give one: a run folder, --locust PREFIX or --fmbench FOLDER"
+        )
     if price and locust is None and fmbench is None:
-        raise UserError("--price goes with --locust or --fmbench; a run folder's manifest has its own price")
+        raise UserError(
+            "a run folder has its own price, in its manifest", "give --price with --locust or --fmbench only"
+        )
     prices = read_prices(price)
     if locust is not None:
         made = write_report(load_locust(locust, prices), out or locust.with_name(f"{locust.name}_report"))
     elif fmbench is not None:
-        _report_fmbench(fmbench, prices, out or fmbench / "report")
+        _report_fmbench_runs(fmbench, prices, out or fmbench / "report")
         return
     else:
         made = make_report(folder or _LATEST, out=out, demand=demand)
-    _tell(made)
+    _print_report(made)
 
 
-def _report_fmbench(folder: Path, prices: Prices, out: Path) -> None:
-    """A report for each run in the folder: several runs are listed, and never compared."""
+def _report_fmbench_runs(folder: Path, prices: Prices, out: Path) -> None:
+    """Write a report for each run in the folder. Runs are never compared."""
     runs = load_fmbench_runs(folder, prices)
     if len(runs) > 1:
-        click.echo(
-            f"{folder} holds {len(runs)} FMBench runs. Each has a report of its own; they are not compared."
-        )
+        click.echo(f"{folder} has {len(runs)} FMBench runs. Each gets its own report; they are not compared.")
     for run in runs:
         if run.label:
             click.echo(f"\n{run.label}:")
-        _tell(write_report(run.result, out / run.label))
+        _print_report(write_report(run.result, out / run.label))
 
 
-def _tell(made: Report) -> None:
+def _print_report(made: Report) -> None:
     for warning in made.warnings:
         click.echo(f"! {printable(warning)}", err=True)
     click.echo(printable(made.answer))
@@ -88,40 +91,45 @@ def _tell(made: Report) -> None:
 @click.command("compare")
 @click.argument("sides", nargs=-1, metavar="BASELINE OTHER...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
-@click.option("--out", type=_PATH, help="Write to this file too.")
+@click.option("--out", type=_PATH, help="Also write to this file.")
 def compare_command(sides: tuple[str, ...], *, as_json: bool, out: Path | None) -> int:
-    """Compare run folders with the first of them; exit code 1 when one is worse beyond noise.
+    """Compare run folders with the first one. Exit code 1 if one is worse beyond noise.
 
-    A side may be several runs of the same plan, with commas: results/a1,results/a2 results/b1,results/b2.
+    A side may be several runs of one plan, separated by commas: results/a1,results/a2 results/b1,results/b2.
     """
     if len(sides) < 2:
-        raise UserError("two sides are needed; name the baseline and another run folder (A= and B=)")
+        raise UserError(
+            "two sides are needed", "name the baseline and another run folder (A= and B= of make)"
+        )
     baseline, *others = [_runs(side) for side in sides]
-    found = [compare(baseline, other) for other in others]
-    text = _as_json(found) if as_json else "\n".join(comparison_markdown(one) for one in found)
+    comparisons = [compare(baseline, other) for other in others]
+    text = _as_json(comparisons) if as_json else "\n".join(map(comparison_markdown, comparisons))
     if out is not None:
         try:
             out.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
+            raise UserError(
+                f"{out} cannot be written ({error.strerror or error})", "name another file"
+            ) from None
     click.echo(printable(text))
-    return 1 if any(one.regressed for one in found) else 0
+    return ExitCode.FAILED if any(each.regressed for each in comparisons) else ExitCode.OK
 
 
 def _runs(side: str) -> list[RunResult]:
-    """The runs that a side names; a folder that has a comma in its name is one."""
+    """The runs that a side names; a folder with a comma in its name is one run."""
     if side.strip() and Path(side).is_dir():
         return [measure_and_judge(Path(side))]
     names = [name.strip() for name in side.split(",")]
     if "" in names:
         raise UserError(
-            f"{side!r} lacks the name of a run folder; name one on each side of compare (A= and B=)"
+            f"the name of a run folder is missing in {side!r}",
+            "name at least one on each side (A= and B= of make)",
         )
     return [measure_and_judge(Path(name)) for name in names]
 
 
-def _as_json(found: list[Comparison]) -> str:
-    return json.dumps([comparison_data(one) for one in found], indent=2, ensure_ascii=False) + "\n"
+def _as_json(comparisons: list[Comparison]) -> str:
+    return json.dumps([comparison_data(each) for each in comparisons], indent=2, ensure_ascii=False) + "\n"
 
 
 COMMANDS = {command.name: command for command in (report, compare_command)}

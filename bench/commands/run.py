@@ -9,7 +9,7 @@ import click
 
 from bench.distributed.worker_host import serve
 from bench.locust_process import LoadOptions
-from bench.options import Filled, FilledPath, WholeNumber
+from bench.options import NonEmptyPath, NonEmptyText, WholeNumber
 from bench.prepare import RunOptions
 from bench.run import run_plan
 from bench.terminal import print_status
@@ -38,14 +38,18 @@ class PlanChoice(TypedDict):
 def plan_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that every command with a plan has."""
     options = [
-        click.option("--plan", type=FilledPath(), help="Plan file (YAML)."),
-        click.option("--instance", type=Filled(), help="Instance type, or several separated by commas."),
+        click.option("--plan", type=NonEmptyPath(), help="Plan file (YAML)."),
         click.option(
-            "--endpoint", type=Filled(), help="Existing endpoint to use. It is never changed or deleted."
+            "--instance", type=NonEmptyText(), help="Instance type, or several separated by commas."
+        ),
+        click.option(
+            "--endpoint",
+            type=NonEmptyText(),
+            help="Existing endpoint to use. It is never changed or deleted.",
         ),
         click.option(
             "--results",
-            type=FilledPath(),
+            type=NonEmptyPath(),
             default="results",
             show_default=True,
             help="Folder for the run folders.",
@@ -155,7 +159,7 @@ def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
 @_port_option
 @click.option(
     "--bind",
-    type=Filled(),
+    type=NonEmptyText(),
     default=LoadOptions.master_host,
     show_default=True,
     help="Interface to which workers connect.",
@@ -178,7 +182,7 @@ def master(*, workers: int, port: int, bind: str, token: str | None, **choice: U
 
 
 @click.command()
-@click.option("--master", "host", type=Filled(), required=True, help="Host of the master.")
+@click.option("--master", "host", type=NonEmptyText(), required=True, help="Host of the master.")
 @_port_option
 @click.option("--processes", type=WholeNumber(1), help="Locust worker processes on this machine.")
 @click.option("--token", envvar=TOKEN_VARIABLE, help="Token of the master's run, which `make master` prints.")

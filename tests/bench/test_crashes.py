@@ -66,7 +66,7 @@ def test_a_load_generator_that_is_killed(bench: Bench) -> None:
     assert killed in (bench.latest() / "report.md").read_text()
 
 
-def test_a_load_does_not_outlive_its_conductor(bench: Bench) -> None:
+def test_a_load_does_not_outlive_the_process_that_started_it(bench: Bench) -> None:
     plan = PLAN | {"load": PLAN["load"] | {"measure": "60s"}}
     process = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results)
     assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)

@@ -29,7 +29,7 @@ def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
         (["bench", "INSTANCE=ml.g5.xlarge,", "ml.g6.xlarge"], "'ml.g6.xlarge' is not a command"),
         (["bnech"], "'bnech' is not a command; did you mean bench?"),
         (["bench", "INSTANCE=ml.g5.xlarge", "INSTANCE=ml.g6.xlarge"], "INSTANCE is given twice"),
-        (["bench", "INSTANCE=ml.g5.xlarge\nml.g6.xlarge"], "INSTANCE holds a line break"),
+        (["bench", "INSTANCE=ml.g5.xlarge\nml.g6.xlarge"], "INSTANCE contains a line break"),
         (["teardown", "ALL=please"], "ALL=please is neither yes nor no"),
     ],
 )

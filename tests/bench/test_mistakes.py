@@ -58,7 +58,7 @@ def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> No
         (["ui", "--port", "99999"], "PORT (--port): write a whole number from 1 to 65535, not '99999'"),
         (["run", "--endpoint", ""], "ENDPOINT (--endpoint): is empty"),
         (["run", "--results", " "], "RESULTS (--results): is empty"),
-        (["run", "--instance", "ml.g5.xlarge\nml.g6.xlarge"], "INSTANCE (--instance): holds a line break"),
+        (["run", "--instance", "ml.g5.xlarge\nml.g6.xlarge"], "INSTANCE (--instance): contains a line break"),
         (
             ["run", "--instance", "ml.g5.xlarge ml.g6.xlarge"],
             "separate several types with commas (INSTANCE= of make",
@@ -79,8 +79,8 @@ def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> No
         ),
         (["compare"], "two sides are needed"),
         (["compare", "results/a"], "two sides are needed"),
-        (["compare", "", "results/b"], "'' lacks the name of a run folder"),
-        (["compare", "results/a,", "results/b"], "'results/a,' lacks the name of a run folder"),
+        (["compare", "", "results/b"], "the name of a run folder is missing in ''"),
+        (["compare", "results/a,", "results/b"], "the name of a run folder is missing in 'results/a,'"),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence_and_code_2(
