@@ -38,7 +38,7 @@ def answered_again(folder: Path) -> tuple[RunResult, list[Choice], str]:
     return result, choices, answer_text(result, choices)
 
 
-def test_the_cheapest_step_within_the_slo_wins_and_not_the_cheapest_of_all(tmp_path: Path):
+def test_the_cheapest_step_within_the_slo_wins_and_not_the_cheapest_of_all(tmp_path: Path) -> None:
     _, (choice,), text = answered(tmp_path, Deployed(measure_s=200), slo=slo(230))
     assert choice.best is not None
     assert choice.best.step.concurrency == 4, "concurrency 8 is cheaper but its TTFT p95 is about 255 ms"
@@ -50,7 +50,7 @@ def test_the_cheapest_step_within_the_slo_wins_and_not_the_cheapest_of_all(tmp_p
     assert "% sure that this is the best of those measured." in text
 
 
-def test_nothing_passes_says_so_and_by_how_much(tmp_path: Path):
+def test_nothing_passes_says_so_and_by_how_much(tmp_path: Path) -> None:
     _, (choice,), text = answered(tmp_path, Deployed(measure_s=200), slo=slo(80))
     assert choice.best is None
     assert choice.closest is not None
@@ -59,7 +59,7 @@ def test_nothing_passes_says_so_and_by_how_much(tmp_path: Path):
     assert "above the limit of 80 ms" in text
 
 
-def test_errors_above_the_slo_disqualify(tmp_path: Path):
+def test_errors_above_the_slo_disqualify(tmp_path: Path) -> None:
     shaky = Deployed(measure_s=200, server=Server(failing=0.05))
     _, (choice,), text = answered(tmp_path, shaky, slo=slo(5000))
     assert choice.best is None
@@ -68,7 +68,7 @@ def test_errors_above_the_slo_disqualify(tmp_path: Path):
     assert choice.best is not None
 
 
-def test_two_that_are_equal_are_not_told_apart_and_the_wait_is_named(tmp_path: Path):
+def test_two_that_are_equal_are_not_told_apart_and_the_wait_is_named(tmp_path: Path) -> None:
     one, twin = (
         Deployed(measure_s=60, concurrency=(4,)),
         Deployed("ml.g5b.xlarge", measure_s=60, concurrency=(4,)),
@@ -83,7 +83,7 @@ def test_two_that_are_equal_are_not_told_apart_and_the_wait_is_named(tmp_path: P
     assert "at each of the two would settle it" in text
 
 
-def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path):
+def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path) -> None:
     one = Deployed(measure_s=120, concurrency=(4,))
     dear = Deployed("ml.g5.2xlarge", usd_per_hour=1.88, measure_s=120, concurrency=(4,))
     _, (choice,), text = answered(tmp_path, one, dear, slo=slo(1000))
@@ -92,7 +92,7 @@ def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path):
     assert "It is more than 99% sure that this is the best of those measured." in text
 
 
-def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: Path):
+def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: Path) -> None:
     result, (choice,), text = answered(tmp_path, Deployed(measure_s=40, concurrency=(1,)), slo=slo(155))
     (step,) = result.steps
     assert step.window_ok < 100
@@ -104,7 +104,7 @@ def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: 
     assert "more minute" in text
 
 
-def test_few_samples_can_still_be_certain(tmp_path: Path):
+def test_few_samples_can_still_be_certain(tmp_path: Path) -> None:
     """80 answers, none above the limit: the share above is under 5% with 95% confidence."""
     result, _, _ = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(1000))
     (step,) = result.steps
@@ -112,7 +112,7 @@ def test_few_samples_can_still_be_certain(tmp_path: Path):
     assert {f.judgement for f in judge(step, result.objectives)} == {"met"}
 
 
-def test_a_limit_on_a_mean_counts_in_the_draws_too(tmp_path: Path):
+def test_a_limit_on_a_mean_counts_in_the_draws_too(tmp_path: Path) -> None:
     """Both pass or both fail for sure: the cheaper one that fails wins no draw, the dearer one every draw."""
     within = {"objectives": [{"metric": "e2e", "statistic": "mean", "limit_ms": 2500.0}], "error_rate": 0.0}
     slow = Deployed(
@@ -125,7 +125,7 @@ def test_a_limit_on_a_mean_counts_in_the_draws_too(tmp_path: Path):
     assert choice.stays == 1.0
 
 
-def test_one_answer_per_payload(tmp_path: Path):
+def test_one_answer_per_payload(tmp_path: Path) -> None:
     short, long = Deployed(measure_s=120), Deployed(payload="en_500-1000", measure_s=120)
     _, choices, text = answered(tmp_path, short, long, slo=slo(1000))
     assert [c.payload for c in choices] == ["en_1-500", "en_500-1000"]
@@ -133,7 +133,7 @@ def test_one_answer_per_payload(tmp_path: Path):
     assert "\nen_500-1000: Use" in text
 
 
-def test_an_instance_without_a_price_is_left_out_and_named(tmp_path: Path):
+def test_an_instance_without_a_price_is_left_out_and_named(tmp_path: Path) -> None:
     priced, free = Deployed(measure_s=100), Deployed("ml.new.xlarge", usd_per_hour=None, measure_s=100)
     _, (choice,), text = answered(tmp_path, priced, free, slo=slo(1000))
     assert choice.best is not None
@@ -141,7 +141,7 @@ def test_an_instance_without_a_price_is_left_out_and_named(tmp_path: Path):
     assert "No price is known for ml.new.xlarge" in text
 
 
-def test_a_void_step_cannot_be_recommended(tmp_path: Path):
+def test_a_void_step_cannot_be_recommended(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=240, concurrency=(1, 4)),), slo=slo(5000))
     steps = (tmp_path / "steps.csv").read_text().splitlines()
     steps[-1] = steps[-1].replace(",complete,", ",interrupted,")
@@ -152,7 +152,7 @@ def test_a_void_step_cannot_be_recommended(tmp_path: Path):
     assert choice.runner_up is None
 
 
-def test_what_was_not_measured_is_called_that(tmp_path: Path):
+def test_what_was_not_measured_is_called_that(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=100, concurrency=(1, 4)),), slo=slo(1000))
     rows = pd.read_csv(tmp_path / "requests.csv")
     rows["ttft_ms"] = np.nan  # as of answers that were not streamed
@@ -166,7 +166,7 @@ def test_what_was_not_measured_is_called_that(tmp_path: Path):
     assert "did not find any" not in row.text
 
 
-def test_the_closest_may_be_one_that_only_fails_too_often(tmp_path: Path):
+def test_the_closest_may_be_one_that_only_fails_too_often(tmp_path: Path) -> None:
     shaky = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.05))
     slow = Deployed("ml.g6.xlarge", measure_s=200, concurrency=(4,), server=Server(tpot_ms=300))
     _, (choice,), text = answered(tmp_path, shaky, slow, slo=slo(1000, 5000, error_rate=0.01))
@@ -178,7 +178,7 @@ def test_the_closest_may_be_one_that_only_fails_too_often(tmp_path: Path):
     assert "above the limit" not in text
 
 
-def test_of_two_that_fail_too_often_the_closest_fails_less(tmp_path: Path):
+def test_of_two_that_fail_too_often_the_closest_fails_less(tmp_path: Path) -> None:
     often = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.2))
     seldom = Deployed("ml.g6.xlarge", measure_s=200, concurrency=(4,), server=Server(failing=0.06))
     for order in ((often, seldom), (seldom, often)):
@@ -190,7 +190,7 @@ def test_of_two_that_fail_too_often_the_closest_fails_less(tmp_path: Path):
         assert choice.closest_by == pytest.approx((choice.closest.step.error_rate or 0) - 0.01)
 
 
-def test_without_a_limit_errors_are_told_and_only_many_disqualify(tmp_path: Path):
+def test_without_a_limit_errors_are_told_and_only_many_disqualify(tmp_path: Path) -> None:
     few = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.01))
     result, (choice,), text = answered(tmp_path / "few", few)
     assert 0 < (result.steps[0].error_rate or 0) < 0.05
@@ -203,21 +203,21 @@ def test_without_a_limit_errors_are_told_and_only_many_disqualify(tmp_path: Path
     assert "SLO allows" not in text
 
 
-def test_open_steps_are_not_said_to_have_failed(tmp_path: Path):
+def test_open_steps_are_not_said_to_have_failed(tmp_path: Path) -> None:
     result, choices, _ = answered(tmp_path, Deployed(measure_s=40, concurrency=(1,)), slo=slo(155))
     (row,) = recommendations(result, choices)
     assert "has too few samples to judge" in row.text
     assert "did not find any" not in row.text
 
 
-def test_beside_open_steps_those_that_missed_are_told(tmp_path: Path):
+def test_beside_open_steps_those_that_missed_are_told(tmp_path: Path) -> None:
     _, (choice,), text = answered(tmp_path, Deployed(measure_s=40, concurrency=(1, 8)), slo=slo(155))
     assert [c.judgement for c in choice.candidates] == ["open", "missed"]
     assert "No step can be called passing yet" in text
     assert "1 other step misses the SLO. The closest is ml.g5.xlarge at concurrency 8, where" in text
 
 
-def test_an_open_rival_is_told_once_and_not_as_a_miss(tmp_path: Path):
+def test_an_open_rival_is_told_once_and_not_as_a_miss(tmp_path: Path) -> None:
     sure = Deployed(measure_s=200, concurrency=(1,), server=Server(ttft_ms=20))
     cheap = Deployed("ml.g6.xlarge", usd_per_hour=0.9, measure_s=40, concurrency=(1,))
     _, (choice,), text = answered(tmp_path, sure, cheap, slo=slo(165))
@@ -232,7 +232,7 @@ def test_an_open_rival_is_told_once_and_not_as_a_miss(tmp_path: Path):
     assert "misses the SLO" not in text
 
 
-def test_what_has_no_price_is_never_called_cheaper(tmp_path: Path):
+def test_what_has_no_price_is_never_called_cheaper(tmp_path: Path) -> None:
     """A request of the priced one costs more dollars than one of the other takes minutes."""
     sure = Deployed(usd_per_hour=200.0, measure_s=200, concurrency=(1,), server=Server(ttft_ms=20))
     free = Deployed("ml.new.xlarge", usd_per_hour=None, measure_s=40, concurrency=(1,))
@@ -242,7 +242,7 @@ def test_what_has_no_price_is_never_called_cheaper(tmp_path: Path):
     assert "No price is known for ml.new.xlarge" in text
 
 
-def test_the_warnings_of_the_recommended_step_are_in_the_answer(tmp_path: Path):
+def test_the_warnings_of_the_recommended_step_are_in_the_answer(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=240, concurrency=(2, 4)),), slo=slo(5000))
     health = pd.read_csv(tmp_path / "workers.csv")
     health.loc[health["users"] == 4, ["cpu_percent", "lag_p99_ms"]] = (99.0, 400.0)
@@ -255,7 +255,7 @@ def test_the_warnings_of_the_recommended_step_are_in_the_answer(tmp_path: Path):
     assert "The cheapest without warnings is ml.g5.xlarge at concurrency 2 ($" in text
 
 
-def test_a_figure_that_the_table_withholds_is_not_quoted(tmp_path: Path):
+def test_a_figure_that_the_table_withholds_is_not_quoted(tmp_path: Path) -> None:
     """80 answers make the limit certain and the p95 no figure worth printing."""
     result, _, text = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(1000))
     (step,) = result.steps
@@ -267,16 +267,16 @@ def test_a_figure_that_the_table_withholds_is_not_quoted(tmp_path: Path):
     ("share", "text"),
     [(1.0, "100%"), (0.996, "more than 99%"), (0.9499, "94%"), (0.004, "less than 1%"), (0.0, "0%")],
 )
-def test_confidence_is_never_rounded_up(share: float, text: str):
+def test_confidence_is_never_rounded_up(share: float, text: str) -> None:
     assert confidence(share) == text
 
 
-def test_what_is_short_of_the_whole_never_reads_100():
+def test_what_is_short_of_the_whole_never_reads_100() -> None:
     assert [percent(share) for share in (0.99, 0.9961, 0.99999, 1.0)] == ["99%", "99.6%", "99.9%", "100%"]
 
 
 @pytest.mark.parametrize("usd_per_hour", [1.0, None])
-def test_an_answer_that_never_came_wins_nothing(tmp_path: Path, usd_per_hour: float | None):
+def test_an_answer_that_never_came_wins_nothing(tmp_path: Path, usd_per_hour: float | None) -> None:
     """Requests began in the window and none ended in it: no rate, no price, no place in the answer."""
     both = [
         Deployed(name, usd_per_hour=usd_per_hour, measure_s=100, concurrency=(4,))

@@ -26,14 +26,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: root / name for name in ("a", "again", "slow")}
 
 
-def test_a_repetition_raises_no_alarm(runs: dict[str, Path]):
+def test_a_repetition_raises_no_alarm(runs: dict[str, Path]) -> None:
     found = compare([measure_and_judge(runs["a"])], [measure_and_judge(runs["again"])])
     assert len(found.lines) == 14
     assert found.regressed == []
     assert "No regression beyond noise" in found.verdict
 
 
-def test_short_noisy_repetitions_raise_no_alarm_either(tmp_path: Path):
+def test_short_noisy_repetitions_raise_no_alarm_either(tmp_path: Path) -> None:
     noisy = Deployed(measure_s=40, warm_up_s=5, server=Server(noise=0.3))
     for seed in range(6):
         write_run(tmp_path / str(seed), (noisy,), seed=seed)
@@ -43,7 +43,7 @@ def test_short_noisy_repetitions_raise_no_alarm_either(tmp_path: Path):
     assert [line for one in found for line in one.regressed] == []
 
 
-def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path]):
+def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path]) -> None:
     found = compare([measure_and_judge(runs["a"])], [measure_and_judge(runs["slow"])])
     worse = {line.metric for line in found.regressed}
     assert {"TPOT p50", "TPOT p95", "requests/min"} <= worse
@@ -53,19 +53,19 @@ def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path
     assert tpot.interval.low < tpot.change < tpot.interval.high
 
 
-def test_faster_is_better_and_no_regression(runs: dict[str, Path]):
+def test_faster_is_better_and_no_regression(runs: dict[str, Path]) -> None:
     found = compare([measure_and_judge(runs["slow"])], [measure_and_judge(runs["a"])])
     assert found.regressed == []
     assert any(line.judgement == "better" and line.metric == "requests/min" for line in found.lines)
 
 
-def test_new_errors_are_a_regression(runs: dict[str, Path], tmp_path: Path):
+def test_new_errors_are_a_regression(runs: dict[str, Path], tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=240, concurrency=(2, 8), server=Server(failing=0.05)),), seed=4)
     found = compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path)])
     assert any(line.metric == "error rate" for line in found.regressed)
 
 
-def test_other_plans_are_told_and_other_steps_refused(runs: dict[str, Path], tmp_path: Path):
+def test_other_plans_are_told_and_other_steps_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     write_run(tmp_path / "longer", (Deployed(measure_s=300, concurrency=(2, 8)),))
     found = compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path / "longer")])
     assert any("plans differ in load" in note for note in found.notes)
@@ -76,7 +76,7 @@ def test_other_plans_are_told_and_other_steps_refused(runs: dict[str, Path], tmp
 
 def test_the_command_speaks_markdown_and_json_and_its_exit_code_is_for_ci(
     runs: dict[str, Path], tmp_path: Path
-):
+) -> None:
     def play(*arguments: str) -> tuple[int, str]:
         result = CliRunner().invoke(compare_command, arguments, standalone_mode=False)
         return (result.return_value, result.output)
@@ -91,17 +91,17 @@ def test_the_command_speaks_markdown_and_json_and_its_exit_code_is_for_ci(
     assert [one["regressed"] for one in json.loads(text)] == [False, True]
 
 
-def test_one_run_is_not_enough(runs: dict[str, Path]):
+def test_one_run_is_not_enough(runs: dict[str, Path]) -> None:
     result = CliRunner().invoke(compare_command, [str(runs["a"])])
     assert isinstance(result.exception, UserError)
 
 
-def test_the_markdown_has_one_row_per_comparison(runs: dict[str, Path]):
+def test_the_markdown_has_one_row_per_comparison(runs: dict[str, Path]) -> None:
     found = compare([measure_and_judge(runs["a"])], [measure_and_judge(runs["again"])])
     assert comparison_markdown(found).count("\n| ml.") == len(found.lines)
 
 
-def test_a_comparison_of_nothing_is_no_success(runs: dict[str, Path], tmp_path: Path):
+def test_a_comparison_of_nothing_is_no_success(runs: dict[str, Path], tmp_path: Path) -> None:
     """A run whose steps are all void has no regression to show, and must not turn CI green."""
     write_run(tmp_path, (BASE,), seed=5)
     steps = tmp_path / "steps.csv"
@@ -110,7 +110,7 @@ def test_a_comparison_of_nothing_is_no_success(runs: dict[str, Path], tmp_path: 
         compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path)])
 
 
-def test_answers_of_another_length_are_told(runs: dict[str, Path], tmp_path: Path):
+def test_answers_of_another_length_are_told(runs: dict[str, Path], tmp_path: Path) -> None:
     shorter = Server(completion_tokens=(12, 48))
     write_run(tmp_path, (Deployed(measure_s=240, concurrency=(2, 8), server=shorter),), seed=5)
     found = compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path)])
@@ -122,7 +122,7 @@ def test_answers_of_another_length_are_told(runs: dict[str, Path], tmp_path: Pat
     assert not any("length" in note for note in same.notes)
 
 
-def test_several_runs_of_a_side_are_repetitions(runs: dict[str, Path], tmp_path: Path):
+def test_several_runs_of_a_side_are_repetitions(runs: dict[str, Path], tmp_path: Path) -> None:
     """One run was slower for a reason of its day: its sister, as fast as ever, says that this is noise."""
     write_run(tmp_path / "b", (SLOW,), seed=8)
     write_run(tmp_path / "c", (BASE,), seed=9)
@@ -135,7 +135,7 @@ def test_several_runs_of_a_side_are_repetitions(runs: dict[str, Path], tmp_path:
     assert rate["judgement"] == "unclear"
 
 
-def test_errors_in_one_burst_are_no_certain_regression(runs: dict[str, Path], tmp_path: Path):
+def test_errors_in_one_burst_are_no_certain_regression(runs: dict[str, Path], tmp_path: Path) -> None:
     write_run(tmp_path, (BASE,), seed=6)
     path = tmp_path / "requests.csv"
     rows = pd.read_csv(path).astype({"error_class": object})

@@ -40,11 +40,11 @@ def rows(folder: Path, change: Callable[[list[str], list[list[str]]], list[list[
     (folder / "requests.csv").write_text("\n".join([",".join(names), *(",".join(r) for r in changed)]) + "\n")
 
 
-def test_a_healthy_folder_has_no_problems(folder: Path):
+def test_a_healthy_folder_has_no_problems(folder: Path) -> None:
     assert problems(folder) == "locust_stats.csv is missing: nothing of Locust's to compare with."
 
 
-def test_half_a_last_line_is_left_out_and_told(folder: Path):
+def test_half_a_last_line_is_left_out_and_told(folder: Path) -> None:
     path = folder / "requests.csv"
     text = path.read_text()
     before = measure_and_judge(folder).steps[1].step_ok
@@ -54,7 +54,7 @@ def test_half_a_last_line_is_left_out_and_told(folder: Path):
     assert after.steps[1].step_ok == before - 1
 
 
-def test_a_line_cut_in_the_middle_of_the_file_is_left_out(folder: Path):
+def test_a_line_cut_in_the_middle_of_the_file_is_left_out(folder: Path) -> None:
     path = folder / "requests.csv"
     lines = path.read_text().splitlines(keepends=True)
     lines[5] = lines[5][:30] + "\n"
@@ -63,14 +63,14 @@ def test_a_line_cut_in_the_middle_of_the_file_is_left_out(folder: Path):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_missing_or_empty_table_is_told(folder: Path, name: str):
+def test_a_missing_or_empty_table_is_told(folder: Path, name: str) -> None:
     (folder / name).unlink()
     assert f"{name} is missing" in problems(folder)
     (folder / name).write_text("")
     assert f"{name} is empty" in problems(folder)
 
 
-def test_a_report_is_made_even_of_nothing_but_a_manifest(folder: Path):
+def test_a_report_is_made_even_of_nothing_but_a_manifest(folder: Path) -> None:
     for name in TABLES:
         (folder / name).unlink()
     made = make_report(folder)
@@ -79,7 +79,7 @@ def test_a_report_is_made_even_of_nothing_but_a_manifest(folder: Path):
 
 
 @pytest.mark.parametrize("column", ["ttft_ms", "prompt_tokens", "outcome", "started_at", "e2e_ms"])
-def test_a_missing_column_is_told_and_never_counted_as_zero(folder: Path, column: str):
+def test_a_missing_column_is_told_and_never_counted_as_zero(folder: Path, column: str) -> None:
     def drop(names: list[str], cells: list[list[str]]) -> list[list[str]]:
         at = names.index(column)
         names.pop(at)
@@ -99,7 +99,7 @@ def test_a_missing_column_is_told_and_never_counted_as_zero(folder: Path, column
         assert step.verdict.level == "void"
 
 
-def test_negative_infinite_and_impossible_times_count_as_unmeasured(folder: Path):
+def test_negative_infinite_and_impossible_times_count_as_unmeasured(folder: Path) -> None:
     def spoil(names: list[str], cells: list[list[str]]) -> list[list[str]]:
         ttft, e2e = names.index("ttft_ms"), names.index("e2e_ms")
         cells[3][ttft] = "-5"
@@ -115,7 +115,7 @@ def test_negative_infinite_and_impossible_times_count_as_unmeasured(folder: Path
     assert "1 ok row(s) without end-to-end latency left out" in told
 
 
-def test_text_where_numbers_belong_counts_as_unmeasured(folder: Path):
+def test_text_where_numbers_belong_counts_as_unmeasured(folder: Path) -> None:
     def spoil(names: list[str], cells: list[list[str]]) -> list[list[str]]:
         cells[3][names.index("prompt_tokens")] = "many"
         return cells
@@ -124,7 +124,7 @@ def test_text_where_numbers_belong_counts_as_unmeasured(folder: Path):
     assert "1 cell(s) hold no number" in problems(folder)
 
 
-def test_rows_without_a_start_or_with_an_unknown_outcome_are_left_out(folder: Path):
+def test_rows_without_a_start_or_with_an_unknown_outcome_are_left_out(folder: Path) -> None:
     def spoil(names: list[str], cells: list[list[str]]) -> list[list[str]]:
         cells[3][names.index("started_at")] = ""
         cells[4][names.index("outcome")] = "perhaps"
@@ -135,7 +135,7 @@ def test_rows_without_a_start_or_with_an_unknown_outcome_are_left_out(folder: Pa
     assert "3 row(s) without step, start or outcome left out" in problems(folder)
 
 
-def test_a_clock_that_jumped_back_makes_a_window_void(folder: Path):
+def test_a_clock_that_jumped_back_makes_a_window_void(folder: Path) -> None:
     lines = (folder / "steps.csv").read_text().splitlines()
     names = lines[0].split(",")
     cells = lines[1].split(",")
@@ -148,7 +148,7 @@ def test_a_clock_that_jumped_back_makes_a_window_void(folder: Path):
     assert result.steps[1].verdict.level != "void"
 
 
-def test_many_rows_of_one_step_and_none_of_another(folder: Path):
+def test_many_rows_of_one_step_and_none_of_another(folder: Path) -> None:
     def only_first(names: list[str], cells: list[list[str]]) -> list[list[str]]:
         return [row for row in cells if row[names.index("step")].endswith("/c1")]
 
@@ -159,7 +159,7 @@ def test_many_rows_of_one_step_and_none_of_another(folder: Path):
     assert second.per_minute in {0, None}
 
 
-def test_rows_of_a_step_that_nobody_knows_enter_no_figure(folder: Path):
+def test_rows_of_a_step_that_nobody_knows_enter_no_figure(folder: Path) -> None:
     before = measure_and_judge(folder).steps[0].per_minute
 
     def stray(names: list[str], cells: list[list[str]]) -> list[list[str]]:
@@ -183,7 +183,7 @@ def test_rows_of_a_step_that_nobody_knows_enter_no_figure(folder: Path):
         (json.dumps({"format": 1}), "run_id"),
     ],
 )
-def test_a_bad_manifest_is_one_clear_error(folder: Path, content: str, message: str):
+def test_a_bad_manifest_is_one_clear_error(folder: Path, content: str, message: str) -> None:
     (folder / "manifest.json").write_text(content)
     with pytest.raises(UserError, match=message):
         make_report(folder)
@@ -256,12 +256,12 @@ def test_a_stray_quotation_mark_costs_one_line_not_the_rest_of_the_file(folder: 
     assert after.steps[1].step_ok == before
 
 
-def test_binary_rubbish_in_a_table_is_told(folder: Path):
+def test_binary_rubbish_in_a_table_is_told(folder: Path) -> None:
     (folder / "workers.csv").write_bytes(bytes(range(256)) * 50 + b"\n")
     assert "workers.csv" in problems(folder)
 
 
-def test_a_folder_that_cannot_be_written_is_a_clear_error(folder: Path):
+def test_a_folder_that_cannot_be_written_is_a_clear_error(folder: Path) -> None:
     (folder / "taken").write_text("a file")
     with pytest.raises(UserError, match="cannot be written"):
         make_report(folder, out=folder / "taken")

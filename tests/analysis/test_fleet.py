@@ -23,7 +23,7 @@ def choice(run_folder: Path) -> Choice:
     return choose(measure_and_judge(run_folder))[0]
 
 
-def test_instances_carry_the_peak_with_headroom_and_a_spare(choice: Choice):
+def test_instances_carry_the_peak_with_headroom_and_a_spare(choice: Choice) -> None:
     assert choice.best is not None
     choice.best.step.per_minute = 100.0
     fleet = fleet_of(choice.best, Demand((400.0,) * 24))
@@ -33,7 +33,7 @@ def test_instances_carry_the_peak_with_headroom_and_a_spare(choice: Choice):
     assert fleet.usd_per_request == pytest.approx(6 * 0.9 / (400 * 60))
 
 
-def test_a_curve_is_cheaper_when_scaled_by_the_hour(choice: Choice, tmp_path: Path):
+def test_a_curve_is_cheaper_when_scaled_by_the_hour(choice: Choice, tmp_path: Path) -> None:
     assert choice.best is not None
     choice.best.step.per_minute = 100.0
     path = tmp_path / "day.csv"
@@ -46,7 +46,7 @@ def test_a_curve_is_cheaper_when_scaled_by_the_hour(choice: Choice, tmp_path: Pa
     assert fleet.usd_per_month_scaled == pytest.approx(scaled * 0.9 * 730)
 
 
-def test_the_cheapest_way_comes_first_and_every_instance_is_offered(choice: Choice):
+def test_the_cheapest_way_comes_first_and_every_instance_is_offered(choice: Choice) -> None:
     ways = fleets(choice, Demand((6000.0,) * 24))
     prices = [way.usd_per_month or 0 for way in ways]
     assert prices == sorted(prices)
@@ -54,13 +54,13 @@ def test_the_cheapest_way_comes_first_and_every_instance_is_offered(choice: Choi
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "nan", "many", "inf"])
-def test_a_demand_that_is_no_rate_is_a_clear_error(text: str):
+def test_a_demand_that_is_no_rate_is_a_clear_error(text: str) -> None:
     with pytest.raises(UserError, match="requests per minute"):
         read_demand(text)
 
 
 @pytest.mark.parametrize("content", ["0,5\n1,6\n", "0,x\n", "", "".join(f"{h},0\n" for h in range(24))])
-def test_a_curve_without_24_hours_of_demand_is_a_clear_error(tmp_path: Path, content: str):
+def test_a_curve_without_24_hours_of_demand_is_a_clear_error(tmp_path: Path, content: str) -> None:
     path = tmp_path / "day.csv"
     path.write_text(content)
     with pytest.raises(UserError, match="hour"):
@@ -86,14 +86,14 @@ def applied(policy: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return target, tracking
 
 
-def test_the_scaling_policy_is_what_aws_takes(choice: Choice):
+def test_the_scaling_policy_is_what_aws_takes(choice: Choice) -> None:
     assert choice.best is not None
     target, tracking = applied(autoscaling(choice.best, {}))
     assert target["ScalableDimension"] == "sagemaker:variant:DesiredInstanceCount"
     assert tracking["TargetValue"] == pytest.approx((choice.best.step.concurrency or 0) / 1.25)
 
 
-def test_the_policy_scales_between_what_the_fleet_table_says(choice: Choice, tmp_path: Path):
+def test_the_policy_scales_between_what_the_fleet_table_says(choice: Choice, tmp_path: Path) -> None:
     assert choice.best is not None
     choice.best.step.per_minute = 100.0
     path = tmp_path / "day.csv"
@@ -105,7 +105,7 @@ def test_the_policy_scales_between_what_the_fleet_table_says(choice: Choice, tmp
     assert (target["MinCapacity"], target["MaxCapacity"]) == (6, 51)
 
 
-def test_an_inference_component_scales_by_its_copies(choice: Choice):
+def test_an_inference_component_scales_by_its_copies(choice: Choice) -> None:
     """Two copies on each of two instances: eight in flight are two per copy, and capacity counts copies."""
     assert choice.best is not None
     step = replace(choice.best.step, concurrency=8, per_minute=200.0)
@@ -119,7 +119,7 @@ def test_an_inference_component_scales_by_its_copies(choice: Choice):
     assert target["MaxCapacity"] == 2 * (5 + 1)
 
 
-def test_the_component_of_the_manifest_reaches_the_policy(tmp_path: Path):
+def test_the_component_of_the_manifest_reaches_the_policy(tmp_path: Path) -> None:
     manifest = write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),))
     manifest.experiments[0].component = "chat"
     manifest.save(tmp_path)
@@ -128,7 +128,7 @@ def test_the_component_of_the_manifest_reaches_the_policy(tmp_path: Path):
     assert policy["register_scalable_target"]["ResourceId"] == "inference-component/chat"
 
 
-def test_several_payloads_have_a_policy_each(tmp_path: Path):
+def test_several_payloads_have_a_policy_each(tmp_path: Path) -> None:
     short, long = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
     write_run(tmp_path, (short, long))
     names = {path.name for path in make_report(tmp_path).files if path.name.startswith("autoscaling")}

@@ -12,7 +12,7 @@ from tests.analysis.records import records, streamed
 WINDOW = Window(100.0, 110.0)
 
 
-def test_latency_is_of_what_started_inside_the_half_open_window():
+def test_latency_is_of_what_started_inside_the_half_open_window() -> None:
     rows = records(
         streamed(99.999, 1, 2, 2),
         streamed(100.0, 10, 20, 2),
@@ -24,7 +24,7 @@ def test_latency_is_of_what_started_inside_the_half_open_window():
     assert definitions.ttft_ms(inside).tolist() == [10, 30]
 
 
-def test_tpot_leaves_out_the_first_chunk_and_is_undefined_below_two_tokens():
+def test_tpot_leaves_out_the_first_chunk_and_is_undefined_below_two_tokens() -> None:
     rows = records(
         streamed(100, 200, 1200, 11),  # 1000 ms for 10 tokens
         streamed(100, 200, 1200, 11, first=6),  # 1000 ms for 5 tokens
@@ -36,12 +36,12 @@ def test_tpot_leaves_out_the_first_chunk_and_is_undefined_below_two_tokens():
     assert definitions.user_tokens_per_s(rows).tolist() == [10, 5]
 
 
-def test_unknown_first_chunk_counts_one_token():
+def test_unknown_first_chunk_counts_one_token() -> None:
     rows = records(streamed(100, 200, 1200, 11) | {"first_chunk_tokens": None})
     assert definitions.tpot_ms(rows).tolist() == [100]
 
 
-def test_throughput_counts_completions_inside_the_window_whenever_they_started():
+def test_throughput_counts_completions_inside_the_window_whenever_they_started() -> None:
     rows = records(
         streamed(95, 100, 5000, 2),  # ends at 100.0: inside
         streamed(95, 100, 4999, 2),  # ends before
@@ -53,7 +53,7 @@ def test_throughput_counts_completions_inside_the_window_whenever_they_started()
     assert definitions.requests_per_minute(rows, WINDOW) == 12
 
 
-def test_tokens_are_attributed_by_the_time_they_arrived():
+def test_tokens_are_attributed_by_the_time_they_arrived() -> None:
     rows = records(
         streamed(98, 1000, 3000, 21),  # first at 99, last at 101: half of 20 inside, the first token before
         streamed(109, 500, 1500, 15, first=5),  # 5 at 109.5, last at 110.5: 5 + half of 10
@@ -62,14 +62,14 @@ def test_tokens_are_attributed_by_the_time_they_arrived():
     assert definitions.completion_tokens_in(rows, WINDOW) == pytest.approx(10 + 5 + 5 + 1)
 
 
-def test_tokens_of_an_unstreamed_answer_arrive_at_its_end():
+def test_tokens_of_an_unstreamed_answer_arrive_at_its_end() -> None:
     late = {"started_at": 95, "e2e_ms": 6000, "completion_tokens": 40}
     outside = {"started_at": 105, "e2e_ms": 6000, "completion_tokens": 40}
     assert definitions.completion_tokens_in(records(late, outside), WINDOW) == 40
     assert definitions.completion_tokens_per_s(records(late, outside), WINDOW) == 4
 
 
-def test_prompt_tokens_count_when_the_first_token_is_there():
+def test_prompt_tokens_count_when_the_first_token_is_there() -> None:
     rows = records(
         streamed(99, 2000, 9000, 5, prompt_tokens=300),
         streamed(99, 500, 9000, 5, prompt_tokens=700),
@@ -78,13 +78,13 @@ def test_prompt_tokens_count_when_the_first_token_is_there():
     assert definitions.prompt_tokens_per_s(rows, WINDOW) == 35
 
 
-def test_no_token_counts_is_unmeasured_and_not_zero():
+def test_no_token_counts_is_unmeasured_and_not_zero() -> None:
     rows = records({"started_at": 101, "e2e_ms": 1000})
     assert definitions.completion_tokens_per_s(rows, WINDOW) is None
     assert definitions.prompt_tokens_per_s(rows, WINDOW) is None
 
 
-def test_errors_count_failed_of_ended_and_leave_out_the_censored():
+def test_errors_count_failed_of_ended_and_leave_out_the_censored() -> None:
     outcomes = ["ok"] * 6 + ["failed"] * 2 + ["censored"] * 5
     rows = records(*({"started_at": 101, "outcome": o, "error_class": "throttled"} for o in outcomes))
     assert definitions.error_rate(rows) == 0.25
@@ -93,7 +93,7 @@ def test_errors_count_failed_of_ended_and_leave_out_the_censored():
     assert definitions.error_rate(rows[8:]) is None
 
 
-def test_goodput_counts_only_requests_that_meet_every_limit_and_all_in_the_denominator():
+def test_goodput_counts_only_requests_that_meet_every_limit_and_all_in_the_denominator() -> None:
     rows = records(
         streamed(101, 100, 1000, 11),
         streamed(102, 300, 1000, 11),  # TTFT too long
@@ -109,12 +109,12 @@ def test_goodput_counts_only_requests_that_meet_every_limit_and_all_in_the_denom
     assert goodput(rows, WINDOW, []) == (None, None)
 
 
-def test_mean_in_flight_is_the_overlap_with_the_window():
+def test_mean_in_flight_is_the_overlap_with_the_window() -> None:
     rows = records(streamed(95, 1, 10_000, 2), streamed(105, 1, 20_000, 2), streamed(90, 1, 5000, 2))
     assert definitions.mean_in_flight(rows, WINDOW) == 1.0
 
 
-def test_a_failed_request_is_in_flight_until_it_failed():
+def test_a_failed_request_is_in_flight_until_it_failed() -> None:
     timed_out = {"started_at": 95, "outcome": "failed", "elapsed_ms": 10_000}
     cut_off = {"started_at": 105, "outcome": "censored", "elapsed_ms": 2500}
     rows = records(timed_out, cut_off, streamed(107.5, 1, 2500, 2))
@@ -122,27 +122,27 @@ def test_a_failed_request_is_in_flight_until_it_failed():
     assert definitions.mean_in_flight(rows, WINDOW) == 1.0
 
 
-def test_without_its_end_on_record_nobody_knows_how_many_were_in_flight():
+def test_without_its_end_on_record_nobody_knows_how_many_were_in_flight() -> None:
     rows = records(streamed(101, 1, 9000, 2), {"started_at": 102, "outcome": "failed"})
     assert definitions.mean_in_flight(rows, WINDOW) is None
     assert definitions.mean_in_flight(rows[:1], WINDOW) == 0.9
 
 
-def test_littles_law_holds_for_two_users_of_one_second_and_not_for_the_seed():
+def test_littles_law_holds_for_two_users_of_one_second_and_not_for_the_seed() -> None:
     assert definitions.little_residual(2, 120, 1000) == 0
     assert definitions.little_residual(1, 49, 2354.93) == pytest.approx(0.9232, abs=1e-4)
     assert definitions.most_per_minute(1, 2354.931588868688) == pytest.approx(25.478447137746397)
     assert definitions.little_residual(1, None, 5) is None
 
 
-def test_gap_percentiles_come_from_the_middle_of_their_bucket():
+def test_gap_percentiles_come_from_the_middle_of_their_bucket() -> None:
     gaps = pd.DataFrame({"low_ms": [40.0, 10.0], "high_ms": [40.4, 10.1], "count": [1.0, 99.0]})
     assert definitions.gap_percentile_ms(gaps, 50) == pytest.approx(np.sqrt(10.0 * 10.1))
     assert definitions.gap_percentile_ms(gaps, 99.5) == pytest.approx(np.sqrt(40.0 * 40.4))
     assert definitions.gap_percentile_ms(gaps[:0], 50) is None
 
 
-def test_prices():
+def test_prices() -> None:
     assert usd_per_request(3.6, 2, 60) == pytest.approx(0.002)
     assert usd_per_request(3.6, 2, 60, utilisation=0.5) == pytest.approx(0.004)
     assert usd_per_million_tokens(3.6, 1, 1000) == pytest.approx(1.0)
@@ -151,13 +151,13 @@ def test_prices():
     assert usd_per_million_tokens(1.0, 1, None) is None
 
 
-def test_the_runs_own_cost_has_boot_and_idle_time():
+def test_the_runs_own_cost_has_boot_and_idle_time() -> None:
     cost = run_cost(3.6, 2, created=0, in_service=300, load=(310, 910), deleted=1000)
     assert (cost.total_s, cost.boot_s, cost.load_s, cost.idle_s) == (1000, 300, 600, 100)
     assert cost.usd == pytest.approx(2.0)
 
 
-def test_experiments_on_one_endpoint_share_its_bill_by_their_load():
+def test_experiments_on_one_endpoint_share_its_bill_by_their_load() -> None:
     endpoint = {"created": 0.0, "in_service": 300.0, "deleted": 1000.0}
     loads = [(300.0, 500.0), (500.0, 900.0)]
     first = run_cost(3.6, 1, load=loads[0], others=loads[1:], **endpoint)
@@ -171,13 +171,13 @@ def test_experiments_on_one_endpoint_share_its_bill_by_their_load():
     assert never_loaded.usd == pytest.approx(0.5)
 
 
-def test_an_endpoint_whose_deletion_is_not_on_record_is_counted_to_the_end_of_its_last_load():
+def test_an_endpoint_whose_deletion_is_not_on_record_is_counted_to_the_end_of_its_last_load() -> None:
     cost = run_cost(3.6, 1, created=0, in_service=100, load=(100, 300), deleted=None, others=[(300, 500)])
     assert cost.total_s == 250
     assert "the deletion is not on record" in cost.basis
 
 
-def test_the_cost_of_an_endpoint_that_was_there_before_is_the_loads_time_and_says_so():
+def test_the_cost_of_an_endpoint_that_was_there_before_is_the_loads_time_and_says_so() -> None:
     cost = run_cost(3.6, 1, created=None, in_service=None, load=(0, 1000), deleted=None)
     assert cost.usd == pytest.approx(1.0)
     assert "did not create" in cost.basis

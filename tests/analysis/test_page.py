@@ -49,13 +49,13 @@ def page(
     context.close()
 
 
-def test_nothing_is_fetched_and_nothing_runs_over_the_edge(page: Page):
+def test_nothing_is_fetched_and_nothing_runs_over_the_edge(page: Page) -> None:
     assert [url for url in page.asked if not url.startswith(("file:", "data:"))] == []  # type: ignore[attr-defined]
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
     assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
 
 
-def test_everybody_can_use_it(page: Page):
+def test_everybody_can_use_it(page: Page) -> None:
     missing = page.evaluate(
         """() => {
           const levels = [...document.querySelectorAll("h1,h2,h3,h4")].map((h) => +h.tagName[1]);
@@ -78,7 +78,7 @@ def test_everybody_can_use_it(page: Page):
     assert page.evaluate("document.activeElement.textContent") == "Skip to the answer"
 
 
-def test_text_has_contrast_in_both_modes(page: Page):
+def test_text_has_contrast_in_both_modes(page: Page) -> None:
     """WCAG AA, 4.5 : 1, for every colour of text on the page's own backgrounds."""
     worst = page.evaluate(
         """() => {
@@ -105,14 +105,14 @@ def test_text_has_contrast_in_both_modes(page: Page):
 
 
 @pytest.mark.skipif(AXE is None, reason="set AXE_CORE to axe.min.js (npm install axe-core)")
-def test_axe_finds_nothing(page: Page):
+def test_axe_finds_nothing(page: Page) -> None:
     page.evaluate(Path(AXE or "").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")
     assert [(v["id"], v["nodes"][0]["html"][:100]) for v in found["violations"]] == []
 
 
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext: apt-get install poppler-utils")
-def test_every_printed_page_of_a_rehearsal_says_so(browser: Browser, tmp_path: Path):
+def test_every_printed_page_of_a_rehearsal_says_so(browser: Browser, tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=30, concurrency=(1,)),), rehearsal=True)
     make_report(tmp_path)
     opened = browser.new_page()

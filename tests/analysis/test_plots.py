@@ -47,7 +47,9 @@ def figure_of(draw: Draw, module: Any, result: RunResult, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("draw", [scatter.tokens_vs_latency, scatter.ttft_prompt])
-def test_every_panel_holds_all_its_points(uneven: RunResult, monkeypatch: pytest.MonkeyPatch, draw: Draw):
+def test_every_panel_holds_all_its_points(
+    uneven: RunResult, monkeypatch: pytest.MonkeyPatch, draw: Draw
+) -> None:
     figure = figure_of(draw, scatter, uneven, monkeypatch)
     for axes in figure.axes:
         highest = max(points.get_offsets()[:, 1].max() for points in axes.collections)
@@ -55,7 +57,7 @@ def test_every_panel_holds_all_its_points(uneven: RunResult, monkeypatch: pytest
         assert axes.get_ylim()[1] >= highest
 
 
-def test_boxes_of_every_panel_are_inside(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
+def test_boxes_of_every_panel_are_inside(uneven: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = figure_of(fmbench.concurrency_vs_latency, fmbench, uneven, monkeypatch)
     for axes in figure.axes:
         assert axes.get_ylim()[1] >= max(line.get_ydata().max() for line in axes.lines)
@@ -70,7 +72,7 @@ def test_boxes_of_every_panel_are_inside(uneven: RunResult, monkeypatch: pytest.
 )
 def test_the_legend_names_what_any_panel_shows(
     uneven: RunResult, monkeypatch: pytest.MonkeyPatch, draw: Draw, module: Any
-):
+) -> None:
     (legend,) = figure_of(draw, module, uneven, monkeypatch).legends
     assert [text.get_text() for text in legend.get_texts()] == [
         "concurrency 1",
@@ -88,7 +90,7 @@ def run_of(folder: Path, *deployed: Deployed, **limits: float) -> RunResult:
 @pytest.mark.parametrize("draw", [curves.throughput_latency, curves.cost_latency])
 def test_a_caption_speaks_of_a_dashed_line_only_where_one_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw: Draw
-):
+) -> None:
     """At concurrency 1 there are too few answers for the SLO's p95: the picture leaves that step out."""
     few = run_of(tmp_path / "few", Deployed(measure_s=60, concurrency=(1, 8)), p95=4000.0)
     drawing = draw(few, Palette.of(few))
@@ -103,19 +105,21 @@ def test_a_caption_speaks_of_a_dashed_line_only_where_one_is_drawn(
     assert any(line.get_linestyle() == "--" for line in lines)
 
 
-def test_a_legend_shows_the_marker_of_each_curve(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
+def test_a_legend_shows_the_marker_of_each_curve(uneven: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
     (legend,) = figure_of(curves.throughput_latency, curves, uneven, monkeypatch).legends
     assert [line.get_marker() for line in legend.get_lines()] == ["o", "s"]
 
 
-def test_levels_that_lie_on_each_other_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_levels_that_lie_on_each_other_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     twins = [Deployed(name, measure_s=60, concurrency=(1, 8)) for name in ("ml.a.xlarge", "ml.b.xlarge")]
     result = run_of(tmp_path, *twins)
     (axes, *_) = figure_of(curves.cost_latency, curves, result, monkeypatch).axes
     assert sorted(text.get_text() for text in axes.texts) == ["1", "8"]
 
 
-def test_error_rates_of_nought_do_not_hide_each_other(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
+def test_error_rates_of_nought_do_not_hide_each_other(
+    uneven: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (axes,) = figure_of(fmbench.error_rates, fmbench, uneven, monkeypatch).axes
     places = [x for line in axes.lines for x in line.get_xdata()]
     assert len(places) == len(set(places)) == 4
@@ -123,7 +127,7 @@ def test_error_rates_of_nought_do_not_hide_each_other(uneven: RunResult, monkeyp
 
 def test_bars_stand_by_payload_and_an_open_step_is_not_said_to_miss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     deployed = [
         Deployed(name, payload=payload, measure_s=40, concurrency=(1,))
         for name in ("ml.g5.xlarge", "ml.g6.xlarge")
@@ -142,7 +146,7 @@ def test_bars_stand_by_payload_and_an_open_step_is_not_said_to_miss(
     assert all("not decided" in text.get_text() for text in axes.texts)
 
 
-def test_the_timeline_names_its_experiments(uneven: RunResult, monkeypatch: pytest.MonkeyPatch):
+def test_the_timeline_names_its_experiments(uneven: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = figure_of(lambda result, _: overtime.timeline(result), overtime, uneven, monkeypatch)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert {"ml.g5.xlarge", "ml.g6.xlarge"} <= set(texts)

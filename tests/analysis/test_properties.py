@@ -1,5 +1,7 @@
 """What must hold for any records."""
 
+from random import Random
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,7 +35,7 @@ def answers(draw: st.DrawFn, least: int = 1) -> pd.DataFrame:
 
 @quick
 @given(st.lists(st.floats(0, 1e7), min_size=1, max_size=200))
-def test_percentiles_rise_and_stay_between_the_extremes(values: list[float]):
+def test_percentiles_rise_and_stay_between_the_extremes(values: list[float]) -> None:
     array = np.sort(np.array(values))
     found = [percentile(array, p) for p in (0, 50, 90, 95, 99, 100)]
     assert found == sorted(found)
@@ -43,7 +45,7 @@ def test_percentiles_rise_and_stay_between_the_extremes(values: list[float]):
 
 @quick
 @given(st.lists(st.floats(1e-3, 1e7), min_size=2, max_size=300))
-def test_every_interval_lies_inside_the_data_and_shown_needs_samples(values: list[float]):
+def test_every_interval_lies_inside_the_data_and_shown_needs_samples(values: list[float]) -> None:
     found = Distribution.of(np.array(values), np.arange(len(values)), len(values))
     assert found is not None
     for p, interval in found.intervals.items():
@@ -53,7 +55,7 @@ def test_every_interval_lies_inside_the_data_and_shown_needs_samples(values: lis
 
 @quick
 @given(answers(least=2), st.integers(1, 59))
-def test_tokens_and_completions_add_up_over_windows(rows: pd.DataFrame, cut: int):
+def test_tokens_and_completions_add_up_over_windows(rows: pd.DataFrame, cut: int) -> None:
     left, right = Window(1000.0, 1000.0 + cut), Window(1000.0 + cut, 1060.0)
     whole = definitions.completion_tokens_in(rows, WINDOW)
     parts = definitions.completion_tokens_in(rows, left) + definitions.completion_tokens_in(rows, right)
@@ -65,7 +67,7 @@ def test_tokens_and_completions_add_up_over_windows(rows: pd.DataFrame, cut: int
 
 @quick
 @given(answers(), answers())
-def test_tokens_and_in_flight_add_up_over_workers(one: pd.DataFrame, other: pd.DataFrame):
+def test_tokens_and_in_flight_add_up_over_workers(one: pd.DataFrame, other: pd.DataFrame) -> None:
     both = pd.concat([one, other], ignore_index=True)
     for metric in (definitions.completion_tokens_in, definitions.mean_in_flight, definitions.completions):
         assert metric(both, WINDOW) == pytest.approx(metric(one, WINDOW) + metric(other, WINDOW), abs=1e-6)
@@ -73,7 +75,7 @@ def test_tokens_and_in_flight_add_up_over_workers(one: pd.DataFrame, other: pd.D
 
 @quick
 @given(answers())
-def test_every_token_of_an_ok_answer_arrives_once(rows: pd.DataFrame):
+def test_every_token_of_an_ok_answer_arrives_once(rows: pd.DataFrame) -> None:
     forever = Window(0.0, 1e6)
     ok = rows[rows["outcome"] == "ok"]
     assert definitions.completion_tokens_in(rows, forever) == pytest.approx(ok["completion_tokens"].sum())
@@ -81,7 +83,7 @@ def test_every_token_of_an_ok_answer_arrives_once(rows: pd.DataFrame):
 
 @quick
 @given(answers(), st.randoms(use_true_random=False))
-def test_the_order_of_rows_does_not_matter(rows: pd.DataFrame, random):
+def test_the_order_of_rows_does_not_matter(rows: pd.DataFrame, random: Random) -> None:
     order = list(range(len(rows)))
     random.shuffle(order)
     shuffled = rows.iloc[order].reset_index(drop=True)
@@ -96,7 +98,7 @@ def test_the_order_of_rows_does_not_matter(rows: pd.DataFrame, random):
 
 @quick
 @given(answers(), st.floats(0.1, 10))
-def test_stretching_time_scales_latency_and_throughput(rows: pd.DataFrame, factor: float):
+def test_stretching_time_scales_latency_and_throughput(rows: pd.DataFrame, factor: float) -> None:
     slow = rows.copy()
     slow["started_at"] = 1000 + (rows["started_at"] - 1000) * factor
     slow[["ttft_ms", "e2e_ms"]] = rows[["ttft_ms", "e2e_ms"]] * factor
@@ -111,7 +113,7 @@ def test_stretching_time_scales_latency_and_throughput(rows: pd.DataFrame, facto
 
 @quick
 @given(st.integers(1, 6), st.lists(st.floats(1, 5000), min_size=4, max_size=60))
-def test_a_closed_loop_obeys_little(users: int, latencies: list[float]):
+def test_a_closed_loop_obeys_little(users: int, latencies: list[float]) -> None:
     """Users without a pause: what is in flight is the number of users."""
     rows, clock = [], [0.0] * users
     for index, latency in enumerate(latencies * 3):
@@ -127,7 +129,7 @@ def test_a_closed_loop_obeys_little(users: int, latencies: list[float]):
 
 @quick
 @given(st.integers(1, 500), st.data())
-def test_a_shares_interval_holds_the_share_and_stays_a_share(total: int, data: st.DataObject):
+def test_a_shares_interval_holds_the_share_and_stays_a_share(total: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(0, total))
     interval = share_interval(count, total)
     assert 0 <= interval.low <= count / total + 1e-12

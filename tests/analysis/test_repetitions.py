@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_pooled_step_is_all_requests_over_all_time(folder: Path):
+def test_a_pooled_step_is_all_requests_over_all_time(folder: Path) -> None:
     result = measure_and_judge(folder)
     first, _, again = result.steps
     both = pool([(first, result.rows), (again, result.rows)])
@@ -53,12 +53,12 @@ def test_a_pooled_step_is_all_requests_over_all_time(folder: Path):
     assert both.in_flight == pytest.approx(4, rel=0.02)
 
 
-def test_one_step_alone_is_itself(folder: Path):
+def test_one_step_alone_is_itself(folder: Path) -> None:
     result = measure_and_judge(folder)
     assert pool([(result.steps[0], result.rows)]) is result.steps[0]
 
 
-def test_what_differs_between_repetitions_is_noise(tmp_path: Path):
+def test_what_differs_between_repetitions_is_noise(tmp_path: Path) -> None:
     """Two repetitions that are sure of themselves and disagree by a fifth: together they are not sure."""
     for name, tpot in (("a", 25.0), ("b", 31.0)):
         write_run(tmp_path / name, (Deployed(measure_s=120, concurrency=(4,), server=Server(tpot_ms=tpot)),))
@@ -72,7 +72,7 @@ def test_what_differs_between_repetitions_is_noise(tmp_path: Path):
     assert "differ by more than their own noise" in both.verdict.reasons[-1].text
 
 
-def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path):
+def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path) -> None:
     for seed in (1, 2):
         write_run(tmp_path / str(seed), (Deployed(measure_s=120, concurrency=(4,)),), seed=seed)
     one, other = (measure_and_judge(tmp_path / name) for name in ("1", "2"))
@@ -86,7 +86,7 @@ def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path):
     assert both.verdict.level == "pass"
 
 
-def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path):
+def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path) -> None:
     failing = Server(failing=0.03)
     write_run(tmp_path, (Deployed(measure_s=30, concurrency=(4, 4), server=failing),))
     result = measure_and_judge(tmp_path)
@@ -99,7 +99,7 @@ def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path):
     assert f"{both.window_failed} requests failed" in said
 
 
-def test_other_reasons_of_a_repetition_stay(folder: Path):
+def test_other_reasons_of_a_repetition_stay(folder: Path) -> None:
     result = measure_and_judge(folder)
     first, _, again = result.steps
     again.verdict.add("warn", "client_lag", "the client's event loop lagged")
@@ -108,7 +108,7 @@ def test_other_reasons_of_a_repetition_stay(folder: Path):
     assert both.verdict.level == "warn"
 
 
-def test_a_repetition_does_not_compete_with_itself(folder: Path):
+def test_a_repetition_does_not_compete_with_itself(folder: Path) -> None:
     (choice,) = choose(measure_and_judge(folder))
     assert [len(candidate.members) for candidate in choice.candidates] == [2, 1]
     assert choice.best is not None
@@ -116,7 +116,7 @@ def test_a_repetition_does_not_compete_with_itself(folder: Path):
     assert {choice.best.step.concurrency, choice.runner_up.step.concurrency} == {4, 8}
 
 
-def test_a_void_repetition_spoils_no_other(folder: Path):
+def test_a_void_repetition_spoils_no_other(folder: Path) -> None:
     steps = (folder / "steps.csv").read_text().splitlines()
     steps[-1] = steps[-1].replace(",complete,", ",interrupted,")
     (folder / "steps.csv").write_text("\n".join(steps) + "\n")
@@ -126,7 +126,7 @@ def test_a_void_repetition_spoils_no_other(folder: Path):
     assert [c.step.usable for c in choice.candidates] == [True, True, False]
 
 
-def test_the_tables_show_every_repetition_and_mark_those_of_the_best(folder: Path):
+def test_the_tables_show_every_repetition_and_mark_those_of_the_best(folder: Path) -> None:
     made = make_report(folder)
     chosen = made.summary["choices"][0]["best"]
     page = (folder / "report.html").read_text()

@@ -19,7 +19,7 @@ from tests.analysis.runs import SLO
 SEED_PLOTS = ("business_summary", "error_rates", "tokens_vs_latency", "concurrency_vs_inference_latency")
 
 
-def test_every_file_of_the_contract_is_written(report: Report, run_folder: Path):
+def test_every_file_of_the_contract_is_written(report: Report, run_folder: Path) -> None:
     names = {path.name for path in report.files}
     assert names >= {"report.md", "report.html", "summary.json", "summary.csv"} | {
         f"{n}.png" for n in SEED_PLOTS
@@ -27,7 +27,7 @@ def test_every_file_of_the_contract_is_written(report: Report, run_folder: Path)
     assert all((run_folder / name).stat().st_size > 0 for name in names)
 
 
-def test_summary_json_keeps_its_promise(report: Report, run_folder: Path):
+def test_summary_json_keeps_its_promise(report: Report, run_folder: Path) -> None:
     data = json.loads((run_folder / "summary.json").read_text())
     assert data == json.loads(json.dumps(report.summary))
     assert [e["instance_type"] for e in data["experiments"]] == ["ml.g5.xlarge", "ml.g6.xlarge"]
@@ -39,7 +39,7 @@ def test_summary_json_keeps_its_promise(report: Report, run_folder: Path):
     assert step["ttft_ms"]["p99"] is None, "p99 on fewer than 500 samples"
 
 
-def test_measured_figures_are_those_of_the_server_that_was_simulated(report: Report):
+def test_measured_figures_are_those_of_the_server_that_was_simulated(report: Report) -> None:
     """TPOT of the simulated g5 at concurrency 8 is 25 + 8 × 1.5 = 37 ms; its TTFT 80 + 0.15 × 285 + 96 ms."""
     step = report.summary["experiments"][0]["steps"][2]
     assert step["tpot_ms"]["p50"] == pytest.approx(37, rel=0.01)
@@ -50,7 +50,7 @@ def test_measured_figures_are_those_of_the_server_that_was_simulated(report: Rep
     assert step["usd_per_request"] == pytest.approx(1.4084 / 60 / step["requests_per_minute"])
 
 
-def test_the_first_paragraph_answers_in_words(report: Report, run_folder: Path):
+def test_the_first_paragraph_answers_in_words(report: Report, run_folder: Path) -> None:
     assert "Use ml.g6.xlarge at concurrency" in report.answer
     assert "it is the cheapest choice that meets TTFT p95 ≤ 250 ms and E2E p95 ≤ 6 s" in report.answer
     assert "The runner-up, " in report.answer
@@ -58,7 +58,7 @@ def test_the_first_paragraph_answers_in_words(report: Report, run_folder: Path):
         assert report.answer.split("≤")[0] in (run_folder / name).read_text()
 
 
-def test_the_seeds_page_is_all_there(report: Report, run_folder: Path):
+def test_the_seeds_page_is_all_there(report: Report, run_folder: Path) -> None:
     page = (run_folder / "report.md").read_text()
     html = (run_folder / "report.html").read_text()
     for heading in ("Results for performance benchmarking", "Summary", "Per instance results", "Plots"):
@@ -75,7 +75,7 @@ def test_the_seeds_page_is_all_there(report: Report, run_folder: Path):
     assert [name for name in SEED_PLOTS if f"({name}.png)" not in page] == []
 
 
-def test_every_price_is_given_at_every_utilisation(report: Report, run_folder: Path):
+def test_every_price_is_given_at_every_utilisation(report: Report, run_folder: Path) -> None:
     page = (run_folder / "report.md").read_text()
     at_each = re.compile(r"\| (?:100|60|30) % \| \$")
     shares = [line.strip("| ").split(" | ") for line in page.splitlines() if at_each.search(line)]
@@ -92,7 +92,7 @@ def test_every_price_is_given_at_every_utilisation(report: Report, run_folder: P
     assert all(f'<td class="n">{cell}</td>' in html for row in shares for cell in row[-3:])
 
 
-def test_two_payloads_on_one_endpoint_pay_for_it_once(tmp_path: Path):
+def test_two_payloads_on_one_endpoint_pay_for_it_once(tmp_path: Path) -> None:
     one, other = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
     write_run(tmp_path, (one, other), slo=SLO)
     first, second = load_manifest(tmp_path).experiments
@@ -107,7 +107,7 @@ def test_two_payloads_on_one_endpoint_pay_for_it_once(tmp_path: Path):
     assert "shared among its 2 experiments" in page
 
 
-def test_the_html_is_one_file_without_any_request(report: Report, run_folder: Path):
+def test_the_html_is_one_file_without_any_request(report: Report, run_folder: Path) -> None:
     html = (run_folder / "report.html").read_text()
     sources = re.findall(r'(?:src|href)="([^"]{0,60})', html)
     assert sources
@@ -115,13 +115,13 @@ def test_the_html_is_one_file_without_any_request(report: Report, run_folder: Pa
     assert "url(" not in html.split("</style>")[0]
 
 
-def test_the_same_folder_gives_the_same_report(report: Report, run_folder: Path, tmp_path: Path):
+def test_the_same_folder_gives_the_same_report(report: Report, run_folder: Path, tmp_path: Path) -> None:
     again = make_report(run_folder, out=tmp_path)
     for path in again.files:
         assert path.read_bytes() == (run_folder / path.name).read_bytes(), path.name
 
 
-def test_a_rehearsal_says_so_everywhere(tmp_path: Path):
+def test_a_rehearsal_says_so_everywhere(tmp_path: Path) -> None:
     made = make_folder(tmp_path, rehearsal=True, notices=("Simulated GPU: no AWS figure.",))
     html = (tmp_path / "report.html").read_text()
     assert "Rehearsal" in made.answer
@@ -131,7 +131,7 @@ def test_a_rehearsal_says_so_everywhere(tmp_path: Path):
     assert "Rehearsal" in (tmp_path / "report.md").read_text()[:200]
 
 
-def test_the_mark_of_a_rehearsal_changes_every_picture(tmp_path: Path):
+def test_the_mark_of_a_rehearsal_changes_every_picture(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),), slo=SLO)
     result = measure_and_judge(tmp_path)
     plain = draw(result, choose(result))
@@ -142,7 +142,7 @@ def test_the_mark_of_a_rehearsal_changes_every_picture(tmp_path: Path):
     assert [name for name, drawing in plain.items() if drawing.svg == marked[name].svg] == []
 
 
-def test_an_assumed_price_is_called_that_beside_every_dollar(tmp_path: Path):
+def test_an_assumed_price_is_called_that_beside_every_dollar(tmp_path: Path) -> None:
     made = make_folder(tmp_path, usd_per_hour=0.1, assumption=True, instance_label="this machine")
     page = (tmp_path / "report.md").read_text()
     assert "this machine at an assumed $0.10 per instance-hour" in page
@@ -152,7 +152,7 @@ def test_an_assumed_price_is_called_that_beside_every_dollar(tmp_path: Path):
     assert re.search(r"total cost for running all experiments is \$[\d.]+ \(assumed price\)", page)
 
 
-def test_without_a_price_throughput_decides_and_no_dollar_is_shown(tmp_path: Path):
+def test_without_a_price_throughput_decides_and_no_dollar_is_shown(tmp_path: Path) -> None:
     made = make_folder(tmp_path, usd_per_hour=None)
     assert "highest throughput" in made.answer
     assert "no price is known" in made.answer
@@ -160,7 +160,7 @@ def test_without_a_price_throughput_decides_and_no_dollar_is_shown(tmp_path: Pat
     assert "$0" not in (tmp_path / "report.md").read_text()
 
 
-def test_an_interrupted_run_reports_what_was_measured(run_folder: Path, tmp_path: Path):
+def test_an_interrupted_run_reports_what_was_measured(run_folder: Path, tmp_path: Path) -> None:
     folder = copy(run_folder, tmp_path)
     steps = (folder / "steps.csv").read_text().splitlines()
     cells, names = steps[-1].split(","), steps[0].split(",")
@@ -177,14 +177,14 @@ def test_an_interrupted_run_reports_what_was_measured(run_folder: Path, tmp_path
     assert last["requests_per_minute"] is None
 
 
-def test_a_run_in_which_nothing_was_answered(tmp_path: Path):
+def test_a_run_in_which_nothing_was_answered(tmp_path: Path) -> None:
     made = make_folder(tmp_path, server=Server(failing=1.0))
     assert "Nothing was measured" in made.answer
     assert made.summary["experiments"][0]["steps"][0]["requests_failed"] > 0
     assert "model_5xx" in (tmp_path / "report.md").read_text()
 
 
-def test_whole_step_counts_stand_beside_those_of_the_window(report: Report, run_folder: Path):
+def test_whole_step_counts_stand_beside_those_of_the_window(report: Report, run_folder: Path) -> None:
     for experiment in report.summary["experiments"]:
         for step in experiment["steps"]:
             assert step["whole_step"]["ok"] > step["requests_ok"] > 0
@@ -192,7 +192,7 @@ def test_whole_step_counts_stand_beside_those_of_the_window(report: Report, run_
     assert sum(s["whole_step"]["ok"] for e in report.summary["experiments"] for s in e["steps"]) == rows
 
 
-def test_two_instances_are_two_on_every_page(tmp_path: Path):
+def test_two_instances_are_two_on_every_page(tmp_path: Path) -> None:
     """What is printed must divide: dollars per hour of both / requests of both = dollars per request."""
     made = make_folder(tmp_path, instance_count=2)
     page, html = (tmp_path / "report.md").read_text(), (tmp_path / "report.html").read_text()
@@ -215,7 +215,7 @@ def test_two_instances_are_two_on_every_page(tmp_path: Path):
         assert "2 × ml.g5.xlarge" in page.split(f"## {name}")[1].split("\n## ")[0], name
 
 
-def test_names_from_outside_cannot_break_the_page(tmp_path: Path):
+def test_names_from_outside_cannot_break_the_page(tmp_path: Path) -> None:
     evil = "</script><img src=x onerror=alert(1)>|"
     make_folder(tmp_path, instance_label=evil)
     html = (tmp_path / "report.html").read_text()
@@ -223,7 +223,7 @@ def test_names_from_outside_cannot_break_the_page(tmp_path: Path):
     assert "</script><img" not in html
 
 
-def test_texts_from_outside_cannot_break_the_markdown(tmp_path: Path):
+def test_texts_from_outside_cannot_break_the_markdown(tmp_path: Path) -> None:
     make_folder(tmp_path, instance_label="a`b")
     manifest = load_manifest(tmp_path)
     manifest.state, manifest.error = "failed", "Traceback | pipe\n\nline2"
@@ -240,7 +240,7 @@ def test_texts_from_outside_cannot_break_the_markdown(tmp_path: Path):
     assert "<code>a&#39;b</code>" in (tmp_path / "report.html").read_text()
 
 
-def test_the_markdown_holds_the_figures_of_the_html(report: Report, run_folder: Path):
+def test_the_markdown_holds_the_figures_of_the_html(report: Report, run_folder: Path) -> None:
     page = (run_folder / "report.md").read_text()
     steps = page.split("## Every step")[1].split("\n## ")[0]
     assert "| concurrency | trust | SLO |" in steps
@@ -257,7 +257,7 @@ def test_the_markdown_holds_the_figures_of_the_html(report: Report, run_folder: 
         assert len(widths) == 1, lines[at - 1]
 
 
-def test_what_holds_for_all_is_said_once(tmp_path: Path):
+def test_what_holds_for_all_is_said_once(tmp_path: Path) -> None:
     short, long = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
     write_run(tmp_path, (short, long))
     make_report(tmp_path)
@@ -269,13 +269,13 @@ def test_what_holds_for_all_is_said_once(tmp_path: Path):
         assert len(re.findall(r"en_(?:1-500|500-1000): boot 1 min 40 s, load", page)) == 2, "they share it"
 
 
-def test_bursts_that_never_were_are_called_that(report: Report, run_folder: Path):
+def test_bursts_that_never_were_are_called_that(report: Report, run_folder: Path) -> None:
     """The best step has more than one user, and our load waits for no burst."""
     for name in ("report.md", "report.html"):
         assert "this load did not" in (run_folder / name).read_text()
 
 
-def test_a_folder_that_is_no_run_is_a_clear_error(tmp_path: Path):
+def test_a_folder_that_is_no_run_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no such run folder"):
         make_report(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"holds no manifest\.json"):
@@ -296,7 +296,7 @@ def copy(source: Path, target: Path) -> Path:
     )
 
 
-def test_experiments_that_share_an_endpoint_pay_by_their_load(tmp_path: Path):
+def test_experiments_that_share_an_endpoint_pay_by_their_load(tmp_path: Path) -> None:
     """One loads three times as long as the other: together they pay the bill once, three parts to one."""
     long, short = Deployed(measure_s=300), Deployed(payload="en_500-1000", measure_s=80)
     manifest = write_run(tmp_path, (long, short))

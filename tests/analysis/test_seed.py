@@ -28,7 +28,7 @@ def result(folder: Path) -> RunResult:
     return load_fmbench(folder, Prices(1.006))
 
 
-def test_the_truth_of_the_seeds_run(result: RunResult):
+def test_the_truth_of_the_seeds_run(result: RunResult) -> None:
     (step,) = result.steps
     assert step.window_ok == 15
     assert step.per_minute == pytest.approx(25.478447137746397, rel=1e-6)
@@ -39,14 +39,14 @@ def test_the_truth_of_the_seeds_run(result: RunResult):
     assert step.usd_per_request == pytest.approx(0.0006580725495560835, rel=1e-6)
 
 
-def test_at_sagemakers_price_a_request_cost_nearly_three_times_what_was_printed(folder: Path):
+def test_at_sagemakers_price_a_request_cost_nearly_three_times_what_was_printed(folder: Path) -> None:
     (step,) = load_fmbench(folder, Prices(1.4084)).steps
     assert step.usd_per_request == pytest.approx(0.0009213015693785169, rel=1e-6)
     assert step.usd_per_million_total == pytest.approx(0.54931, abs=1e-5)
     assert step.usd_per_million_output == pytest.approx(17.1034, abs=1e-4)
 
 
-def test_fmbenchs_own_column_comes_out_as_printed(result: RunResult):
+def test_fmbenchs_own_column_comes_out_as_printed(result: RunResult) -> None:
     (step,) = result.steps
     level = fmbench_level(result.fmbench[step.id], 1.006)
     assert level is not None
@@ -60,7 +60,7 @@ def test_fmbenchs_own_column_comes_out_as_printed(result: RunResult):
     assert level.score == pytest.approx(1461.4453703312045)
 
 
-def test_each_bursts_rate_is_truncated_before_the_mean():
+def test_each_bursts_rate_is_truncated_before_the_mean() -> None:
     """0.23/s and 0.24/s are 13 and 14 a minute in FMBench, 13.5 on average, printed 13; untruncated 14.1."""
     bursts = [Burst(seconds, 1, 0, 100, 10, seconds) for seconds in (4.2712, 4.1890)]
     level = fmbench_level(bursts, None)
@@ -70,7 +70,7 @@ def test_each_bursts_rate_is_truncated_before_the_mean():
     assert fmbench_level([], 1.0) is None
 
 
-def test_the_trust_gate_sees_what_was_wrong(result: RunResult):
+def test_the_trust_gate_sees_what_was_wrong(result: RunResult) -> None:
     (step,) = result.steps
     reasons = "; ".join(step.verdict.texts)
     assert "one client at 2.35 s cannot do 49 a minute (at most 25.5)" in reasons
@@ -78,13 +78,13 @@ def test_the_trust_gate_sees_what_was_wrong(result: RunResult):
     assert step.shown("e2e", "p95") is None
 
 
-def test_percentiles_are_linear_between_order_statistics():
+def test_percentiles_are_linear_between_order_statistics() -> None:
     expected = {90: 4.215988983007264, 95: 4.230148845406075, 99: 4.252820001879299}
     for p, value in expected.items():
         assert percentile(np.sort(LATENCY), p) == pytest.approx(value)
 
 
-def test_the_report_shows_both_columns_and_why(folder: Path, result: RunResult, tmp_path: Path):
+def test_the_report_shows_both_columns_and_why(folder: Path, result: RunResult, tmp_path: Path) -> None:
     made = write_report(result, tmp_path)
     page = (tmp_path / "report.md").read_text()
     assert "| transactions_per_minute | 25.5 | 49 |" in page
@@ -94,7 +94,7 @@ def test_the_report_shows_both_columns_and_why(folder: Path, result: RunResult, 
     assert made.summary["run"]["source"] == "fmbench"
 
 
-def test_a_damaged_file_is_left_out_and_told(tmp_path: Path):
+def test_a_damaged_file_is_left_out_and_told(tmp_path: Path) -> None:
     folder = write_fmbench_folder(tmp_path / "f")
     victim = min((folder / "per_inference").iterdir())
     victim.write_text(victim.read_text()[:40])
@@ -131,7 +131,7 @@ def several_instances(folder: Path) -> Path:
     return folder
 
 
-def test_several_instance_types_take_a_price_each(tmp_path: Path):
+def test_several_instance_types_take_a_price_each(tmp_path: Path) -> None:
     folder = several_instances(tmp_path)
     with pytest.raises(UserError, match=r"cannot be that of ml.g5.xlarge and ml.p4d.24xlarge"):
         load_fmbench(folder, Prices(1.4084))
@@ -142,7 +142,7 @@ def test_several_instance_types_take_a_price_each(tmp_path: Path):
     assert load_fmbench(folder).experiments[0].usd_per_hour is None
 
 
-def test_bursts_of_several_instance_types_take_a_price_each_too(tmp_path: Path):
+def test_bursts_of_several_instance_types_take_a_price_each_too(tmp_path: Path) -> None:
     header = "experiment_name,instance_type,concurrency,successes,latency_mean,prompt_token_throughput"
     rows = [f"{t},{t},1,1,2.0,100" for t in ("ml.g5.xlarge", "ml.p4d.24xlarge") for _ in range(12)]
     (tmp_path / "all_metrics.csv").write_text("\n".join([header, *rows]) + "\n")
@@ -161,17 +161,17 @@ def test_bursts_of_several_instance_types_take_a_price_each_too(tmp_path: Path):
         (("a=1.5", "b=32"), Prices(by_type={"a": 1.5, "b": 32.0})),
     ],
 )
-def test_prices_are_read_from_the_command_line(texts: tuple[str, ...], found: Prices):
+def test_prices_are_read_from_the_command_line(texts: tuple[str, ...], found: Prices) -> None:
     assert read_prices(texts) == found
 
 
 @pytest.mark.parametrize("text", ["-1", "0", "nan", "much", "a=", "=2", "1,2", "a=1,a=2", "1,a=2"])
-def test_what_is_no_price_is_a_clear_error(text: str):
+def test_what_is_no_price_is_a_clear_error(text: str) -> None:
     with pytest.raises(UserError, match="--price"):
         read_prices((text,))
 
 
 @pytest.mark.parametrize("missing", ["nowhere", "."])
-def test_a_folder_without_results_is_a_clear_error(tmp_path: Path, missing: str):
+def test_a_folder_without_results_is_a_clear_error(tmp_path: Path, missing: str) -> None:
     with pytest.raises(UserError, match=r"FMBench|per_inference"):
         load_fmbench(tmp_path / missing)

@@ -32,7 +32,7 @@ def with_points(run_folder: Path, tmp_path: Path, *points: tuple[str, str, float
 
 def test_microseconds_become_milliseconds_of_whole_periods_inside_the_window(
     run_folder: Path, tmp_path: Path
-):
+) -> None:
     result = with_points(
         run_folder,
         tmp_path,
@@ -54,7 +54,9 @@ def test_microseconds_become_milliseconds_of_whole_periods_inside_the_window(
     assert drawn.name == "where_time_goes"
 
 
-def test_both_means_are_of_the_requests_that_ended_in_the_same_periods(run_folder: Path, tmp_path: Path):
+def test_both_means_are_of_the_requests_that_ended_in_the_same_periods(
+    run_folder: Path, tmp_path: Path
+) -> None:
     result = with_points(
         run_folder,
         tmp_path,
@@ -73,19 +75,19 @@ def test_both_means_are_of_the_requests_that_ended_in_the_same_periods(run_folde
     assert view.client_ms != pytest.approx(view.step.latency["e2e"].mean, rel=1e-6)
 
 
-def test_a_count_that_differs_from_cloudwatchs_reaches_the_verdict(run_folder: Path, tmp_path: Path):
+def test_a_count_that_differs_from_cloudwatchs_reaches_the_verdict(run_folder: Path, tmp_path: Path) -> None:
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, 10.0))
     mine, other = result.experiments
     assert all("CloudWatch counted 10" in "; ".join(s.verdict.texts) for s in mine.steps)
     assert not any("CloudWatch" in "; ".join(s.verdict.texts) for s in other.steps)
 
 
-def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path):
+def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path) -> None:
     rows = sum(s.step_ok + s.step_failed for s in measure_and_judge(run_folder).experiments[0].steps)
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, float(rows)))
     assert not any("CloudWatch" in "; ".join(s.verdict.texts) for s in result.steps)
 
 
-def test_without_points_there_is_no_picture(run_folder: Path):
+def test_without_points_there_is_no_picture(run_folder: Path) -> None:
     assert service_views(measure_and_judge(run_folder)) == []
     assert where_time_goes(measure_and_judge(run_folder)) is None

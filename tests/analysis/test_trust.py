@@ -48,7 +48,7 @@ def verdict(**changes: object) -> tuple[str, str]:
     return judged.verdict.level, "; ".join(judged.verdict.texts)
 
 
-def test_a_sound_step_passes_without_a_word():
+def test_a_sound_step_passes_without_a_word() -> None:
     assert verdict() == ("pass", "")
 
 
@@ -106,7 +106,7 @@ def test_a_sound_step_passes_without_a_word():
         ),
     ],
 )
-def test_each_check_bites(changes: dict[str, object], level: str, reason: str):
+def test_each_check_bites(changes: dict[str, object], level: str, reason: str) -> None:
     found, reasons = verdict(**changes)
     assert reason in reasons
     assert found == level
@@ -122,11 +122,11 @@ def test_each_check_bites(changes: dict[str, object], level: str, reason: str):
         {"announced": {}},
     ],
 )
-def test_what_is_within_bounds_raises_no_alarm(changes: dict[str, object]):
+def test_what_is_within_bounds_raises_no_alarm(changes: dict[str, object]) -> None:
     assert verdict(**changes)[0] == "pass"
 
 
-def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path):
+def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path) -> None:
     """Users that wait for a time-out are busy: the load did reach its target."""
     server = Server(failing=0.015, time_out_s=20)
     write_run(tmp_path, (Deployed(server=server, measure_s=240, concurrency=(8,)),))
@@ -143,7 +143,7 @@ def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path):
 
 
 @pytest.mark.parametrize("key", ["max_accurate_concurrency", "honest_concurrency"], ids=["", "before 0.2"])
-def test_more_streams_than_the_calibration_allows_warn(run_folder: Path, key: str):
+def test_more_streams_than_the_calibration_allows_warn(run_folder: Path, key: str) -> None:
     result = measure_and_judge(run_folder)
     result.calibration = {key: {"HTTP": 6, "TLS": None}}
     judge_run(result)
@@ -151,7 +151,7 @@ def test_more_streams_than_the_calibration_allows_warn(run_folder: Path, key: st
     assert warned == {8}
 
 
-def test_a_steady_load_rings_no_drift_alarm():
+def test_a_steady_load_rings_no_drift_alarm() -> None:
     """Of a hundred steady steps of one user about one may ring: what is certain is as rare as three sigma."""
     rng = np.random.default_rng(8)
     load = Load(users=1, latency_s=0.5, window_s=60, memory_s=0.0)

@@ -103,16 +103,16 @@ def shown(folder: Path, *objectives: dict[str, object], failing: float = 0.0) ->
     return [line.split() for line in capture.get().splitlines()[2:]]
 
 
-def test_each_step_says_whether_it_meets_the_slo(tmp_path: Path):
+def test_each_step_says_whether_it_meets_the_slo(tmp_path: Path) -> None:
     first, last = shown(tmp_path, {"metric": "ttft", "statistic": "p90", "limit_ms": 200.0})
     assert (first[0], first[2]) == ("1", "met")
     assert (last[0], last[2]) == ("8", "missed")
 
 
-def test_without_limits_there_is_nothing_to_meet(tmp_path: Path):
+def test_without_limits_there_is_nothing_to_meet(tmp_path: Path) -> None:
     assert [row[2] for row in shown(tmp_path)] == ["–", "–"]
 
 
-def test_of_how_many_is_said_where_some_failed(tmp_path: Path):
+def test_of_how_many_is_said_where_some_failed(tmp_path: Path) -> None:
     ok, ended = shown(tmp_path, failing=0.1)[-1][3].split("/")
     assert 0 < int(ok) < int(ended)
