@@ -15,7 +15,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, EventStreamError
 
 from emulator import signing
-from locustfiles.client.answer_parser import AnswerReader
+from locustfiles.client.answer_parser import AnswerParser
 
 from .local_support import OPENAI, TGI, Local, poll
 from .test_signing import bearer
@@ -99,12 +99,12 @@ def test_openai_streams_sse_with_usage_when_asked(local: Local, openai: str) -> 
 
 def test_running_usage_comes_with_every_event_when_asked_for(local: Local, openai: str) -> None:
     options = {"include_usage": True, "continuous_usage_stats": True}
-    reader = AnswerReader(stream=True)
+    parser = AnswerParser(stream=True)
     events = []
     for at, part in enumerate(stream(local, openai, chat_body(5, stream=True, stream_options=options))):
         events.append(part)
-        reader.feed(part, float(at))
-    answer = reader.finish(99.0)
+        parser.feed(part, float(at))
+    answer = parser.finish(99.0)
     assert answer.first_chunk_tokens == 1
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (6, 5)
     counts = [event["usage"]["completion_tokens"] for event in sse(b"".join(events))]
