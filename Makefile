@@ -28,11 +28,12 @@ TAKES_worker    := MASTER PORT PROCESSES TOKEN
 TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE OUT
 TAKES_compare   := A B OUT
 TAKES_plan      := $(RUN_VARIABLES)
+TAKES_trace     := FILE SPEED SECONDS INSTANCE REGION
 TAKES_endpoints := REGION
 TAKES_teardown  := REGION ALL
 TAKES_calibrate := QUICK
 TAKES_test      := JOBS TESTS
-COMMANDS := bench rehearse ui master worker report compare plan endpoints teardown calibrate setup test check lock clean help
+COMMANDS := bench rehearse ui master worker report compare trace plan endpoints teardown calibrate setup test check lock clean help
 include arguments.mk
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
               $(call option,RESULTS,--results) $(call option,PROCESSES,--processes)
@@ -58,6 +59,10 @@ report: setup ## Make a report: RUN=results/latest, LOCUST=prefix (Locust CSV fi
 	@$(BENCH) report $(REPORT_OPTIONS)
 compare: setup ## Is B worse than A beyond noise? A=run B=run, several runs of a side with commas (fails if so)
 	@$(BENCH) compare $(call quoted,A) $(call quoted,B) $(call option,OUT,--out)
+
+##@ Workload
+trace: setup ## Describe a trace of production traffic: FILE= SPEED=2 SECONDS=600 INSTANCE=ml.g5.xlarge for a replay's cost
+	@$(BENCH) trace $(call quoted,FILE) $(call option,SPEED,--speed) $(call option,SECONDS,--seconds) $(call option,INSTANCE,--instance) $(call option,REGION,--region)
 
 ##@ AWS account
 plan: setup ## Check a plan and estimate duration and cost, before anything is created: INSTANCE= PLAN= ENDPOINT=

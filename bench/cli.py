@@ -14,6 +14,7 @@ from common.text import printable
 COMMANDS = {
     "run": ("run", "rehearse", "ui", "master", "worker"),
     "report": ("report", "compare"),
+    "trace": ("trace",),
     "deploy": ("plan", "endpoints", "teardown"),
     "calibrate": ("calibrate",),
 }

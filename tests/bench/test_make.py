@@ -51,6 +51,7 @@ def test_a_slip_starts_nothing(arguments: list[str], told: str) -> None:
         (["teardown", "ALL=0"], ["teardown"]),
         (["teardown", "ALL=1"], ["teardown", "--all"]),
         (["report", "RUN=a b", "PRICE=1.41"], ["report", "a b", "--price", "1.41"]),
+        (["trace", "FILE=a b.csv", "SPEED=2"], ["trace", "a b.csv", "--speed", "2"]),
         (["worker", "MASTER=host", "PROCESSES=2"], ["worker", "--master", "host", "--processes", "2"]),
     ],
 )
