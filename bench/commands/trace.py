@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from bench.options import FilledPath
+from bench.options import NonEmptyPath
 from bench.terminal import result_console
 from common.errors import UserError
 from common.formatting import ABSENT, count, dollars, duration, hourly_price, number, percent, plural
@@ -24,7 +24,7 @@ _POISSON = (0.9, 1.1)
 
 
 @click.command()
-@click.argument("file", type=FilledPath())
+@click.argument("file", type=NonEmptyPath())
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
