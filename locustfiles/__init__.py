@@ -1,6 +1,6 @@
-"""The load: users that sign, send and time invocations, and steps that raise the load level by level.
+"""The load: users that sign, send and time invocations, and steps that change the number of users.
 
-`sagemaker` is the locustfile and `launch` the command line that plays it; `launch` does not import Locust and
-is all that others need. `client` makes one invocation, `worker` and `master` are the two sides of a run, and
-`messages` is what they say to each other. Used by `bench` only; leaves behind a run folder.
+`sagemaker` is the locustfile and `launch` builds the command line that runs it; `launch` does not import
+Locust and is the entry point for other packages. `client` makes one invocation, `worker` and `master` are the
+two sides of a run, and `messages` defines the messages between them. The result is a run folder.
 """

@@ -1,4 +1,4 @@
-"""Requests to end a run, as signals bring them."""
+"""Interrupts: requests to end a run by signal."""
 
 import time
 from collections.abc import Callable
@@ -7,20 +7,20 @@ _MOMENT_S = 1.0
 
 
 class Interrupts:
-    """Counts signals; those within a second of each other are one.
+    """Counts interrupts; signals within a second of each other are one interrupt.
 
-    The kernel sends a parent-death signal once for every thread of the parent that exits, and a supervisor
-    may send SIGINT and SIGTERM together. A second request means "do not wait" and must be meant.
+    The kernel sends a parent-death signal for every thread of the parent that exits, and a supervisor may
+    send SIGINT and SIGTERM together. A second interrupt means "do not wait", so it must be intended.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._latest = float("-inf")
         self.count = 0
-        """How often the run was asked to end."""
+        """Interrupts so far."""
 
     def record(self) -> bool:
-        """A signal came; whether it is a new request."""
+        """Record a signal; True if it is a new interrupt."""
         now = self._monotonic()
         if now - self._latest < _MOMENT_S:
             return False

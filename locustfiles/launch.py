@@ -1,4 +1,4 @@
-"""How Locust is started: the one place that knows its options. Imports no Locust."""
+"""The command line that starts Locust. Does not import Locust."""
 
 import os
 import sys
@@ -11,7 +11,10 @@ Mode = Literal["headless", "ui", "master", "worker"]
 
 LOCUSTFILE = Path(__file__).with_name("sagemaker.py")
 _STOP_TIMEOUT_S = 4000
-"""Above the longest request: our own end of a run decides what becomes of requests in flight."""
+"""Longer than any request: the step sequence decides how requests in flight end, not Locust."""
+
+
+_EXPECT_WORKERS_MAX_WAIT_S = "600"
 
 
 def locust_command(
@@ -23,25 +26,21 @@ def locust_command(
     expect_workers: int | None = None,
     master_host: str = "127.0.0.1",
     master_port: int = 5557,
-    web_host: str = "127.0.0.1",
     web_port: int = 8089,
-    expect_workers_max_wait: int = 600,
 ) -> list[str]:
-    """The argument list that plays an experiment, or a part of it.
+    """The argument list that runs an experiment, or a worker of one.
 
     Args:
-        experiment_file: an `Experiment` as JSON; a worker takes none.
-        csv_prefix: where Locust writes its own CSV files; a worker writes none.
-        mode: ``headless`` (this process alone), ``ui`` (the same in Locust's web page), ``master`` or
+        experiment_file: an `Experiment` as JSON; None for a worker.
+        csv_prefix: path prefix of Locust's own CSV files; None for a worker.
+        mode: ``headless`` (this process alone), ``ui`` (the same with Locust's web page), ``master`` or
             ``worker`` (over several machines).
-        processes: worker processes to fork on this machine: in ``headless`` and ``ui`` the run then has a
-            master and that many workers, in ``worker`` that many workers.
+        processes: worker processes to fork on this machine. With ``headless`` and ``ui`` the run then has a
+            master and this many workers, with ``worker`` this many workers.
         expect_workers: workers that a master waits for.
-        master_host: for a worker, where its master is; for a master, the interface it listens on.
+        master_host: for a worker, the address of its master; for a master, the interface to listen on.
         master_port: the master's port.
-        web_host: interface of the web page (``ui``, and ``master`` has none).
         web_port: port of the web page.
-        expect_workers_max_wait: seconds that a master waits for its workers.
     """
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--loglevel", "INFO"]
     if mode == "worker":
@@ -51,16 +50,20 @@ def locust_command(
     if csv_prefix is not None:
         command += ["--csv", str(csv_prefix), "--csv-full-history"]
     if mode == "ui":
-        command += ["--web-host", web_host, "--web-port", str(web_port), "--autostart"]
+        command += ["--web-host", "127.0.0.1", "--web-port", str(web_port), "--autostart"]
     else:
         command += ["--headless", "--only-summary"]
     if mode == "master":
         command += ["--master", "--master-bind-host", master_host, "--master-bind-port", str(master_port)]
         command += ["--expect-workers", str(expect_workers or 1)]
-        command += ["--expect-workers-max-wait", str(expect_workers_max_wait)]
+        command += ["--expect-workers-max-wait", _EXPECT_WORKERS_MAX_WAIT_S]
     elif processes and processes > 1:
         command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(master_port)]
-        command += ["--master-port", str(master_port), *_forked(processes)]  # the forked look there
+        command += [
+            "--master-port",
+            str(master_port),
+            *_forked(processes),
+        ]  # for the forked workers
     return command
 
 
@@ -69,15 +72,15 @@ def _forked(processes: int | None) -> list[str]:
 
 
 def user_config_files() -> list[Path]:
-    """Configuration files of the user's that Locust would read, whatever its command line says."""
+    """The user's configuration files that Locust reads in addition to its command line."""
     return [path for path in (Path.home() / ".locust.conf", Path("locust.conf")) if path.exists()]
 
 
 def locust_environment() -> dict[str, str]:
-    """This process's environment with what Locust needs to find our code, and whose child it will be.
+    """This process's environment, with the path to our code and the id of the supervising process.
 
-    Without the user's ``LOCUST_*``: Locust reads an option from each, so that ``LOCUST_MODE_MASTER`` would
-    make a master of the load and ``LOCUST_TAGS`` leave requests out.
+    The user's ``LOCUST_*`` variables are left out: Locust reads an option from each of them.
+    ``LOCUST_MODE_MASTER`` would turn the load into a master, and ``LOCUST_TAGS`` would skip requests.
     """
     root = str(LOCUSTFILE.parent.parent)
     path = os.environ.get("PYTHONPATH")

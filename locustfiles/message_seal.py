@@ -1,8 +1,8 @@
-"""Messages between master and workers, sealed with the token of the run.
+"""Authenticate messages between master and workers with the token of the run.
 
-Whoever reaches the master's port can send it anything, and a worker connects to whatever address it is given.
-So every message of ours carries a MAC under the run's token, which itself is never sent: a master hears only
-workers that know the token, and a worker obeys only a master that does. The content is not secret on the way.
+Anyone who reaches the master's port can send it messages, and a worker connects to any address that it is
+given. Therefore every message carries a MAC under the run's token, which itself is never sent: master and
+workers accept messages only from each other. The content is not encrypted.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ MAX_BYTES = 16_000_000
 
 
 class MessageError(Exception):
-    """A message that is not taken; its text says why and holds nothing of its content."""
+    """A message that is not accepted. The text gives the reason and nothing of the content."""
 
 
 class MessageSeal:
-    """Closes and opens messages under one token."""
+    """Wraps and unwraps messages under one token."""
 
     def __init__(self, token: str) -> None:
         self._key = token.encode()
@@ -31,16 +31,16 @@ class MessageSeal:
         return {"body": body, "mac": self._mac(kind, body)}
 
     def unwrap(self, kind: str, message: object) -> Any:
-        """Unpack what `wrap` has packed under the same token and kind.
+        """Unpack what `wrap` packed under the same token and kind.
 
         Raises:
-            MessageError: it is too large, or was not closed so.
+            MessageError: it is too large, not authentic, or not readable.
         """
         if not isinstance(message, dict):
-            raise MessageError("no sealed message")
+            raise MessageError("not a sealed message")
         body, mac = message.get("body"), message.get("mac")
         if not isinstance(body, bytes) or not isinstance(mac, bytes):
-            raise MessageError("no sealed message")
+            raise MessageError("not a sealed message")
         if len(body) > MAX_BYTES:
             raise MessageError("too large")
         if not hmac.compare_digest(mac, self._mac(kind, body)):

@@ -1,13 +1,13 @@
-"""What master and workers say to each other: names of the custom messages, and the shape of each.
+"""Messages between master and workers: their names and fields.
 
-Locust's own ``spawn`` message says how many users, never which step; nothing in it is acknowledged. So:
-``hello`` → ``assignment`` → ``ready``; then per step ``step`` → ``step_ack`` and ``window``; ``report`` twice
-a second; at the end ``finish`` → last ``report``, Locust's own last statistics → ``finished``.
+Locust's own ``spawn`` message carries the number of users but not the step, and is never acknowledged.
+Therefore: ``hello`` → ``assignment`` → ``ready``; per step ``step`` → ``step_ack`` and ``window``; ``report``
+twice a second; at the end ``finish`` → last ``report``, Locust's own last statistics → ``finished``.
 """
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -34,11 +34,18 @@ REQUEST_TYPE = "POST"
 """Type of the invocations in Locust's statistics; their name is the step."""
 
 Ending = Literal["drain", "abort"]
-"""How requests in flight end: by themselves, or at once as censored rows."""
+"""How requests in flight end: normally, or at once as censored rows."""
+
+
+class MeasureWindow(NamedTuple):
+    """A measure window in epoch seconds; ``end`` is infinite while it is open."""
+
+    start: float
+    end: float
 
 
 class Assignment(BaseModel):
-    """Everything that a worker needs and no secret: workers have their own AWS credentials."""
+    """Everything that a worker needs except secrets: workers have their own AWS credentials."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,10 +66,10 @@ class Assignment(BaseModel):
 
 
 def make_assignment(experiment: Experiment, target: InvocationTarget, rows: list[PayloadRow]) -> Assignment:
-    """What the workers are told about ``experiment``.
+    """The assignment for an experiment's workers.
 
     Raises:
-        UserError: its tokenizer cannot be read.
+        UserError: the tokenizer cannot be read.
     """
     return Assignment(
         run_id=experiment.run_id,
@@ -87,7 +94,7 @@ def _read_tokenizer(path: Path | None) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: the tokenizer cannot be read ({error})") from None
+        raise UserError(f"the tokenizer {path} cannot be read ({error})", "check model.tokenizer") from None
 
 
 Name = Annotated[str, StringConstraints(max_length=200)]
@@ -97,7 +104,7 @@ _ROW = tuple.__class_getitem__(tuple(field.type for field in fields(Request)))
 
 @dataclass(slots=True)
 class HelloMessage:
-    """A worker that wants an assignment."""
+    """A worker asks for an assignment."""
 
     client_id: Name
     worker: Name
@@ -110,9 +117,9 @@ class ReadyMessage:
 
     client_id: Name
     error: str | None
-    """Why it cannot take part."""
+    """Why the worker cannot take part; None if it can."""
     proxy: Name | None
-    """The proxy through which it reaches the endpoint."""
+    """The proxy through which the worker reaches the endpoint."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _FINITE
 
@@ -131,14 +138,14 @@ class StepAckMessage:
 
 @dataclass(slots=True)
 class FinishedMessage:
-    """A worker has said everything."""
+    """A worker has sent everything."""
 
     client_id: Name
 
 
 @dataclass(slots=True)
 class Counts:
-    """Requests of one step on one worker, since the start."""
+    """Requests of one step on one worker since the start of the run."""
 
     started: int = 0
     ok: int = 0
@@ -147,13 +154,13 @@ class Counts:
 
     @property
     def ended(self) -> int:
-        """Requests that have their row."""
+        """Requests that have ended and have a row."""
         return self.ok + self.failed + self.censored
 
 
 @dataclass(slots=True)
 class WorkerHealth:
-    """One interval of one worker. Lags in milliseconds, None where nothing was sampled."""
+    """Health of one worker over one interval. Lags are None if nothing was sampled."""
 
     cpu_percent: float
     memory_mb: float
@@ -162,19 +169,19 @@ class WorkerHealth:
     clock_lag_p50_ms: float | None
     clock_lag_p99_ms: float | None
     clock_step_ms: float
-    """By how much the wall clock moved against the steady one: beyond slewing, somebody set it."""
+    """Change of the wall clock against the monotonic one: more than slewing means that it was set."""
     rtt_ms: float | None = None
     """As in `runfolder.records.WorkerReport`."""
 
 
 @dataclass(slots=True)
 class ReportMessage:
-    """One report of one worker. Times are in the worker's clock; the master knows the offset."""
+    """One report of one worker. Times are in the worker's clock; the master corrects them."""
 
     worker: Name
     client_id: Name
     number: int
-    """1 for the first report of this worker, one more for each."""
+    """Counts this worker's reports from 1."""
     host: Name
     sent_at: float
     step: Name | None
@@ -183,7 +190,7 @@ class ReportMessage:
     oldest_start: float | None
     rows: list[_ROW]  # type: ignore[valid-type]  # made from the fields of `Request`
     gaps: list[tuple[Name, int, int]]
-    """Step, index of the bucket, count."""
+    """(step, index of the bucket, count)."""
     samples: list[dict[str, str | int | None]]
     counts: dict[Name, tuple[int, int, int, int]]
     """Step → (started, ok, failed, censored) since the start."""
@@ -192,7 +199,7 @@ class ReportMessage:
     __pydantic_config__: ClassVar[ConfigDict] = _FINITE
 
     def __post_init__(self) -> None:
-        """In a local run it comes as it was sent."""
+        """Convert ``health`` from a dict: in a local run the message is not validated."""
         health: Any = self.health
         if isinstance(health, dict):
             self.health = WorkerHealth(**health)
@@ -209,10 +216,10 @@ _SHAPES: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(shape) for kind, shape
 
 
 def read_message(kind: str, content: Any, *, trusted: bool = False) -> Any:
-    """What a worker said, as the dataclass of its kind; of one in this very process nothing is checked.
+    """A worker's message as the dataclass of its kind; one from this process (``trusted``) is not checked.
 
     Raises:
-        MessageError: it has another shape.
+        MessageError: its fields are not those of its kind.
     """
     if trusted:
         return _KINDS[kind](**content)
@@ -221,4 +228,4 @@ def read_message(kind: str, content: Any, *, trusted: bool = False) -> Any:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"][:3])
-        raise MessageError(f"{kind} with another shape ({place}: {first['msg'][:80]})") from None
+        raise MessageError(f"{kind} with invalid fields ({place}: {first['msg'][:80]})") from None

@@ -1,6 +1,6 @@
 """The locustfile: ``locust -f locustfiles/sagemaker.py --experiment FILE`` (see `launch`).
 
-A worker needs this code and AWS credentials of its own, nothing else: the master tells it the rest.
+A worker needs this code and its own AWS credentials. It receives everything else from the master.
 """
 
 from locust import LoadTestShape, events
@@ -30,13 +30,13 @@ __all__ = ["SageMakerUser", "Steps"]
 
 logger = logging.getLogger(__name__)
 
-if LOAD_PARENT_VARIABLE in os.environ:  # a load must not outlive who pays attention to it
+if LOAD_PARENT_VARIABLE in os.environ:  # the load must not outlive the process that supervises it
     tie_to_parent(signal.SIGINT, LOAD_PARENT_VARIABLE)
     survive_lost_streams()  # its log may be on a full disk
 
 
 class Steps(LoadTestShape):
-    """The experiment's steps; all that there is to it is in `locustfiles.master.step_sequence`."""
+    """Locust's shape class: passes on what `locustfiles.master.step_sequence` yields."""
 
     coordinator: ClassVar[MasterCoordinator | None] = None
 
@@ -46,14 +46,14 @@ class Steps(LoadTestShape):
 
 
 def add_arguments(parser: LocustArgumentParser) -> None:
-    """Our one argument. On the command line only: a web form has no use for a path on the server."""
+    """Add ``--experiment``, on the command line only: a web form cannot use a path on the server."""
     parser.add_argument(
         "--experiment", default="", metavar="FILE", include_in_web_ui=False, help="experiment as JSON"
     )
 
 
 def on_init(environment: Environment, runner: Any, **_: object) -> None:
-    """Give every process its part: lead, worker, or both in one."""
+    """Set up each process as coordinator, worker, or both."""
     worker = None
     if isinstance(runner, LocalRunner | WorkerRunner):
         worker = SageMakerUser.worker = Worker(environment, runner)
@@ -73,16 +73,16 @@ def read_experiment(name: str) -> Experiment:
     """Read the experiment file.
 
     Raises:
-        UserError: none was given, it cannot be read, or it is no experiment.
+        UserError: no file was given, or it cannot be read or is not an experiment.
     """
     if not name:
-        raise UserError("name the experiment: --experiment FILE (the command line `bench` writes it)")
+        raise UserError("no experiment was given", "pass --experiment FILE; `bench` writes this file")
     try:
         return Experiment.model_validate_json(Path(name).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{name}: cannot be read ({error.strerror})") from None
+        raise UserError(f"the experiment {name} cannot be read ({error.strerror})") from None
     except ValidationError as error:
-        raise UserError(f"{name}: no experiment ({error.errors()[0]['msg']})") from None
+        raise UserError(f"{name} is not an experiment ({error.errors()[0]['msg']})") from None
 
 
 hooks: Any = events  # Locust's hooks carry no types

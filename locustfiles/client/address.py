@@ -1,4 +1,4 @@
-"""Where to connect: the endpoint's address, and the proxy before it, by botocore's variables."""
+"""The address to connect to, and the proxy in front of it as botocore's variables name it."""
 
 import base64
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from common.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to connect: host and port, and whether TLS is spoken there."""
+    """Host and port to connect to, and whether to use TLS."""
 
     host: str
     port: int
@@ -22,7 +22,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy that opens tunnels (CONNECT). Its credentials never show in a repr."""
+    """An HTTP proxy that opens tunnels (CONNECT). Its repr never shows credentials."""
 
     host: str
     port: int
@@ -36,7 +36,7 @@ class Proxy:
         return f"Proxy({self})"
 
     def connect_request(self, address: Address) -> bytes:
-        """The request for a tunnel to ``address``."""
+        """The CONNECT request for a tunnel to ``address``."""
         authorization = f"Proxy-Authorization: {self.authorization}\r\n" if self.authorization else ""
         return f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n{authorization}\r\n".encode()
 
@@ -45,18 +45,20 @@ def proxy_for(address: Address) -> Proxy | None:
     """HTTPS_PROXY, unless NO_PROXY covers the address; none for plain HTTP.
 
     Raises:
-        UserError: the proxy's URL is not usable.
+        UserError: the proxy's URL is not supported.
     """
-    named = getproxies().get("https")
-    if not address.tls or not named or proxy_bypass(str(address)):
+    proxy_url = getproxies().get("https")
+    if not address.tls or not proxy_url or proxy_bypass(str(address)):
         return None
-    url = urlsplit(named if "://" in named else f"http://{named}")
+    url = urlsplit(proxy_url if "://" in proxy_url else f"http://{proxy_url}")
     try:
         host, port = url.hostname, url.port or 80
     except ValueError:
         host, port = None, 0
     if url.scheme != "http" or not host:  # the URL may hold a password: it is not repeated
-        raise UserError("HTTPS_PROXY: give the proxy as http://host:port; other kinds are not supported")
+        raise UserError(
+            "HTTPS_PROXY does not name an HTTP proxy", "use http://host:port; other proxies are not supported"
+        )
     if url.username is None:
         return Proxy(host, port)
     credentials = f"{unquote(url.username)}:{unquote(url.password or '')}"

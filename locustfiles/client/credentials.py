@@ -1,4 +1,4 @@
-"""AWS credentials by botocore's chain, frozen for the signer and renewed before they expire."""
+"""AWS credentials from botocore's chain, frozen for the signer and renewed before they expire."""
 
 import base64
 import logging
@@ -26,8 +26,8 @@ _BEARER_RENEWAL = timedelta(minutes=10)
 class CredentialKeeper:
     """Holds the keys that users sign with; a background greenlet renews them, so no user ever waits.
 
-    botocore renews its own credentials 15 minutes before they expire when it is asked; this asks it every
-    ``CHECK_S`` seconds.
+    botocore renews credentials 15 minutes before they expire, but only when they are read; this class reads
+    them every ``CHECK_S`` seconds.
 
     Raises:
         UserError: there are no credentials, or they cannot be loaded.
@@ -38,7 +38,7 @@ class CredentialKeeper:
         try:
             credentials = load()
             if credentials is None:
-                raise UserError("there are no AWS credentials: set AWS_PROFILE, or run `aws configure`")
+                raise UserError("there are no AWS credentials", "set AWS_PROFILE or run `aws configure`")
             self._credentials = credentials
             self.keys = self._frozen()
         except (BotoCoreError, ClientError) as error:
@@ -49,7 +49,7 @@ class CredentialKeeper:
         return SigningKeys(frozen.access_key or "", frozen.secret_key or "", frozen.token)
 
     def renew(self) -> None:
-        """Ask the chain again; a failure keeps the keys that there are until the server refuses them."""
+        """Read the chain again. After a failure the old keys stay in use until the server refuses them."""
         try:
             fresh = self._frozen()
         except (BotoCoreError, ClientError, OSError, RuntimeError) as error:
@@ -59,14 +59,14 @@ class CredentialKeeper:
             self.keys = fresh
 
     def keep_fresh(self) -> None:
-        """Renew for ever; to be spawned."""
+        """Renew forever; to be spawned as a greenlet."""
         while True:
             gevent.sleep(CHECK_S)
             self.renew()
 
 
 class BearerToken:
-    """Token of the OpenAI-compatible route: a presigned CallWithBearerToken, made anew every ten minutes.
+    """Token of the OpenAI-compatible route: a presigned CallWithBearerToken, renewed every ten minutes.
 
     Same form as ``sagemaker.core.token_generator``.
     """
@@ -90,7 +90,7 @@ class BearerToken:
 
 
 def bearer_token(keys: SigningKeys, region: str) -> str:
-    """``sagemaker-api-key-`` and the base64 of a presigned request that names this identity."""
+    """``sagemaker-api-key-`` and the base64 of a presigned request that proves this identity."""
     request = AWSRequest(
         method="POST",
         url="https://sagemaker.amazonaws.com/",

@@ -1,4 +1,4 @@
-"""Failed invocations in few classes: by ``x-amzn-ErrorType`` and message, then by the status."""
+"""Classify failed invocations by ``x-amzn-ErrorType`` and message, then by HTTP status."""
 
 import json
 import re
@@ -11,18 +11,18 @@ from runfolder.records import ErrorClass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What SageMaker answered, and the class that it means. An empty or None part matches everything."""
+    """An answer of SageMaker and its error class. An empty or None part matches everything."""
 
     names: tuple[str, ...]
-    """Of the error: ``x-amzn-ErrorType``."""
+    """Error names, as in ``x-amzn-ErrorType``."""
     error_class: ErrorClass
     container_status: range | None = None
-    """``OriginalStatusCode`` of a ModelError; 0 where the container gave none."""
+    """``OriginalStatusCode`` of a ModelError; 0 if the container gave none."""
     message: str = ""
-    """A pattern in the message, in any case."""
+    """A regular expression for the message; case is ignored."""
 
     def matches(self, name: str, container_status: object, message: str) -> bool:
-        """Whether the rule is for this answer."""
+        """Whether the rule applies to this answer."""
         if name not in self.names:
             return False
         if self.container_status is not None and container_status not in self.container_status:
@@ -41,7 +41,7 @@ RULES: tuple[Rule, ...] = (
     Rule(("ModelError",), "model_timeout", container_status=range(408, 409)),
     Rule(("ModelError",), "model_timeout", container_status=range(504, 505)),
     Rule(("ModelError",), "model_4xx", container_status=range(400, 500)),
-    # Also status 0 without a word of time: the container was gone, which takes no minute.
+    # Includes status 0 without a time-out in the message: the container was gone.
     Rule(("ModelError",), "model_5xx"),
     Rule(("ThrottlingException", "ThrottledException", "TooManyRequestsException"), "throttled"),
     Rule(("AccessDenied", "AccessDeniedException"), "auth"),
@@ -53,23 +53,23 @@ RULES: tuple[Rule, ...] = (
     Rule(("InternalFailure", "InternalServerException", "InternalDependencyException"), "service"),
     Rule(("ServiceUnavailable", "ServiceUnavailableException"), "service"),
 )
-"""The first that matches counts."""
+"""The first rule that matches applies."""
 _STREAM_TIMEOUT = "ModelInvocationTimeExceeded"
 
 STOPS_RUN: frozenset[str] = frozenset({"auth", "validation"})
-"""Classes that no further request can mend: the run ends at once and says what to do."""
+"""Classes that no further request can cure: the run ends at once with a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Class of a failure and one line about it, for people."""
+    """Class of a failure, and one line about it for people."""
 
     error_class: ErrorClass
     detail: str
 
 
 class InvocationError(Exception):
-    """An invocation has failed."""
+    """An invocation failed; carries the failure to the request's row."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
@@ -77,15 +77,15 @@ class InvocationError(Exception):
 
 
 _HINTS = (
-    ("chat template", "the model has no chat template: set workload.schema: completions"),
-    ("accept_eula", "accept the model's license by workload.headers: {CustomAttributes: accept_eula=true}"),
+    ("chat template", "set workload.schema: completions, because the model has no chat template"),
+    ("accept_eula", "accept the model's license with workload.headers: {CustomAttributes: accept_eula=true}"),
 )
-"""Words in a container's own message, and the setting that mends what it complains of."""
+"""A part of a container's own error message, and the remedy."""
 
 
 def container_remedy(detail: str) -> str | None:
-    """The setting that mends what a container complains of; None where none is known."""
-    return next((remedy for words, remedy in _HINTS if words in detail), None)
+    """The remedy for a container's error message; None if none is known."""
+    return next((remedy for part, remedy in _HINTS if part in detail), None)
 
 
 def classify_response(status: int, error_type: str | None, content_type: str, body: bytes) -> Failure:
@@ -95,7 +95,7 @@ def classify_response(status: int, error_type: str | None, content_type: str, bo
         status: the HTTP status.
         error_type: header ``x-amzn-ErrorType``, None without one.
         content_type: header ``content-type``, empty without one.
-        body: whatever came, JSON or not.
+        body: the body, JSON or not.
     """
     content = _json_object(body)
     name = (error_type or str(content.get("__type") or content.get("code") or "")).split(":")[0]
@@ -108,7 +108,7 @@ def classify_response(status: int, error_type: str | None, content_type: str, bo
         if rule.matches(name, container_status, message):
             return Failure(rule.error_class, _detail(name, content, message))
     if "html" in content_type or body.lstrip()[:1] == b"<":
-        return Failure("protocol", _line(f"HTTP {status} with an HTML page, not SageMaker's answer"))
+        return Failure("protocol", _line(f"HTTP {status} with an HTML page, which SageMaker never sends"))
     return Failure(_by_status(status, openai="error" in content), _line(f"HTTP {status} {name} {message}"))
 
 
@@ -122,22 +122,26 @@ def classify_stream_exception(headers: dict[str, str], payload: bytes) -> Failur
     return Failure("model_timeout" if code == _STREAM_TIMEOUT else "in_stream", detail)
 
 
-def remedy(failure: Failure, region: str, endpoint: str) -> str:
-    """What the user can do about a failure that stops the run, in one sentence."""
+def explain_refusal(failure: Failure, region: str, endpoint: str) -> tuple[str, str]:
+    """Finding and remedy of a failure that stops the run (`STOPS_RUN`)."""
     detail = failure.detail
     if failure.error_class == "validation":
         return (
-            f"The endpoint refused the request ({detail}): check that {endpoint} is InService in {region} "
-            "and that the request fits it (workload.schema, workload.parameters)."
+            f"the endpoint refused the request ({detail})",
+            f"check that {endpoint} is InService in {region}; check workload.schema and workload.parameters",
         )
     if "Expired" in detail and "ignature" not in detail:
-        return f"The AWS credentials have expired ({detail}): renew them and run again."
+        return f"the AWS credentials have expired ({detail})", "renew them and run again"
     if "ignature expired" in detail or "not yet current" in detail or "skew" in detail:
-        return f"This machine's clock is off ({detail}): set it by NTP and run again."
+        return f"this machine's clock is wrong ({detail})", "synchronize it with NTP and run again"
     if "AccessDenied" in detail:
-        return f"The AWS identity may not invoke {endpoint} ({detail}): allow sagemaker:InvokeEndpoint on it."
+        return (
+            f"the AWS identity is not allowed to invoke {endpoint} ({detail})",
+            "allow sagemaker:InvokeEndpoint on it",
+        )
     return (
-        f"The request's signature was refused ({detail}): check the AWS credentials and the region {region}."
+        f"the request's signature was refused ({detail})",
+        f"check the AWS credentials and the region {region}",
     )
 
 
@@ -153,7 +157,7 @@ def _by_status(status: int, *, openai: bool) -> ErrorClass:
         return "throttled"
     if status in (401, 403, 407):
         return "auth"
-    if openai and status >= 400:  # the OpenAI route hands the container's own answer through
+    if openai and status >= 400:  # the OpenAI route passes the container's own answer through
         return "model_4xx" if status < 500 else "model_5xx"
     if 400 <= status < 500:
         return "validation" if status in (400, 404, 413) else "protocol"

@@ -16,7 +16,7 @@ _BYTES = 6
 
 
 class EventStreamError(Exception):
-    """The bytes are no event stream: a checksum or a length is wrong."""
+    """The bytes are not an event stream: a checksum or a length is wrong."""
 
 
 Frame = tuple[dict[str, str], bytes]
@@ -24,7 +24,7 @@ Frame = tuple[dict[str, str], bytes]
 
 
 class EventStreamDecoder:
-    """Takes bytes as they come, split anywhere, and gives back whole frames."""
+    """Decodes bytes, split anywhere, into complete frames."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -32,11 +32,11 @@ class EventStreamDecoder:
 
     @property
     def pending(self) -> int:
-        """Bytes of a frame that has begun and not ended."""
+        """Bytes of an incomplete frame."""
         return len(self._rest)
 
     def feed(self, data: bytes | bytearray) -> list[Frame]:
-        """Add bytes; return the frames that they complete.
+        """Add bytes and return the frames that they complete.
 
         Raises:
             EventStreamError: a checksum does not match, or a length is impossible.
@@ -65,13 +65,13 @@ class EventStreamDecoder:
 
     def _decode_headers(self, raw: bytes) -> dict[str, str]:
         # Parts of one answer repeat the same headers: decode them once.
-        known = self._headers.get(raw)
-        if known is None:
+        headers = self._headers.get(raw)
+        if headers is None:
             try:
-                known = self._headers[raw] = _decode_headers(raw)
+                headers = self._headers[raw] = _decode_headers(raw)
             except (IndexError, struct.error, UnicodeDecodeError) as error:
                 raise EventStreamError(f"headers cannot be read: {error}") from None
-        return known
+        return headers
 
 
 def _decode_headers(raw: bytes) -> dict[str, str]:
@@ -82,7 +82,7 @@ def _decode_headers(raw: bytes) -> dict[str, str]:
         name_end = at + 1 + raw[at]
         name = raw[at + 1 : name_end].decode()
         if name in names:
-            raise EventStreamError(f"header {name} is there twice")
+            raise EventStreamError(f"header {name} occurs twice")
         names.add(name)
         kind = raw[name_end]
         at = name_end + 1

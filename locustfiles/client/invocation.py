@@ -1,4 +1,4 @@
-"""One invocation: sign, send, read to the end, and say in one `Request` what happened."""
+"""One invocation: sign, send, read to the end, and record in one `Request` what happened."""
 
 import contextlib
 import time
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class InvocationExit(gevent.GreenletExit):  # type: ignore[misc]  # gevent ships no types for it
-    """The run ends now: thrown into greenlets that have a request in flight.
+    """Thrown into greenlets with a request in flight when the run must end at once.
 
-    As a `GreenletExit` it ends a user in order wherever it lands.
+    It is a `GreenletExit`, so that it ends a user in order wherever it is raised.
     """
 
 
 class ReportedError(Exception):
-    """A failed invocation, as Locust counts it: one of few classes."""
+    """A failed invocation as reported to Locust, which groups failures by repr: here, the error class."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -41,12 +41,12 @@ class Invoker:
     """Sends invocations over one kept-alive connection, one after the other.
 
     Args:
-        target: where to.
-        authorize: gives the headers that prove who asks, from the body's SHA-256 and the time.
-        connection: this user's own.
-        timeouts: seconds to connect, to the first byte, and in all.
-        on_lag: called at the first token and at the end with the seconds between its arrival and its reading.
-        count_tokens: the model's tokenizer, for what the server does not count.
+        target: URL and headers.
+        authorize: gives the authorization headers for a body's SHA-256 and the time.
+        connection: this user's own connection.
+        timeouts: limits in seconds to connect, until the first byte, and in total.
+        on_lag: called at the first token and at the end with the seconds between arrival and reading.
+        count_tokens: the model's tokenizer, for counts that the server does not give.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class Invoker:
         self._surplus = False
 
     def invoke(self, body: Body, request: Request, *, stream: bool) -> InvocationResult:
-        """Run one invocation to its end and fill in ``request``: ok, failed, or censored.
+        """Run one invocation to its end and fill in ``request``: ok, failed or censored.
 
-        Censored is what the run's end (`InvocationExit`) or Locust (a plain ``GreenletExit``) has cut off.
+        Censored: cut off by the end of the run (`InvocationExit`) or by Locust (a plain ``GreenletExit``).
         """
         request.started_at = time.time()
         response = IncomingResponse(
@@ -100,7 +100,7 @@ class Invoker:
             _fail(request, _broken(parser, error.strerror or str(error), reused=reused))
         except gevent.GreenletExit:
             request.outcome = "censored"
-        except Exception as error:  # noqa: BLE001 - a request that has begun gets its row whatever came
+        except Exception as error:  # noqa: BLE001 - every request that has started gets a row
             _fail(request, Failure("protocol", f"{type(error).__name__}: {error}"))
         if request.outcome != "ok" or parser.surplus or parser.should_close():
             self._surplus = self._surplus or parser.surplus
@@ -113,7 +113,7 @@ class Invoker:
         return Failure("client_timeout", f"no {what} within {seconds:g} s")
 
     def _connect(self, request: Request) -> bool:
-        """Make sure of a connection; True where the one from before is used again."""
+        """Open a connection if needed; True if the previous one is reused."""
         connection = self._connection
         if connection.is_open or self._surplus:
             state = "surplus" if self._surplus else connection.idle_state()
@@ -138,7 +138,7 @@ class Invoker:
         try:
             self._connection.send(data)
         except OSError:
-            # Who refuses a large body answers and closes before all of it is there.
+            # A server that refuses a large body answers and closes before it has read all of it.
             with contextlib.suppress(OSError, HTTPParseError):
                 self._receive(response)
             if not response.parser.done or response.parser.status == 200:
@@ -174,12 +174,12 @@ def _fail(request: Request, failure: Failure) -> None:
 
 
 def _error_class(name: str) -> "ErrorClass":
-    known: dict[str, ErrorClass] = {"in_band": "in_band", "truncated": "truncated", "empty": "empty"}
-    return known.get(name, "protocol")
+    classes: dict[str, ErrorClass] = {"in_band": "in_band", "truncated": "truncated", "empty": "empty"}
+    return classes.get(name, "protocol")
 
 
 def _broken(parser: HttpParser, detail: str, *, reused: bool) -> Failure:
-    """Name a connection that broke by how far the answer had come."""
+    """Classify a broken connection by how far the answer had come."""
     if parser.headers_complete:
         return Failure("truncated", f"the connection broke inside the answer: {detail}")
     if parser.message_begun:

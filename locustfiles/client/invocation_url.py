@@ -1,4 +1,4 @@
-"""Where invocations go and how they are asked for: resolved once, on the master, by botocore's own rules."""
+"""URL and headers of the invocations, resolved once on the master by botocore's own rules."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ SERVICE = "sagemaker"
 
 @dataclass(frozen=True, slots=True)
 class InvocationTarget:
-    """One URL of the runtime with the headers that every invocation carries. Holds no secret."""
+    """One URL of the runtime, with the headers of every invocation. Holds no secret."""
 
     scheme: str
     host: str
@@ -29,11 +29,11 @@ class InvocationTarget:
     headers: dict[str, str]
     region: str
     bearer: bool
-    """Whether the route takes a bearer token instead of a signature."""
+    """Whether the route uses a bearer token instead of a signature."""
     event_stream: bool
-    """Whether a streamed answer comes in event-stream frames (else it is the container's own bytes)."""
+    """Whether a streamed answer comes in event-stream frames; otherwise it is the container's own bytes."""
     text: bool = True
-    """Whether an answer is text. The answer to a raw body, or to a text to embed, need not be."""
+    """Whether an answer is text. Answers to raw bodies and embeddings may be anything."""
 
     @property
     def address(self) -> Address:
@@ -42,18 +42,18 @@ class InvocationTarget:
 
     @property
     def host_header(self) -> str:
-        """The Host header: with the port unless it is the scheme's own."""
+        """The Host header: with the port unless it is the scheme's default."""
         usual = 443 if self.scheme == "https" else 80
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == usual else f"{host}:{self.port}"
 
     def as_message(self) -> dict[str, Any]:
-        """Plain values, to be sent to workers."""
+        """Plain values to send to workers."""
         return asdict(self)
 
 
 def resolve_target(experiment: Experiment) -> InvocationTarget:
-    """Find the runtime's URL as botocore would: region, partition, FIPS, ``AWS_ENDPOINT_URL*``, config files.
+    """Resolve the runtime's URL like botocore: region, partition, FIPS, ``AWS_ENDPOINT_URL*``, config files.
 
     Raises:
         UserError: the region or a configured URL is not valid.
@@ -89,7 +89,7 @@ def resolve_target(experiment: Experiment) -> InvocationTarget:
 
 @dataclass(frozen=True, slots=True)
 class HeaderMember:
-    """A member of the runtime API's input that is sent as a header, and what its value may be."""
+    """An input member of the runtime API that is sent as a header, with the limits of its value."""
 
     header: str
     shortest: int
@@ -99,7 +99,7 @@ class HeaderMember:
 
 @cache
 def header_members(*, stream: bool) -> dict[str, HeaderMember]:
-    """The members that InvokeEndpoint, or its streaming sister, sends as headers: by botocore's own model."""
+    """Members of InvokeEndpoint, or of its streaming variant, that are sent as headers (botocore's model)."""
     model: Any = botocore.session.Session().get_service_model("sagemaker-runtime")
     operation = "InvokeEndpointWithResponseStream" if stream else "InvokeEndpoint"
     return {
@@ -115,23 +115,23 @@ def header_members(*, stream: bool) -> dict[str, HeaderMember]:
 
 
 def check_target(target: InvocationTarget) -> None:
-    """Refuse a target to which this host's own AWS calls would not go: it would get signed requests.
+    """Check that this host's own AWS calls would go to the same target, because it gets signed requests.
 
-    Where they go follows from the region by botocore's rules, over TLS; or from this host's own
-    ``AWS_ENDPOINT_URL*`` and configuration, which may name any URL.
+    Their URL follows from the region by botocore's rules, or from this host's own ``AWS_ENDPOINT_URL*`` and
+    configuration, which may name any URL.
 
     Raises:
         UserError: the master sends requests somewhere else.
     """
-    own = urlsplit(runtime_url(target.region))
-    here = (own.scheme, own.hostname, own.port or (443 if own.scheme == "https" else 80))
-    base = f"{own.path.rstrip('/')}/endpoints/"
+    local = urlsplit(runtime_url(target.region))
+    here = (local.scheme, local.hostname, local.port or (443 if local.scheme == "https" else 80))
+    base = f"{local.path.rstrip('/')}/endpoints/"
     if (target.scheme, target.host, target.port) != here or not target.path.startswith(base):
         url = f"{target.scheme}://{target.host_header}"
         raise UserError(
             f"the master sends requests to {url}, but this host's SageMaker runtime for {target.region} is "
-            f"{own.scheme}://{own.netloc}; where the master is right, set AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME "
-            "here, too"
+            f"{local.scheme}://{local.netloc}",
+            "if the master is right, set AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME on this host too",
         )
 
 
@@ -139,6 +139,9 @@ def runtime_url(region: str) -> str:
     """Base URL of ``sagemaker-runtime`` in ``region``.
 
     A presigned URL runs botocore's whole endpoint resolution without sending anything.
+
+    Raises:
+        UserError: the region or a configured URL is not valid.
     """
     try:
         client: Any = botocore.session.Session().create_client(
@@ -150,13 +153,13 @@ def runtime_url(region: str) -> str:
         )
         url = client.generate_presigned_url("invoke_endpoint", {"EndpointName": "x", "Body": b""})
     except (BotoCoreError, ValueError) as error:
-        raise UserError(f"the SageMaker runtime's URL for region {region!r}: {error}") from None
+        raise UserError(f"the SageMaker runtime has no URL for region {region!r} ({error})") from None
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('/endpoints/x/invocations')}"
 
 
 def ca_bundle() -> str:
-    """CA file as botocore finds it: AWS_CA_BUNDLE or ``ca_bundle``, REQUESTS_CA_BUNDLE, certifi."""
+    """The CA file that botocore would use: AWS_CA_BUNDLE or ``ca_bundle``, REQUESTS_CA_BUNDLE, certifi."""
     session = botocore.session.Session()
     configured = session.get_config_variable("ca_bundle")
     if isinstance(configured, str) and configured:

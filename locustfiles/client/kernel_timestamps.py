@@ -1,4 +1,4 @@
-"""Arrival times by the kernel: the moment at which bytes reached this machine, however late they are read."""
+"""Arrival times from the kernel: when bytes reached this machine, however late they are read."""
 
 import socket
 import struct
@@ -13,11 +13,11 @@ _SOFTWARE = 1 << 4
 
 _TIMESPEC = struct.Struct("@ll")
 ANCILLARY_SIZE = socket.CMSG_SPACE(3 * _TIMESPEC.size)
-"""Buffer that ``recvmsg`` needs for one stamp (``struct scm_timestamping`` holds three)."""
+"""Buffer size that ``recvmsg`` needs for one stamp (``struct scm_timestamping`` holds three)."""
 
 
 def enable(sock: socket.socket) -> bool:
-    """Ask for a software receive stamp beside every read; False where the platform has none."""
+    """Request a software receive stamp for every read; False if the platform has none."""
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -28,7 +28,7 @@ def enable(sock: socket.socket) -> bool:
 
 
 def stamp(ancillary: Sequence[tuple[int, int, bytes]]) -> float | None:
-    """Epoch seconds of arrival of the last segment in this read, or None when the kernel gave none."""
+    """Epoch seconds at which the last segment of this read arrived; None if the kernel gave no stamp."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SCM_TIMESTAMPING and len(data) >= _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack_from(data)

@@ -1,4 +1,4 @@
-"""Request bodies: payload rows in the container's request schema, built before anything is timed."""
+"""Request bodies: payload rows in the container's request schema, built before timing starts."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ _NONCE_BYTES = 11
 
 @dataclass(slots=True)
 class Body:
-    """Bytes to send with what is known about them."""
+    """The bytes of a request, with their hash and the prompt's token count if known."""
 
     payload_id: str
     prompt_tokens: int | None
@@ -27,11 +27,14 @@ class Body:
 
 
 class BodyFactory:
-    """Turns payload rows into bodies; one for all users of a process.
+    """Turns payload rows into bodies; one factory serves all users of a process.
 
-    With ``unique_prefix`` every prompt, or first text of a user, begins with a short nonce of its own, so
-    that no server can answer it from a prefix cache. Without it, and where the rows are bodies, the bodies
-    are complete and hashed in advance.
+    With ``unique_prefix`` every prompt, or the first user text of a chat, begins with its own short nonce, so
+    that no server can answer it from a prefix cache. Without it, and for raw bodies, the bodies are complete
+    and hashed in advance.
+
+    Raises:
+        UserError: a row has no text that a prefix could precede.
     """
 
     def __init__(
@@ -62,9 +65,12 @@ class BodyFactory:
             )
             data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
             if unique_prefix:
-                head, found, tail = data.partition(mark.encode())
-                if not found:
-                    raise UserError(f"payload row {row.payload_id} has no text for a prefix to stand before")
+                head, separator, tail = data.partition(mark.encode())
+                if not separator:
+                    raise UserError(
+                        f"payload row {row.payload_id} has no text that a unique prefix could precede",
+                        "set workload.unique_prefix: false",
+                    )
                 self._templates.append((head, tail))
             else:
                 self._complete.append(
@@ -79,7 +85,7 @@ class BodyFactory:
         return max((*complete, *unique))
 
     def bodies(self, seed: str) -> Iterator[Body]:
-        """Endless bodies for one user: every row once in a seeded order, then again in another one."""
+        """Endless bodies for one user: every row once in a seeded order, then again in another order."""
         order = list(range(len(self._rows)))
         chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
         count = 0
@@ -106,15 +112,15 @@ def request_content(
     parameters: dict[str, Any],
     running_usage: bool = False,
 ) -> Any:
-    """The request as the container reads it, asking for the counts that it can give.
+    """The request in the container's schema; it asks for the token counts that the container can give.
 
     Args:
-        row: what is asked.
-        schema: of the container.
-        route: of the runtime.
-        stream: whether a stream is asked for.
-        parameters: of the answer, as the container calls them.
-        running_usage: whether the container can count its tokens in every chunk.
+        row: the prompt, messages or body.
+        schema: the container's request schema.
+        route: the runtime's route.
+        stream: whether to request a stream.
+        parameters: generation parameters, with the container's names.
+        running_usage: whether the container can report token counts in every chunk.
     """
     if schema == "raw":
         return row.body

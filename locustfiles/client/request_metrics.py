@@ -1,4 +1,4 @@
-"""Latencies and token counts of one request, from its answer."""
+"""Latencies and token counts of one request, computed from its answer."""
 
 import re
 from collections.abc import Callable
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from runfolder.records import FirstChunkSource, TokenSource
 
 TokenCounter = Callable[[str], int | None]
-"""Tokens of a text by the model's own tokenizer; None where there is no tokenizer."""
+"""Tokens of a text according to the model's own tokenizer; None without a tokenizer."""
 
 _WORD_PIECE = re.compile(r"\w{1,8}|[^\w\s]")
 _WORDS_PER_TOKEN = 4
-"""No tokenizer in use puts more words into one token on average; a count below that contradicts the text."""
+"""Tokenizers in use average fewer words per token; a count that needs more contradicts the text."""
 _PIECES_TOLERANCE = 0.1
 
 
 def fill_metrics(
     request: Request, answer: ParsedAnswer, *, stream: bool, count_tokens: TokenCounter = lambda _: None
 ) -> None:
-    """Latencies and token counts of a request from its answer, each count with its source.
+    """Fill in latencies and token counts of a request from its answer, each count with its source.
 
     TTFT, E2E and TPOT are as `Request` defines them. The answer's tokens are the server's count unless it
-    contradicts the text, else the tokenizer's, else (streamed) about one per piece. The first chunk's tokens
-    are the server's running count, else its pieces where a piece is about a token, else the tokenizer's count
-    of its text, else its share of the text.
+    contradicts the text, else the tokenizer's, else (streamed) one per piece. The first chunk's tokens are
+    the server's running count, else its pieces if a piece is about one token, else the tokenizer's count of
+    its text, else its share of the text.
     """
     started = request.started_at
 
@@ -58,7 +58,7 @@ def fill_metrics(
 def tpot_ms(request: Request) -> float | None:
     """TPOT = (E2E - TTFT) / (n - k), k the tokens of the first chunk, n those of the answer.
 
-    None below two tokens, where all came at once, or where a part of it is not known.
+    None if a term is unknown, if everything arrived at once, or if no token follows the first chunk.
     """
     count, first = request.completion_tokens, request.first_chunk_tokens
     if request.ttft_ms is None or request.e2e_ms is None or (request.chunks or 0) < 2:
@@ -80,7 +80,7 @@ def _completion_tokens(
 
 
 def _contradicts(count: int, text: str) -> bool:
-    """Whether so few tokens cannot hold the text: none for some text, or many words in each."""
+    """Whether ``count`` tokens are too few for the text."""
     return len(text.split()) > count * _WORDS_PER_TOKEN
 
 
@@ -104,5 +104,5 @@ def _word_pieces(text: str) -> int:
 
 
 def printable(text: str) -> str:
-    """Without the half characters that JSON can hold and no file can."""
+    """The text with lone surrogates, which JSON can hold but UTF-8 cannot, replaced by ``?``."""
     return text.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""A response on its way in: bytes to HTTP, to frames, to the answer, and at its end to the request's row."""
+"""An incoming response: from bytes to HTTP, to frames, to the answer, and finally to the request's row."""
 
 import time
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ _ERROR_BODY = 65_536
 
 @dataclass(slots=True)
 class InvocationResult:
-    """A finished invocation: its row and what does not fit into a row."""
+    """A finished invocation: its row, and what a row does not hold."""
 
     request: Request
     gaps_ms: list[float]
     text: str
     elapsed_ms: float
-    """The request's own `Request.elapsed_ms`: E2E, or how long it took to fail by this process's clock."""
+    """`Request.elapsed_ms`: E2E, or the time until it failed by this process's clock."""
 
 
 class HttpParser(HTTPResponse):
-    """geventhttpclient's parser, which would silently go on with a second response after the first."""
+    """geventhttpclient's parser, which by itself would silently accept a second response after the first."""
 
     surplus = False
     status = 0
-    """Status of the response whose headers are complete; 0 before."""
+    """HTTP status once the headers are complete; 0 before."""
 
     def _on_message_begin(self) -> None:
         if self.done:
@@ -62,7 +62,7 @@ class HttpParser(HTTPResponse):
 
 
 class IncomingResponse:
-    """A response on its way in: bytes to body, to frames, to the answer."""
+    """An incoming response: from bytes to body, to frames, to the answer."""
 
     def __init__(
         self,
@@ -79,21 +79,21 @@ class IncomingResponse:
         self.seen_content = False
         self._connection = connection
         self._count_tokens = count_tokens
-        self._reader = AnswerParser(stream=stream, raw=not target.text)
+        self._answer_parser = AnswerParser(stream=stream, raw=not target.text)
         self._stream = stream
         self._decoder = EventStreamDecoder() if target.event_stream else None
         self._error_body = bytearray()
         self._by_kernel = True
 
     def feed(self, data: bytes) -> bool:
-        """Read on; True when the response is complete."""
+        """Parse more bytes; True when the response is complete."""
         parser = self.parser
         self.bytes_in += len(data)
         try:
             parser.feed(data)
         except HTTPParseError as error:
             if data and not parser.surplus:
-                raise InvocationError(Failure("protocol", f"no HTTP answer: {error}")) from None
+                raise InvocationError(Failure("protocol", f"not an HTTP response: {error}")) from None
             if not data:
                 raise
         if parser.headers_complete and (body := parser.pop_body()):
@@ -102,26 +102,31 @@ class IncomingResponse:
             elif len(self._error_body) < _ERROR_BODY:
                 self._error_body += body
         if not data and not parser.done:
-            raise HTTPParseError("the connection was closed before the answer's end")
+            raise HTTPParseError("the connection was closed before the end of the answer")
         return parser.done
 
     def _feed_body(self, body: bytearray) -> None:
-        connection, reader = self._connection, self._reader
+        connection, answer_parser = self._connection, self._answer_parser
         at = connection.stamp
         self._by_kernel = self._by_kernel and connection.by_kernel
         if self._decoder is None:
-            reader.feed(body, at)
+            answer_parser.feed(body, at)
         else:
             for headers, payload in self._decoder.feed(body):
                 if headers.get(":message-type", "event") != "event":
                     raise InvocationError(error_classes.classify_stream_exception(headers, payload))
-                reader.feed(payload, at)
-        if not self.seen_content and reader.answer.first_at is not None:
+                answer_parser.feed(payload, at)
+        if not self.seen_content and answer_parser.answer.first_at is not None:
             self.seen_content = True
             self.request.clock_lag_ms = (time.time() - at) * 1000
 
     def finish(self) -> None:
-        """The response is complete: check that the answer is too."""
+        """Check, after the end of the response, that the answer is complete.
+
+        Raises:
+            InvocationError: the response is an error, or ends inside a frame.
+            AnswerError: the answer is empty or truncated.
+        """
         request, parser, at = self.request, self.parser, self._connection.stamp
         if parser.status != 200:
             raise InvocationError(
@@ -134,13 +139,13 @@ class IncomingResponse:
             )
         if self._decoder is not None and self._decoder.pending:
             raise InvocationError(Failure("truncated", "the stream ended inside a frame"))
-        self._reader.finish(at)
+        self._answer_parser.finish(at)
         if request.clock_lag_ms is None:
             request.clock_lag_ms = (time.time() - at) * 1000
 
     def outcome(self) -> InvocationResult:
-        """Fill in what the answer says; of one that is not whole, only how far it came."""
-        answer, request = self._reader.answer, self.request
+        """Fill in the request's row from the answer; for an incomplete answer, only how far it came."""
+        answer, request = self._answer_parser.answer, self.request
         request.http_status = self.parser.status or None
         request.bytes_in = self.bytes_in or None
         if answer.last_at is not None:

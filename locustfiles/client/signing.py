@@ -1,7 +1,7 @@
-"""AWS Signature Version 4 for many requests with the same line and headers.
+"""AWS Signature Version 4 for many requests with the same request line and headers.
 
-Same bytes as botocore's signer at a fraction of its cost: what does not change from request to request is
-computed once, the signing key once a day.
+Produces the same bytes as botocore's signer at a fraction of its cost: what does not change between requests
+is computed once, and the signing key once a day.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
@@ -17,7 +17,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """Frozen credentials. The secret parts never show in a repr."""
+    """Frozen credentials. The repr never shows the secret parts."""
 
     access_key: str
     secret_key: str
@@ -32,12 +32,11 @@ class RequestSigner:
 
     Args:
         method: HTTP method.
-        host: value of the Host header, with the port where it is not the scheme's own.
+        host: value of the Host header, with the port unless it is the scheme's default.
         path: absolute path, not yet percent-encoded.
-        headers: further headers to be signed; names in any case.
+        headers: further headers to sign; names in any case.
         region: signing region.
         service: signing name, ``sagemaker`` for the runtime.
-        query: query string as sent, each name and value percent-encoded.
     """
 
     def __init__(
@@ -49,13 +48,12 @@ class RequestSigner:
         headers: Mapping[str, str],
         region: str,
         service: str,
-        query: str = "",
     ) -> None:
         self._fixed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
         self._fixed["host"] = host
-        # SigV4 encodes the already encoded path once more (every service but S3).
+        # SigV4 encodes the encoded path once more (for every service except S3).
         path = quote(path or "/", safe="/~")
-        self._head = f"{method}\n{path}\n{_canonical_query(query)}\n"
+        self._head = f"{method}\n{path}\n\n"
         self._region, self._service = region, service
         self._keys: SigningKeys | None = None
         self._second = -1
@@ -65,7 +63,7 @@ class RequestSigner:
         self._prefix = self._suffix = self._signed = ""
 
     def headers(self, body_sha256: str, keys: SigningKeys, now: float) -> list[tuple[str, str]]:
-        """The headers that signing adds: date, session token where there is one, authorization.
+        """The headers that signing adds: date, session token if there is one, authorization.
 
         Args:
             body_sha256: hex SHA-256 of the body.
@@ -84,7 +82,7 @@ class RequestSigner:
         return added
 
     def _prepare(self, second: int, keys: SigningKeys) -> None:
-        """What holds for one second and one set of keys."""
+        """Compute what is constant for one second and one set of keys."""
         date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         day = date[:8]
         if day != self._day or keys is not self._keys:
@@ -109,10 +107,3 @@ def _signing_key(secret: str, day: str, region: str, service: str) -> bytes:
     for part in (day, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
-
-
-def _canonical_query(query: str) -> str:
-    if not query:
-        return ""
-    pairs = sorted(tuple(part.partition("=")[::2]) for part in query.split("&"))
-    return "&".join(f"{name}={value}" for name, value in pairs)

@@ -1,7 +1,7 @@
-"""One kept-alive connection that knows when its bytes arrived.
+"""One kept-alive connection that records when its bytes arrived.
 
 Reads go through ``recvmsg``, so every read carries the kernel's arrival time (``timestamps``); under TLS
-the stamped bytes are ciphertext, so an `ssl.MemoryBIO` stands between socket and parser.
+the stamped bytes are ciphertext, so an `ssl.MemoryBIO` sits between socket and parser.
 """
 
 import _socket
@@ -35,12 +35,12 @@ class ConnectError(Exception):
 
 
 class Connection:
-    """One connection to one address, opened on demand. Not shared between greenlets.
+    """One connection to one address, opened on demand. Do not share it between greenlets.
 
     Args:
-        address: where to.
-        context: for TLS; None where none is spoken.
-        proxy: opens the way to it; None for a straight one.
+        address: host and port to connect to.
+        context: for TLS; None for plain HTTP.
+        proxy: opens the tunnel; None for a direct connection.
     """
 
     def __init__(self, address: Address, context: ssl.SSLContext | None, proxy: Proxy | None = None) -> None:
@@ -56,16 +56,16 @@ class Connection:
         self.stamp = 0.0
         """Epoch seconds at which the last bytes read had arrived."""
         self.by_kernel = False
-        """Whether ``stamp`` is the kernel's; else it is this process's clock after the read."""
+        """Whether ``stamp`` is the kernel's; otherwise it is this process's clock after the read."""
 
     @property
     def is_open(self) -> bool:
-        """Whether a connection is there (the other end may have closed it since: see ``idle_state``)."""
+        """Whether a connection is open here; the other end may have closed it (see ``idle_state``)."""
         return self._sock is not None
 
     @property
     def rtt_ms(self) -> float | None:
-        """Smoothed round trip of the open connection by the kernel's TCP; None where it does not say."""
+        """Smoothed round trip of the open connection from the kernel's TCP; None if it is not available."""
         if self._sock is None or not hasattr(socket, "TCP_INFO"):
             return None
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
@@ -75,13 +75,13 @@ class Connection:
         return microseconds / 1000
 
     def open(self, timeout: float) -> float:
-        """Connect, through the proxy if there is one, with TLS handshake where the address asks for it.
+        """Connect, through the proxy if there is one, and do the TLS handshake if the address needs it.
 
         Returns:
-            Milliseconds that it took.
+            Duration in milliseconds.
 
         Raises:
-            ConnectError: refused, unreachable, no such host, no tunnel, certificate not valid, or time-out.
+            ConnectError: refused, unreachable, unknown host, no tunnel, invalid certificate, or time-out.
         """
         started = time.perf_counter()
         try:
@@ -128,7 +128,7 @@ class Connection:
             except BaseException:
                 candidate.close()
                 raise
-            # From here on the bare socket: gevent's wrapper would try, fail and only then wait on every read.
+            # The bare socket from here on: gevent's wrapper would try every read before it waits.
             self._sock = _socket.socket(family, kind, protocol, candidate.detach())
             self._sock.setblocking(False)  # noqa: FBT003 - the socket API
             loop = get_hub().loop
@@ -138,13 +138,13 @@ class Connection:
         raise failure
 
     def _await_tunnel(self) -> None:
-        """Read the proxy's answer; what comes after it is the endpoint's."""
+        """Read the proxy's answer; the bytes after it come from the endpoint."""
         head = b""
         while b"\r\n\r\n" not in head:
             get_hub().wait(self._readable)
             data = self._recvmsg(_TLS_RECORD)
             if data == b"" or len(head) > _LARGE_READ:
-                raise ConnectionResetError("the proxy gave no whole answer")
+                raise ConnectionResetError("the proxy's answer was incomplete")
             head += data or b""
         status = head.partition(b"\r\n")[0].decode(errors="replace")
         if status.split(" ")[1:2] != ["200"]:
@@ -177,14 +177,14 @@ class Connection:
                 self._sock.send(alert)
 
     def encode(self, data: bytes) -> bytes:
-        """What goes over the wire for ``data``: encrypted ahead of the timed section under TLS."""
+        """The bytes to send for ``data``; under TLS they are encrypted before timing starts."""
         if self._tls is None:
             return data
         self._tls.write(data)
         return self._outgoing.read()
 
     def send(self, encoded: bytes) -> None:
-        """Hand encoded bytes to the socket, all of them.
+        """Send all encoded bytes.
 
         Raises:
             OSError: the connection is broken.
@@ -213,7 +213,7 @@ class Connection:
                 data = self._read_now()
                 if data is not None and consume(data):
                     waiter.switch(None)
-            except Exception as error:  # noqa: BLE001 - handed to the greenlet that waits
+            except Exception as error:  # noqa: BLE001 - raised in the waiting greenlet
                 waiter.throw(error)
 
         self._on_readable = on_readable
@@ -224,10 +224,10 @@ class Connection:
             self._readable.stop()
 
     def lower_read_priority(self) -> None:
-        """From now on this connection waits its turn.
+        """Read this connection with normal priority from now on, after its first token.
 
-        Until then it is read before those that are already streaming: they lose nothing by waiting, while a
-        first token that waits until the second one has arrived loses its stamp to it.
+        Before its first token, a connection is read ahead of those that are already streaming. They lose
+        nothing by waiting, but a first token that is not read before the second one arrives loses its stamp.
         """
         self._readable.stop()
         self._watch(_IN_TURN)
@@ -237,18 +237,18 @@ class Connection:
         self._readable.start(self._on_readable)
 
     def _read_now(self) -> bytes | None:
-        """Bytes that are there, decrypted; None when they make no plaintext yet."""
+        """Available bytes, decrypted; None while they do not complete any plaintext."""
         data = self._recvmsg(_LARGE_READ)
         if self._tls is None or not data:
             return data
         self._incoming.write(data)
         plain = self._decrypt(self._tls)
-        if self._outgoing.pending and self._sock is not None:  # a key update wants an answer
+        if self._outgoing.pending and self._sock is not None:  # a key update needs an answer
             self._sock.send(self._outgoing.read())
         return plain
 
     def _decrypt(self, tls: ssl.SSLObject) -> bytes | None:
-        """All plaintext that is there; None when no record is complete yet; empty at TLS's own end."""
+        """All available plaintext; None while no record is complete; empty at the end of TLS."""
         parts: list[bytes] = []
         while True:
             try:
@@ -263,7 +263,7 @@ class Connection:
         return b"".join(parts) if parts else None
 
     def idle_state(self) -> str:
-        """What became of a connection between two requests: ``quiet``, ``closed`` or ``surplus`` bytes."""
+        """State of a connection between two requests: ``quiet``, ``closed`` or ``surplus`` (extra bytes)."""
         if self._sock is None:
             return "closed"
         poll = select.poll()
@@ -279,7 +279,7 @@ class Connection:
         return "surplus" if data else "closed"
 
     def close(self) -> None:
-        """Close; closing twice is fine."""
+        """Close the connection; may be called twice."""
         sock, self._sock, self._tls = self._sock, None, None
         if sock is not None:
             self._readable.close()
@@ -290,10 +290,10 @@ class Connection:
         sock = self._sock
         if sock is None:
             raise ConnectionResetError("connection closed")
-        view = memoryview(data)
-        while view:
+        unsent = memoryview(data)
+        while unsent:
             try:
-                view = view[sock.send(view) :]
+                unsent = unsent[sock.send(unsent) :]
             except BlockingIOError:
                 get_hub().wait(self._writable)
 
@@ -312,7 +312,7 @@ class Connection:
 
 
 def verifying_context(ca_bundle: str) -> ssl.SSLContext:
-    """One TLS context for all users: certificates and host names are verified against ``ca_bundle``.
+    """A TLS context for all users that verifies certificates and host names against ``ca_bundle``.
 
     Raises:
         OSError: the bundle cannot be read.

@@ -1,4 +1,4 @@
-"""The clocks that the steps go by, given to them so that tests can turn the hands."""
+"""Clocks of the step sequence. They are an interface so that tests can control the time."""
 
 import time
 from dataclasses import dataclass
@@ -9,24 +9,24 @@ import gevent
 from locustfiles.master.worker_link import StepReason
 
 _MAX_CREDIBLE_STEP_S = 0.05
-"""Beyond it the wall clock was set: slewing moves the steady clock just as much."""
+"""Above this the wall clock was set: slewing moves the monotonic clock by the same amount."""
 _MIN_SLEEP_S = 0.5
 
 
 class Clock(Protocol):
-    """Time as the steps see it. All values are seconds."""
+    """Time as the step sequence sees it. All values are in seconds."""
 
     def time(self) -> float:
         """Wall clock, since the epoch."""
 
     def monotonic(self) -> float:
-        """A clock that nobody can set."""
+        """Monotonic clock."""
 
     def asleep(self) -> float:
-        """How long this machine has been suspended since it was started; 0 where it does not say."""
+        """How long this machine has been suspended since it started; 0 if the platform does not report it."""
 
     def sleep(self, seconds: float) -> None:
-        """Let others work for so long."""
+        """Wait and let other greenlets run."""
 
 
 class SystemClock:
@@ -37,17 +37,17 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        """A clock that nobody can set."""
+        """Monotonic clock."""
         return time.monotonic()
 
     def asleep(self) -> float:
-        """How long this machine has been suspended; only Linux says."""
+        """How long this machine has been suspended; 0 on platforms other than Linux."""
         if not hasattr(time, "CLOCK_BOOTTIME"):
             return 0.0
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
     def sleep(self, seconds: float) -> None:
-        """Let other greenlets work for so long."""
+        """Wait and let other greenlets run."""
         gevent.sleep(seconds)
 
 
@@ -66,12 +66,13 @@ class ClockReading:
 
 
 def clock_disturbances(before: ClockReading, after: ClockReading) -> list[StepReason]:
-    """What happened to this machine's clocks between two readings: it slept, or somebody set the clock."""
+    """Suspensions of this machine and changes of its wall clock between two readings."""
     slept = after.asleep - before.asleep
     moved = (after.wall - before.wall) - (after.steady - before.steady) - slept
     reasons: list[StepReason] = []
     if slept > _MIN_SLEEP_S:
-        reasons.append(("load_gap", f"the machine was suspended for {slept:.1f} s"))
+        reasons.append(StepReason("load_gap", f"the machine was suspended for {slept:.1f} s"))
     if abs(moved) > _MAX_CREDIBLE_STEP_S:
-        reasons.append(("clock_set", f"the clock of the master was set by {moved * 1000:.0f} ms"))
+        text = f"the clock of the master was set by {moved * 1000:.0f} ms"
+        reasons.append(StepReason("clock_set", text))
     return reasons

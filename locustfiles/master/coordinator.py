@@ -1,4 +1,4 @@
-"""The leading side of a run, on the master or in a local run: ties steps, records, workers and Locust."""
+"""The coordinating side of a run, on the master or in a local run: connects steps, reports and Locust."""
 
 from locust.env import Environment
 from locust.rpc.protocol import Message
@@ -43,14 +43,14 @@ logger = logging.getLogger(__name__)
 _STATUS_S = 1.0
 _PINGS = 3
 _HELLO_S = 10.0
-"""A worker says hello as soon as Locust has let it in."""
+"""A worker sends its hello as soon as Locust has accepted it."""
 
 
 class MasterCoordinator:
-    """Implements `worker_link.WorkerLink` over Locust's runner; owns the sequence of steps.
+    """Implements `worker_link.WorkerLink` over Locust's runner and owns the step sequence.
 
     Raises:
-        UserError: the payload, the region or the endpoint's URL is not usable.
+        UserError: the payload, the region or the endpoint's URL is not valid.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class MasterCoordinator:
         self._round_trips: dict[str, float] = {}
         self._finished: set[str] = set()
         self._interrupts = Interrupts()
-        self.sequence = StepSequence(experiment, self, self._collector)
+        self.sequence = StepSequence(experiment, self, self._collector, self._interrupts)
         self.ticks = self._play()
         self._step: Step | None = None
-        """The step that runs."""
+        """The current step."""
         self._reset_counts: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-        """What Locust had counted of each step when its statistics were last reset."""
+        """Locust's requests and failures of each step when its statistics were last reset."""
         self._seal: MessageSeal | None = None
-        """None in a local run, where nobody else can be heard."""
+        """None in a local run, which has no network messages."""
         if isinstance(runner, MasterRunner):
             self._seal = MessageSeal(os.environ.get(TOKEN_VARIABLE, ""))
             runner.server = MessageFilter(runner.server, self._names.__contains__, self._drop)  # type: ignore[assignment]
@@ -93,7 +93,7 @@ class MasterCoordinator:
             runner.register_message(kind, self._listener(kind, listener))
 
     def start(self) -> None:
-        """Keep the status fresh, show it in the web page, and end in order on SIGINT and SIGTERM."""
+        """Start the status updates, the web page's additions and the signal handlers."""
         gevent.spawn(self._keep_status)
         if isinstance(self._runner, MasterRunner):
             gevent.spawn(self._disconnect_unregistered, self._runner)
@@ -111,23 +111,22 @@ class MasterCoordinator:
         status = self.sequence.status
         if status.phase != "done":
             return None
-        why = f": {status.message}" if status.message else ""
-        return f"The run of {status.experiment} has ended{why}. Its report is in the run folder."
+        reason = f": {status.message}" if status.message else ""
+        return f"The run of {status.experiment} has ended{reason}. Its report is in the run folder."
 
     def interrupt(self) -> None:
-        """Ask the run to end; a second time without waiting for anybody."""
+        """End the run in order; a second interrupt ends it without waiting."""
         if not self._interrupts.record():
             return
-        self.sequence.interrupts = self._interrupts.count
-        if not self.sequence.begun:  # Locust still waits for workers and would not ask the shape
+        if not self.sequence.started:  # Locust still waits for workers and would not call the shape
             self.sequence.abandon()
             self._runner.quit()
             sys.exit(ExitCode.INTERRUPTED)
-        if self.sequence.interrupts == 1 and self._environment.web_ui is not None:
+        if self._interrupts.count == 1 and self._environment.web_ui is not None:
             gevent.spawn(self._close_web_page)
 
     def _close_web_page(self) -> None:
-        """With a web page Locust goes on after the run; whoever interrupts it wants it gone."""
+        """End Locust after the run, although its web page would keep it open."""
         while self.sequence.status.phase not in ("start", "done"):
             gevent.sleep(0.05)
         self._environment.process_exit_code = self.sequence.exit_code or ExitCode.INTERRUPTED
@@ -136,11 +135,11 @@ class MasterCoordinator:
         web_ui.stop()
 
     def tick(self) -> tuple[int, float] | None:
-        """What Locust's shape asks about once a second; blocks while nothing is to change."""
+        """The shape's answer to Locust, once a second; blocks while the number of users stays the same."""
         return next(self.ticks, None)
 
     def _play(self) -> Iterator[tuple[int, float]]:
-        """The steps, and Locust's exit code however they end: also when Locust kills who asks for them."""
+        """Play the steps and set Locust's exit code, even if Locust kills the greenlet that plays them."""
         try:
             yield from self.sequence.play()
         finally:
@@ -153,39 +152,39 @@ class MasterCoordinator:
             while self.sequence.status.phase != "done":
                 gevent.sleep(_STATUS_S)
                 self.sequence.refresh()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
             self.sequence.fail(error)
 
-    # What workers say
+    # Messages from workers
 
-    def _listener(self, kind: str, take: Callable[[Any], None]) -> Callable[..., None]:
-        """Hand on what a worker of this run said in the shape of its kind; drop and count all else."""
+    def _listener(self, kind: str, handle: Callable[[Any], None]) -> Callable[..., None]:
+        """Pass on valid messages of this run's workers; drop and count all others."""
 
         def listen(msg: Any, **_: object) -> None:
             try:
-                said = self._open(kind, msg)
+                message = self._open(kind, msg)
             except MessageError as error:
                 self._drop(str(error))
                 return
-            take(said)
+            handle(message)
 
         return listen
 
     def _open(self, kind: str, msg: Any) -> Any:
         if self._seal is None:
             return messages.read_message(kind, msg.data, trusted=True)
-        said = messages.read_message(kind, self._seal.unwrap(kind, msg.data))
-        if said.client_id != msg.node_id:
-            raise MessageError(f"{kind} under the name of another")
-        if kind != messages.HELLO and said.client_id not in self._names:
+        message = messages.read_message(kind, self._seal.unwrap(kind, msg.data))
+        if message.client_id != msg.node_id:
+            raise MessageError(f"{kind} with the sender id of another client")
+        if kind != messages.HELLO and message.client_id not in self._names:
             raise MessageError(f"{kind} before hello")
-        return said
+        return message
 
-    def _drop(self, why: str) -> None:
+    def _drop(self, reason: str) -> None:
         dropped = self._collector.dropped
-        dropped[why] += 1
-        if dropped[why] == 1:
-            logger.warning("A message was dropped: %s", why)
+        dropped[reason] += 1
+        if dropped[reason] == 1:
+            logger.warning("A message was dropped: %s", reason)
 
     def _on_hello(self, hello: HelloMessage) -> None:
         self._names[hello.client_id] = f"{hello.worker} on {hello.host}"
@@ -197,7 +196,7 @@ class MasterCoordinator:
             return
         self._ready.add(ready.client_id)
         self._proxies.update([ready.proxy] if ready.proxy else [])
-        if self._step is not None:  # Locust has given it users already
+        if self._step is not None:  # Locust has already given it users
             self._ping(self._step, ready.client_id)
 
     def _on_step_ack(self, ack: StepAckMessage) -> None:
@@ -206,7 +205,7 @@ class MasterCoordinator:
         if round_trip <= self._round_trips.get(client, round_trip):
             self._round_trips[client] = round_trip
             offset = ack.worker_time - (ack.sent_at + now) / 2
-            # Inside half a round trip the two clocks cannot be told apart: then they are the same.
+            # A difference below half a round trip cannot be measured: the clocks count as equal.
             self._collector.offsets[client] = offset if abs(offset) > round_trip / 2 + 0.001 else 0.0
         self._acknowledged[ack.step].add(client)
 
@@ -218,27 +217,27 @@ class MasterCoordinator:
         self._runner.send_message(kind, sealed, client)
 
     def _disconnect_unregistered(self, runner: MasterRunner) -> None:
-        """Whoever does not say hello is no worker of this run; Locust would give it users."""
+        """Disconnect workers that send no hello. Locust would give them users."""
         since: dict[str, float] = {}
         while self.sequence.status.phase != "done":
             gevent.sleep(_STATUS_S)
             for client in set(runner.clients) - set(self._names):
                 if time.monotonic() - since.setdefault(client, time.monotonic()) > _HELLO_S:
-                    self._drop("a worker that did not prove that it belongs to this run was sent home")
+                    self._drop("a worker that did not prove that it belongs to this run was disconnected")
                     runner.send_message("quit", None, client)
                     gone: Any = Message("client_stopped", None, client)  # type: ignore[no-untyped-call]
                     runner.handle_message(client, gone)
 
     def _remember_counts(self, **_: object) -> None:
-        """Locust's page has a button that resets its statistics: what they counted of our steps is kept."""
+        """Keep the counts of our steps when the button in Locust's page resets its statistics."""
         for step in self._acknowledged:
             self._reset_counts[step] = self.locust_counts(step)
 
-    # What the steps ask (`worker_link.WorkerLink`)
+    # `worker_link.WorkerLink`, which the step sequence uses
 
     @property
     def user_count(self) -> int:
-        """Users that there are."""
+        """Users that are running."""
         return self._runner.user_count
 
     def live_workers(self) -> dict[str, str]:
@@ -250,12 +249,12 @@ class MasterCoordinator:
         return {node.id: self._names.get(node.id, node.id) for node in live}
 
     def unready_workers(self) -> dict[str, str | None]:
-        """Name of each worker that has not taken its assignment → why it cannot; None without an answer."""
+        """Name of each worker without an assignment → why it cannot take it; None without an answer."""
         live, ready = self.live_workers(), self._ready
         unready = {name: self._refusals.get(client) for client, name in live.items() if client not in ready}
         options = self._environment.parsed_options
         expected = options.expect_workers if self._seal is not None and options is not None else 0
-        if len(live) < expected:  # one that came was none of ours, or has left again
+        if len(live) < expected:  # one was not part of this run, or has left again
             unready[f"{len(live) + 1} of {expected}"] = None
         return unready
 
@@ -264,8 +263,8 @@ class MasterCoordinator:
         return sorted(self._proxies)
 
     def announce(self, step: Step) -> None:
-        """Tell every worker the step, a few times: the quickest answer tells best how its clock stands."""
-        self._round_trips.clear()  # a clock drifts, and a lucky answer of long ago would hide it
+        """Announce a step to every worker, several times: the fastest answer gives the best clock offset."""
+        self._round_trips.clear()  # clocks drift, and an old fast answer would hide that
         self._step = step
         self._ping(step)
 
@@ -274,20 +273,20 @@ class MasterCoordinator:
             self._send(messages.STEP, {"step": step.id, "sent_at": time.time()}, client)
 
     def acknowledged(self, step: Step) -> set[str]:
-        """Client ids that have answered."""
+        """Client ids that have acknowledged the step."""
         return self._acknowledged[step.id]
 
     def send_window(self, step: Step, window: tuple[float, float]) -> None:
-        """Tell every worker the measure window."""
+        """Send the measure window to every worker."""
         offsets = self._collector.offsets
         self._send(messages.WINDOW, {"step": step.id, "window": window, "offsets": offsets})
 
     def finish(self, ending: Ending, timeout: float) -> None:
-        """Ask every worker for its last words."""
+        """Ask every worker for its final report."""
         self._send(messages.FINISH, {"ending": ending, "timeout": timeout})
 
     def finished(self) -> set[str]:
-        """Client ids that have said them."""
+        """Client ids that have sent their final report."""
         return self._finished
 
     def locust_counts(self, step: str) -> tuple[int, int]:
@@ -299,7 +298,7 @@ class MasterCoordinator:
         return requests + entry.num_requests, failures + entry.num_failures
 
     def files_written(self) -> bool:
-        """Whether Locust's CSV files hold every request: its writer works once a second."""
+        """Whether Locust's CSV files hold every request; Locust writes them once a second."""
         options = self._environment.parsed_options
         if options is None or not options.csv_prefix:
             return True
@@ -309,7 +308,7 @@ class MasterCoordinator:
 
 
 def csv_total(path: Path) -> int | None:
-    """Requests in the Aggregated row of Locust's statistics; None while there is none."""
+    """Requests in the Aggregated row of Locust's statistics file; None while it has no such row."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):

@@ -1,7 +1,8 @@
-"""The end of a run: every worker's last rows, and Locust's last numbers."""
+"""The end of a run: wait for every worker's last rows and for Locust's last counts."""
 
 from collections.abc import Callable
 
+from locustfiles.interrupts import Interrupts
 from locustfiles.master.clock import Clock
 from locustfiles.master.worker_link import WorkerLink
 from locustfiles.messages import Ending
@@ -17,30 +18,30 @@ def drain(
     ending: Ending,
     patience: float,
     *,
-    interrupts: Callable[[], int],
+    interrupts: Interrupts,
     written: Callable[[], bool],
 ) -> None:
-    """Wait until all that was measured is here, but no longer than it can take.
+    """Wait until everything that was measured has arrived, but no longer than that can take.
 
     Args:
         link: to the workers.
-        clock: to wait by.
+        clock: the time.
         ending: how requests in flight end.
         patience: seconds that they may take.
-        interrupts: how often the run was asked to end; once cuts them off, twice waits for nobody.
-        written: whether Locust's own files hold everything.
+        interrupts: the first one cuts off requests in flight; after a second one nothing waits.
+        written: whether Locust's own files are complete.
     """
     workers = set(link.live_workers())
     link.finish(ending, patience)
     deadline = clock.monotonic() + patience + _REPORT_GRACE_S
     while not workers <= link.finished() and clock.monotonic() < deadline:
-        if ending == "drain" and interrupts():
+        if ending == "drain" and interrupts.count:
             ending = "abort"
             link.finish(ending, 0.0)
-        if interrupts() > 1:
+        if interrupts.count > 1:
             break
         workers &= set(link.live_workers())
         clock.sleep(_POLL_S)
     deadline = clock.monotonic() + _LOST_REPORT_S
-    while not written() and clock.monotonic() < deadline and interrupts() < 2:
+    while not written() and clock.monotonic() < deadline and interrupts.count < 2:
         clock.sleep(_POLL_S)

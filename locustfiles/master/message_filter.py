@@ -1,4 +1,4 @@
-"""The master's door: what comes in over Locust's port is a message of Locust's shape, or nothing."""
+"""Drops what arrives at Locust's port and is not a valid message of a worker of this run."""
 
 from locust.exception import RPCError, RPCReceiveError
 from locust.rpc.protocol import Message
@@ -8,59 +8,59 @@ from typing import Any
 
 from locustfiles.messages import HELLO
 
-_UNPROVEN = frozenset({"client_ready", "heartbeat", "spawning", "quit", "client_stopped", HELLO})
-"""What Locust says before our hello can come. Statistics and users are taken of known workers only."""
-_EARLY = frozenset({"stats", "logs"})
-"""What a worker sends before its hello, and empty."""
+_BEFORE_HELLO = frozenset({"client_ready", "heartbeat", "spawning", "quit", "client_stopped", HELLO})
+"""What Locust sends before our hello. Statistics and users are accepted from known workers only."""
+_DROPPED_SILENTLY = frozenset({"stats", "logs"})
+"""A worker also sends these before its hello, but they are empty."""
 
 
 class MessageFilter:
-    """Stands in for the socket of Locust's master (`locust.rpc.zmqrpc.Server`).
+    """Wraps the socket of Locust's master (`locust.rpc.zmqrpc.Server`).
 
-    Locust's listener ends for good at the first packet that it cannot read, and believes every sender's word
-    on who it is. Here such a packet is dropped, and a sender is who its socket says.
+    Locust's listener stops for good at the first packet that it cannot read, and accepts any sender id that a
+    message claims. This filter drops such packets, and compares the claimed id with the socket's identity.
 
     Args:
         server: Locust's own.
-        knows: whether a client has proved that it belongs to the run.
-        drop: told why a packet was dropped.
+        is_known: whether a client id has proved that it belongs to the run.
+        on_drop: called with the reason when a message is dropped.
     """
 
-    def __init__(self, server: Any, knows: Callable[[str], bool], drop: Callable[[str], None]) -> None:
+    def __init__(self, server: Any, is_known: Callable[[str], bool], on_drop: Callable[[str], None]) -> None:
         self._server = server
-        self._knows = knows
-        self._drop = drop
+        self._is_known = is_known
+        self._drop = on_drop
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)
 
     def recv_from_client(self) -> tuple[str, Message]:
-        """The next message that is one, and the identity of the socket from which it came.
+        """The next valid message, and the identity of the socket that sent it.
 
         Raises:
             RPCError: the socket is broken.
-            RPCReceiveError: the message was cut off; Locust asks its sender to connect anew.
+            RPCReceiveError: the message was cut off; Locust asks its sender to reconnect.
         """
         while True:
             try:
                 address, message = self._server.recv_from_client()
             except (RPCError, RPCReceiveError):
                 raise
-            except Exception as error:  # noqa: BLE001 - msgpack and Locust raise whatever a packet leads to
-                self._drop(f"not a message of Locust's ({type(error).__name__})")
+            except Exception as error:  # noqa: BLE001 - a packet can make msgpack and Locust raise anything
+                self._drop(f"not a Locust message ({type(error).__name__})")
                 continue
             if not isinstance(message.type, str) or message.node_id != address:
-                self._drop("under the name of another")
+                self._drop("sender id of another client")
             elif not _readable(message):
-                self._drop(f"{message.type} with another content")
-            elif message.type in _UNPROVEN or self._knows(address):
+                self._drop(f"{message.type} with invalid content")
+            elif message.type in _BEFORE_HELLO or self._is_known(address):
                 return address, message
-            elif message.type not in _EARLY:
-                self._drop(f"{message.type} from a stranger")
+            elif message.type not in _DROPPED_SILENTLY:
+                self._drop(f"{message.type} from an unregistered client")
 
 
 def _readable(message: Message) -> bool:
-    """Whether Locust's listener can read what it reads of senders that it does not know."""
+    """Whether Locust's listener can read a message that it accepts from unknown senders."""
     match message.type:
         case "client_ready":
             return isinstance(message.data, str)

@@ -1,4 +1,4 @@
-"""The master's side of the records: rows from all workers into the run folder, as they come."""
+"""Receives the workers' reports and appends their rows to the run folder."""
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from common.errors import UserError, writing
 from locustfiles.client.error_classes import STOPS_RUN, Failure
 from locustfiles.master.circuit_breaker import CircuitBreaker
 from locustfiles.master.clock import Clock, SystemClock
-from locustfiles.master.step_tally import MeasureWindow, StepTally
+from locustfiles.master.step_tally import StepTally
 from locustfiles.master.worker_link import StepReason
-from locustfiles.messages import Counts, ReportMessage, WorkerHealth
+from locustfiles.messages import Counts, MeasureWindow, ReportMessage, WorkerHealth
 from runfolder import layout
 from runfolder.appending import RowAppender, append_jsonl, read_rows, replace_rows
 from runfolder.records import (
@@ -32,13 +32,13 @@ _MAX_CREDIBLE_STEP_MS = 50.0
 _MAX_CPU_PERCENT = 90.0
 _MAX_LAG_MS = 50.0
 _REPORT_S = 0.5
-"""A worker reports so often (`worker.REPORT_S`, which imports Locust)."""
+"""Interval of a worker's reports (`load_worker.REPORT_S`, in a module that imports Locust)."""
 _REMEMBERED_REPORTS = 64
 
 
 @dataclass(slots=True)
 class WorkerState:
-    """What the master knows of one worker by its last report."""
+    """One worker according to its last report."""
 
     name: str
     host: str = ""
@@ -50,13 +50,13 @@ class WorkerState:
     """Rows received per step."""
     counts: dict[str, Counts] = field(default_factory=dict)
     numbers: deque[int] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_REPORTS))
-    """Of its last reports: one that comes twice is dropped."""
+    """Numbers of its last reports: a report that arrives twice is dropped."""
     silences: list[tuple[float, float]] = field(default_factory=list)
-    """From when to when it did not report, in the master's clock."""
+    """Intervals without a report, in the master's clock."""
 
 
 class ReportCollector:
-    """Takes reports, writes rows, and answers what the steps and the display ask."""
+    """Receives reports, writes rows, and provides what the step sequence and the displays need."""
 
     def __init__(self, folder: Path, experiment_steps: frozenset[str], clock: Clock | None = None) -> None:
         self._folder = folder
@@ -69,38 +69,38 @@ class ReportCollector:
         self.offsets: dict[str, float] = {}
         """Client id → seconds by which its clock is ahead of the master's."""
         self.lost: set[str] = set()
-        """Client ids of workers that went away: nobody waits for them."""
+        """Client ids of workers that were lost: nothing waits for them."""
         self.steps: dict[str, StepTally] = defaultdict(StepTally)
         self._open: StepTally | None = None
-        """Of the step whose window was opened last."""
+        """Tally of the step with the window that was opened last."""
         self.breaker = CircuitBreaker()
         self.dropped: Counter[str] = Counter()
-        """Messages that were not taken, by why."""
+        """Messages that were dropped, by reason."""
         self.fatal: Failure | None = None
-        """The first failure that no further request can mend."""
+        """The first failure that no further request can cure."""
         self.not_ready: str | None = None
-        """What the endpoint says while it is not ready; None once a request was answered."""
+        """The endpoint's message while it is not ready; None once a request was answered."""
         self.clock_steps: list[tuple[float, str]] = []
-        """When a worker's clock was set, and what is to be said of it."""
-        self.unwritable: str | None = None
-        """What could not be written, in words, once something could not."""
+        """When a worker's clock was set, and a text about it."""
+        self.unwritable: UserError | None = None
+        """The first error in writing a file of the run folder."""
         self._gaps: dict[str, Counter[int]] = defaultdict(Counter)
         self._healths: deque[WorkerReport] = deque(maxlen=10_000)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[None]:
-        """Write a file of the run folder; a disk that is full ends the run in order, not the writer."""
+        """Write a file of the run folder. An error is kept and ends the run in order later."""
         try:
             with writing(self._folder / name):
                 yield
         except UserError as error:
-            self.unwritable = self.unwritable or str(error)
+            self.unwritable = self.unwritable or error
 
     def handle_report(self, report: ReportMessage) -> None:
-        """Write what a report carries. One that came before is dropped."""
+        """Write the rows of a report. A report that arrives twice is dropped."""
         worker = self.workers.setdefault(report.client_id, WorkerState(report.worker))
         if report.number in worker.numbers:
-            self.dropped["came twice"] += 1
+            self.dropped["arrived twice"] += 1
             return
         newest = report.number > max(worker.numbers, default=0)
         worker.numbers.append(report.number)
@@ -119,13 +119,13 @@ class ReportCollector:
             return
         if worker.reported_at and sent_at - worker.reported_at > 2 * _REPORT_S:
             worker.silences.append((worker.reported_at, sent_at))
-        # Last of all: who reads these may rely on the rows being there.
+        # Last, so that whatever reads these values can rely on the rows being there.
         worker.host, worker.in_flight, worker.reported_at = report.host, report.in_flight, sent_at
         worker.oldest_start = None if report.oldest_start is None else report.oldest_start - offset
         worker.counts = {step: Counts(*counts) for step, counts in report.counts.items()}
 
     def _write_rows(self, report: ReportMessage, worker: WorkerState, sent_at: float, offset: float) -> None:
-        # In small lots: in a local run the load generator must not wait for a file.
+        # A few at a time: in a local run the load generator must not wait for a file.
         for start in range(0, len(report.rows), _ROWS_PER_WRITE):
             rows = [Request(*row) for row in report.rows[start : start + _ROWS_PER_WRITE]]
             own = [row for row in rows if row.step in self._own_steps]
@@ -139,12 +139,12 @@ class ReportCollector:
             gevent.sleep(0)
 
     def open_window(self, step: str, start: float) -> None:
-        """From ``start`` on it is measured."""
+        """Open a step's measure window."""
         self._open = self.steps[step]
         self._open.window = MeasureWindow(start, float("inf"))
 
     def close_window(self, step: str, end: float) -> None:
-        """What ends at ``end`` or later is outside."""
+        """Close a step's measure window: what ends at ``end`` or later is outside."""
         tally = self.steps[step]
         if tally.window is not None:
             tally.window = tally.window._replace(end=end)
@@ -164,8 +164,8 @@ class ReportCollector:
                 tally.failed += 1
                 detail = row.error_detail or row.error_class or "failed"
                 tally.errors[detail] += 1
-                if row.error_class == "not_ready" and not any(known.ok for known in self.steps.values()):
-                    self.not_ready = detail  # a start that takes its time is waited for
+                if row.error_class == "not_ready" and not any(tally.ok for tally in self.steps.values()):
+                    self.not_ready = detail  # the step sequence waits for an endpoint that is starting
                 else:
                     self.breaker.record_failure(self._clock.monotonic(), detail)
                 if row.error_class in STOPS_RUN and self.fatal is None:
@@ -194,15 +194,15 @@ class ReportCollector:
     def silent_workers(
         self, window: MeasureWindow, until: float, clients: AbstractSet[str]
     ) -> list[StepReason]:
-        """Workers that did not report for a part of a step that matters: nobody knows what they did.
+        """Workers that did not report for so long that it is not known what they did.
 
-        A twentieth of the window matters, but never less than one second and always five; the time between
-        two reports apart. A machine that slept, and a process that was stopped, show in the same way.
+        The limit is a twentieth of the window, at least one second and at most five, plus the time between
+        two reports. A machine that was suspended and a process that was stopped show in the same way.
 
         Args:
             window: the measure window.
-            until: when the last request of the window has ended.
-            clients: whose silence matters.
+            until: when the last request of the window ended.
+            clients: ids of the workers to check.
         """
         limit = max(1.0, min(5.0, (window.end - window.start) / 20)) + _REPORT_S
         reasons: list[StepReason] = []
@@ -211,17 +211,23 @@ class ReportCollector:
             silences = [*worker.silences, (worker.reported_at, until)]
             longest = max(min(end, until) - max(start, window.start) for start, end in silences)
             if longest > limit:
-                reasons.append(("worker_silent", f"{worker.name} did not report for {longest:.1f} s"))
+                reasons.append(
+                    StepReason("worker_silent", f"{worker.name} did not report for {longest:.1f} s")
+                )
         return reasons
 
     @property
     def reported_until(self) -> float:
-        """Up to when all workers have reported; 0 where none has."""
+        """Time up to which all workers have reported; 0 if none has."""
         present = [w.reported_at for client, w in self.workers.items() if client not in self.lost]
         return min(present, default=0.0)
 
     def client_limits(self, window: MeasureWindow) -> tuple[list[StepReason], list[StepReason]]:
-        """Signs that a load generator was the bottleneck of a window: those that degrade it, and others."""
+        """Signs that a load generator was the bottleneck of a window.
+
+        Returns:
+            Reasons that degrade the step, and informational ones.
+        """
         degrading: list[StepReason] = []
         informational: list[StepReason] = []
         seen: dict[str, list[WorkerReport]] = defaultdict(list)
@@ -231,15 +237,16 @@ class ReportCollector:
         for worker, reports in seen.items():
             cpu = sum(row.cpu_percent for row in reports) / len(reports)
             if cpu > _MAX_CPU_PERCENT:
-                degrading.append(("client_limited", f"client-limited: {worker} used {cpu:.0f}% of its core"))
+                text = f"client-limited: {worker} used {cpu:.0f}% of its core"
+                degrading.append(StepReason("client_limited", text))
             lags = sorted(lag for row in reports if (lag := row.clock_lag_p99_ms) is not None)
             if lags and lags[len(lags) // 2] > _MAX_LAG_MS:
                 late = f"{worker} read answers up to {lags[len(lags) // 2]:.0f} ms late (p99)"
-                informational.append(("late_reading", late))
+                informational.append(StepReason("late_reading", late))
         return degrading, informational
 
     def all_ended_before(self, moment: float, clients: AbstractSet[str]) -> bool:
-        """Whether none of these workers still has a request in flight that started before ``moment``."""
+        """Whether all requests of these workers that started before ``moment`` have ended."""
         workers = [self.workers[client] for client in clients if client in self.workers]
         return len(workers) == len(clients) and all(
             worker.reported_at > moment and (worker.oldest_start is None or worker.oldest_start >= moment)
@@ -248,11 +255,11 @@ class ReportCollector:
 
     @property
     def in_flight(self) -> int:
-        """Requests in flight, by the last reports."""
+        """Requests in flight according to the last reports."""
         return sum(worker.in_flight for client, worker in self.workers.items() if client not in self.lost)
 
     def counts(self, step: str) -> Counts:
-        """Requests of a step by the workers' own books."""
+        """Requests of a step according to the workers' request logs."""
         total = Counts()
         for worker in self.workers.values():
             if (counts := worker.counts.get(step)) is not None:
@@ -263,16 +270,16 @@ class ReportCollector:
         return total
 
     def count_mismatches(self, step: str) -> list[StepReason]:
-        """Per worker, what its book holds of a step and its rows do not."""
+        """For each worker, requests in its log that have no row here."""
         reasons: list[StepReason] = []
         for worker in self.workers.values():
             counts = worker.counts.get(step, Counts())
             if counts.started != counts.ended:
-                endless = counts.started - counts.ended
-                reasons.append(("requests_without_end", f"{worker.name}: {endless} requests without an end"))
+                text = f"{worker.name}: {counts.started - counts.ended} requests never ended"
+                reasons.append(StepReason("requests_without_end", text))
             if worker.rows[step] != counts.ended:
-                lacking = counts.ended - worker.rows[step]
-                reasons.append(("rows_missing", f"{worker.name}: {lacking} rows did not arrive"))
+                text = f"{worker.name}: {counts.ended - worker.rows[step]} rows did not arrive"
+                reasons.append(StepReason("rows_missing", text))
         return reasons
 
     def save_gaps(self) -> None:
@@ -285,7 +292,7 @@ class ReportCollector:
             replace_rows(path, GAP_COLUMNS, rows)
 
     def close(self) -> None:
-        """No more rows come."""
+        """Write what is left and close the files."""
         self.save_gaps()
         for name, file in ((layout.REQUESTS, self._requests), (layout.WORKERS, self._reports)):
             with self.writing(name):

@@ -1,4 +1,4 @@
-"""``status.json``: what the run is doing right now, for whoever shows it."""
+"""``status.json``: what the run is doing right now, for every display."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ Phase = Literal["start", "ramp", "warm_up", "measure", "tail", "drain", "done"]
 
 @dataclass(slots=True)
 class LoadStatus:
-    """The state of one experiment's load. None means not known (yet)."""
+    """The state of one experiment's load. None means not known yet."""
 
     experiment: str
     step: str | None = None
@@ -40,10 +40,10 @@ class LoadStatus:
     eta_s: float | None = None
     message: str = ""
     exit_code: int | None = None
-    """Of the load, once it is over: a web page that lingers does not change it."""
+    """Exit code of the load once it has ended; a web page that stays open does not change it."""
 
     def save(self, folder: Path) -> None:
-        """Write it atomically; where the disk is full over the old one, whose room is there.
+        """Write the file atomically; on a full disk, overwrite the old file in place.
 
         Raises:
             OSError: it cannot be written either way.
@@ -60,7 +60,7 @@ class LoadStatus:
 
 
 def eta_s(status: LoadStatus, load: Load) -> float:
-    """Seconds to the end at the latest, tails and early ends apart."""
+    """Seconds left in the remaining phases, without tails and early ends."""
     whole = load.warm_up + load.measure
     left = (status.steps_total - status.ordinal) * whole
     match status.phase:
@@ -79,13 +79,13 @@ def eta_s(status: LoadStatus, load: Load) -> float:
 def live_step_rows(
     rows: Sequence[StepRow], tallies: Mapping[str, StepTally], phase: Phase, now: float
 ) -> list[dict[str, Any]]:
-    """One row per step that has begun, for the web page (`webui.COLUMNS`).
+    """One row per step that has started, for the web page (`webui.COLUMNS`).
 
     Args:
         rows: the steps.
         tallies: by step id.
-        phase: of the step that runs.
-        now: up to when all workers have reported.
+        phase: phase of the current step.
+        now: time up to which all workers have reported.
     """
     table = []
     for row in rows:

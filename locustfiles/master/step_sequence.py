@@ -1,36 +1,30 @@
-"""The steps of a run: ramp → warm-up → measure → tail, and nothing drained in between.
+"""The steps of a run: ramp → warm-up → measure → tail. The load never drops between them.
 
-Written as one generator that reads like the protocol: it yields ``(users, spawn rate)`` whenever Locust is
-to change the number of users, and waits for everything else itself.
+One generator follows the protocol from top to bottom. It yields ``(users, spawn rate)`` whenever Locust is to
+change the number of users, and waits for everything else itself.
 """
 
-import logging
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
 
+from common.errors import UserError
 from common.exit_codes import ExitCode
 from configs.experiment import Experiment, Step
-from locustfiles.client.error_classes import container_remedy, remedy
-from locustfiles.master.clock import Clock, ClockReading, SystemClock, clock_disturbances
+from locustfiles.interrupts import Interrupts
+from locustfiles.master.abort_conditions import AbortConditions
+from locustfiles.master.clock import Clock, ClockReading, SystemClock
 from locustfiles.master.drain import drain
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.status import LoadStatus, Phase, eta_s, live_step_rows
+from locustfiles.master.step_checks import check_step
 from locustfiles.master.step_table import StepTable
-from locustfiles.master.step_tally import MeasureWindow
 from locustfiles.master.step_workers import StepWorkers
-from locustfiles.master.worker_link import (
-    RunEndedError,
-    WorkerLink,
-    unexpected,
-)
-from locustfiles.messages import Ending
+from locustfiles.master.worker_link import RunEndedError, WorkerLink, unexpected
+from locustfiles.messages import Ending, MeasureWindow
 from runfolder import layout
 from runfolder.records import ReasonCode, StepRow
-
-logger = logging.getLogger(__name__)
 
 _POLL_S = 0.05
 _WORKERS_READY_S = 60.0
@@ -39,9 +33,7 @@ _REPORT_GRACE_S = 10.0
 _RAMP_SECONDS = 8
 _MAX_RATE = 100.0
 _NOT_READY_S = 900.0
-"""For an endpoint that says that it has no capacity yet: an instance and a model must come up."""
-_MIN_FAILURES_TO_ABORT = 5
-"""Failures before the first answer of a run after which no more is asked."""
+"""For an endpoint that reports that it has no capacity yet: it must start an instance and load a model."""
 _END_CODES: dict[int, ReasonCode] = {
     ExitCode.FAILED: "failed",
     ExitCode.REFUSED: "refused",
@@ -50,10 +42,23 @@ _END_CODES: dict[int, ReasonCode] = {
 
 
 class StepSequence:
-    """Plays an experiment's steps and keeps ``steps.csv`` and the status up to date."""
+    """Plays an experiment's steps and keeps ``steps.csv`` and ``status.json`` up to date.
+
+    Args:
+        experiment: what to play.
+        link: to Locust and the workers.
+        collector: receives the workers' reports.
+        interrupts: counted by whoever receives them. One ends the run; after a second one nothing waits.
+        clock: the time; this machine's by default.
+    """
 
     def __init__(
-        self, experiment: Experiment, link: WorkerLink, collector: ReportCollector, clock: Clock | None = None
+        self,
+        experiment: Experiment,
+        link: WorkerLink,
+        collector: ReportCollector,
+        interrupts: Interrupts,
+        clock: Clock | None = None,
     ) -> None:
         self._experiment = experiment
         self._load = experiment.load
@@ -65,40 +70,39 @@ class StepSequence:
         self.status = LoadStatus(experiment.name, steps_total=len(self._table.rows))
         self._phase_started = self._clock.monotonic()
         self._users = 0
-        self._failure: str | None = None
-        self.interrupts = 0
-        """How often the run was asked to end; the second time it no longer waits for workers."""
+        self._interrupts = interrupts
+        self._aborts = AbortConditions(experiment, collector, interrupts)
         self.exit_code = ExitCode.FAILED
-        """Of the load; it failed until the last step has been played."""
-        self.begun = False
+        """Exit code of the load; it counts as failed until the last step has been played."""
+        self.started = False
 
     @property
     def _longest_request_s(self) -> float:
         return self._load.timeouts.connect + self._load.timeouts.total
 
     def play(self) -> Iterator[tuple[int, float]]:
-        """Yield ``(users, spawn rate)`` until all is over; ends orderly however it ends."""
+        """Yield ``(users, spawn rate)`` until the last step ends; shut down in order however the run ends."""
         ending: Ending = "abort"
-        self.begun = True
+        self.started = True
         try:
             self._wait_for_workers()
             for step, row in zip(self._experiment.steps, self._table.rows, strict=True):
                 yield from self._play(step, row)
             ending, self.exit_code = "drain", ExitCode.OK
         except RunEndedError as end:
-            self._end_early(end.code, str(end))
+            self._end_early(end)
         except gevent.GreenletExit:
-            # Locust itself stops a test whose last worker is gone.
+            # Locust itself stops a test that has lost its last worker.
             reason = "stopped by hand" if self._link.live_workers() else "the last worker was lost"
-            self._end_early(ExitCode.INTERRUPTED, reason)
+            self._end_early(RunEndedError(ExitCode.INTERRUPTED, reason))
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
-            self._end_early(ExitCode.FAILED, unexpected(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
+            self._end_early(unexpected(error))
         finally:
             self._finish(ending)
 
     def abandon(self) -> None:
-        """The run ends before it has begun."""
+        """End the run before its first step."""
         self.exit_code, self.status.message = ExitCode.INTERRUPTED, "interrupted"
         self._table.mark_unplayed("interrupted")
         self._table.save()
@@ -107,14 +111,14 @@ class StepSequence:
         self._enter("done")
 
     def fail(self, error: Exception) -> None:
-        """Something beside the steps has failed: the run ends in order and says so."""
-        self._failure = self._failure or unexpected(error)
+        """End the run in order because something beside the steps has failed."""
+        self._aborts.failure = self._aborts.failure or unexpected(error)
 
     def _wait_for_workers(self) -> None:
         """Wait until every worker has its assignment.
 
         Raises:
-            RunEndedError: one cannot take it, or does not answer.
+            RunEndedError: a worker cannot take part or does not respond.
         """
         self._enter("start")
 
@@ -124,31 +128,31 @@ class StepSequence:
 
         self._wait(decided, _WORKERS_READY_S)
         if unready := self._link.unready_workers():
-            refusals = [f"worker {name} cannot take part: {why}" for name, why in unready.items() if why]
-            silent = f"worker {', '.join(unready)} did not answer within {_WORKERS_READY_S:g} s; see its log"
-            raise RunEndedError(ExitCode.FAILED, "; ".join(refusals) or silent)
+            if refusals := [f"worker {name} cannot take part: {why}" for name, why in unready.items() if why]:
+                raise RunEndedError(ExitCode.FAILED, "; ".join(refusals))
+            silent = f"worker {', '.join(unready)} did not respond within {_WORKERS_READY_S:g} s"
+            raise RunEndedError(ExitCode.FAILED, silent, "see its log")
 
     def _play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         status = self.status
         status.step, status.ordinal, status.target = step.id, row.ordinal, step.concurrency
         row.state, row.announced_at = "running", self._clock.time()
-        for code, text in self._step_workers.begin_step():
-            self._table.add_reason(row, code, text)
+        self._table.add_reasons(row, self._step_workers.begin_step())
         row.workers = len(self._step_workers.workers)
         self._collector.lost = self._step_workers.lost
         self._enter("ramp")
         self._table.save()
         self._announce(step, row)
         yield from self._ramp(step.concurrency)
-        # A user above the target leaves only when its request is done.
+        # A user above the target leaves only when its request has ended.
         if not self._wait(lambda: self._link.user_count == step.concurrency, self._longest_request_s):
-            there = f"{self._link.user_count} of {step.concurrency} users were there"
-            self._table.add_reason(row, "too_few_users", there)
+            running = f"{self._link.user_count} of {step.concurrency} users were running"
+            self._table.add_reason(row, "too_few_users", running)
         row.ramped_at = self._clock.time()
         self._enter("warm_up", self._load.warm_up)
         self._wait(lambda: False, self._load.warm_up)
         self._wait_until_ready()
-        self._abort_if_all_failed()
+        self._aborts.check_any_answered()
         opened = ClockReading.of(self._clock)
         window = self._measure(step, row, opened.wall)
         self._enter("tail")
@@ -156,31 +160,15 @@ class StepSequence:
             lambda: self._collector.all_ended_before(window.end, set(self._step_workers.workers)),
             self._longest_request_s + _REPORT_GRACE_S,
         ):
-            self._table.add_reason(row, "unfinished_requests", "not every measured request has ended")
+            self._table.add_reason(row, "unfinished_requests", "not every measured request ended")
         row.tail_ended_at = self._clock.time()
         row.state = "complete"
-        self._examine(row, window, opened)
+        ended = ClockReading.of(self._clock)
+        findings = check_step(self._link, self._collector, window, opened, ended)
+        self._table.add_reasons(row, findings.degrading)
+        self._table.add_info(row, findings.informational)
         self._collector.save_gaps()
         self._table.save()
-
-    def _examine(self, row: StepRow, window: MeasureWindow, opened: ClockReading) -> None:
-        """Note what clocks and reports say against a step that was played.
-
-        Up to the end of the tail: until then requests of the window were in flight.
-        """
-        ended = ClockReading.of(self._clock)
-        degrading, informational = self._collector.client_limits(window)
-        degrading += clock_disturbances(opened, ended)
-        # Also one that was lost and is back: what it did meanwhile is not known.
-        degrading += self._collector.silent_workers(window, ended.wall, set(self._link.live_workers()))
-        for code, text in degrading:
-            self._table.add_reason(row, code, text)
-        for _, text in self._collector.clock_steps:
-            self._table.add_reason(row, "clock_set", text)
-        self._collector.clock_steps.clear()
-        for proxy in self._link.proxies():
-            informational.append(("proxy", f"latency includes the proxy {proxy}"))
-        self._table.add_info(row, informational)
 
     def _announce(self, step: Step, row: StepRow) -> None:
         self._link.announce(step)
@@ -191,10 +179,10 @@ class StepSequence:
             self._table.add_reason(row, "unacknowledged", f"{names} did not acknowledge the step")
 
     def _ramp(self, target: int) -> Iterator[tuple[int, float]]:
-        """One-second pieces, because Locust's master cannot be interrupted inside a ramp of its own."""
+        """Ramp in pieces of one second, because Locust's own ramp on a master cannot be interrupted."""
         rate = self._load.spawn_rate or min(_MAX_RATE, max(10.0, target / _RAMP_SECONDS))
         while self._users < target:
-            self._check_early_end()
+            self._check_run()
             self._users = min(target, self._users + max(1, int(rate)))
             yield self._users, float(max(1, self._users))
         if self._users > target:
@@ -203,10 +191,10 @@ class StepSequence:
             yield target, float(fewer)
 
     def _measure(self, step: Step, row: StepRow, opened: float) -> MeasureWindow:
-        """Open the window, and close it when enough was measured or its time is over.
+        """Open the window, and close it when enough requests were measured or its time is over.
 
-        Both its planned end and its end are on record as soon as they are known: whatever happens later, the
-        rows of the window can be judged.
+        The planned end and the end are saved as soon as they are known, so that the window's rows can be
+        evaluated whatever happens later.
         """
         tally = self._collector.steps[step.id]
         row.measure_started_at = opened
@@ -227,78 +215,50 @@ class StepSequence:
         return window
 
     def _wait_until_ready(self) -> None:
-        """An endpoint that scales from zero says so for minutes; then it is warmed up like any other.
+        """Wait for an endpoint that scales from zero, then warm it up like any other.
 
         Raises:
-            RunEndedError: it answered nothing within the time for it.
+            RunEndedError: the endpoint answered no request within the time limit.
         """
         if (reason := self._collector.not_ready) is None:
             return
         minutes = f"{_NOT_READY_S / 60:.0f} min"
-        self.status.message = f"the endpoint is not ready; waiting up to {minutes} for it: {reason}"
+        self.status.message = f"waiting up to {minutes} for the endpoint to become ready: {reason}"
         if not self._wait(lambda: self._collector.not_ready is None, _NOT_READY_S):
             raise RunEndedError(ExitCode.REFUSED, f"the endpoint was not ready within {minutes}: {reason}")
         self.status.message = ""
         self._wait(lambda: False, self._load.warm_up)
 
-    def _abort_if_all_failed(self) -> None:
-        """An endpoint that has not answered once is not worth the rest of the plan.
-
-        Raises:
-            RunEndedError: some requests have failed, and none of this run was answered.
-        """
-        tallies = self._collector.steps.values()
-        failed = sum(tally.failed for tally in tallies)
-        if failed >= _MIN_FAILURES_TO_ABORT and not any(tally.ok for tally in tallies):
-            commonest = sum((tally.errors for tally in tallies), Counter[str]()).most_common(1)
-            why = commonest[0][0] if commonest else "no reason given"
-            schema = self._experiment.request_schema
-            mend = container_remedy(why) or (
-                f"if the container does not read requests in the {schema} schema, set workload.schema"
-            )
-            raise RunEndedError(
-                ExitCode.REFUSED, f"none of the first {failed} requests was answered: {why}; {mend}"
-            )
-
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait for a condition; False when ``seconds`` have passed without it.
 
         Raises:
-            RunEndedError: the run was asked to end, or a failure stops it.
+            RunEndedError: the run was interrupted, or a failure ends it.
         """
         deadline = self._clock.monotonic() + seconds
         while not condition():
-            self._check_early_end()
+            self._check_run()
             left = deadline - self._clock.monotonic()
             if left <= 0:
                 return False
             self._clock.sleep(min(_POLL_S, left))
         return True
 
-    def _check_early_end(self) -> None:
-        if self.interrupts:
-            raise RunEndedError(ExitCode.INTERRUPTED, "interrupted")
-        if self._failure is not None:
-            raise RunEndedError(ExitCode.FAILED, self._failure)
-        if (fatal := self._collector.fatal) is not None:
-            experiment = self._experiment
-            raise RunEndedError(ExitCode.REFUSED, remedy(fatal, experiment.region, experiment.endpoint_name))
-        if (unwritable := self._collector.unwritable) is not None:
-            raise RunEndedError(ExitCode.FAILED, unwritable)
-        if (tripped := self._collector.breaker.tripped()) is not None:
-            raise RunEndedError(ExitCode.REFUSED, f"the endpoint answers no more: {tripped}")
+    def _check_run(self) -> None:
+        self._aborts.check()
         if self.status.ordinal:
             row = self._table.rows[self.status.ordinal - 1]
-            for code, text in self._step_workers.changes():
-                self._table.add_reason(row, code, text)
+            self._table.add_reasons(row, self._step_workers.changes())
 
-    def _end_early(self, code: ExitCode, reason: str) -> None:
-        self.exit_code = code
-        self.status.message = reason
+    def _end_early(self, end: RunEndedError) -> None:
+        self._set_end(end.code, end)
         try:
-            self._mark_ended(_END_CODES[code], reason)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
-            self.exit_code, self.status.message = ExitCode.FAILED, unexpected(error)
+            self._mark_ended(_END_CODES[end.code], str(end))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
+            self._set_end(ExitCode.FAILED, unexpected(error))
+
+    def _set_end(self, code: ExitCode, error: UserError) -> None:
+        self.exit_code, self.status.message = code, str(error)
 
     def _mark_ended(self, code: ReasonCode, reason: str) -> None:
         self._table.mark_unplayed(reason)
@@ -307,32 +267,37 @@ class StepSequence:
                 row.state = "interrupted"
                 self._table.add_reason(row, code, reason)
                 if row.measure_started_at is not None and row.measure_ended_at is None:
-                    # What the open window has seen is worth showing.
+                    # The report shows what was measured until now.
                     step = self._experiment.steps[row.ordinal - 1]
                     self._close_window(step, row, self._clock.time())
         self._table.save()
 
     def _finish(self, ending: Ending) -> None:
-        """Every worker's last rows and Locust's last numbers, then the books are balanced."""
+        """Wait for every worker's last rows and Locust's last counts, then reconcile them."""
         try:
             self._enter("drain")
             patience = self._longest_request_s if ending == "drain" else 2.0
-            asked, written = (lambda: self.interrupts), self._no_more_files
-            drain(self._link, self._clock, ending, patience, interrupts=asked, written=written)
+            drain(
+                self._link,
+                self._clock,
+                ending,
+                patience,
+                interrupts=self._interrupts,
+                written=self._files_complete,
+            )
             if not self._table.reconcile(self._link.locust_counts) and self.exit_code == ExitCode.OK:
                 self.exit_code = ExitCode.INCOMPLETE
             self._collector.close()
-            if self.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE) and (
-                unwritable := self._collector.unwritable
-            ):
-                self.exit_code, self.status.message = ExitCode.FAILED, unwritable
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and says so
-            self.exit_code, self.status.message = ExitCode.FAILED, unexpected(error)
+            unwritable = self._collector.unwritable
+            if unwritable is not None and self.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE):
+                self._set_end(ExitCode.FAILED, unwritable)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
+            self._set_end(ExitCode.FAILED, unexpected(error))
         finally:
             self.status.exit_code = self.exit_code
             self._enter("done")
 
-    def _no_more_files(self) -> bool:
+    def _files_complete(self) -> bool:
         return self._collector.unwritable is not None or self._link.files_written()
 
     def _enter(self, phase: Phase, seconds: float | None = None) -> None:
@@ -341,7 +306,7 @@ class StepSequence:
         self.refresh()
 
     def refresh(self) -> None:
-        """Bring ``status.json`` up to date."""
+        """Update ``status.json``."""
         status, collector = self.status, self._collector
         status.users = self._link.user_count
         status.in_flight = collector.in_flight
@@ -358,6 +323,6 @@ class StepSequence:
             status.save(self._experiment.run_folder)
 
     def live_step_rows(self) -> list[dict[str, Any]]:
-        """One row per step that has begun, for the web page."""
+        """One row per step that has started, for the web page."""
         collector = self._collector
         return live_step_rows(self._table.rows, collector.steps, self.status.phase, collector.reported_until)

@@ -1,4 +1,4 @@
-"""The book of an experiment's steps: ``steps.csv``, with what is to be said of each, balanced at the end."""
+"""The table of an experiment's steps (``steps.csv``): phases, reasons, and counts reconciled at the end."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class StepTable:
-    """Rows of the steps, kept on disk beside those of other experiments of the run."""
+    """Rows of one experiment's steps, saved beside those of the run's other experiments."""
 
     def __init__(self, experiment: Experiment, collector: ReportCollector) -> None:
         self._collector = collector
@@ -29,20 +29,25 @@ class StepTable:
         self.save()
 
     def add_reason(self, row: StepRow, code: ReasonCode, text: str) -> None:
-        """Say once why a step is not whole."""
+        """Add, once, a reason why a step is degraded."""
         if (code, text) not in self._reasons[row.step]:
-            self._reasons[row.step].append((code, text))
+            self._reasons[row.step].append(StepReason(code, text))
             logger.warning("%s: %s", row.step, text)
 
-    def add_info(self, row: StepRow, remarks: Iterable[StepReason]) -> None:
-        """Say what is worth saying of a step and does not degrade it."""
-        self._infos[row.step] = list(remarks)
+    def add_reasons(self, row: StepRow, reasons: Iterable[StepReason]) -> None:
+        """Add, once each, reasons why a step is degraded."""
+        for code, text in reasons:
+            self.add_reason(row, code, text)
+
+    def add_info(self, row: StepRow, infos: Iterable[StepReason]) -> None:
+        """Set what is worth knowing about a step and does not degrade it."""
+        self._infos[row.step] = list(infos)
 
     def mark_unplayed(self, reason: str) -> None:
-        """Say of every step that has not begun why it never will."""
+        """Add to every step that has not started why it was not played."""
         for row in self.rows:
             if row.state == "planned":
-                self._reasons[row.step] = [("not_played", f"not played: {reason}")]
+                self._reasons[row.step] = [StepReason("not_played", f"not played: {reason}")]
 
     def save(self) -> None:
         """Write ``steps.csv``."""
@@ -54,13 +59,13 @@ class StepTable:
             replace_rows(self._path, STEP_COLUMNS, [*self._others, *self.rows])
 
     def reconcile(self, locust_counts: Callable[[str], tuple[int, int]]) -> bool:
-        """Hold the workers' books, the rows and Locust's counts against each other.
+        """Compare the workers' counts, the rows and Locust's counts; write the result.
 
         Args:
             locust_counts: Locust's own requests and failures of a step.
 
         Returns:
-            Whether every step that was played is whole and was answered.
+            Whether every step that was played is complete and had at least one answer.
         """
         whole = True
         for row in self.rows:
@@ -70,11 +75,10 @@ class StepTable:
             row.started = self._collector.counts(row.step).started
             row.ok, row.failed, row.censored = tally.ok, tally.failed, tally.censored
             row.locust_requests, row.locust_failures = locust_counts(row.step)
-            for code, text in self._collector.count_mismatches(row.step):
-                self.add_reason(row, code, text)
+            self.add_reasons(row, self._collector.count_mismatches(row.step))
             written = tally.ok + tally.failed + tally.censored
             if (row.locust_requests, row.locust_failures) != (written, tally.failed + tally.censored):
-                counted = f"Locust counted {row.locust_requests} requests, the rows are {written}"
+                counted = f"Locust counted {row.locust_requests} requests, but {written} rows were recorded"
                 self.add_reason(row, "locust_count_differs", counted)
             if row.state == "complete" and not written:
                 self.add_reason(row, "no_requests", "no request ended in this step")

@@ -1,9 +1,10 @@
-"""Counts and live figures of one step, by the report's own definitions."""
+"""Counts and live figures of one step, with the same definitions as in the report."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from locustfiles.messages import MeasureWindow
 from runfolder.percentiles import percentile
 from runfolder.records import Request
 
@@ -11,13 +12,6 @@ Latency = Literal["ttft_ms", "tpot_ms", "e2e_ms"]
 LATENCIES: tuple[Latency, ...] = ("ttft_ms", "tpot_ms", "e2e_ms")
 _RECENT = 500
 _RECENT_S = 15.0
-
-
-class MeasureWindow(NamedTuple):
-    """A measure window in epoch seconds; ``end`` is infinite while it is open."""
-
-    start: float
-    end: float
 
 
 @dataclass(slots=True)
@@ -28,17 +22,17 @@ class StepTally:
     failed: int = 0
     censored: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    """Failures by what was said of them."""
+    """Failures by their detail."""
     window: MeasureWindow | None = None
     measured_ok: int = 0
     """Ok requests that started in the window."""
     completions: int = 0
-    """Ok requests that ended in the window, whichever step they belong to."""
+    """Ok requests of any step that ended in the window."""
     completion_tokens: float = 0.0
-    """Their tokens and those of longer answers, by the time at which they arrived."""
+    """Completion tokens that arrived in the window, of requests of any step."""
     _latencies: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in LATENCIES})
     _recent: deque[tuple[float, Request]] = field(default_factory=lambda: deque(maxlen=_RECENT))
-    """(when it ended, row) of the last ok ones: what is shown before the window opens."""
+    """(end time, row) of the last ok requests, shown before the window opens."""
 
     def add_ok(self, row: Request, ended_at: float) -> None:
         """Count an ok request of this step."""
@@ -53,7 +47,7 @@ class StepTally:
                     self._latencies[name].append(value)
 
     def add_to_window(self, row: Request, ended_at: float) -> None:
-        """Count what an ok request of any step did in this step's window."""
+        """Count the completion and the tokens of any step's ok request that fall into this window."""
         window = self.window
         if window is None:
             return
@@ -64,16 +58,16 @@ class StepTally:
     def rates(self, now: float, announced_at: float) -> tuple[float | None, float | None]:
         """Requests per minute and completion tokens per second.
 
-        Over the measure window so far once it is open; before that over the last seconds of the step.
+        Measured over the window so far once it is open, before that over the last 15 seconds of the step.
 
         Args:
             now: the time up to which all workers have reported.
-            announced_at: when the step began.
+            announced_at: when the step started.
         """
         window = self.window
         if window is None:
             window = MeasureWindow(max(announced_at, now - _RECENT_S), now)
-            if len(self._recent) == _RECENT:  # so many that they do not reach back so far
+            if len(self._recent) == _RECENT:  # they do not cover the whole interval
                 window = window._replace(start=max(window.start, self._recent[0][0]))
             completions = sum(window.start <= at < window.end for at, _ in self._recent)
             tokens = sum(tokens_inside(row, at, window) for at, row in self._recent)
@@ -85,14 +79,14 @@ class StepTally:
     def percentile(self, metric: Latency, p: float) -> float | None:
         """Percentile in milliseconds over the ok requests that started in the window, so far.
 
-        Before the window opens over the last answers of the step.
+        Before the window opens, over the last answers of the step.
         """
         if self.window is None:
             return percentile(
                 sorted(v for _, row in self._recent if (v := getattr(row, metric)) is not None), p
             )
         values = self._latencies[metric]
-        values.sort()  # sorted but for what has come since: a merge
+        values.sort()  # mostly sorted already, so this is a merge
         return percentile(values, p)
 
 

@@ -1,4 +1,4 @@
-"""Locust's web page: a tab with TTFT, TPOT and tokens per step, and a guard against foreign pages."""
+"""Additions to Locust's web page: a tab with LLM metrics per step, and protection against other origins."""
 
 import json
 from collections.abc import Callable
@@ -22,45 +22,44 @@ COLUMNS = {
     "requests_per_minute": "Requests/min",
     "completion_tokens_per_s": "Completion tokens/s",
 }
-"""Key → title. Statistics are of the step's last 500 answers."""
+"""Key → title. Percentiles cover the measure window, or the step's last 500 answers before it opens."""
 
 
 ENDED = "/llm/ended.js"
 _ENDED_SCRIPT = """
 (function watch() {
-  fetch("stats/requests").then(answer => answer.json()).then(content => {
-    if (content.llm_ended !== undefined) { throw new Error(content.llm_ended); }
-    setTimeout(watch, 1000);
-  }).catch(error => {
+  const show = text => {
     const banner = document.createElement("div");
-    const known = error.message.startsWith("The run");
-    banner.textContent = known ? error.message
-      : "This page gets no more answers: the run has ended or was stopped. Its report is in the run folder.";
+    banner.textContent = text;
     banner.setAttribute("role", "status");
     banner.style.cssText = "position:fixed;top:0;left:0;right:0;z-index:9999;padding:.7em;text-align:center;"
       + "background:#fff3cd;color:#332701;font:16px sans-serif";
     document.body.append(banner);
-  });
+  };
+  fetch("stats/requests").then(answer => answer.json()).then(
+    content => content.llm_ended === undefined ? setTimeout(watch, 1000) : show(content.llm_ended),
+    () => show("Connection lost: the run has ended or was stopped. Its report is in the run folder.")
+  );
 })();
 """
 
 
 def refuse_foreign_requests(web_ui: Any, host: str) -> None:
-    """Refuse what a page of another origin may send with the help of this machine's browser.
+    """Refuse requests that pages of other origins make through a browser on this machine.
 
-    A name that resolves to this machine (DNS rebinding) shows in the Host header; a form or a script of
-    another page in Origin or Sec-Fetch-Site.
+    The Host header shows DNS rebinding (a foreign name that resolves to this machine); Origin and
+    Sec-Fetch-Site show forms and scripts of other pages.
 
     Args:
         web_ui: Locust's.
         host: the interface on which it listens.
     """
-    own = {"127.0.0.1", "localhost", "::1", host}
+    own_hosts = {"127.0.0.1", "localhost", "::1", host}
 
     def refuse_foreign() -> Response | None:
         url = urlsplit(f"//{request.host}")
         origin = request.headers.get("Origin")
-        foreign_host = url.hostname not in own and host not in _EVERYWHERE
+        foreign_host = url.hostname not in own_hosts and host not in _EVERYWHERE
         foreign_page = origin is not None and urlsplit(origin).netloc != request.host
         fetched = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
         visited = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
@@ -71,15 +70,15 @@ def refuse_foreign_requests(web_ui: Any, host: str) -> None:
     web_ui.app.before_request(refuse_foreign)
 
 
-_EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - then any name of this machine is right
+_EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - any name of this machine is then valid
 
 
 def add_run_end_banner(web_ui: Any, ended: Callable[[], str | None]) -> None:
-    """Let the page say that the run has ended; else it would freeze without a word.
+    """Add a banner that shows when the run has ended; otherwise the page would just freeze.
 
     Args:
         web_ui: Locust's.
-        ended: what there is to say; None while the run goes on.
+        ended: gives the banner's text; None while the run continues.
     """
 
     def script() -> Response:
@@ -100,9 +99,13 @@ def add_run_end_banner(web_ui: Any, ended: Callable[[], str | None]) -> None:
 
 
 def add_tab(web_ui: Any, rows: Callable[[], list[dict[str, Any]]]) -> None:
-    """Add the tab to Locust's page; ``rows`` gives its content, one row per step.
+    """Add the tab to Locust's page.
 
-    The page polls ``/stats/requests``; Locust's front end takes further tables from ``extended_stats`` in it.
+    The page polls ``/stats/requests``; Locust's front end reads further tables from ``extended_stats`` in it.
+
+    Args:
+        web_ui: Locust's.
+        rows: gives the content, one row per step.
     """
     arguments = web_ui.template_args
     arguments["extended_tabs"] = [{"title": "LLM", "key": KEY}]

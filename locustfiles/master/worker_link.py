@@ -1,8 +1,9 @@
-"""What the steps of a run need of Locust and of the workers, and how a run can end."""
+"""What the step sequence needs from Locust and the workers, and how a run can end early."""
 
 import logging
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from common.errors import UserError
 from common.exit_codes import ExitCode
 from configs.experiment import Step
 from locustfiles.messages import Ending
@@ -10,54 +11,67 @@ from runfolder.records import ReasonCode
 
 logger = logging.getLogger(__name__)
 
-StepReason = tuple[ReasonCode, str]
-"""What happened to a step: for programs, and in words."""
+
+class StepReason(NamedTuple):
+    """What happened to a step: a code for programs, and a text for people."""
+
+    code: ReasonCode
+    text: str
 
 
-class RunEndedError(Exception):
-    """The run ends before its last step; carries the exit code and why."""
+class RunEndedError(UserError):
+    """The run ends before its last step.
 
-    def __init__(self, code: ExitCode, reason: str) -> None:
-        super().__init__(reason)
+    Args:
+        code: exit code of the load.
+        finding: why the run ends.
+        remedy: what the user can do about it; empty if there is nothing to do.
+    """
+
+    def __init__(self, code: ExitCode, finding: str, remedy: str = "") -> None:
+        super().__init__(finding, remedy)
         self.code = code
 
 
-def unexpected(error: Exception) -> str:
-    """Why a load failed that should not have, in one sentence; the log has the rest."""
+def unexpected(error: Exception) -> RunEndedError:
+    """The end of a load that failed through a bug; the traceback goes to the log."""
     logger.error("The load failed", exc_info=error)
-    return f"the load failed unexpectedly ({type(error).__name__}: {error}); the log has the traceback"
+    cause = f"{type(error).__name__}: {error}"
+    return RunEndedError(
+        ExitCode.FAILED, f"the load failed unexpectedly ({cause})", "the log has the traceback"
+    )
 
 
 class WorkerLink(Protocol):
-    """What the steps need of Locust and of the workers."""
+    """What the step sequence needs from Locust and the workers."""
 
     @property
     def user_count(self) -> int:
-        """Users that there are."""
+        """Users that are running."""
 
     def live_workers(self) -> dict[str, str]:
         """Client id → name of the workers that can be reached."""
 
     def unready_workers(self) -> dict[str, str | None]:
-        """Name of each worker that has not taken its assignment → why it cannot; None without an answer."""
+        """Name of each worker without an assignment → why it cannot take it; None without an answer."""
 
     def proxies(self) -> list[str]:
         """Proxies through which workers reach the endpoint."""
 
     def announce(self, step: Step) -> None:
-        """Tell every worker the step."""
+        """Announce a step to every worker."""
 
     def acknowledged(self, step: Step) -> set[str]:
-        """Client ids that have answered."""
+        """Client ids that have acknowledged the step."""
 
     def send_window(self, step: Step, window: tuple[float, float]) -> None:
-        """Tell every worker the measure window."""
+        """Send the measure window to every worker."""
 
     def finish(self, ending: Ending, timeout: float) -> None:
-        """Ask every worker for its last words."""
+        """Ask every worker for its final report."""
 
     def finished(self) -> set[str]:
-        """Client ids that have said them."""
+        """Client ids that have sent their final report."""
 
     def locust_counts(self, step: str) -> tuple[int, int]:
         """Locust's own requests and failures of a step."""

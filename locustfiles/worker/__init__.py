@@ -1,1 +1,1 @@
-"""One load-generating process: its users, its request log, its health."""
+"""One load-generating process: its users, its request log and its health."""

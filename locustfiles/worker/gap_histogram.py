@@ -1,4 +1,4 @@
-"""Inter-chunk gaps as mergeable counts in logarithmic buckets, of the measured requests only."""
+"""Inter-chunk gaps of the measured requests as mergeable counts in logarithmic buckets."""
 
 import math
 from array import array
@@ -6,15 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from locustfiles.messages import MeasureWindow
 from runfolder.records import GAP_GROWTH, GAP_UNIT_MS
 
 _PER_LOG = 1 / math.log(GAP_GROWTH)
 
-MeasureWindow = tuple[float, float]
-
 
 def bucket_of(gap_ms: float) -> int:
-    """Index of the bucket that holds a gap: 0 is ``[0, GAP_UNIT_MS)``, the others grow by 1%."""
+    """Index of a gap's bucket: 0 is ``[0, GAP_UNIT_MS)``, the others grow by 1%."""
     if gap_ms < GAP_UNIT_MS:
         return 0
     return 1 + int(math.log(gap_ms / GAP_UNIT_MS) * _PER_LOG)
@@ -22,10 +21,10 @@ def bucket_of(gap_ms: float) -> int:
 
 @dataclass(slots=True)
 class _Second:
-    """Gaps of the requests that started within one second: counted as a whole, and kept one by one.
+    """Gaps of the requests that started within one second, as a total and request by request.
 
-    The whole is for seconds inside the window; only where the window begins or ends a request decides for
-    itself. A kept gap takes two bytes.
+    The total is used for seconds inside the window. In the seconds in which the window starts or ends, each
+    request counts by its own start. A kept gap takes two bytes.
     """
 
     counts: Counter[int] = field(default_factory=Counter)
@@ -34,7 +33,7 @@ class _Second:
     buckets: "array[int]" = field(default_factory=lambda: array("H"))
 
     def add(self, started_at: float, buckets: list[int]) -> None:
-        """Hold one request."""
+        """Add one request."""
         self.counts.update(buckets)
         self.starts.append(started_at)
         self.lengths.append(len(buckets))
@@ -51,8 +50,8 @@ class _Second:
 class GapCounter:
     """Counts the gaps of requests that started inside their step's window.
 
-    The window's end is known only later, so the gaps of a step wait until it is told, in buckets by the
-    second in which their request started.
+    The window's end is known only later. Until then the gaps of a step are kept by the second in which their
+    request started.
     """
 
     def __init__(self) -> None:
@@ -61,7 +60,7 @@ class GapCounter:
         self._counts: dict[str, Counter[int]] = defaultdict(Counter)
 
     def add(self, step: str, started_at: float, gaps_ms: list[float]) -> None:
-        """Take the gaps of one finished request."""
+        """Add the gaps of one finished request."""
         buckets = [bucket_of(gap) for gap in gaps_ms]
         window = self._windows.get(step)
         if window is None:
@@ -70,7 +69,7 @@ class GapCounter:
             self._counts[step].update(buckets)
 
     def close_window(self, step: str, window: MeasureWindow) -> None:
-        """The window of ``step`` is known: ``[start, end)`` in this worker's clock."""
+        """Set the window of ``step``: ``[start, end)`` in this worker's clock."""
         self._windows[step] = window
         counts = self._counts[step]
         for second, held in self._waiting.pop(step, {}).items():

@@ -1,4 +1,4 @@
-"""How healthy the load generator itself is: a late client must not call its own delay the server's."""
+"""Health of the load generator itself, so that its own delays are not taken for the server's."""
 
 import socket
 import time
@@ -23,17 +23,17 @@ class HealthProbe:
         self._clock_lags: list[float] = []
         self._clock_offset = time.time() - time.monotonic()
         self.on_read = self._clock_lags.append
-        """Takes how many seconds after its arrival something was read."""
+        """Call it with the seconds between the arrival of data and its reading."""
 
     def run(self) -> None:
-        """Sample for ever; to be spawned."""
+        """Sample forever; to be spawned as a greenlet."""
         while True:
             before = time.perf_counter()
             gevent.sleep(_NAP_S)
             self._loop_lags.append(time.perf_counter() - before - _NAP_S)
 
     def snapshot(self) -> WorkerHealth:
-        """What was seen since the last snapshot."""
+        """Health since the last snapshot."""
         offset = time.time() - time.monotonic()
         moved, self._clock_offset = offset - self._clock_offset, offset
         health = WorkerHealth(
@@ -51,6 +51,6 @@ class HealthProbe:
 
 
 def percentile_ms(seconds: list[float], p: float) -> float | None:
-    """Percentile of seconds, in milliseconds; None of nothing."""
+    """Percentile of durations in seconds, in milliseconds; None if there are none."""
     value = percentile(sorted(seconds), p)
     return None if value is None else max(0.0, value * 1000)

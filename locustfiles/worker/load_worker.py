@@ -1,4 +1,4 @@
-"""The worker's side of a run: what users share in one process, and its talk with the master."""
+"""The worker's side of a run: what the users of a process share, and the messages to the master."""
 
 from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
@@ -33,7 +33,7 @@ from locustfiles.client.signing import RequestSigner
 from locustfiles.client.transport import Connection, verifying_context
 from locustfiles.interrupts import Interrupts
 from locustfiles.message_seal import MessageError, MessageSeal
-from locustfiles.messages import Assignment, ReportMessage
+from locustfiles.messages import Assignment, MeasureWindow, ReportMessage
 from locustfiles.worker.health import HealthProbe
 from locustfiles.worker.request_log import RequestLog
 
@@ -67,7 +67,7 @@ class Worker:
             None if isinstance(runner, LocalRunner) else MessageSeal(os.environ.get(TOKEN_VARIABLE, ""))
         )
         self.begun = Event()
-        """Set once there is a step, or none will come: users that Locust starts before wait for it."""
+        """Set once there is a step or the run ends. Users that Locust starts earlier wait for it."""
         self.request_log = RequestLog(self.name, keep_samples=False)
         for kind, listener in (
             (messages.ASSIGNMENT, self._on_assignment),
@@ -78,7 +78,7 @@ class Worker:
             runner.register_message(kind, self._listener(kind, listener), concurrent=kind == messages.FINISH)
 
     def start(self) -> None:
-        """Say hello until the master gives an assignment, then report."""
+        """Register with the master until it sends an assignment, then report."""
         if isinstance(self._runner, WorkerRunner):
             for number in (signal.SIGINT, signal.SIGTERM):
                 gevent.signal_handler(number, self._shut_down)
@@ -88,23 +88,23 @@ class Worker:
 
     def _register(self) -> None:
         while self._assignment is None:
-            who = {"client_id": self._runner.client_id, "worker": self.name, "host": self._health.host}
-            self._send(messages.HELLO, who)
+            identity = {"client_id": self._runner.client_id, "worker": self.name, "host": self._health.host}
+            self._send(messages.HELLO, identity)
             gevent.sleep(_HELLO_S)
 
     def _send(self, kind: str, data: dict[str, Any]) -> None:
         self._runner.send_message(kind, data if self._seal is None else self._seal.wrap(kind, data))
 
-    def _listener(self, kind: str, take: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
-        """Obey the master of this run alone."""
+    def _listener(self, kind: str, handle: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+        """Accept messages only from the master of this run."""
 
         def listen(msg: Any, **_: object) -> None:
             try:
                 content = msg.data if self._seal is None else self._seal.unwrap(kind, msg.data)
             except MessageError as error:
-                logger.error("A message of the master is not obeyed: %s", error)  # noqa: TRY400 - for a person
+                logger.error("A message from the master was ignored: %s", error)  # noqa: TRY400 - for a person
                 return
-            take(content)
+            handle(content)
 
         return listen
 
@@ -112,15 +112,15 @@ class Worker:
         if self._assignment is not None:
             return
         if isinstance(self._runner, WorkerRunner):
-            # Locust's own handler, set after ours, would end at once and take the last rows with it.
+            # Locust's own handler, set after ours, would end at once and lose the last rows.
             signal.signal(signal.SIGTERM, lambda *_: gevent.spawn(self._shut_down))
         answer = {"client_id": self._runner.client_id, "error": None, "proxy": None}
         try:
             self._prepare(message)
             if self._proxy is not None:
                 answer["proxy"] = str(self._proxy)
-                logger.warning("Requests go through the proxy %s: latencies include it", self._proxy)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the master is told at once
+                logger.warning("Requests go through the proxy %s; latencies include it", self._proxy)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the master must know
             answer["error"] = _assignment_error(error)
             logger.error("This worker cannot take part: %s", answer["error"])  # noqa: TRY400 - for a person
             self.environment.process_exit_code = ExitCode.BAD_INPUT
@@ -158,15 +158,15 @@ class Worker:
             service=SERVICE,
         )
         self._assignment = assignment
-        # What is there now stays: the collector need not walk through all of Locust amid a measurement.
+        # These objects stay alive: the garbage collector need not scan all of Locust during a measurement.
         gc.collect()
         gc.freeze()
 
     def new_user(self) -> tuple[Iterator[Body], Invoker]:
-        """What one user needs: its bodies in its own seeded order, and its own connection."""
+        """One user's bodies, in its own seeded order, and an invoker with its own connection."""
         assignment = self._assignment
         if assignment is None:
-            raise RuntimeError("a user began before the worker had its assignment")
+            raise RuntimeError("a user started before the worker had its assignment")
         self._user_number += 1
         seed = f"{assignment.run_id}/{assignment.seed}/{self.name}/{self._user_number}"
         connection = Connection(self._target.address, self._context, self._proxy)
@@ -182,7 +182,7 @@ class Worker:
         return self._bodies.bodies(seed), invoker
 
     def count_tokens(self, text: str) -> int | None:
-        """Tokens of an answer by the experiment's tokenizer; None without one."""
+        """Tokens of an answer according to the experiment's tokenizer; None without one."""
         if self._tokenizer is None:
             return None
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
@@ -208,7 +208,8 @@ class Worker:
     def _on_window(self, message: dict[str, Any]) -> None:
         offset = message["offsets"].get(self._runner.client_id, 0.0)
         started_at, ended_at = message["window"]
-        self.request_log.gaps.close_window(message["step"], (started_at + offset, ended_at + offset))
+        window = MeasureWindow(started_at + offset, ended_at + offset)
+        self.request_log.gaps.close_window(message["step"], window)
 
     def _report_regularly(self) -> None:
         while not self._silent:
@@ -216,7 +217,7 @@ class Worker:
             gevent.sleep(REPORT_S)
 
     def report(self) -> None:
-        """Send what has happened since the last report; one report at a time, in order."""
+        """Send what has happened since the last report. Reports are sent one at a time, in order."""
         with self._reporting:
             self._send_report()
 
@@ -250,12 +251,12 @@ class Worker:
         self._send(messages.REPORT, content | {"health": asdict(health) if health else None})
 
     def _rtt_ms(self) -> float | None:
-        """Smallest round trip over the connections, as TCP knows it."""
-        known = [rtt for connection in self._connections if (rtt := connection.rtt_ms) is not None]
-        return min(known, default=None)
+        """Smallest round trip over the connections, as measured by TCP."""
+        round_trips = [rtt for connection in self._connections if (rtt := connection.rtt_ms) is not None]
+        return min(round_trips, default=None)
 
     def _on_finish(self, message: dict[str, Any]) -> None:
-        """No new requests; those in flight end by themselves or at once; then the last words."""
+        """Start no new requests, let those in flight end normally or at once, then send the final report."""
         self._stop_users()
         if message["ending"] == "abort":
             self._abort()
@@ -266,7 +267,7 @@ class Worker:
         self.begun.set()
 
     def _shut_down(self) -> None:
-        """This worker alone was told to end: the master loses it, but not what it knows."""
+        """End this worker alone: the master loses the worker but receives all its rows."""
         if not self._interrupts.record():
             return
         if self._silent:
@@ -288,17 +289,17 @@ class Worker:
             greenlet.kill(InvocationExit, block=True, timeout=_FINAL_WAIT_S)
         self.report()
         if isinstance(self._runner, WorkerRunner):
-            # Locust's own numbers since its last report: quit() would send them half a second too late for
-            # a request that is still running, and the master would be gone.
+            # Locust's own statistics since its last report: quit() would send them half a second later, when
+            # the master may be gone.
             self._runner._send_stats()
         self._silent = True
         self._send(messages.FINISHED, {"client_id": self._runner.client_id})
 
 
 def _assignment_error(error: Exception) -> str:
-    """Why a worker cannot take part, with the remedy where one is known."""
+    """Why a worker cannot take part, with the remedy if one is known."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ValidationError | TypeError):
-        return "its code is not the master's: use the same version on all hosts"
+        return "it runs another version than the master; use the same version on all hosts"
     return f"{type(error).__name__}: {error}"

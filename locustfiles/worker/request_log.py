@@ -1,4 +1,4 @@
-"""A worker's book: every request is entered when it starts and struck off once, as one row."""
+"""A worker's request log: every request is opened when it starts and closed exactly once, as one row."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _as_tuple = attrgetter(*REQUEST_COLUMNS)
 
 @dataclass(slots=True)
 class Batch:
-    """What a report carries; then the log forgets it."""
+    """Content of one report; the log does not keep it."""
 
     rows: list[tuple[Any, ...]]
     gaps: list[tuple[str, int, int]]
@@ -29,7 +29,7 @@ class Batch:
 
 @dataclass(slots=True)
 class RequestLog:
-    """Enters and strikes off requests; ``started = ok + failed + censored + in flight`` at any time."""
+    """Opens and closes requests; ``started = ok + failed + censored + in flight`` at any time."""
 
     worker: str
     keep_samples: bool
@@ -42,7 +42,7 @@ class RequestLog:
     _number: int = 0
 
     def open(self, step: str, payload_id: str, started_at: float) -> Request:
-        """Enter a request of ``step``."""
+        """Open a request of ``step``."""
         self._number += 1
         request = Request(f"{self.worker}-{self._number}", step, self.worker, payload_id, started_at)
         self.counts[step].started += 1
@@ -50,7 +50,7 @@ class RequestLog:
         return request
 
     def close(self, outcome: InvocationResult, prompt: str) -> None:
-        """Strike a request off: its row is final."""
+        """Close a request: its row is final."""
         request = outcome.request
         del self._in_flight[request.request_id]
         counts = self.counts[request.step]
@@ -67,7 +67,7 @@ class RequestLog:
 
     @property
     def in_flight(self) -> int:
-        """Requests that were entered and not yet struck off."""
+        """Requests that are open."""
         return len(self._in_flight)
 
     @property
@@ -81,9 +81,9 @@ class RequestLog:
 
     def pop_batch(self) -> Batch:
         """Rows, gaps and samples since the last call."""
-        taken = Batch(self._rows, self.gaps.pop_counts(), self._samples)
+        batch = Batch(self._rows, self.gaps.pop_counts(), self._samples)
         self._rows, self._samples = [], []
-        return taken
+        return batch
 
     def _sample(self, request: Request, prompt: str, answer: str) -> None:
         if not self.keep_samples or self._sampled[request.step] >= _SAMPLES_PER_STEP:

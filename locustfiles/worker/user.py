@@ -1,4 +1,4 @@
-"""The Locust user: one invocation after the other, each one `request` event with its true latency."""
+"""The Locust user: one invocation after the other, each reported as one `request` event."""
 
 from locust import User, events, task
 from locust.env import Environment
@@ -25,7 +25,7 @@ TTFT_TYPE = "TTFT"
 TPOT_TYPE = "TPOT"
 
 llm_response: Any = EventHook()  # type: ignore[no-untyped-call]  # Locust's hooks carry no types
-"""Fired as ``events.llm_response`` for every answer: ``request`` (a `Request`) and ``environment``."""
+"""Fired as ``events.llm_response`` for every answer, with ``request`` (a `Request`) and ``environment``."""
 events.llm_response = llm_response  # type: ignore[attr-defined]  # Locust's way to offer an event
 
 _FIRST_PAUSE_S = 0.1
@@ -35,7 +35,7 @@ _LONGEST_PAUSE_S = 5.0
 class SageMakerUser(User):
     """Invokes the endpoint in a closed loop: the next request starts when the last one has ended.
 
-    After a failure it pauses, longer each time up to five seconds, so that a broken endpoint is not hammered.
+    After a failure it pauses, longer each time up to five seconds, so as not to flood a broken endpoint.
     """
 
     worker: ClassVar[Worker]
@@ -47,9 +47,9 @@ class SageMakerUser(User):
 
     @task
     def invoke(self) -> None:
-        """One invocation, from its entry in the worker's book to Locust's statistics."""
+        """One invocation, from its entry in the request log to Locust's statistics."""
         worker = self.worker
-        worker.begun.wait()  # Locust starts the users of a worker that joins late before it has a step
+        worker.begun.wait()  # on a worker that joins late, Locust starts users before there is a step
         if worker.stopping.is_set() or worker.step is None:
             raise StopUser
         if self._tools is None:
@@ -67,9 +67,9 @@ class SageMakerUser(User):
         self._back_off(request)
 
     def stop(self, force: bool = False) -> bool:  # noqa: FBT001, FBT002 - Locust's signature
-        """As Locust's, but a user that waits between two requests is left to end by itself.
+        """As in Locust, but a user that waits between two requests ends by itself.
 
-        Locust kills it there; when it wakes first, the kill hits the request that it has begun since.
+        Locust would kill it. If the user wakes up first, the kill would hit its next request.
         """
         if not force and self._state == LOCUST_STATE_WAITING:
             self._state = LOCUST_STATE_STOPPING
@@ -85,7 +85,7 @@ class SageMakerUser(User):
 
 
 def fire_events(environment: Environment, outcome: InvocationResult, url: str) -> None:
-    """Tell Locust: one ``request`` event, and for an answer the LLM's own event."""
+    """Fire Locust's ``request`` event, and for an answer ``llm_response``."""
     request = outcome.request
     failed = request.outcome != "ok"
     hooks: Any = environment.events
@@ -105,7 +105,7 @@ def fire_events(environment: Environment, outcome: InvocationResult, url: str) -
 
 
 def record_statistics(environment: Environment, request: Request, **_: Any) -> None:
-    """TTFT and TPOT as Locust entries of their own, beside and not inside Aggregated.
+    """Record TTFT and TPOT as separate Locust entries, beside and not inside Aggregated.
 
     Their content size is the number of completion tokens.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.experiment import Step
+from locustfiles.interrupts import Interrupts
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.step_sequence import StepSequence
 from locustfiles.messages import Ending, ReportMessage
@@ -187,7 +188,8 @@ class Play:
         self.experiment = experiment(folder, concurrency, load=load)
         steps = frozenset(step.id for step in self.experiment.steps)
         self.collector = self.link.collector = ReportCollector(folder, steps, self.clock)
-        self.sequence = StepSequence(self.experiment, self.link, self.collector, self.clock)
+        self.interrupts = Interrupts()
+        self.sequence = StepSequence(self.experiment, self.link, self.collector, self.interrupts, self.clock)
         self._schedule: dict[str, list[tuple[float, Callable[[], None]]]] = {}
         self._watch()
         for worker in self.link.workers:

@@ -118,7 +118,7 @@ class Run:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
     def check_books(self) -> None:
-        """Rows, the workers' books and Locust's own counts say the same, and no row is there twice."""
+        """Rows, the workers' counts and Locust's own counts agree, and every row is unique."""
         rows = self.requests()
         assert len({row["request_id"] for row in rows}) == len(rows)
         by_step = Counter((row["step"], row["outcome"]) for row in rows)

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from locustfiles.master.report_collector import ReportCollector
-from locustfiles.master.step_tally import MeasureWindow
-from locustfiles.messages import Counts, ReportMessage
+from locustfiles.messages import Counts, MeasureWindow, ReportMessage
 from locustfiles.worker import gap_histogram
 from runfolder.records import REQUEST_COLUMNS, Request
 from tests.locustfiles.runs import rows_of
@@ -45,7 +44,7 @@ def collector(tmp_path: Path) -> ReportCollector:
 def test_rows_that_did_not_arrive_and_requests_without_an_end_are_named(collector: ReportCollector) -> None:
     collector.handle_report(report([request(1, e2e_ms=5.0)], (4, 2, 0, 1)))
     assert collector.count_mismatches("s") == [
-        ("requests_without_end", "w0: 1 requests without an end"),
+        ("requests_without_end", "w0: 1 requests never ended"),
         ("rows_missing", "w0: 2 rows did not arrive"),
     ]
     assert collector.counts("s") == Counts(4, 2, 0, 1)

@@ -56,5 +56,5 @@ def test_a_header_that_is_there_twice_is_refused() -> None:
     packed = header + header
     prelude = struct.pack(">II", 16 + len(packed), len(packed))
     message = prelude + struct.pack(">I", zlib.crc32(prelude)) + packed
-    with pytest.raises(EventStreamError, match="header :x is there twice"):
+    with pytest.raises(EventStreamError, match="header :x occurs twice"):
         EventStreamDecoder().feed(message + struct.pack(">I", zlib.crc32(message)))

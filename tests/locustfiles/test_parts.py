@@ -1,7 +1,6 @@
 """The parts that need no socket: bodies, buckets, URLs, credentials, and the counts of an answer."""
 
 import json
-import math
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,6 +19,7 @@ from locustfiles.client.credentials import CredentialKeeper, bearer_token
 from locustfiles.client.invocation_url import ca_bundle, resolve_target, runtime_url
 from locustfiles.client.request_bodies import BodyFactory
 from locustfiles.client.signing import SigningKeys
+from locustfiles.messages import MeasureWindow
 from locustfiles.worker.gap_histogram import GapCounter, bucket_of
 from runfolder.records import GapBucket
 from tests.locustfiles.runs import experiment
@@ -85,7 +85,7 @@ def test_gaps_of_requests_outside_the_window_do_not_count() -> None:
     counter.add("s", 9.0, [1.0])
     counter.add("s", 10.0, [2.0, 2.0])
     assert counter.pop_counts() == []
-    counter.close_window("s", (10.0, 20.0))
+    counter.close_window("s", MeasureWindow(10.0, 20.0))
     counter.add("s", 19.9, [2.0])
     counter.add("s", 20.0, [3.0])
     assert sum(count for _, _, count in counter.pop_counts()) == 3
@@ -101,7 +101,7 @@ def test_gaps_that_waited_for_their_window_are_counted_to_its_edges(
     counter = GapCounter()
     for started_at, gaps_ms in requests:
         counter.add("s", started_at, gaps_ms)
-    counter.close_window("s", (start, end))
+    counter.close_window("s", MeasureWindow(start, end))
     inside = [gap for started_at, gaps_ms in requests if start <= started_at < end for gap in gaps_ms]
     counted = {index: count for _, index, count in counter.pop_counts()}
     assert counted == Counter(map(bucket_of, inside))
@@ -216,7 +216,7 @@ def test_the_bearer_token_is_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
         Credentials(keys.access_key, keys.secret_key, keys.token), "eu-west-1"
     )
     ours = bearer_token(keys, "eu-west-1")
-    assert math.isclose(len(ours), len(theirs), abs_tol=0)
+    assert len(ours) == len(theirs)
     if ours != theirs:  # signed across the turn of a second
         theirs = token_generator.SageMakerTokenGenerator().get_token(
             Credentials(keys.access_key, keys.secret_key, keys.token), "eu-west-1"
@@ -228,11 +228,13 @@ def test_the_bearer_token_is_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
     ("error_class", "detail", "words"),
     [
         ("auth", "ExpiredTokenException: The security token included in the request is expired", "renew"),
-        ("auth", "InvalidSignatureException: Signature expired: 20260101T000000Z is now earlier", "clock"),
+        ("auth", "InvalidSignatureException: Signature expired: 20260101T000000Z is now earlier", "NTP"),
         ("auth", "AccessDeniedException: not authorized", "sagemaker:InvokeEndpoint"),
         ("auth", "InvalidSignatureException: does not match", "credentials"),
         ("validation", "ValidationError: Endpoint e of account not found", "InService"),
     ],
 )
 def test_every_stop_names_its_remedy(error_class: Any, detail: str, words: str) -> None:
-    assert words in error_classes.remedy(error_classes.Failure(error_class, detail), "us-east-1", "e")
+    failure = error_classes.Failure(error_class, detail)
+    _finding, remedy = error_classes.explain_refusal(failure, "us-east-1", "e")
+    assert words in remedy

@@ -166,11 +166,11 @@ def test_a_worker_that_joins_late_degrades_the_step_and_stops_no_tail(
     run.start(mode="worker", master_port=free_port)
     assert eventually(lambda: run.status().get("phase") == "measure"), run.log()
     late = run.start(mode="worker", master_port=free_port)
-    assert eventually(lambda: "joined in the middle" in run.steps()[0]["reasons"] or "joined" in run.log())
+    assert eventually(lambda: "joined during the step" in run.steps()[0]["reasons"] or "joined" in run.log())
     os.killpg(late.pid, signal.SIGKILL)
     assert master.wait(150) == 3, run.log()
-    assert "joined in the middle" in run.steps()[0]["reasons"]
-    assert "not every measured request has ended" not in run.steps()[0]["reasons"]
+    assert "joined during the step" in run.steps()[0]["reasons"]
+    assert "not every measured request ended" not in run.steps()[0]["reasons"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

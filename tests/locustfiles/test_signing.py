@@ -80,23 +80,6 @@ def test_equal_to_botocores_signer(  # noqa: PLR0917 - generated arguments
 
 
 @given(
-    query=st.lists(st.tuples(TOKEN, TOKEN), max_size=4),
-    keys=st.builds(SigningKeys, TOKEN, TOKEN),
-    moment=MOMENTS,
-)
-def test_query_strings_are_sorted_as_botocore_sorts_them(
-    query: list[tuple[str, str]], keys: SigningKeys, moment: int
-) -> None:
-    text = "&".join(f"{name}={value}" for name, value in query)
-    signer = RequestSigner(
-        method="POST", host="h", path="/", headers={}, region="us-east-1", service="sagemaker", query=text
-    )
-    ours = dict(signer.headers(hashlib.sha256(b"").hexdigest(), keys, moment))
-    url = f"http://h/?{text}" if text else "http://h/"
-    assert ours == by_botocore(url, {}, b"", keys, "us-east-1", moment)
-
-
-@given(
     moments=st.lists(MOMENTS, min_size=2, max_size=6),
     which=st.lists(st.integers(0, 1), min_size=6, max_size=6),
 )

@@ -208,7 +208,7 @@ def test_a_failure_beside_the_steps_ends_them(play: Play) -> None:
 
 @pytest.mark.parametrize("phase", ["ramp", "warm_up", "measure"])
 def test_an_interrupt_ends_the_step_in_order(play: Play, phase: str) -> None:
-    play.during(phase, lambda: setattr(play.sequence, "interrupts", 1))
+    play.during(phase, lambda: setattr(play.interrupts, "count", 1))
     assert play() == 130
     assert play.states() == ["interrupted", "planned"]
     assert play.codes(1) == ["interrupted"]
@@ -219,8 +219,8 @@ def test_an_interrupt_ends_the_step_in_order(play: Play, phase: str) -> None:
 def test_a_second_interrupt_waits_for_nobody(play: Play) -> None:
     for worker in play.link.workers:
         worker.finishes = False
-    play.during("measure", lambda: setattr(play.sequence, "interrupts", 1))
-    play.during("drain", lambda: setattr(play.sequence, "interrupts", 2))
+    play.during("measure", lambda: setattr(play.interrupts, "count", 1))
+    play.during("drain", lambda: setattr(play.interrupts, "count", 2))
     began = play.clock.monotonic()
     assert play() == 130
     assert play.clock.monotonic() - began < 10
@@ -230,7 +230,7 @@ def test_an_interrupt_while_the_last_requests_drain_cuts_them_off(tmp_path: Path
     play = Play(tmp_path, (2,))
     for worker in play.link.workers:
         worker.finishes = False
-    play.during("drain", lambda: setattr(play.sequence, "interrupts", 1))
+    play.during("drain", lambda: setattr(play.interrupts, "count", 1))
     play.during("drain", lambda: [setattr(worker, "finishes", True) for worker in play.link.workers], after=1)
     play()
     assert play.link.asked_to_finish == ["drain", "abort"]
@@ -363,7 +363,7 @@ def test_a_report_that_comes_twice_counts_once(play: Play) -> None:
     assert play() == 0
     rows = rows_of(play.folder / "requests.csv")
     assert len({row["request_id"] for row in rows}) == len(rows)
-    assert play.collector.dropped["came twice"] == 1
+    assert play.collector.dropped["arrived twice"] == 1
 
 
 def test_reports_out_of_order_keep_their_rows_and_the_newest_state(play: Play) -> None:

@@ -12,7 +12,8 @@ from analysis.metrics import definitions
 from analysis.metrics.definitions import Window as ReportWindow
 from analysis.metrics.definitions import started_in
 from locustfiles.master.circuit_breaker import MIN_FAILURES, MIN_SECONDS, CircuitBreaker
-from locustfiles.master.step_tally import MeasureWindow, StepTally, tokens_inside
+from locustfiles.master.step_tally import StepTally, tokens_inside
+from locustfiles.messages import MeasureWindow
 from runfolder.percentiles import percentile
 from runfolder.records import REQUEST_COLUMNS, Request
 
@@ -104,13 +105,13 @@ def test_a_circuit_stays_closed_while_the_slowest_answer_may_still_come() -> Non
     breaker.record_success(elapsed_s=40.0)
     for second in range(79):
         breaker.record_failure(float(second), "503")
-    assert breaker.tripped() is None
+    assert breaker.trip_reason() is None
     breaker.record_failure(80.0, "503")
-    assert breaker.tripped() is not None
+    assert breaker.trip_reason() is not None
 
 
 def test_few_failures_over_a_long_time_trip_nothing() -> None:
     breaker = CircuitBreaker()
     for number in range(MIN_FAILURES - 1):
         breaker.record_failure(number * MIN_SECONDS, "503")
-    assert breaker.tripped() is None
+    assert breaker.trip_reason() is None

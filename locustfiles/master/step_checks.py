@@ -1,0 +1,43 @@
+"""What clocks and reports say about a step that was played."""
+
+from typing import NamedTuple
+
+from locustfiles.master.clock import ClockReading, clock_disturbances
+from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.worker_link import StepReason, WorkerLink
+from locustfiles.messages import MeasureWindow
+
+
+class StepFindings(NamedTuple):
+    """What was found about a step: reasons that degrade it, and others."""
+
+    degrading: list[StepReason]
+    informational: list[StepReason]
+
+
+def check_step(
+    link: WorkerLink,
+    collector: ReportCollector,
+    window: MeasureWindow,
+    opened: ClockReading,
+    ended: ClockReading,
+) -> StepFindings:
+    """Check workers, clocks and proxies over a step's window and its tail.
+
+    The tail counts because requests of the window were in flight until its end.
+
+    Args:
+        link: to the workers.
+        collector: what they have reported. Clock changes that it has noted are removed from it.
+        window: the measure window.
+        opened: the clocks when the window opened.
+        ended: the clocks at the end of the tail.
+    """
+    degrading, informational = collector.client_limits(window)
+    degrading += clock_disturbances(opened, ended)
+    # This includes workers that were lost and came back: what they did meanwhile is not known.
+    degrading += collector.silent_workers(window, ended.wall, set(link.live_workers()))
+    degrading += [StepReason("clock_set", text) for _, text in collector.clock_steps]
+    collector.clock_steps.clear()
+    informational += [StepReason("proxy", f"latency includes the proxy {proxy}") for proxy in link.proxies()]
+    return StepFindings(degrading, informational)
