@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 
 from emulator.hosting import ContainerProcess
-from emulator.http import HttpRequest, Watcher, cut_connection
+from emulator.http import DisconnectWatcher, HttpRequest, cut_connection
 from emulator.invocations import Invocation
 
 CHUNK = 65_536
@@ -65,12 +65,12 @@ class Exchange:
     _socket: socket.socket | None = field(default=None, repr=False)
     _releases: list[Any] = field(default_factory=list, repr=False)
     _timed_out: bool = False
-    _client_gone: bool = False
+    _disconnected: bool = False
 
     def __post_init__(self) -> None:
         self._upstream = http.client.HTTPConnection("127.0.0.1", self.container.port)
         self.container.outstanding += 1
-        watcher = Watcher(self.request.connection, self._on_client_gone)
+        watcher = DisconnectWatcher(self.request.connection, self._on_disconnect)
         timer = gevent.spawn_later(self.limit, self._on_timeout)
         self._releases += [watcher.stop, lambda: timer.kill(block=False)]
 
@@ -86,7 +86,7 @@ class Exchange:
         try:
             self._upstream.connect()
             self._socket = self._upstream.sock
-            if self._client_gone or self._timed_out:  # while connecting, when there was no socket to cut
+            if self._disconnected or self._timed_out:  # while connecting, when there was no socket to cut
                 self._cut_upstream()
             self._upstream.request("POST", "/invocations", self.request.body, dict(headers))
             self._response = self._upstream.getresponse()
@@ -130,7 +130,7 @@ class Exchange:
 
     def _broken(self, error: Exception) -> Exception:
         self.record.mark_answered()
-        if self._client_gone:
+        if self._disconnected:
             return cut_connection(self.request.connection)
         return ContainerBrokenError(
             timed_out=self._timed_out, refused=isinstance(error, ConnectionRefusedError)
@@ -140,8 +140,8 @@ class Exchange:
         self._timed_out = True
         self._cut_upstream()
 
-    def _on_client_gone(self) -> None:
-        self._client_gone = True
+    def _on_disconnect(self) -> None:
+        self._disconnected = True
         self._cut_upstream()
 
     def _cut_upstream(self) -> None:

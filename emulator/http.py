@@ -71,18 +71,18 @@ def cut_connection(connection: socket.socket) -> ConnectionResetError:
     return ConnectionResetError(errno.ECONNRESET, "cut on purpose")
 
 
-class Watcher:
-    """Calls ``on_gone`` when the client closes its connection during a response."""
+class DisconnectWatcher:
+    """Calls ``on_disconnect`` when the client closes its connection during a response."""
 
-    def __init__(self, connection: socket.socket, on_gone: Callable[[], None]) -> None:
+    def __init__(self, connection: socket.socket, on_disconnect: Callable[[], None]) -> None:
         self._connection = connection
-        self._on_gone = on_gone
+        self._on_disconnect = on_disconnect
         self._greenlet = gevent.spawn(self._watch)
 
     def _watch(self) -> None:
         while not self._gone():
             gevent.sleep(_PENDING_SECONDS)  # readable but not closed: unread bytes are pending
-        self._on_gone()
+        self._on_disconnect()
 
     def _gone(self) -> bool:
         """Wait until the socket is readable; whether it was closed. It never reads: the bytes may be TLS."""

@@ -72,7 +72,7 @@ def _bring_up(context: Context, resource: RunningResource, groups: Sequence[Cont
     fault = context.fault
     started = time.monotonic()
     if fault is not None and fault.fault == "stuck_creating":
-        return  # until `release`
+        return  # until `fail_stuck_endpoint`
     reason = fault.failure if fault is not None else None
     for group in groups:
         reason = reason or (group if isinstance(group, str) else _start(context, resource, group))

@@ -29,7 +29,7 @@ from emulator.command_line import run_command  # noqa: E402
 from emulator.containers.contract import container_options, serve_container  # noqa: E402
 from emulator.containers.llama_options import find_model, parameters  # noqa: E402
 from emulator.exchange import read_chunks  # noqa: E402
-from emulator.http import HttpRequest, HttpResponse, Watcher, cut_connection, json_response  # noqa: E402
+from emulator.http import DisconnectWatcher, HttpRequest, HttpResponse, cut_connection, json_response  # noqa: E402
 
 _MAX_THREADS = 8
 """A model this small gains nothing from more."""
@@ -58,7 +58,7 @@ class Gateway:
 
     def _forward(self, request: HttpRequest, path: str, body: bytes) -> HttpResponse:
         upstream = http.client.HTTPConnection(*self._address)
-        watcher = Watcher(request.connection, lambda: _cut_upstream(upstream))
+        watcher = DisconnectWatcher(request.connection, lambda: _cut_upstream(upstream))
         try:
             upstream.request(request.method, path, body or None, {"Content-Type": "application/json"})
             response = upstream.getresponse()
@@ -74,7 +74,7 @@ def _relay(
     request: HttpRequest,
     upstream: http.client.HTTPConnection,
     response: http.client.HTTPResponse,
-    watcher: Watcher,
+    watcher: DisconnectWatcher,
 ) -> Generator[bytes, None, None]:
     try:
         yield from read_chunks(response)

@@ -44,8 +44,8 @@ from emulator.containers.contract import container_options, serve_container  # n
 from emulator.containers.engine import Engine, Generation, QueueFullError  # noqa: E402
 from emulator.containers.profile import GpuProfile, choose_profile  # noqa: E402
 from emulator.containers.schemas import SCHEMAS, Completion, Schema  # noqa: E402
-from emulator.containers.wording import draw_answer_length, draw_token, make_token_counter  # noqa: E402
-from emulator.http import HttpRequest, HttpResponse, Watcher, cut_connection, json_response  # noqa: E402
+from emulator.containers.synthetic_text import draw_answer_length, draw_token, make_token_counter  # noqa: E402
+from emulator.http import DisconnectWatcher, HttpRequest, HttpResponse, cut_connection, json_response  # noqa: E402
 from emulator.model import TOKENIZER  # noqa: E402
 
 _GONE = -1
@@ -144,7 +144,7 @@ class SimulatedContainer:
 
     def _stream(self, job: _Job) -> Generator[bytes, None, None]:
         """Yield each token's bytes as soon as the engine has it; log the true times, however it ends."""
-        watcher = Watcher(job.request.connection, lambda: job.generation.ready.put(_GONE))
+        watcher = DisconnectWatcher(job.request.connection, lambda: job.generation.ready.put(_GONE))
         try:
             yield from self._tokens(job)
         except (OSError, GeneratorExit):

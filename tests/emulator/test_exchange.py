@@ -68,7 +68,7 @@ def test_a_client_that_leaves_while_the_container_is_connected_is_noticed() -> N
     thread = threading.Thread(target=answer_whatever_comes)
     thread.start()
     client.close()
-    exchange._on_client_gone()
+    exchange._on_disconnect()
     with connection, pytest.raises(ConnectionResetError):
         exchange.send({})
     exchange.close()

@@ -20,7 +20,7 @@ from emulator.containers.schemas import (
     encode_token,
     read_request,
 )
-from emulator.containers.wording import draw_answer_length, draw_token, make_token_counter
+from emulator.containers.synthetic_text import draw_answer_length, draw_token, make_token_counter
 from emulator.model import ensure_tokenizer
 
 from .local_support import OPENAI, TGI, Local, poll
