@@ -66,7 +66,7 @@ def stats_row(name: str, count: int, failures: int, mean: float, **cells: Any) -
 
 
 def history(
-    users: Iterable[int], rates: Mapping[tuple[str, str], Iterable[int]], mean: float = 900.0
+    users: Iterable[int], rates: Mapping[tuple[str, str], Iterable[int | None]], mean: float = 900.0
 ) -> list[dict[str, Any]]:
     """History rows, one second apart: for each second the users, and how many requests each name ended in it.
 

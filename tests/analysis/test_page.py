@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from analysis import Report, make_report
 from bench.benchmarks.synthetic_run import Deployed, write_run
@@ -34,6 +34,10 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+def script_failed(error: Error) -> None:
+    pytest.fail(f"script error: {error}")
+
+
 @pytest.fixture(params=[("light", 400), ("light", 1400), ("dark", 400), ("dark", 1400)], ids=str)
 def page(
     request: pytest.FixtureRequest, browser: Browser, report: Report, run_folder: Path
@@ -42,8 +46,8 @@ def page(
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     opened = context.new_page()
     opened.asked = []  # type: ignore[attr-defined] # what the page asked for, for the tests
-    opened.on("request", lambda r: opened.asked.append(r.url))  # type: ignore[attr-defined]
-    opened.on("pageerror", lambda e: pytest.fail(f"script error: {e}"))
+    opened.on("request", lambda r: opened.asked.append(r.url))  # type: ignore[attr-defined, call-overload]
+    opened.on("pageerror", script_failed)
     opened.goto((run_folder / "report.html").as_uri())
     yield opened
     context.close()
@@ -119,7 +123,7 @@ def test_every_printed_page_of_a_rehearsal_says_so(browser: Browser, tmp_path: P
     opened.goto((tmp_path / "report.html").as_uri())
     opened.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
     opened.close()
-    command = ["pdftotext", "-layout", tmp_path / "page.pdf", "-"]
+    command = ["pdftotext", "-layout", str(tmp_path / "page.pdf"), "-"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     pages = text.strip("\f").split("\f")
     assert len(pages) > 2

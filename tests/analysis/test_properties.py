@@ -19,6 +19,11 @@ WINDOW = Window(1000.0, 1060.0)
 quick = settings(max_examples=40, deadline=None)
 
 
+def measured(value: float | None) -> float:
+    assert value is not None
+    return value
+
+
 @st.composite
 def answers(draw: st.DrawFn, least: int = 1) -> pd.DataFrame:
     rows = []
@@ -37,7 +42,7 @@ def answers(draw: st.DrawFn, least: int = 1) -> pd.DataFrame:
 @given(st.lists(st.floats(0, 1e7), min_size=1, max_size=200))
 def test_percentiles_rise_and_stay_between_the_extremes(values: list[float]) -> None:
     array = np.sort(np.array(values))
-    found = [percentile(array, p) for p in (0, 50, 90, 95, 99, 100)]
+    found = [measured(percentile(array, p)) for p in (0, 50, 90, 95, 99, 100)]
     assert found == sorted(found)
     assert found[0] == array.min()
     assert found[-1] == array.max()
@@ -49,7 +54,7 @@ def test_every_interval_lies_inside_the_data_and_shown_needs_samples(values: lis
     found = Distribution.of(np.array(values), np.arange(len(values)), len(values))
     assert found is not None
     for p, interval in found.intervals.items():
-        assert found.low <= interval.low <= interval.high <= found.high
+        assert measured(found.low) <= interval.low <= interval.high <= measured(found.high)
         assert (found.shown(p) is not None) == (len(values) >= samples_needed(p))
 
 
@@ -70,7 +75,9 @@ def test_tokens_and_completions_add_up_over_windows(rows: pd.DataFrame, cut: int
 def test_tokens_and_in_flight_add_up_over_workers(one: pd.DataFrame, other: pd.DataFrame) -> None:
     both = pd.concat([one, other], ignore_index=True)
     for metric in (definitions.completion_tokens_in, definitions.mean_in_flight, definitions.completions):
-        assert metric(both, WINDOW) == pytest.approx(metric(one, WINDOW) + metric(other, WINDOW), abs=1e-6)
+        assert metric(both, WINDOW) == pytest.approx(
+            measured(metric(one, WINDOW)) + measured(metric(other, WINDOW)), abs=1e-6
+        )
 
 
 @quick
@@ -105,7 +112,7 @@ def test_stretching_time_scales_latency_and_throughput(rows: pd.DataFrame, facto
     wide = Window(1000.0, 1000.0 + 60 * factor)
     end = definitions.ended_at(rows)
     assume(all(abs(end - edge).min() > 1e-6 for edge in (1000.0, 1060.0)))
-    assert definitions.requests_per_minute(slow, wide) * factor == pytest.approx(
+    assert measured(definitions.requests_per_minute(slow, wide)) * factor == pytest.approx(
         definitions.requests_per_minute(rows, WINDOW)
     )
     assert definitions.tpot_ms(slow) == pytest.approx(definitions.tpot_ms(rows) * factor, abs=1e-6)

@@ -66,7 +66,7 @@ def test_estimates_do_not_say_that_answers_are_short(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [{"bytes_in": 20}, {"completion_tokens": 0}])
-def test_counts_that_contradict_what_arrived_are_no_counts(tmp_path: Path, columns: dict[str, int]) -> None:
+def test_counts_that_contradict_what_arrived_are_no_counts(tmp_path: Path, columns: dict[str, Any]) -> None:
     step = judged(tmp_path, **columns)
     assert "token_counts_contradict_text" in step.verdict.codes
     assert step.completion_tokens_per_s is None

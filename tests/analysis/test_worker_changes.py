@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def change_step(folder: Path, **values: object) -> None:
+def change_step(folder: Path, **values: str | float | None) -> None:
     steps = pd.read_csv(folder / "steps.csv")
     for name, value in values.items():
         steps[name] = steps[name].astype(object)

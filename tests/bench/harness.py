@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,7 @@ from tests.support.state import make_state_folder
 ROOT = Path(__file__).parents[2]
 MARK = "BENCH_TEST_MARK"
 TOKEN = "a token of the tests"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 SIMULATED: dict[str, Any] = {
     "name": "quick",
@@ -68,22 +70,24 @@ class Bench:
         return path
 
     def start(
-        self, *arguments: str | Path, stderr: int = subprocess.PIPE, **environment: str
+        self, *arguments: str | Path, environment: Mapping[str, str] = NOTHING, stderr: int = subprocess.PIPE
     ) -> "subprocess.Popen[str]":
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "LOCUST_", "BENCH_"))}
         return subprocess.Popen(
             [sys.executable, *self.program, *map(str, arguments)],
             cwd=ROOT,
-            env=clean | {MARK: self.mark, HOME_VARIABLE: str(self.home), TOKEN_VARIABLE: TOKEN} | environment,
+            env=clean
+            | {MARK: self.mark, HOME_VARIABLE: str(self.home), TOKEN_VARIABLE: TOKEN}
+            | dict(environment),
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
         )
 
     def run(
-        self, *arguments: str | Path, timeout: float = 120, **environment: str
+        self, *arguments: str | Path, environment: Mapping[str, str] = NOTHING, timeout: float = 120
     ) -> "subprocess.CompletedProcess[str]":
-        with self.start(*arguments, **environment) as process:
+        with self.start(*arguments, environment=environment) as process:
             try:
                 out, err = process.communicate(timeout=timeout)
             except BaseException:

@@ -1,4 +1,4 @@
-"""A crash leaves no endpoint and loses no rows: everything measured before it is kept."""
+"""What crashes costs neither the account nor the rows: the endpoint goes, what was measured stays."""
 
 import json
 import os
@@ -58,8 +58,8 @@ def test_a_load_generator_that_is_killed(bench: Bench) -> None:
     assert process.returncode == 1, err
     assert "Traceback" not in err
     killed = "the load generator was killed by signal 9 (SIGKILL); often the machine ran out of memory"
-    [reported] = [line for line in err.splitlines() if killed in line and "log: " in line]
-    assert "locust.log" in reported
+    [told] = [line for line in err.splitlines() if killed in line and "log: " in line]
+    assert "locust.log" in told
     nothing_is_left(bench)
     assert manifest_of(bench)["state"] == "failed"
     assert len(requests_of(bench.latest())) > 0
@@ -121,7 +121,9 @@ def test_what_cannot_be_deleted_ends_the_run_before_it_costs_more(bench: Bench) 
     with LocalSageMaker(["--create-seconds", "0", "--delete-seconds", "0"]) as local:
         denied = [{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}]
         urllib.request.urlopen(f"{local.url}/_local/faults", json.dumps(denied).encode()).close()  # noqa: S310 - loopback
-        done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results, **local.environment)
+        done = bench.run(
+            "run", "--plan", bench.plan(plan), "--results", bench.results, environment=local.environment
+        )
         with urllib.request.urlopen(f"{local.url}/_local/state") as answer:  # noqa: S310 - loopback
             calls = [call["operation"] for call in json.load(answer)["calls"]]
     assert done.returncode == 1, done.stderr

@@ -46,8 +46,9 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
 
         plan = bench.plan(PLAN)
         done = bench.run(
-            "run", "--plan", plan, "--endpoint", "mine", "--results", bench.results, **local.environment
-        )
+            "run", "--plan", plan, "--endpoint", "mine", "--results", bench.results,
+            environment=local.environment,
+        )  # fmt: skip
 
         assert done.returncode == 0, done.stderr
         unreachable = {
@@ -57,7 +58,7 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
         alone = bench.plan(PRIVATE)
         private = bench.run(
             "run", "--plan", alone, "--endpoint", "mine", "--results", bench.folder / "private",
-            **(local.environment | unreachable | {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": local.url}),
+            environment=local.environment | unreachable | {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": local.url},
         )  # fmt: skip
         assert private.returncode == 0, private.stderr
         assert "warning: credentials: asking who the AWS credentials belong to failed" in private.stderr

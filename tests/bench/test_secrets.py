@@ -59,7 +59,7 @@ def test_no_secret_of_the_environment_is_left_shown_or_handed_on(bench: Bench) -
         "load": {"concurrency": [2], "warm_up": "1s", "measure": "4s"},
     }
     arguments = ("ui", "--plan", bench.plan(plan), "--results", bench.results, "--port", port)
-    process = bench.start(*arguments, **KEYS, **TOKEN, **PROXY)
+    process = bench.start(*arguments, environment=KEYS | TOKEN | PROXY)
     handed_on: set[str] = set()
     shown: dict[str, str] = {}
 

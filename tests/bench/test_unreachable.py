@@ -27,7 +27,9 @@ def test_the_report_comes_before_the_deletion_and_whoever_insists_may_leave(benc
             "AWS_ENDPOINT_URL": portal.url,
             "AWS_ENDPOINT_URL_SAGEMAKER": portal.url,
         }
-        process = bench.start("run", "--plan", bench.plan(PLAN), "--results", bench.results, **reached)
+        process = bench.start(
+            "run", "--plan", bench.plan(PLAN), "--results", bench.results, environment=reached
+        )
         assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)
         portal.answers["*"] = RESET
         assert process.stderr is not None
@@ -69,7 +71,7 @@ def test_the_report_comes_before_the_deletion_and_whoever_insists_may_leave(benc
 def test_an_interrupt_while_deploying_leaves_no_experiment_running(bench: Bench) -> None:
     with LocalSageMaker(["--create-seconds", "60"]) as local:
         process = bench.start(
-            "run", "--plan", bench.plan(PLAN), "--results", bench.results, **local.environment
+            "run", "--plan", bench.plan(PLAN), "--results", bench.results, environment=local.environment
         )
         assert process.stderr is not None
         next(line for line in process.stderr if "Creating" in line)

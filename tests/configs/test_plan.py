@@ -1,6 +1,7 @@
 """A plan is short to write, and every mistake in it is one sentence with file, key and remedy."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -210,7 +211,7 @@ def test_variables_reach_the_container_as_they_are_written(tmp_path: Path) -> No
     }  # fmt: skip
 
 
-SECRETS = {
+SECRETS: dict[str, dict[str, Any]] = {
     "model.env.GIT": {"model": {"env": {"GIT": "ghp_abcdefghijklmnopqrstuvwxyz0123456789"}}},
     "model.env.MY_PASS": {"model": {"env": {"MY_PASS": "tiger-sesame"}}},
     "model.env.SESSION": {"model": {"env": {"SESSION": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc"}}},
@@ -227,10 +228,10 @@ SECRETS = {
 
 @pytest.mark.parametrize("key", SECRETS)
 def test_a_secret_is_refused_by_its_key_and_never_shown(tmp_path: Path, key: str) -> None:
-    content: dict[str, object] = dict(SMALL)
+    content: dict[str, Any] = dict(SMALL)
     for section, change in SECRETS[key].items():
         before = content.get(section, {})
-        content[section] = {**before, **change} if isinstance(change, dict) else change  # type: ignore[dict-item]
+        content[section] = {**before, **change} if isinstance(change, dict) else change
     with pytest.raises(UserError, match=rf": {key} looks like a secret") as caught:
         load_plan(write(tmp_path, content))
     for value in ("ghp_", "sesame", "eyJ", "hf_a", "abcdefgh", "sk-"):

@@ -13,7 +13,7 @@ from common.errors import UserError
 from configs.plan import Plan
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
-from deploy.lifecycle.removal import LeftBehindError
+from deploy.lifecycle.removal import LeftBehindError, Leftover
 from deploy.spec.resolve import targets
 from tests.deploy.harness import (
     IMPATIENT,
@@ -137,7 +137,8 @@ def play(case: Case) -> Outcome:
     account = here()
     clients = fresh_clients()
     target = targets(matrix_plan(), f"run {case}", clients)[0]
-    served, error, leftovers = False, None, ()
+    served, error = False, None
+    leftovers: tuple[Leftover, ...] = ()
     account.faults([case.rule])
     pace = IMPATIENT if case.hopeless else QUICK
     with tempfile.TemporaryDirectory() as folder:

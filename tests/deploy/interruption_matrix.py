@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from botocore.session import Session
 
@@ -76,11 +77,11 @@ class Breakpoints:
             os.write(self.said, b"!")
             os.read(self.heard, 1)
 
-    def _before(self, model: object, **_: object) -> None:
-        self.at(model.name, before=True)
+    def _before(self, **event: Any) -> None:
+        self.at(event["model"].name, before=True)
 
-    def _after(self, model: object, **_: object) -> None:
-        self.at(model.name)
+    def _after(self, **event: Any) -> None:
+        self.at(event["model"].name)
 
 
 def play(case: Interruption) -> Ending:

@@ -4,7 +4,7 @@ import csv
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import pytest
 from botocore.stub import Stubber
@@ -19,7 +19,14 @@ from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint
 from tests.deploy.harness import QUICK, Account, plan
 
 SERVED = Served("bench")
-WINDOW = {"started_at": 1_700_000_010.0, "ended_at": 1_700_000_100.0}
+
+
+class Window(TypedDict):
+    started_at: float
+    ended_at: float
+
+
+WINDOW = Window(started_at=1_700_000_010.0, ended_at=1_700_000_100.0)
 
 
 def stubbed(clients: Clients, *answers: dict[str, Any]) -> Stubber:
@@ -87,11 +94,11 @@ def test_late_metrics_are_asked_for_again(
     clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(cloudwatch.time, "sleep", waits.append)
+    monkeypatch.setattr("deploy.aws.cloudwatch.time.sleep", waits.append)
     part = {"MetricDataResults": [series("Invocations", "Sum", [3.0])]}
     whole = {"MetricDataResults": [series("Invocations", "Sum", [10.0])]}
     stubbed(clients, part, whole)
-    just_now = {"started_at": time.time() - 60, "ended_at": time.time()}
+    just_now = Window(started_at=time.time() - 60, ended_at=time.time())
     assert collect(tmp_path, "e", SERVED, clients, **just_now, expected_invocations=10) is None
     assert len(waits) == 1
     assert [row["value"] for row in rows(tmp_path)] == ["10.0"]
@@ -215,8 +222,8 @@ def test_counts_that_do_not_come_are_waited_for_so_long_after_the_load(
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(cloudwatch.time, "sleep", sleep)
-    monkeypatch.setattr(cloudwatch.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("deploy.aws.cloudwatch.time.sleep", sleep)
+    monkeypatch.setattr("deploy.aws.cloudwatch.time.monotonic", lambda: now[0])
     points = [CloudWatchPoint("e", "Invocations", "Sum", "Count", began, value) for value in part]
     monkeypatch.setattr(cloudwatch, "_points", lambda *_: iter(points))
     window = {"started_at": began - age_s - 60, "ended_at": began - age_s}

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from botocore.stub import Stubber
@@ -72,7 +73,7 @@ def test_it_survives_an_error_too(theirs: Target, account: Account, clients: Cli
 def test_the_reader_can_do_nothing_but_look(theirs: Target, account: Account, clients: Clients) -> None:
     reader = EndpointReader(clients)
     client = reader._client
-    attempts = {
+    attempts: dict[str, dict[str, Any]] = {
         "delete_endpoint": {"EndpointName": theirs.name},
         "delete_endpoint_config": {"EndpointConfigName": theirs.name},
         "delete_model": {"ModelName": theirs.models[0].name},

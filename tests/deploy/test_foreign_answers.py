@@ -117,7 +117,7 @@ def test_every_other_question_ends_in_a_sentence(
     assert inventory(clients, ledger, machine_owner(), notice=notices.append) == []
     assert notices
     assert [check.level for check in quotas([target], clients)] == ["warning"]
-    assert role("role", target.role_arn, "sagemaker.amazonaws.com", clients).level == "warning"
+    assert role("role", str(target.role_arn), "sagemaker.amazonaws.com", clients).level == "warning"
     assert "not_described" in EndpointReader(clients).describe(target.name)
     with pytest.raises(UserError, match="credentials belong"):
         Clients.from_environment("us-east-1", attempts=1).identity  # noqa: B018 - it asks

@@ -60,7 +60,7 @@ def endings() -> dict[Interruption, Ending]:
 def looks() -> dict[Interruption, Ending]:
     """Runs stopped after each further look of each kind, until none comes to so many."""
     endings: dict[Interruption, Ending] = {}
-    on = LOOKS
+    on: tuple[str, ...] = LOOKS
     for first in itertools.count(2, BATCH):
         cases = [
             Interruption((Stop(call, nth),), number)

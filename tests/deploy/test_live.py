@@ -58,11 +58,11 @@ def run_of(clients: Clients, monkeypatch: pytest.MonkeyPatch, process: Process, 
 
 
 def test_a_process_goes_on_until_it_ends(other: Other) -> None:
-    assert other.process.goes_on
+    before = other.process.goes_on
     other.end(reap=False)
-    assert not other.process.goes_on, "it has ended, and its parent has not looked yet"
+    unreaped = other.process.goes_on  # it has ended, and its parent has not looked yet
     other.end()
-    assert not other.process.goes_on
+    assert (before, unreaped, other.process.goes_on) == (True, False, False)
 
 
 def test_a_process_is_known_by_its_start_and_its_host(other: Other) -> None:

@@ -24,6 +24,7 @@ ROLE = "arn:aws:iam::123456789012:role/service-role/Bench"
 
 def assert_valid(service: str, operation: str, request: dict[str, Any]) -> None:
     shape = _SESSION.get_service_model(service).operation_model(operation).input_shape
+    assert shape is not None
     report = ParamValidator().validate(request, shape)
     assert not report.has_errors(), report.generate_report()
     _check(shape, request, operation)
@@ -53,7 +54,8 @@ def _check(shape: Any, value: Any, where: str) -> None:
 
 def target_of(chosen: Plan, run_id: str = "run", owner: str = "user@host") -> Target:
     container = Container(IMAGE, {"SM_VLLM_MODEL": "org/model"}, hub_token=HubToken())
-    parts = {part.name: container for part in chosen.endpoint.components if part.model}
+    parts: dict[str | None, Container] = {None: container}
+    parts |= {part.name: container for part in chosen.endpoint.components if part.model}
     return build_target(
         chosen,
         chosen.endpoint.instance_type[0],
@@ -63,7 +65,7 @@ def target_of(chosen: Plan, run_id: str = "run", owner: str = "user@host") -> Ta
         process="host:1:1700000000.00",
         now=1_700_000_000.0,
         role_arn=ROLE,
-        containers={None: container, **parts},
+        containers=parts,
         scheduler_role_arn="arn:aws:iam::123456789012:role/Scheduler",
     )
 
@@ -178,7 +180,7 @@ def test_components_are_deleted_by_schedules_of_their_own_before_their_endpoint(
 
 def test_a_refused_scheduled_deletion_is_retried_for_as_long_as_the_api_allows() -> None:
     [made] = api_requests.create_schedules(target_of(plan()), "aws")
-    shapes = _SESSION.get_service_model("scheduler")
+    shapes: Any = _SESSION.get_service_model("scheduler")  # stubs: every shape is without members
     limits = {
         name: shapes.shape_for("RetryPolicy").members[name].metadata["max"]
         for name in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")

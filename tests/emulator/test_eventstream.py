@@ -1,5 +1,7 @@
 """Event stream frames, decoded by botocore."""
 
+from typing import Any
+
 from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ chunks = st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=20)
 
 
 def decode(data: bytes) -> list[tuple[dict[str, object], bytes]]:
-    buffer = EventStreamBuffer()
+    buffer: Any = EventStreamBuffer()  # its stubs are wrong about what it yields
     buffer.add_data(data)
     return [(message.headers, message.payload) for message in buffer]
 

@@ -25,7 +25,7 @@ def test_faults_of_the_control_plane(local: Local, faults: Any, fault: str, code
     list_models = local.client("sagemaker").list_models
     with pytest.raises(ClientError) as error:
         list_models()
-    response = error.value.response
+    response: Any = error.value.response
     assert (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]) == (code, status)
     assert list_models()["ResponseMetadata"]["HTTPStatusCode"] == 200
 
@@ -122,7 +122,7 @@ def test_faults_of_the_runtime(
     faults({"call": "InvokeEndpoint", "fault": fault, "original_status": 503})
     with pytest.raises(ClientError) as error:
         local.client("sagemaker-runtime").invoke_endpoint(EndpointName=openai, Body=chat_body(1))
-    response = error.value.response
+    response: Any = error.value.response
     assert (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]) == told
     if fault == "model_error":
         assert response["OriginalStatusCode"] == 503

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ def chat_body(tokens: int, **more: Any) -> bytes:
     return json.dumps({"messages": messages, "max_tokens": tokens, "ignore_eos": True, **more}).encode()
 
 
-def stream(local: Local, endpoint: str, body: bytes, **more: Any) -> Iterator[bytes]:
+def stream(local: Local, endpoint: str, body: bytes, **more: Any) -> Generator[bytes]:
     runtime = local.client("sagemaker-runtime")
     answer = runtime.invoke_endpoint_with_response_stream(EndpointName=endpoint, Body=body, **more)
     try:
@@ -46,7 +46,7 @@ def sse(data: bytes, prefix: bytes = b"data:") -> list[Any]:
     return [json.loads(line) for line in lines if line != b"[DONE]"]
 
 
-def drain(parts: Iterator[bytes]) -> tuple[bytes, dict[str, str]]:
+def drain(parts: Iterator[bytes]) -> tuple[bytes, Mapping[str, Any]]:
     """All bytes of a stream that must end in an exception, and the exception."""
     data = bytearray()
     try:
@@ -60,8 +60,7 @@ def drain(parts: Iterator[bytes]) -> tuple[bytes, dict[str, str]]:
 def failure(local: Local, endpoint: str, body: bytes = b"{}", **more: Any) -> dict[str, Any]:
     with pytest.raises(ClientError) as error:
         local.client("sagemaker-runtime").invoke_endpoint(EndpointName=endpoint, Body=body, **more)
-    response: dict[str, Any] = error.value.response
-    return response
+    return dict(error.value.response)
 
 
 def test_tgi_whole_and_streamed_say_the_same(local: Local, tgi: str) -> None:

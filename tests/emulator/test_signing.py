@@ -25,14 +25,17 @@ URL = "https://runtime.sagemaker.us-east-1.amazonaws.com"
 
 
 def signed(
-    body: bytes = b"{}", path: str = "/endpoints/x/invocations", token: str | None = None, **headers: str
+    body: bytes = b"{}",
+    path: str = "/endpoints/x/invocations",
+    token: str | None = None,
+    headers: dict[str, str] | None = None,
 ) -> HttpRequest:
     key = "ASIATEMPORARY" if token else KEY
-    request = AWSRequest(method="POST", url=URL + path, data=body, headers=headers)
+    request = AWSRequest(method="POST", url=URL + path, data=body, headers=headers or {})
     SigV4Auth(Credentials(key, SECRET, token), "sagemaker", "us-east-1").add_auth(request)
-    sent = {name.lower(): value for name, value in request.headers.items()}
+    sent = {name.lower(): str(value) for name, value in request.headers.items()}
     sent.setdefault("host", urlsplit(URL).netloc)
-    where = urlsplit(request.url)
+    where = urlsplit(str(request.url))
     return HttpRequest("POST", where.path, where.query, sent, body, socket.socket())
 
 
@@ -55,7 +58,7 @@ def test_accepts_whatever_botocore_signs(
     body: bytes, segments: list[str], query: dict[str, str], attributes: str, token: str | None
 ) -> None:
     path = "/" + "/".join(segments) + ("?" + "&".join(f"{k}={v}" for k, v in query.items()) if query else "")
-    request = signed(body, path, token, **{"X-Amzn-SageMaker-Custom-Attributes": attributes})
+    request = signed(body, path, token, {"X-Amzn-SageMaker-Custom-Attributes": attributes})
     assert verify(request, KEYS, now()).service == "sagemaker"
 
 
@@ -74,7 +77,7 @@ def test_refuses_a_body_of_which_one_bit_was_altered(body: bytes, where: int, bi
 
 
 def test_refuses_an_altered_path_header_and_method() -> None:
-    request = signed(**{"X-Amzn-SageMaker-Inference-Id": "a"})
+    request = signed(headers={"X-Amzn-SageMaker-Inference-Id": "a"})
     altered_header = {**request.headers, "x-amzn-sagemaker-inference-id": "b"}
     for other in (
         HttpRequest("POST", "/endpoints/y/invocations", "", request.headers, b"{}", request.connection),
@@ -124,7 +127,7 @@ def bearer(
         params={"Action": action},
     )
     SigV4QueryAuth(Credentials(key, secret), "sagemaker", "us-east-1", expires=expires).add_auth(request)
-    url = request.url.replace("https://", "") + "&Version=1"
+    url = str(request.url).replace("https://", "") + "&Version=1"
     return "sagemaker-api-key-" + base64.b64encode(url.encode()).decode()
 
 

@@ -170,7 +170,7 @@ class FakeLink:
             worker=worker.name, client_id=worker.client, number=worker.reports, host="h", sent_at=now,
             step=self.step, users=self.users, in_flight=0, oldest_start=worker.stuck_since,
             rows=[[getattr(row, column) for column in REQUEST_COLUMNS] for row in rows],
-            gaps=[], samples=[], counts={step: tuple(counts) for step, counts in worker.counts.items()},
+            gaps=[], samples=[], counts={step: (a, b, c, d) for step, (a, b, c, d) in worker.counts.items()},
             health=None,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from locustfiles.client.answer_parser import AnswerError, AnswerParser, ParsedAn
 
 
 def tgi(words: list[str]) -> bytes:
-    events = [
+    events: list[dict[str, Any]] = [
         {"token": {"id": n, "text": w, "special": False}, "generated_text": None, "details": None}
         for n, w in enumerate(words)
     ]
@@ -33,13 +33,13 @@ def lmi(words: list[str]) -> bytes:
 
 
 def openai_events(words: list[str], *, chat: bool) -> list[dict[str, Any]]:
-    events = []
+    events: list[dict[str, Any]] = []
     if chat:
         events.append({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
     for word in words:
         piece = {"delta": {"content": word}} if chat else {"text": word}
         events.append({"choices": [{"index": 0, **piece, "finish_reason": None}]})
-    last = {"delta": {}} if chat else {"text": ""}
+    last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
     events.append({"choices": [{"index": 0, **last, "finish_reason": "stop"}]})
     events.append({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": len(words)}})
     return events

@@ -14,7 +14,7 @@ from locustfiles.client.invocation_url import resolve_target
 from locustfiles.client.request_bodies import BodyFactory
 from tests.locustfiles.runs import experiment
 
-CHAT = [
+CHAT: list[dict[str, Any]] = [
     {"role": "system", "content": "You are a pirate."},
     {"role": "user", "content": [{"type": "image_url", "image_url": {}}, {"type": "text", "text": "What?"}]},
     {"role": "assistant", "content": "Arr"},
@@ -141,7 +141,7 @@ def test_headers_are_sent_under_the_names_of_the_api(tmp_path: Path) -> None:
         ({"headers": {"TargetVariant": "v"}}, "set endpoint.target_variant"),
         ({"headers": {"CustomAttributes": "a\r\nHost: b"}}, "printable ASCII"),
         ({"headers": {"SessionId": "NEW SESSION"}, "stream": False}, "does not match"),
-        ({"headers": {"InferenceId": "x" * 65}}, "1 to 64 characters"),
+        ({"headers": {"InferenceId": "x" * 65}}, "has 65 characters; write 1 to 64"),
     ],
 )
 def test_headers_that_the_api_does_not_have_are_refused(values: dict[str, Any], message: str) -> None:

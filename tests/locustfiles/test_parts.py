@@ -35,7 +35,7 @@ def factory(**changes: Any) -> BodyFactory:
         "parameters": {},
         "unique_prefix": True,
     }
-    return BodyFactory(ROWS, **{**options, **changes})  # type: ignore[arg-type]
+    return BodyFactory(ROWS, **{**options, **changes})
 
 
 def taken(bodies: BodyFactory, seed: str, count: int) -> list[Any]:

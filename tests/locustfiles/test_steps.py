@@ -2,7 +2,9 @@
 
 import errno
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from locustfiles.interrupts import Interrupts
 from locustfiles.master.circuit_breaker import MIN_FAILURES, MIN_SECONDS
 from runfolder.appending import RowAppender
-from tests.locustfiles.fake import FakeWorker, Play, rows_of
+from tests.locustfiles.fake import FakeWorker, Play
+from tests.locustfiles.runs import rows_of
 
 
 @pytest.fixture
@@ -46,13 +49,16 @@ def test_a_step_that_has_enough_requests_ends_before_its_planned_end(tmp_path: P
 
 
 def test_the_end_of_a_window_is_on_record_before_its_tail(play: Play) -> None:
+    def stick(worker: FakeWorker) -> None:
+        worker.stuck_since = play.clock.time()
+
     ends: list[str] = []
     play.during("measure", lambda: ends.append(play.steps()[0]["measure_ended_at"]))
     play.during("tail", lambda: ends.append(play.steps()[0]["measure_ended_at"]), after=0.0)
     for worker in play.link.workers:
         play.during("tail", lambda: None)
-        play.during("measure", lambda worker=worker: setattr(worker, "stuck_since", play.clock.time()))
-        play.during("tail", lambda worker=worker: setattr(worker, "stuck_since", None), after=3.0)
+        play.during("measure", partial(stick, worker))
+        play.during("tail", partial(setattr, worker, "stuck_since", None), after=3.0)
     assert play() == 0
     assert ends[0] == ""
     assert ends[1] != ""
@@ -231,7 +237,8 @@ def test_an_interrupt_while_the_last_requests_drain_cuts_them_off(tmp_path: Path
     for worker in play.link.workers:
         worker.finishes = False
     play.during("drain", lambda: setattr(play.interrupts, "count", 1))
-    play.during("drain", lambda: [setattr(worker, "finishes", True) for worker in play.link.workers], after=1)
+    for worker in play.link.workers:
+        play.during("drain", partial(vars(worker).update, finishes=True), after=1)
     play()
     assert play.link.asked_to_finish == ["drain", "abort"]
 
@@ -383,7 +390,8 @@ def test_reports_out_of_order_keep_their_rows_and_the_newest_state(play: Play) -
 def test_rows_of_a_step_that_is_none_of_ours_are_dropped(play: Play) -> None:
     def forge() -> None:
         report = play.link.report_of(play.link.workers[0])
-        for row in report.rows:
+        rows: list[list[Any]] = report.rows
+        for row in rows:
             row[1] = "y/c1"
         play.collector.handle_report(report)
 

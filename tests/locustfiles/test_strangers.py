@@ -155,7 +155,7 @@ class Stranger:
 
     def heard(self, seconds: float) -> list[str]:
         kinds = []
-        while self._socket.poll(seconds * 1000):
+        while self._socket.poll(round(seconds * 1000)):
             kinds.append(msgpack.unpackb(self._socket.recv())[0])
         return kinds
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,6 +17,9 @@ PATIENT = AnswerSchedule(ttft=0.25, gap=0.012, tokens=10)
 BRISK = AnswerSchedule(ttft=0.04, gap=0.03, tokens=24)
 USERS = 4
 
+# Rows with the server's own record beside them, the server's whole log, and the step.
+Truth = tuple[pd.DataFrame, pd.DataFrame, "pd.Series[Any]"]
+
 # Contended machines wake a process late; a metric that is scaled or swapped is off by far more.
 TOLERANCE_MS = 15.0
 
@@ -24,7 +28,7 @@ class WrongMetric(AssertionError):  # noqa: N818 - reads as what it says
     pass
 
 
-def played(folder: Path, profile: AnswerSchedule) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+def played(folder: Path, profile: AnswerSchedule) -> Truth:
     """Rows with the server's own record beside them, the server's whole log, and the step."""
     folder.mkdir()
     with truth_server(folder, profile, None) as (url, log):
@@ -35,12 +39,12 @@ def played(folder: Path, profile: AnswerSchedule) -> tuple[pd.DataFrame, pd.Data
         run.check_books()
     rows, served = pd.read_csv(folder / "requests.csv"), pd.read_csv(log)
     rows["number"] = rows["finish_reason"].str[1:].astype(int)
-    step: pd.Series = pd.read_csv(folder / "steps.csv").iloc[0]
+    step = pd.read_csv(folder / "steps.csv").iloc[0]
     return rows.merge(served, on="number", how="left", validate="one_to_one"), served, step
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[pd.DataFrame, ...]]]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Truth]]:
     folder = tmp_path_factory.mktemp("truth")
     yield {  # noqa: PT022 - the folder outlives the fixture
         "patient": played(folder / "patient", PATIENT),
@@ -73,7 +77,7 @@ def check_truth(rows: pd.DataFrame, profile: AnswerSchedule) -> None:
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_every_metric_is_what_the_server_did(name: str, runs: dict[str, tuple[pd.DataFrame, ...]]) -> None:
+def test_every_metric_is_what_the_server_did(name: str, runs: dict[str, Truth]) -> None:
     rows, served, _ = runs[name]
     assert len(rows) == len(served)
     assert rows["arrived_at"].notna().all()
@@ -81,7 +85,7 @@ def test_every_metric_is_what_the_server_did(name: str, runs: dict[str, tuple[pd
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_littles_law_holds_within_its_error(name: str, runs: dict[str, tuple[pd.DataFrame, ...]]) -> None:
+def test_littles_law_holds_within_its_error(name: str, runs: dict[str, Truth]) -> None:
     rows, _, step = runs[name]
     start, end = step["measure_started_at"], step["measure_ended_at"]
     ended = rows["started_at"] + rows["e2e_ms"] / 1000
@@ -94,7 +98,7 @@ def test_littles_law_holds_within_its_error(name: str, runs: dict[str, tuple[pd.
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_gaps_are_all_there_and_sum_to_what_they_span(
-    name: str, runs: dict[str, tuple[pd.DataFrame, ...]], tmp_path_factory: pytest.TempPathFactory
+    name: str, runs: dict[str, Truth], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     rows, _, step = runs[name]
     folder = next(tmp_path_factory.getbasetemp().glob(f"truth*/{name}"))
@@ -118,7 +122,7 @@ def test_gaps_are_all_there_and_sum_to_what_they_span(
         ("completion_tokens", lambda rows: rows["completion_tokens"] + 1),
     ],
 )
-def test_the_checks_can_fail(metric: str, change: object, runs: dict[str, tuple[pd.DataFrame, ...]]) -> None:
+def test_the_checks_can_fail(metric: str, change: object, runs: dict[str, Truth]) -> None:
     caught = 0
     for name, profile in PROFILES.items():
         rows = runs[name][0].copy()
