@@ -3,6 +3,7 @@
     python -m bench.benchmarks.report_scale [200000 2000000]
 
 Each size is a synthetic run of five steps, reported in its own process; prints a Markdown table.
+It needs a checkout: the synthetic run is a part of the tests.
 """
 
 import resource
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 SIZES = (50_000, 200_000, 500_000, 1_000_000, 2_000_000)
 _QUICK = Server(ttft_ms=20, queue_ms_per_user=0.05, tpot_ms=2, tpot_ms_per_user=0.002)

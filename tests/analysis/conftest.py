@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from analysis import Report, make_report
-from bench.benchmarks.synthetic_run import write_run
 from tests.analysis.runs import G5, G6, SLO
+from tests.support.synthetic_run import write_run
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.benchmarks.synthetic_run import Deployed, Server
+from tests.support.synthetic_run import Deployed, Server
 
 SLO: dict[str, Any] = {
     "objectives": [

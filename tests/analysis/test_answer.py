@@ -13,8 +13,8 @@ from analysis.measure.results import RunResult
 from analysis.render.fmbench_page import recommendations
 from analysis.render.recommendation_text import answer_text
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from common.formatting import confidence, percent
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 
 def slo(ttft_p95: float, e2e_p95: float = 60_000, error_rate: float = 0.0) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 from analysis.decide.slo import judge
 from analysis.metrics.definitions import Window, completion_tokens_in, gap_percentile_ms, most_per_minute
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, write_run
 from tests.analysis.records import records, streamed
+from tests.support.synthetic_run import Deployed, write_run
 
 WINDOW = Window(100.0, 200.0)
 

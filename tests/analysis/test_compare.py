@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from analysis.decide.compare import compare, comparison_markdown
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from bench.commands.report import compare_command
 from common.errors import UserError
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 BASE = Deployed(measure_s=240, concurrency=(2, 8))
 SLOW = Deployed(measure_s=240, concurrency=(2, 8), server=Server(tpot_ms=32))

@@ -11,8 +11,8 @@ import pytest
 
 from analysis import make_report
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, write_run
 from common.errors import UserError
+from tests.support.synthetic_run import Deployed, write_run
 
 TABLES = ("requests.csv", "steps.csv", "gaps.csv", "workers.csv")
 

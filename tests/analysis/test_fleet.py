@@ -14,8 +14,8 @@ from analysis.decide.autoscaling import autoscaling
 from analysis.decide.fleet import Demand, fleet_of, fleets, read_demand
 from analysis.decide.recommendation import Choice, choose
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, write_run
 from common.errors import UserError
+from tests.support.synthetic_run import Deployed, write_run
 
 
 @pytest.fixture(scope="module")

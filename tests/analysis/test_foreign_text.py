@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import make_report
-from bench.benchmarks.synthetic_run import Deployed, write_run
 from common.markdown import escape_markdown
 from runfolder import layout
 from runfolder.appending import read_rows, replace_rows
@@ -18,6 +17,7 @@ from runfolder.cells import guard_cell, unguard_cell
 from runfolder.manifest import load_manifest
 from runfolder.reading import read_table
 from runfolder.records import STEP_COLUMNS, StepRow
+from tests.support.synthetic_run import Deployed, write_run
 
 EVIL = "<script>alert(1)</script> [click](https://evil.test) ![x](http://evil.test/p.png) <img src=x> `"
 

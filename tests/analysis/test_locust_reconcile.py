@@ -7,8 +7,8 @@ import pytest
 
 from analysis import make_report
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from tests.analysis.locust_csvs import STATS, stats_row, write
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 
 def reconcilable(folder: Path, server: Server) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from analysis import Report, make_report
-from bench.benchmarks.synthetic_run import Deployed, write_run
+from tests.support.synthetic_run import Deployed, write_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [

@@ -13,7 +13,7 @@ from analysis.measure.results import RunResult
 from analysis.render.plots import curves, fmbench, overtime, scatter, spread
 from analysis.render.plots.drawing import HUES, MARKERS, Palette
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 Draw = Callable[[RunResult, Palette], Any]
 

@@ -8,7 +8,7 @@ import pytest
 from analysis.decide.recommendation import choose
 from analysis.decide.repetitions import differ, pool
 from analysis.report import make_report, measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 TWICE = Deployed(measure_s=90, concurrency=(4, 8, 4), server=Server(failing=0.02))
 

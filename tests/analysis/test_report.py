@@ -11,10 +11,10 @@ from analysis import Report, make_report
 from analysis.decide.recommendation import choose
 from analysis.render.plots.gallery import draw
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from common.errors import UserError
 from runfolder.manifest import load_manifest
 from tests.analysis.runs import SLO
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 SEED_PLOTS = ("business_summary", "error_rates", "tokens_vs_latency", "concurrency_vs_inference_latency")
 

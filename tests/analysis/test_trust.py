@@ -11,8 +11,8 @@ from analysis.metrics.definitions import Window
 from analysis.report import make_report, measure_and_judge
 from bench.benchmarks.coverage import Load
 from bench.benchmarks.coverage import step as measured_step
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from runfolder.manifest import load_manifest
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 BLOCK = np.repeat(np.arange(50), 4)
 

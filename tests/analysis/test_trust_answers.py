@@ -10,8 +10,8 @@ import pytest
 from analysis.measure.answers import AskedLength, asked_length
 from analysis.measure.results import StepResult
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from runfolder.manifest import load_manifest
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 
 def judged(folder: Path, workload: dict[str, Any] | None = None, **columns: object) -> StepResult:

@@ -9,8 +9,8 @@ from analysis.measure.results import StepResult
 from analysis.metrics import definitions
 from analysis.metrics.definitions import Window
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, write_run
 from tests.analysis.records import records
+from tests.support.synthetic_run import Deployed, write_run
 
 CONCURRENCY = 4
 

@@ -8,8 +8,8 @@ import pytest
 
 from analysis import make_report
 from analysis.report import measure_and_judge
-from bench.benchmarks.synthetic_run import Deployed, write_run
 from runfolder import layout
+from tests.support.synthetic_run import Deployed, write_run
 
 
 def two_workers(folder: Path, *, far_ms: float) -> None:

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from analysis import make_report
-from bench.benchmarks.synthetic_run import Deployed, Server, write_run
 from bench.terminal import LoadScreen, deploy_reporter, summary_table
+from tests.support.synthetic_run import Deployed, Server, write_run
 
 
 def status(index: int, /, **values: object) -> dict[str, object]:
