@@ -184,7 +184,6 @@ class Timeouts(Strict):
 class Load(Strict):
     """How the load is stepped. A window closes after ``measure``, or earlier at ``min_requests``."""
 
-    shape: Literal["steps"] = "steps"
     concurrency: Annotated[tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...], Field(min_length=1)]
     spawn_rate: Annotated[Number, Field(gt=0, le=1000)] | None = None
     warm_up: Annotated[Seconds, Field(le=_DAY_S)] = 30.0
