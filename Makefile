@@ -61,7 +61,7 @@ compare: setup ## Is B worse than A beyond noise? A=run B=run, several runs of a
 	@$(BENCH) compare $(call quoted,A) $(call quoted,B) $(call option,OUT,--out)
 
 ##@ Workload
-trace: setup ## Describe a trace of production traffic: FILE= SPEED=2 SECONDS=600 INSTANCE=ml.g5.xlarge for a replay's cost
+trace: setup ## Describe a trace of production traffic: FILE= SPEED=2 SECONDS=600 INSTANCE=ml.g5.xlarge (cost of a replay)
 	@$(BENCH) trace $(call quoted,FILE) $(call option,SPEED,--speed) $(call option,SECONDS,--seconds) $(call option,INSTANCE,--instance) $(call option,REGION,--region)
 
 ##@ AWS account

@@ -1,4 +1,4 @@
-"""``trace``: what a trace of production traffic holds, before money is spent on its replay."""
+"""The command that describes a trace of production traffic."""
 
 import math
 from pathlib import Path
@@ -29,12 +29,17 @@ _POISSON = (0.9, 1.1)
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
     default=1.0,
-    help="Replay it so many times as fast.",
+    show_default=True,
+    help="Replay speed: 2 is twice as fast.",
 )
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Only its first seconds.")
-@click.option("--instance", metavar="TYPE", help="Say what a replay costs on this instance type.")
-@click.option("--region", default="us-east-1", show_default=True, help="Where the instance is priced.")
-@click.option("--skip-malformed", is_flag=True, help="Leave out lines that cannot be read, and count them.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Use only this many seconds from its start.",
+)
+@click.option("--instance", metavar="TYPE", help="Instance type, for the cost of a replay.")
+@click.option("--region", default="us-east-1", show_default=True, help="AWS region of the price.")
+@click.option("--skip-malformed", is_flag=True, help="Skip and count lines that cannot be read.")
 def trace(
     file: Path,
     *,
@@ -82,7 +87,9 @@ def _table(file: Path, replayed: Trace, facts: TraceFacts) -> Table:
     if facts.sessions:
         table.add_row("sessions", count(facts.sessions), f"{number(facts.turns_per_session)} requests each")
     if facts.shared_prefix is not None:
-        table.add_row("shared prefix", percent(facts.shared_prefix), "of the prompts' blocks came before")
+        table.add_row(
+            "shared prefix", percent(facts.shared_prefix), "of the prompts' blocks had been sent before"
+        )
     return table
 
 
