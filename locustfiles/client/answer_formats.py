@@ -1,6 +1,6 @@
-"""What one JSON value of an answer says: text, reasoning, counts, an end, or an error.
+"""Read one JSON value of an answer: text, reasoning, counts, an end mark, or an error.
 
-The formats, where each comes from and what is skipped: ``docs/formats.md``.
+``docs/formats.md`` lists the formats, their sources, and what is skipped.
 """
 
 import json
@@ -11,27 +11,27 @@ from locustfiles.client.answer_framing import AnswerError
 
 
 class Facts:
-    """What one event, or a whole answer, says. An attribute that it does not set has its default here.
+    """Content of one event, or of an answer that was not streamed. Class attributes are the defaults.
 
-    One is made per token, and a plain class is made four times as fast as a dataclass of seven fields.
+    One is created per token. A plain class is created four times as fast as a dataclass of seven fields.
     """
 
     text: str = ""
     reasoning: str = ""
     token: bool = False
-    """It is a token even where its text is empty, as special tokens are."""
+    """The event is a token even if its text is empty, as with special tokens."""
     finish_reason: str | None = None
     ended: bool = False
-    """It is, or may be, the last one."""
+    """The event is, or may be, the last one."""
     whole: bool = False
-    """It holds the whole answer, as answers that are not streamed do."""
+    """The event holds the whole answer, because it was not streamed."""
     counts: dict[str, Any] | None = None
-    """The object that the server's counts stand in: see `read_usage`."""
+    """The object that holds the server's counts, for `read_usage`."""
 
 
 @dataclass(slots=True)
 class Usage:
-    """The server's own counts; None where it gives none."""
+    """The server's own counts; None if it does not report them."""
 
     completion_tokens: int | None = None
     prompt_tokens: int | None = None
@@ -41,13 +41,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class _Flat:
-    """A format whose text stands at the top of the object."""
+    """A format with the text at the top level of the object."""
 
     text: str
     needs: str | None = None
-    """Another key that tells it from unrelated objects."""
+    """Another required key, to distinguish the format from unrelated objects."""
     end: str | None = None
-    """The key that is true in the last event; None: the end of the body is the end."""
+    """The key that is true in the last event; None if the body just ends."""
     streams: bool = True
 
 
@@ -71,24 +71,24 @@ _COUNT_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
 }
 _FAILED = ("error", "abort")
-"""Finish reasons of an answer that the server gave up."""
+"""Finish reasons of an answer that the server aborted."""
 _ERROR_KEYS = (
     "error", "errors", "error_message", "error_msg", "errorMessage", "error_type", "error_code", "errorCode",
     "detail", "message", "Message",
 )  # fmt: skip
-"""Where an object that holds no output says that it failed, in the order in which they are told."""
+"""Keys that hold an error message, in order of preference."""
 
 
 class UnknownShapeError(Exception):
-    """The value is in none of the known formats."""
+    """The value is not in a known format."""
 
 
 def read_facts(content: Any) -> Facts:
     """Read one JSON value of an answer: an event of a stream, or a whole answer.
 
     Raises:
-        AnswerError: it says that the server failed.
-        UnknownShapeError: it is in none of the known formats.
+        AnswerError: the value reports an error of the server.
+        UnknownShapeError: the value is not in a known format.
     """
     while type(content) is not dict:
         if not isinstance(content, list) or len(content) != 1:
@@ -104,7 +104,7 @@ def read_facts(content: Any) -> Facts:
 
 
 def read_usage(counts: dict[str, Any]) -> Usage:
-    """The counts that stand in ``counts``, under whichever name."""
+    """Read the counts, under any of their known names."""
     usage = Usage(**{name: _first_count(counts, paths) for name, paths in _COUNT_KEYS.items()})
     if usage.prompt_tokens is None and isinstance(prefill := counts.get("prefill"), list) and prefill:
         usage.prompt_tokens = len(prefill)
@@ -112,7 +112,7 @@ def read_usage(counts: dict[str, Any]) -> Usage:
 
 
 def error_text(content: Any) -> str:
-    """What an error says, in at most 200 characters; "" where it says nothing."""
+    """The message of an error, at most 200 characters; empty if it has none."""
     if isinstance(content, dict):
         for key in _ERROR_KEYS:
             if content.get(key):
@@ -124,7 +124,7 @@ def error_text(content: Any) -> str:
 
 
 def _openai(content: dict[str, Any]) -> Facts:
-    """Chat and completion of OpenAI's API, streamed or not."""
+    """Chat and completion formats of OpenAI's API, streamed or not."""
     facts = Facts()
     if isinstance(usage := content.get("usage"), dict):
         facts.counts = usage
@@ -169,7 +169,7 @@ def _message(facts: Facts, message: Any) -> None:
 
 
 def _parts(facts: Facts, parts: Any) -> None:
-    """Content as a list of typed parts, as Mistral's models and some gateways give it."""
+    """Content as a list of typed parts, as from Mistral's API."""
     for part in parts if isinstance(parts, list) else [parts]:
         if not isinstance(part, dict):
             facts.text += _text(part)
@@ -182,7 +182,7 @@ def _parts(facts: Facts, parts: Any) -> None:
 
 
 def _call_text(function: Any) -> str:
-    """A tool call's tokens: its name, then its arguments."""
+    """The text of a tool call: its name, then its arguments."""
     if function is None:
         return ""
     if not isinstance(function, dict):
@@ -194,7 +194,7 @@ def _call_text(function: Any) -> str:
 
 
 def _token(content: dict[str, Any], token: Any) -> Facts:
-    """One token of TGI's or LMI's stream; the last one carries the counts."""
+    """One token of TGI's or LMI's stream; the last one has the counts."""
     if not isinstance(token, dict):
         raise UnknownShapeError
     facts = Facts()
@@ -209,7 +209,7 @@ def _token(content: dict[str, Any], token: Any) -> Facts:
     elif content.get("generated_text") is not None:
         facts.ended = True
     if token.get("id") == -1:
-        raise AnswerError("in_band", f"the stream says that it failed: {text or 'token -1'}"[:200])
+        raise AnswerError("in_band", f"the stream reports an error: {text or 'token -1'}"[:200])
     return facts
 
 

@@ -1,9 +1,9 @@
 """Cut the bytes of an answer into events: server-sent events, JSON lines, or one JSON document.
 
 Server-sent events follow the WHATWG standard (https://html.spec.whatwg.org/multipage/server-sent-events.html):
-lines end in CR, LF or CRLF, ``data`` may lie over several lines, comments and unknown fields are ignored. One
-liberty: a ``data`` line that is a whole JSON object is an event at once, so that its time does not depend on
-when the blank line after it comes, and servers that leave the blank line out are understood.
+lines end in CR, LF or CRLF, ``data`` may span several lines, comments and unknown fields are ignored. One
+addition: a ``data`` line that is a complete JSON object is an event at once, so that its time does not depend
+on the blank line after it, and servers may leave the blank line out.
 """
 
 import codecs
@@ -11,25 +11,25 @@ import json
 from typing import Any, Literal
 
 Mode = Literal["", "lines", "whole", "bytes"]
-"""Not known yet; events by line; one document; or, for raw bodies, whatever it is."""
+"""Not known yet; one event per line; one document; or, for raw bodies, any bytes."""
 
 
 class _Done:
-    """The end mark that OpenAI's API sends as ``[DONE]``."""
+    """The end mark ``[DONE]`` of OpenAI's API."""
 
 
 DONE = _Done()
 Event = tuple[str, Any]
-"""Name of the event ("" without one) and its content: a JSON value, a text that is not JSON, or `DONE`."""
+"""Name of the event (empty without one) and its content: a JSON value, other text, or `DONE`."""
 
 _decode = json.JSONDecoder().raw_decode
 _RAW_JSON = 65_536
-"""Bytes up to which the answer to a raw body is parsed: to parse long vectors would hold up other answers."""
+"""Longest answer to a raw body that is parsed: parsing long vectors would delay other answers."""
 _FIELDS = (b"data", b"event", b"id", b"retry", b"error", b":")
 
 
 class AnswerError(Exception):
-    """The answer cannot be read, or says itself that it failed; ``error_class`` names which."""
+    """The answer cannot be read or reports an error; ``error_class`` says which."""
 
     def __init__(self, error_class: str, detail: str) -> None:
         super().__init__(detail)
@@ -37,11 +37,11 @@ class AnswerError(Exception):
 
 
 class Framer:
-    """Takes body bytes as they come, split anywhere, and gives back whole events.
+    """Cuts body bytes, which may be split anywhere, into complete events.
 
     Args:
-        stream: whether events are expected; without it a JSON document may lie over any number of lines.
-        raw: whether bytes in no known format are accepted; they give no events.
+        stream: whether events are expected; otherwise a JSON document may span any number of lines.
+        raw: whether to accept bytes in no known format; they give no events.
     """
 
     def __init__(self, *, stream: bool, raw: bool = False) -> None:
@@ -50,16 +50,16 @@ class Framer:
         self._raw = raw
         self._buffer = b""
         self._begun = False
-        """A whole line was read."""
+        """The first line is complete."""
         self._json_lines = False
         self._name = ""
         self._pending = False
-        """A blank line has an event to end: one with a name, or with lines that are open."""
+        """The next blank line ends an event that has a name or open lines."""
         self._open: list[str] = []
-        """``data`` lines of an event whose JSON is not complete yet."""
+        """``data`` lines of an event with incomplete JSON."""
 
     def feed(self, data: bytes | bytearray) -> list[Event]:
-        """Add bytes; return the events that they complete.
+        """Add bytes and return the events that they complete.
 
         Raises:
             AnswerError: not a known format, or an event that is broken JSON.
@@ -71,7 +71,7 @@ class Framer:
             return []
         end = data.rfind(b"\n") + 1
         if end != len(data):
-            # A CR at the very end waits: its LF may follow.
+            # A CR at the very end waits, because its LF may follow.
             end = data.rfind(b"\r", end, len(data) - 1) + 1 or end
             self._buffer = bytes(data[end:])
             data = data[:end]
@@ -80,7 +80,7 @@ class Framer:
         return self._events(data.decode("utf-8", "replace")) if end else []
 
     def finish(self) -> list[Event]:
-        """The body is over: return what the rest of it holds.
+        """Return the events in the rest of the body.
 
         Raises:
             AnswerError: the rest is broken JSON.
@@ -96,7 +96,7 @@ class Framer:
         return []
 
     def _detect_lines(self, data: bytes | bytearray) -> bool:
-        """Find the mode from the first bytes, once they tell; True where it is by line."""
+        """Detect the mode once enough bytes have arrived; True if there is one event per line."""
         if self.mode:
             return False
         start = bytes(data[:64]).removeprefix(codecs.BOM_UTF8).lstrip()
@@ -148,7 +148,7 @@ class Framer:
         return events
 
     def _begin(self, text: str) -> bool:
-        """See to the first line; False where it is the head of a document over several lines."""
+        """Handle the first line; False if it starts a document that spans several lines."""
         first = text.lstrip("\ufeff \t\n").split("\n", 1)[0]
         if not first:
             return True
@@ -160,14 +160,14 @@ class Framer:
         return True
 
     def _other_line(self, line: str) -> list[Event]:
-        """A line that is neither blank nor one whole JSON object."""
+        """A line that is neither blank nor one complete JSON object."""
         line = line.strip("\ufeff \t")
         if line[:1] in ("{", "["):
             return self._bare_json(line)
         field, _, value = line.partition(":")
         if field == "data":
             return self._data(value)
-        if field == "error":  # llama.cpp, before it sent its errors as data
+        if field == "error":  # llama.cpp, before it sent errors as data
             return [("error", value.strip() if (error := _json(value)) is None else error)]
         if field == "event":
             self._name = value.strip()
@@ -181,11 +181,11 @@ class Framer:
             return [("", DONE)]
         if self._json_lines:
             return [("", self._value(line))]
-        value = _json(line)  # server-sent events have no such lines, but errors come like that
+        value = _json(line)  # not valid in server-sent events, but some errors arrive like this
         return [] if value is None else [(self._name, value)]
 
     def _data(self, text: str) -> list[Event]:
-        """A ``data`` line that is not, or not alone, one whole JSON value."""
+        """A ``data`` line that is not one complete JSON object."""
         text = text.strip()
         if self._open:
             self._open.append(text)
@@ -201,7 +201,7 @@ class Framer:
         return []
 
     def _dispatch(self) -> list[Event]:
-        """A blank line, or the end of the body: the event is over."""
+        """End the event, after a blank line or at the end of the body."""
         name, lines, self._name, self._open = self._name, self._open, "", []
         self._pending = False
         if lines:
@@ -213,11 +213,11 @@ class Framer:
         if value is not None or self._raw:
             return value
         kind = "truncated" if text[:1] in ("{", "[") else "protocol"
-        raise AnswerError(kind, f"no whole JSON: {text[-60:]!r}")
+        raise AnswerError(kind, f"incomplete or invalid JSON: {text[-60:]!r}")
 
 
 def _json(text: str) -> Any:
-    """The JSON value of a text; None where it is none (or null), has a number or a nesting beyond reason."""
+    """The JSON value of a text; None if it is invalid, null, or too deep or long a number to parse."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Read a model's answer while it arrives: `framing` cuts events, `formats` reads them, this adds them up."""
+"""Read a model's answer while it arrives: add up and time the events that `answer_formats` reads."""
 
 import json
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ from locustfiles.client.answer_framing import DONE, AnswerError, Framer
 __all__ = ["AnswerError", "AnswerParser", "ParsedAnswer"]
 
 _NO_END = "the stream ended without its end mark"
-_WHOLE = "the container answered whole though a stream was asked for"
+_WHOLE = "the container did not stream, although a stream was requested"
 
 
 @dataclass(slots=True)
 class ParsedAnswer:
-    """An answer as far as it has arrived. Times are epoch seconds of arrival; counts are the server's own."""
+    """An answer as far as it has arrived. Times are epoch seconds of arrival, counts are the server's own."""
 
     first_at: float | None = None
     """Arrival of the first output: content, reasoning or a tool call."""
@@ -30,12 +30,12 @@ class ParsedAnswer:
     """Arrival of the first output that is not reasoning."""
     last_at: float | None = None
     chunks: int = 0
-    """Distinct arrivals with output: what arrived together is one chunk."""
+    """Distinct arrivals with output: what arrives together is one chunk."""
     pieces: int = 0
-    """Pieces of output as the server cut them, often one per token."""
+    """Pieces of output as the server sent them, often one per token."""
     first_chunk_pieces: int = 0
     first_chunk_tokens: int | None = None
-    """Tokens in the first chunk by the server's running count, where it gives one."""
+    """Tokens in the first chunk according to the server's running count, if it sends one."""
     gaps_ms: list[float] = field(default_factory=list)
     """Between consecutive chunks."""
     text: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class ParsedAnswer:
     usage: Usage = field(default_factory=Usage)
     finish_reason: str | None = None
     ended: bool = False
-    """The format's own end mark was seen: an answer without it is truncated."""
+    """The format's end mark has arrived; a stream without it is truncated."""
     skipped_events: int = 0
     """Events in no known format."""
     first_skipped: str = ""
@@ -53,8 +53,8 @@ class AnswerParser:
     """Parses body bytes as they arrive and fills in a `ParsedAnswer`.
 
     Args:
-        stream: whether a stream was asked for.
-        raw: whether the request was a raw body: an answer without any known text is an answer too.
+        stream: whether a stream was requested.
+        raw: whether the answer may hold anything, as those to raw bodies and embeddings.
     """
 
     def __init__(self, *, stream: bool, raw: bool = False) -> None:
@@ -70,16 +70,16 @@ class AnswerParser:
         """Add body bytes that arrived at ``at``.
 
         Raises:
-            AnswerError: not a known format, or an error inside the answer (HTTP 200 notwithstanding).
+            AnswerError: not a known format, or an error inside the answer in spite of HTTP 200.
         """
         for name, content in self._events(data):
             self._handle(name, content, at)
 
     def finish(self, at: float) -> ParsedAnswer:
-        """The body is over: read what is left and give the answer.
+        """Parse the rest of the body and return the answer.
 
         Raises:
-            AnswerError: as ``feed``; or the answer is empty or ends without its end mark.
+            AnswerError: as ``feed``; or the answer is empty or has no end mark.
         """
         answer = self.answer
         for name, content in self._framer.finish():
@@ -96,7 +96,7 @@ class AnswerParser:
         return answer
 
     def _check_absent_output(self) -> None:
-        """An answer without output is a failure, unless the server says that it generated tokens."""
+        """Accept an answer without output only if the server counts at least one token."""
         answer = self.answer
         if answer.skipped_events:
             raise AnswerError("protocol", self._no_known_output())
@@ -104,7 +104,7 @@ class AnswerParser:
             raise AnswerError("truncated", _NO_END)
         if not answer.usage.completion_tokens:
             raise AnswerError("empty", "the answer holds no output")
-        if self._finished_at is not None:  # the end of sequence was the only token
+        if self._finished_at is not None:  # the only token was the end of sequence
             self._arrived("", self._finished_at)
 
     def _handle(self, name: str, content: Any, at: float) -> None:
@@ -133,7 +133,7 @@ class AnswerParser:
         answer = self.answer
         answer.ended = True
         if answer.first_at is not None:
-            return  # the sum of what was streamed
+            return  # repeats what was streamed
         if self._stream and not self._raw:
             raise AnswerError("protocol", _WHOLE)
         answer.text.append(facts.reasoning + facts.text)
@@ -156,10 +156,10 @@ class AnswerParser:
             answer.first_chunk_pieces += 1
 
     def _keep_counts(self, counts: dict[str, Any]) -> None:
-        """Keep the newest counts; they are read at the end, and while the first chunk is the only one."""
-        known = self._counts
-        if known is not None and known.keys() != counts.keys():
-            self._merge(known)
+        """Keep the newest counts. They are read at the end, and while there is only the first chunk."""
+        previous = self._counts
+        if previous is not None and previous.keys() != counts.keys():
+            self._merge(previous)
         self._counts = counts
         answer = self.answer
         if answer.chunks == 1 and not answer.ended:
@@ -172,7 +172,7 @@ class AnswerParser:
                 setattr(usage, name, count)
 
     def _handle_other(self, name: str, content: Any, at: float) -> None:
-        """The end mark, several events in one, an error, or an event that is skipped and counted."""
+        """Handle the end mark, several events in one list, an error, or an event to skip and count."""
         answer = self.answer
         if content is DONE:
             answer.ended = True
@@ -182,7 +182,7 @@ class AnswerParser:
                 self._handle(name, each, at)
             return
         if self._raw and isinstance(content, dict) and isinstance(content.get("usage"), dict):
-            self._keep_counts(content["usage"])  # of an embedding
+            self._keep_counts(content["usage"])  # embeddings report it
             return
         if name == "error":
             raise AnswerError("in_band", error_text(content) or "the stream holds an error event")
@@ -193,13 +193,13 @@ class AnswerParser:
             answer.first_skipped = f"{name} {json.dumps(content)}".strip()[:100]
 
     def _no_known_output(self) -> str:
-        """The message of an answer that holds nothing but events in no known format."""
+        """The error message for an answer of unknown events alone."""
         skipped = f"the answer holds no output in a known format: {self.answer.first_skipped}"
-        return skipped if self._stream else f"{skipped}; if it is to hold no text, set workload.schema: raw"
+        return skipped if self._stream else f"{skipped}; if it should hold no text, set workload.schema: raw"
 
 
 def _is_error(content: dict[str, Any]) -> bool:
-    """Whether an object in no known format says that it failed."""
+    """Whether an object in no known format reports an error."""
     code = content.get("code") or content.get("status_code") or content.get("status")
     return (
         content.get("object") == "error"
@@ -212,4 +212,4 @@ def _is_error(content: dict[str, Any]) -> bool:
 
 _FAILURE_KEYS = ("errors", "error_message", "error_msg", "errorMessage", "error_type", "error_code", "detail")
 _MESSAGE_KEYS = frozenset({"message", "Message", "code", "type", "status", "param", "object"})
-"""Keys of an object that holds only a message, as gateways refuse with."""
+"""Keys of an object that holds only a message, as in a gateway's refusal."""

@@ -177,7 +177,7 @@ def test_an_answer_without_output_is_empty_whatever_its_finish_reason(usage: dic
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("body", [{"choices": [{"message": {"content": "hi"}}]}, {"generated_text": "hi"}])
 def test_a_whole_answer_to_a_streamed_request_is_named(body: Any, indent: int | None) -> None:
-    with pytest.raises(AnswerError, match="answered whole though a stream was asked for"):
+    with pytest.raises(AnswerError, match="did not stream, although a stream was requested"):
         read(json.dumps(body, indent=indent).encode(), [])
 
 

@@ -195,7 +195,7 @@ def test_an_error_in_any_shape_is_a_failure(data: bytes, message: str, before: l
 
 def test_a_broken_event_is_no_skipped_one() -> None:
     for data in (b'data: {"choices": [\n\n', b'data: {"choices": ['):
-        with pytest.raises(AnswerError, match="no whole JSON") as caught:
+        with pytest.raises(AnswerError, match="incomplete or invalid JSON") as caught:
             read([*PLAIN[:2], data])
         assert caught.value.error_class == "truncated"
 

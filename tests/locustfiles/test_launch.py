@@ -22,5 +22,5 @@ def test_locusts_configuration_file_stops_a_run(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(tmp_path))
     LoadOptions().check()
     (tmp_path / ".locust.conf").write_text("master = true\n")
-    with pytest.raises(UserError, match=r"\.locust\.conf: Locust would take options"):
+    with pytest.raises(UserError, match=r"\.locust\.conf: Locust would read options"):
         LoadOptions().check()
