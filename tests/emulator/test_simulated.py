@@ -190,9 +190,10 @@ def test_the_log_tells_what_was_truly_sent(local: Local, tmp_path: Path) -> None
     assert (row["inference_id"], row["prompt_tokens"], row["completion_tokens"]) == ("mine", 6, 9)
     times = [row[key] for key in ("received_at", "admitted_at", "first_sent_at", "last_sent_at")]
     assert times == sorted(times)
-    # Prefill of 1 ms and 6 tokens, then eight steps of at least 1 ms each: a model, so never faster.
-    assert row["first_sent_at"] - row["admitted_at"] >= 0.001
-    assert row["last_sent_at"] - row["first_sent_at"] >= 0.0075
+    # Prefill of 1 ms and 6 tokens, then eight steps of 1 ms: tokens may be late on a busy machine, not early.
+    # Late tokens leave together, so the time counts from the arrival of the request, not the first token.
+    assert row["first_sent_at"] - row["received_at"] >= 0.001
+    assert row["last_sent_at"] - row["received_at"] >= 0.0085
     local.delete(endpoint)
 
 
