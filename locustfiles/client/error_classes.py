@@ -78,6 +78,10 @@ class InvocationError(Exception):
 
 _HINTS = (
     ("chat template", "set workload.schema: completions, because the model has no chat template"),
+    (
+        "could not get a response",
+        "look in the container's CloudWatch log for why it stopped, such as too little memory",
+    ),
     ("accept_eula", "accept the model's license with workload.headers: {CustomAttributes: accept_eula=true}"),
 )
 """A part of a container's own error message, and the remedy."""
@@ -147,8 +151,9 @@ def explain_refusal(failure: Failure, region: str, endpoint: str) -> tuple[str, 
 
 def _detail(name: str, content: dict[str, Any], message: str) -> str:
     if name == "ModelError":
-        more = content.get("OriginalMessage") or message
-        name, message = f"{name}: the container answered {content.get('OriginalStatusCode')}", str(more)
+        status = content.get("OriginalStatusCode")
+        answered = f"answered {status}" if status else "did not answer"
+        name, message = f"{name}: the container {answered}", str(content.get("OriginalMessage") or message)
     return _line(f"{name}: {message}" if message else name)
 
 

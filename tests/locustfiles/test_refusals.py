@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis.strategies import binary, dictionaries, integers, lists, none, text
 
 from emulator.eventstream import encode_payload_part
-from locustfiles.client.error_classes import RULES, Rule, classify_response
+from locustfiles.client.error_classes import RULES, Rule, classify_response, container_remedy
 from runfolder.records import ErrorClass
 from tests.locustfiles.support import END, STREAM_HEAD, chunk, failure, response, sends, stream
 
@@ -90,6 +90,13 @@ def test_the_message_decides_where_a_code_means_several_things(
     )
     assert judged.error_class == error_class
     assert str(content["Message"])[:60] in judged.detail
+
+
+def test_a_container_without_a_status_did_not_answer_and_its_log_is_the_place_to_look() -> None:
+    body = json.dumps({"OriginalStatusCode": 0, "Message": NO_ANSWER}).encode()
+    detail = classify_response(424, "ModelError", "", body).detail
+    assert detail.startswith("ModelError: the container did not answer: ")
+    assert "CloudWatch log" in (container_remedy(detail) or "")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
