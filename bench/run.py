@@ -195,8 +195,8 @@ class _Player:
     def _play_experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> None:
         entry.endpoint_name, entry.component = deployment.endpoint_name, deployment.component
         entry.endpoint = deployment.description
-        entry.create_started_at = deployment.create_started_at
         entry.in_service_at = deployment.in_service_at
+        self._record_billing(target, [entry])
         entry.load_started_at = time.time()
         self._save()
         experiment_file = self._write_experiment(entry, target, deployment)
