@@ -47,8 +47,8 @@ class Commands(click.Group):
         """The command of that name; None when there is none."""
         for module, names in COMMANDS.items():
             if name in names:
-                found: dict[str, click.Command] = import_module(f"bench.commands.{module}").COMMANDS
-                return found[name]
+                commands: dict[str, click.Command] = import_module(f"bench.commands.{module}").COMMANDS
+                return commands[name]
         return None
 
 

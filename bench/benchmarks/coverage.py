@@ -86,28 +86,28 @@ def play(load: Load, window_s: float, rng: np.random.Generator) -> pd.DataFrame:
 def step(load: Load, window_s: float, rng: np.random.Generator) -> StepResult:
     """A measured step."""
     rows = play(load, window_s, rng)
-    found = StepResult("e/c", "e", 1, load.users, "complete", window=Window(0.0, window_s))
+    measured = StepResult("e/c", "e", 1, load.users, "complete", window=Window(0.0, window_s))
     nothing = pd.DataFrame(columns=["count", "low_ms", "high_ms"])
-    measure_window(found, rows, rows, nothing, [])
-    return found
+    measure_window(measured, rows, rows, nothing, [])
+    return measured
 
 
-def figures(found: StepResult) -> dict[str, tuple[float, Interval | None]]:
+def figures(measured: StepResult) -> dict[str, tuple[float, Interval | None]]:
     """The figures of the table, each with its interval."""
-    e2e = found.latency["e2e"]
+    e2e = measured.latency["e2e"]
     return {
-        "requests/min": (found.per_minute or 0.0, found.per_minute_interval),
+        "requests/min": (measured.per_minute or 0.0, measured.per_minute_interval),
         "E2E p50": (e2e.percentiles[50], e2e.intervals.get(50)),
         "E2E p95": (e2e.percentiles[95], e2e.intervals.get(95)),
     }
 
 
-def best_for_sure(one: StepResult, other: StepResult, rng: np.random.Generator) -> bool:
-    """Whether the answer would call one of two equal steps the better one for sure."""
-    if one.blocks is None or other.blocks is None:
+def best_for_sure(step_a: StepResult, step_b: StepResult, rng: np.random.Generator) -> bool:
+    """Whether the recommendation would call one of two equal steps better for sure."""
+    if step_a.blocks is None or step_b.blocks is None:
         return False
     first, second = (
-        drawn_totals(s.blocks, rng)[:, COMPLETIONS] for s in (one, other) if s.blocks is not None
+        drawn_totals(s.blocks, rng)[:, COMPLETIONS] for s in (step_a, step_b) if s.blocks is not None
     )
     share = float((first > second).mean())
     return max(share, 1 - share) >= SURE
@@ -120,15 +120,15 @@ def row(load: Load, runs: int, rng: np.random.Generator) -> list[str]:
     alarms = sure = 0
     before: StepResult | None = None
     for _ in range(runs):
-        found = step(load, load.window_s, rng)
-        for name, (_, interval) in figures(found).items():
+        measured = step(load, load.window_s, rng)
+        for name, (_, interval) in figures(measured).items():
             if interval is not None:
                 held[name] += interval.low <= truth[name] <= interval.high
                 width[name] += (interval.high - interval.low) / 2 / truth[name]
-        check_stationary(found)
-        alarms += found.verdict.level != "pass"
-        sure += before is not None and best_for_sure(before, found, rng)
-        before = found
+        check_stationary(measured)
+        alarms += measured.verdict.level != "pass"
+        sure += before is not None and best_for_sure(before, measured, rng)
+        before = measured
     memory = "none" if load.memory_s <= 0 else f"{load.memory_s:g} s"
     cells = [f"{held[name] / runs:.0%} (±{width[name] / runs:.1%})" for name in truth]
     return [str(load.users), memory, *cells, f"{alarms / runs:.1%}", f"{sure / (runs - 1):.0%}"]

@@ -25,20 +25,20 @@ _LEVELS = (16, 32, 64, 128, 256)
 
 @click.command(help="Measure reports of runs of these SIZES, in rows of requests.csv.")
 @click.argument("sizes", nargs=-1, type=click.IntRange(min=1))
-@click.option("--one", type=click.Path(path_type=Path, exists=True), hidden=True)
-def main(sizes: tuple[int, ...], one: Path | None) -> None:
-    """Measure every size and print the table; with ``one``, measure that folder in this process."""
-    if one is not None:
-        measure(one)
+@click.option("--folder", type=click.Path(path_type=Path, exists=True), hidden=True)
+def main(sizes: tuple[int, ...], folder: Path | None) -> None:
+    """Measure every size and print the table; with ``folder``, measure that one in this process."""
+    if folder is not None:
+        measure(folder)
         return
     print("| rows | requests.csv, MB | read, s | whole report, s | peak memory, MB |")
     print("|---:|---:|---:|---:|---:|")
     for size in sizes or SIZES:
         with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / "run"
-            rows = make(folder, size)
-            megabytes = (folder / "requests.csv").stat().st_size / 1e6
-            command = [sys.executable, "-m", "bench.benchmarks.report_scale", "--one", str(folder)]
+            run = Path(scratch) / "run"
+            rows = make(run, size)
+            megabytes = (run / "requests.csv").stat().st_size / 1e6
+            command = [sys.executable, "-m", "bench.benchmarks.report_scale", "--folder", str(run)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             read, whole, memory = done.stdout.split()
             print(f"| {rows:,} | {megabytes:.0f} | {read} | {whole} | {memory} |", flush=True)

@@ -64,7 +64,7 @@ def truth_server(
     try:
         line = server.stdout.readline() if server.stdout else ""
         if not line:
-            raise UserError("the calibration server did not start; its error is above")
+            raise UserError("the calibration server did not start", "its error is above")
         scheme = "http" if certificates is None else "https"
         yield f"{scheme}://127.0.0.1:{json.loads(line)['port']}", log
     finally:
@@ -208,5 +208,5 @@ def _level(
 
 
 def _quantile(values: "pd.Series[float]", share: float) -> float | None:
-    known = values.dropna().to_numpy(dtype=float)
-    return float(np.quantile(known, share)) if len(known) else None
+    measured = values.dropna().to_numpy(dtype=float)
+    return float(np.quantile(measured, share)) if len(measured) else None

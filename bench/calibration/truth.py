@@ -233,7 +233,7 @@ class TruthServer:
         last = _chunk(encode_payload_part(_sse({**_TOKEN, "generated_text": " sea", "details": details})))
         now = time.time()
         self._send(client, last + b"0\r\n\r\n")
-        self._book(client, now)
+        self._log_answer(client, now)
 
     def _answer_whole(self, client: Client) -> None:
         tokens = self._answer_schedule.tokens
@@ -242,9 +242,9 @@ class TruthServer:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         client.first_sent_at = time.time()
         self._send(client, head.encode() + body)
-        self._book(client, client.first_sent_at)
+        self._log_answer(client, client.first_sent_at)
 
-    def _book(self, client: Client, last_sent_at: float) -> None:
+    def _log_answer(self, client: Client, last_sent_at: float) -> None:
         self._log.write(
             f"{client.number},{client.arrived_at:.6f},{client.first_sent_at:.6f},{last_sent_at:.6f},"
             f"{self._answer_schedule.tokens}\n"

@@ -64,9 +64,9 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
 def endpoints_command(region: str | None) -> int:
     """List what this suite created and has not deleted: age, cost so far, owner."""
     clients, ledger = Clients.from_environment(region), Ledger()
-    found = inventory(clients, ledger, machine_owner(), notice=print_status)
-    if found:
-        show_inventory(found, clients)
+    resources = inventory(clients, ledger, machine_owner(), notice=print_status)
+    if resources:
+        show_inventory(resources, clients)
     else:
         click.echo(f"nothing created by this suite in {clients.region} of account {clients.identity.account}")
     _print_elsewhere(elsewhere(clients, ledger))
@@ -82,19 +82,19 @@ def endpoints_command(region: str | None) -> int:
     help="Also delete what other machines and live runs created, without asking.",
 )
 def teardown_command(region: str | None, *, everyone: bool) -> int:
-    """Delete what this suite created, found by its ledger and by tags. Safe to repeat.
+    """Delete what this suite created, by its ledger and by its tags. Safe to repeat.
 
     Asks before it deletes anything of a run that is still running, or of another user or machine.
     """
     clients, ledger = Clients.from_environment(region), Ledger()
-    found = inventory(clients, ledger, machine_owner(), notice=print_status)
+    resources = inventory(clients, ledger, machine_owner(), notice=print_status)
 
     def agreed(asked: Sequence[Found]) -> bool:
         return everyone or confirmed(_ownership(asked))
 
     with orderly_exit():
-        left = teardown(found, clients, ledger, agreed=agreed, told=_print_progress)
-    if not found:
+        left = teardown(resources, clients, ledger, agreed=agreed, told=_print_progress)
+    if not resources:
         click.echo(f"nothing created by this suite in {clients.region} of account {clients.identity.account}")
     _print_elsewhere(elsewhere(clients, ledger))
     if left:
@@ -137,13 +137,13 @@ def _estimate_lines(plan: Plan, estimate: Estimate) -> list[str]:
     return lines
 
 
-def show_inventory(found: Sequence[Found], clients: Clients) -> None:
+def show_inventory(resources: Sequence[Found], clients: Clients) -> None:
     """Print a table of what this suite created."""
     table = Table(show_edge=False, pad_edge=False)
     for column in ("kind", "name", "status", "age", "cost so far", "run", "owner", "known by"):
         table.add_column(column, overflow="fold")
     now = time.time()
-    for resource in found:
+    for resource in resources:
         item = _priced(resource.item, clients)
         cost = item.cost_usd(now) if item.kind == "endpoint" else None
         cells = (

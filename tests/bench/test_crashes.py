@@ -1,4 +1,4 @@
-"""What crashes costs neither the account nor the rows: the endpoint goes, what was measured stays."""
+"""A crash leaves no endpoint and loses no rows: everything measured before it is kept."""
 
 import json
 import os
@@ -58,8 +58,8 @@ def test_a_load_generator_that_is_killed(bench: Bench) -> None:
     assert process.returncode == 1, err
     assert "Traceback" not in err
     killed = "the load generator was killed by signal 9 (SIGKILL); often the machine ran out of memory"
-    [told] = [line for line in err.splitlines() if killed in line and "log: " in line]
-    assert "locust.log" in told
+    [reported] = [line for line in err.splitlines() if killed in line and "log: " in line]
+    assert "locust.log" in reported
     nothing_is_left(bench)
     assert manifest_of(bench)["state"] == "failed"
     assert len(requests_of(bench.latest())) > 0

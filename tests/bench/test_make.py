@@ -1,4 +1,4 @@
-"""What stands on make's command line is checked before anything starts, and reaches the program as it is."""
+"""Make's command line is checked before anything starts, and its values reach the program unchanged."""
 
 import shlex
 import subprocess
@@ -9,12 +9,12 @@ from tests.bench.harness import ROOT
 
 
 def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A dry run: the checks are make's own and happen all the same."""
+    """A dry run: make's own checks happen in it, too."""
     return subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["bench", "ENDPIONT=mine"], "ENDPIONT is not a variable of `make bench`; did you mean ENDPOINT?"),
         (["bench", "endpoint=mine"], "did you mean ENDPOINT?"),
@@ -33,15 +33,15 @@ def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
         (["teardown", "ALL=please"], "ALL=please is neither yes nor no"),
     ],
 )
-def test_a_slip_starts_nothing(arguments: list[str], told: str) -> None:
+def test_a_typing_error_starts_nothing(arguments: list[str], message: str) -> None:
     done = make(*arguments)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert "llm-bench" not in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "expected"),
     [
         (["bench", "PLAN=it's my $HOME.yml"], ["run", "--plan", "it's my $HOME.yml"]),
         (["bench", 'RESULTS=a "b" `c` $(d) \\'], ["run", "--results", 'a "b" `c` $(d) \\']),
@@ -55,8 +55,8 @@ def test_a_slip_starts_nothing(arguments: list[str], told: str) -> None:
         (["worker", "MASTER=host", "PROCESSES=2"], ["worker", "--master", "host", "--processes", "2"]),
     ],
 )
-def test_values_arrive_as_they_were_typed(arguments: list[str], words: list[str]) -> None:
+def test_values_arrive_as_they_were_typed(arguments: list[str], expected: list[str]) -> None:
     commands = [
         line for line in make(*arguments).stdout.splitlines() if line.startswith(".venv/bin/llm-bench")
     ]
-    assert [shlex.split(command)[1:] for command in commands] == [words]
+    assert [shlex.split(command)[1:] for command in commands] == [expected]

@@ -1,4 +1,4 @@
-"""A mistake ends in one clear sentence and exit code 2, before anything is started."""
+"""A mistake is reported in one sentence, with exit code 2, before anything is started."""
 
 import socket
 from pathlib import Path
@@ -16,7 +16,7 @@ def change(**parts: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("plan", "told"),
+    ("plan", "message"),
     [
         (change(load={"concurency": 3}), "load.concurency is not a key of a plan; did you mean concurrency?"),
         (change(endpoint={"instance_type": "ml.g5.xlurge"}), "did you mean ml.g5.xlarge?"),
@@ -39,16 +39,16 @@ def change(**parts: dict[str, Any]) -> dict[str, Any]:
         "price of an unknown type",
     ],
 )
-def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> None:
+def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, message: str) -> None:
     done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert not bench.results.exists() or not list(bench.results.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["run", "--processes", "0"], "PROCESSES (--processes): write a whole number of at least 1, not '0'"),
         (
@@ -84,11 +84,11 @@ def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, told: str) -> No
     ],
 )
 def test_a_wrong_command_line_is_one_sentence_and_code_2(
-    bench: Bench, arguments: list[str], told: str
+    bench: Bench, arguments: list[str], message: str
 ) -> None:
     done = bench.run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 

@@ -28,10 +28,10 @@ def test_workers_started_before_the_master_serve_every_experiment_and_end_with_t
         ]
         options = ("--workers", "2", "--port", port, "--bind", "127.0.0.1", "--results", bench.results)
         done = bench.run("master", "--plan", bench.plan(plan), *options, environment=local.environment)
-        said = [worker.communicate(timeout=30)[1] for worker in workers]
+        outputs = [worker.communicate(timeout=30)[1] for worker in workers]
     assert done.returncode == 0, done.stderr
-    assert [worker.returncode for worker in workers] == [0, 0], said
-    assert all("the run is over" in each and "served 2 loads" in each for each in said), said
+    assert [worker.returncode for worker in workers] == [0, 0], outputs
+    assert all("the run is over" in each and "served 2 loads" in each for each in outputs), outputs
     rows = requests_of(bench.latest())
     assert {(row.step, row.worker) for row in rows.itertuples()} == {
         (f"{kind}/en_50-100/c2", worker) for kind in kinds for worker in ("w0", "w1")

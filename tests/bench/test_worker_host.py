@@ -1,4 +1,4 @@
-"""``make worker`` by itself: it ends at once when told to, and never waits for a master that is gone."""
+"""``make worker`` by itself: it stops at once on a signal, and never waits for a master that is gone."""
 
 import contextlib
 import os
@@ -30,14 +30,14 @@ def worker(bench: Bench, port: int, *options: str, **environment: str) -> "subpr
     )
 
 
-def said(process: "subprocess.Popen[str]", words: str) -> Iterator[str]:
+def lines_with(process: "subprocess.Popen[str]", text: str) -> Iterator[str]:
     assert process.stderr is not None
-    return (line for line in process.stderr if words in line)
+    return (line for line in process.stderr if text in line)
 
 
 def test_an_interrupt_ends_a_worker_that_still_looks_for_its_master(bench: Bench, port: int) -> None:
     process = worker(bench, port)
-    next(said(process, "connecting to the master"))
+    next(lines_with(process, "connecting to the master"))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130, err
@@ -50,7 +50,7 @@ def test_an_interrupt_amid_a_load_leaves_no_process(bench: Bench, port: int) -> 
         announcer.announce_load(),
     ):
         process = worker(bench, port, "--processes", "2")
-        next(said(process, "Starting Locust"))
+        next(lines_with(process, "Starting Locust"))
         assert eventually(lambda: sum("locustfile" in line for line in bench.processes()) == 3, 30)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
@@ -67,7 +67,7 @@ def test_a_master_that_is_gone_is_told_and_ends_the_worker(bench: Bench, port: i
         assert hello is not None
         assert hello.is_proved(TOKEN)
         link.sendall(AnnouncedState("r").line(TOKEN, hello.nonce))
-        next(said(process, "connected to the master of r"))
+        next(lines_with(process, "connected to the master of r"))
         link.close()
         master.close()
         _, err = process.communicate(timeout=60)
@@ -90,7 +90,9 @@ def answer_as_master(port: int, state: AnnouncedState, seen: Callable[[], object
 
 def test_a_link_that_was_down_is_found_again_and_the_load_goes_on(bench: Bench, port: int) -> None:
     process = worker(bench, port)
-    answer_as_master(port, AnnouncedState("r"), lambda: next(said(process, "connected to the master of r")))
+    answer_as_master(
+        port, AnnouncedState("r"), lambda: next(lines_with(process, "connected to the master of r"))
+    )
     answer_as_master(port, AnnouncedState("r", phase="over", code=0))
     _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
@@ -100,7 +102,9 @@ def test_a_link_that_was_down_is_found_again_and_the_load_goes_on(bench: Bench, 
 
 def test_another_run_behind_the_same_port_is_not_served(bench: Bench, port: int) -> None:
     process = worker(bench, port)
-    answer_as_master(port, AnnouncedState("r"), lambda: next(said(process, "connected to the master of r")))
+    answer_as_master(
+        port, AnnouncedState("r"), lambda: next(lines_with(process, "connected to the master of r"))
+    )
     answer_as_master(port, AnnouncedState("another", phase="load", load=1))
     _, err = process.communicate(timeout=30)
     assert (process.returncode, "disappeared before its run was over" in err) == (1, True)
@@ -176,21 +180,21 @@ def test_a_worker_without_credentials_is_named_and_no_second_endpoint_is_deploye
 
 
 def test_nothing_is_deployed_before_the_workers_are_there(bench: Bench, port: int) -> None:
-    """A worker that never comes costs no GPU its hours; whoever waits is told, and may stop waiting."""
+    """Waiting for workers costs nothing, is reported, and can be interrupted."""
     process = bench.start(
         "master", "--plan", bench.plan(SIMULATED), "--workers", "3", "--port", str(port),
         "--bind", "127.0.0.1", "--results", bench.results,
     )  # fmt: skip
-    next(said(process, "make worker MASTER="))
-    next(said(process, "0 of 3 workers are connected"))
+    next(lines_with(process, "make worker MASTER="))
+    next(lines_with(process, "0 of 3 workers are connected"))
     two = worker(bench, port, "--processes", "2")
-    next(said(process, "2 of 3 workers are connected"))
+    next(lines_with(process, "2 of 3 workers are connected"))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "before anything was created" in err
-    _, told = two.communicate(timeout=30)
-    assert (two.returncode, "the run is over" in told) == (0, True)
+    _, output = two.communicate(timeout=30)
+    assert (two.returncode, "the run is over" in output) == (0, True)
     assert not bench.ledger_files()
     assert not bench.results.exists() or not list(bench.results.iterdir())
 
