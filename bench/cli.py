@@ -35,6 +35,11 @@ SETTINGS: dict[Setting, str] = {
 }
 """A setting as the packages below name it → its option, which is a variable of make in capitals."""
 
+HINTS: dict[Setting, str] = {
+    "AWS credentials": "or play the plan on this machine without AWS: `make rehearse`",
+}
+"""A setting that is not an option → what else the user can do here."""
+
 
 class Commands(click.Group):
     """Imports a module only for its own commands: importing pandas would delay every error message."""
@@ -70,11 +75,13 @@ def _print_version(context: click.Context, _option: click.Parameter, asked: bool
     help="Show the version.",
 )
 def cli() -> None:
-    """Load-test LLMs on Amazon SageMaker: latency, cost, and one recommendation."""
+    """Load tests for LLMs on Amazon SageMaker endpoints: true latency, true cost, one answer."""
 
 
 def _with_setting(error: UserError) -> str:
-    """The error's message, with the option that sets its setting."""
+    """The error's message, with the option that sets its setting or another hint."""
+    if error.setting in HINTS:
+        return f"{error}, {HINTS[error.setting]}"
     option = SETTINGS.get(error.setting) if error.setting else None
     return f"{error} ({option.upper()}= of make, --{option} of llm-bench)" if option else str(error)
 

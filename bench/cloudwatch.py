@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.terminal import print_status
 from deploy.aws.clients import Clients
-from deploy.aws.cloudwatch import LATE_S, Served, collect, variant_of
+from deploy.aws.cloudwatch import LATE_S, MetricSource, collect_metrics, production_variant
 from runfolder.appending import read_rows
 from runfolder.layout import REQUESTS, STEPS
 from runfolder.manifest import Manifest
@@ -30,10 +30,10 @@ def collect_cloudwatch(folder: Path, manifest: Manifest, clients: Clients) -> No
             f"{entry.name}: waiting for CloudWatch's figures, up to {LATE_S / 60:.0f} min after the load "
             "(Ctrl-C continues without them)"
         )
-        entry.cloudwatch = collect(
+        entry.cloudwatch = collect_metrics(
             folder,
             entry.name,
-            Served(entry.endpoint_name, variant_of(entry.endpoint), entry.component),
+            MetricSource(entry.endpoint_name, production_variant(entry.endpoint), entry.component),
             clients,
             started_at=entry.load_started_at,
             ended_at=entry.load_ended_at,

@@ -7,31 +7,31 @@ from configs.containers import RUNNING_USAGE, Family, family_of
 from configs.experiment import Experiment, experiment_name, plan_steps, request_parameters, wire_schema
 from configs.plan import Plan
 from deploy.lifecycle.endpoint import Deployment
-from deploy.spec.endpoint_description import served
-from deploy.spec.endpoint_spec import Target
+from deploy.spec.endpoint_description import served_container
+from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.manifest import ExperimentEntry, PriceQuote
 
 
 def entries_of(
-    plan: Plan, target: Target, price: PriceQuote, payloads: Mapping[str, Path], label: str | None
+    plan: Plan, spec: EndpointSpec, price: PriceQuote, payloads: Mapping[str, Path], label: str | None
 ) -> Iterator[ExperimentEntry]:
     """One entry per payload, for one instance type.
 
     Args:
         plan: as played.
-        target: the endpoint that will be created.
+        spec: of the endpoint that will be created.
         price: of its instance type.
         payloads: file of each payload that the plan names.
         label: name of the instance in the report; None for its plain type.
     """
     for payload in plan.workload.payload:
-        name = experiment_name(target.instance_type, payload)
+        name = experiment_name(spec.instance_type, payload)
         yield ExperimentEntry(
             name=name,
             model=plan.model.name,
-            instance_type=target.instance_type,
+            instance_type=spec.instance_type,
             instance_label=label,
-            instance_count=target.instance_count,
+            instance_count=spec.instance_count,
             payload=payload,
             payload_file=payloads[payload].name,
             steps=[step.id for step in plan_steps(plan, name)],
@@ -72,7 +72,7 @@ def experiment_of(
 
 def _family(plan: Plan, deployment: Deployment) -> Family | None:
     """The family of the container that serves: from its description, otherwise from the plan."""
-    described = served(deployment.description, deployment.component)
+    described = served_container(deployment.description, deployment.component)
     if described.image or described.environment:
         return described.family
     if plan.model.source == "jumpstart" and plan.model.image is None:

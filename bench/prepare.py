@@ -1,4 +1,4 @@
-"""Everything that happens before a run: its targets, its checks and its manifest. Creates nothing."""
+"""Everything that happens before a run: its specs, its checks and its manifest. Creates nothing."""
 
 import secrets
 import time
@@ -57,7 +57,7 @@ class PreparedRun:
 
 
 def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Path]) -> PreparedRun:
-    """Resolve the plan's targets, check them against the account, and describe the run.
+    """Resolve the plan's specs, check them against the account, and describe the run.
 
     Args:
         backend: where the plan is played; has the plan.
@@ -106,10 +106,11 @@ def _check_preflight(checked: Preflight) -> None:
     """
     for check in checked.checks:
         if check.level == "warning":
-            print_status(f"warning: {check.name}: {check.finding}; {check.remedy}")
+            print_status(f"warning: {check}")
     if stops := checked.stops:
         more = f" (and {len(stops) - 1} more: `make plan` shows all)" if len(stops) > 1 else ""
-        raise UserError(f"{stops[0].name}: {stops[0].finding}", f"{stops[0].remedy}{more}")
+        first = stops[0]
+        raise UserError(f"{first.name}: {first.finding}", f"{first.remedy}{more}", first.setting)
 
 
 def _manifest(
@@ -119,13 +120,13 @@ def _manifest(
     plan = checked.plan
     entries = [
         entry
-        for target in checked.targets
+        for spec in checked.specs
         for entry in entries_of(
             plan,
-            target,
-            checked.quotes[target.instance_type],
+            spec,
+            checked.quotes[spec.instance_type],
             payloads,
-            backend.instance_label(target.instance_type),
+            backend.instance_label(spec.instance_type),
         )
     ]
     for index, entry in enumerate(entries):

@@ -22,7 +22,7 @@ from deploy.lifecycle.endpoint import Deployment, deployed
 from deploy.lifecycle.removal import LeftBehindError
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.spend_guard import SpendGuard
-from deploy.spec.endpoint_spec import Target
+from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MANIFEST, create_run_folder
 from runfolder.manifest import ExperimentEntry, RunState
 
@@ -98,7 +98,7 @@ class _RunStatus:
 
 @dataclass(frozen=True)
 class _Player:
-    """Plays the targets of a prepared run one after the other and keeps its manifest up to date."""
+    """Plays the endpoints of a prepared run one after the other and keeps its manifest up to date."""
 
     prepared: PreparedRun
     announcer: RunAnnouncer
@@ -106,15 +106,15 @@ class _Player:
     status: _RunStatus
 
     def play(self) -> None:
-        """Play every target; the manifest says how it ended, the report what was measured."""
+        """Play every endpoint; the manifest says how it ended, the report what was measured."""
         self._start()
         manifest = self.prepared.manifest
         try:
-            for target in self.prepared.preflight.targets:
+            for spec in self.prepared.preflight.specs:
                 if reason := self._stop_reason():
-                    self._skip(target, f"not started: {reason}")
+                    self._skip(spec, f"not started: {reason}")
                 else:
-                    self._play_target(target)
+                    self._play_endpoint(spec)
             with writing(self.prepared.folder / CLOUDWATCH):
                 collect_cloudwatch(self.prepared.folder, manifest, self.prepared.clients)
             errors = dict.fromkeys(entry.error for entry in manifest.experiments if entry.error)
@@ -148,31 +148,31 @@ class _Player:
     def _stop_reason(self) -> str | None:
         return self.guard.reason() or self.status.stop_reason or self.announcer.shortage()
 
-    def _entries(self, target: Target) -> list[ExperimentEntry]:
+    def _entries(self, spec: EndpointSpec) -> list[ExperimentEntry]:
         entries = self.prepared.manifest.experiments
-        return [entry for entry in entries if entry.instance_type == target.instance_type]
+        return [entry for entry in entries if entry.instance_type == spec.instance_type]
 
-    def _skip(self, target: Target, reason: str) -> None:
-        print_status(f"{target.instance_type}: {reason}")
-        for entry in self._entries(target):
+    def _skip(self, spec: EndpointSpec, reason: str) -> None:
+        print_status(f"{spec.instance_type}: {reason}")
+        for entry in self._entries(spec):
             entry.error, entry.state = reason, "failed"
         self.status.record_code(ExitCode.FAILED)
 
-    def _play_target(self, target: Target) -> None:
+    def _play_endpoint(self, spec: EndpointSpec) -> None:
         """Deploy one instance type and load it with every payload. Its failure does not cost the others."""
-        entries = self._entries(target)
+        entries = self._entries(spec)
         try:
             with deployed(
-                target,
+                spec,
                 self.prepared.clients,
                 self.prepared.ledger,
-                deploy_reporter(target.name),
+                deploy_reporter(spec.name),
                 quote=entries[0].price,
                 stop=self.guard.reason,
                 meanwhile=self._report_so_far,
             ) as deployment:
                 for entry in entries:
-                    self._play_experiment(entry, target, deployment)
+                    self._play_experiment(entry, spec, deployment)
         except UserError as error:
             print_status(f"error: {error}")
             self.status.record_code(ExitCode.FAILED)
@@ -182,24 +182,24 @@ class _Player:
             if isinstance(error, LeftBehindError) and error.ends_the_run:
                 raise
         finally:
-            self._record_billing(target, entries)
+            self._record_billing(spec, entries)
             self._save()
 
-    def _record_billing(self, target: Target, entries: list[ExperimentEntry]) -> None:
+    def _record_billing(self, spec: EndpointSpec, entries: list[ExperimentEntry]) -> None:
         """When billing began and ended, by the ledger: an endpoint that never came into service costs too."""
         for item in self.prepared.ledger.items(self.prepared.run_id):
-            if item.kind == "endpoint" and item.name == target.name and item.state != "refused":
+            if item.kind == "endpoint" and item.name == spec.name and item.state != "refused":
                 for entry in entries:
                     entry.create_started_at, entry.deleted_at = item.created_at, item.closed_at
 
-    def _play_experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> None:
+    def _play_experiment(self, entry: ExperimentEntry, spec: EndpointSpec, deployment: Deployment) -> None:
         entry.endpoint_name, entry.component = deployment.endpoint_name, deployment.component
         entry.endpoint = deployment.description
         entry.in_service_at = deployment.in_service_at
-        self._record_billing(target, [entry])
+        self._record_billing(spec, [entry])
         entry.load_started_at = time.time()
         self._save()
-        experiment_file = self._write_experiment(entry, target, deployment)
+        experiment_file = self._write_experiment(entry, spec, deployment)
         try:
             with self.announcer.announce_load():
                 end = play_load(
@@ -215,7 +215,7 @@ class _Player:
             entry.load_ended_at = time.time()
         self._record_end(entry, end)
 
-    def _write_experiment(self, entry: ExperimentEntry, target: Target, deployment: Deployment) -> Path:
+    def _write_experiment(self, entry: ExperimentEntry, spec: EndpointSpec, deployment: Deployment) -> Path:
         """Write what the load must know to a file in the run folder."""
         file = self.prepared.folder / f"{entry.locust_prefix}_experiment.json"
         experiment = experiment_of(
@@ -223,7 +223,7 @@ class _Player:
             entry.name,
             self.prepared.payloads[entry.payload],
             deployment,
-            region=target.region,
+            region=spec.region,
             run_id=self.prepared.run_id,
             folder=self.prepared.folder,
         )

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.text import one_line, printable
+from deploy.lifecycle.progress import OnProgress, Progress
 
 Status = dict[str, Any]
 
@@ -176,19 +177,21 @@ def _line(status: Status) -> str:
     )
 
 
-def deploy_reporter(label: str) -> Callable[[str, float, float | None, float | None], None]:
-    """A progress callback for deploys: each new status, on a terminal twice a minute."""
+def deploy_reporter(label: str) -> OnProgress:
+    """A progress callback that prints each new state; on a terminal, every state twice a minute."""
     last: list[tuple[str, int]] = []
 
-    def report(status: str, elapsed_s: float, usual_s: float | None, cost_usd: float | None) -> None:
-        soon_over = status.endswith("deleting") and elapsed_s < _DELETING_S
-        news = (status, int(elapsed_s // _REMINDER_S) if status_console.is_terminal else 0)
-        if soon_over or last == [news]:
+    def report(progress: Progress) -> None:
+        text = f"{progress.item.kind}: {progress}" if progress.is_deletion else str(progress)
+        soon_over = progress.state == "deleting" and progress.elapsed_s < _DELETING_S
+        reported = (text, int(progress.elapsed_s // _REMINDER_S) if status_console.is_terminal else 0)
+        if soon_over or last == [reported]:
             return
-        last[:] = [news]
-        usual = f", usually {usual_s / 60:.0f} min" if usual_s else ""
-        cost = f", ${cost_usd:.3f} so far" if cost_usd and cost_usd >= 0.0005 else ""
-        print_status(f"{label}: {status} after {elapsed_s:.0f} s{usual}{cost}")
+        last[:] = [reported]
+        usual = f", usually {progress.usual_s / 60:.0f} min" if progress.usual_s else ""
+        show_cost = progress.cost_usd is not None and progress.cost_usd >= 0.0005
+        cost = f", ${progress.cost_usd:.3f} so far" if show_cost else ""
+        print_status(f"{label}: {text} after {progress.elapsed_s:.0f} s{usual}{cost}")
 
     return report
 

@@ -20,6 +20,7 @@ Setting = Literal[
     "token",
     "master host",
     "region",
+    "AWS credentials",
 ]
 """A setting that a user changes to correct a mistake; the command line adds how to set it."""
 

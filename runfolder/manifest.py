@@ -11,6 +11,8 @@ from runfolder.layout import MANIFEST
 
 FORMAT = 1
 RunState = Literal["running", "complete", "interrupted", "failed"]
+PriceKind = Literal["plan", "api", "table", "command_line"]
+"""The plan, AWS's price list, the price table of this suite, or the command line of `report`."""
 
 
 class Part(BaseModel):
@@ -22,6 +24,8 @@ class Part(BaseModel):
 class PriceQuote(Part):
     """Dollars per instance-hour with source and date; ``assumption`` marks a figure nobody charges."""
 
+    kind: PriceKind | None = None
+    """Where the figure comes from; None where there is none, and in manifests of versions before 0.2."""
     usd_per_hour: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Absent where no price is known. 0 is refused: at that price every choice costs the same."""
     source: str = ""

@@ -20,7 +20,9 @@ class Prices:
         """The price of one instance type; without a figure where none was given."""
         usd = self.by_type.get(instance_type, self.every)
         return (
-            PriceQuote() if usd is None else PriceQuote(usd_per_hour=usd, source="given on the command line")
+            PriceQuote()
+            if usd is None
+            else PriceQuote(kind="command_line", usd_per_hour=usd, source="given on the command line")
         )
 
     def check(self, instance_types: Iterable[str]) -> None:

@@ -24,8 +24,9 @@ from common.text import one_line, printable
 from configs.plan import Plan, Price
 from deploy.aws.clients import Clients
 from deploy.aws.resources import KINDS, describe
-from deploy.lifecycle.inventory import Found, elsewhere, inventory
+from deploy.lifecycle.inventory import InventoryEntry, inventory, items_elsewhere
 from deploy.lifecycle.ledger import Item, Ledger
+from deploy.lifecycle.progress import Progress
 from deploy.lifecycle.removal import LeftBehindError
 from deploy.lifecycle.signals import orderly_exit
 from deploy.lifecycle.teardown import teardown
@@ -36,7 +37,7 @@ from deploy.preflight.prices import quote
 from deploy.spec.owner import machine_owner
 from payloads.files import payload_path
 
-_COLOUR = {"ok": "green", "warning": "yellow", "stop": "red"}
+_COLOR = {"ok": "green", "warning": "yellow", "stop": "red"}
 
 
 @click.command("plan")
@@ -62,17 +63,14 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
 @click.command("endpoints")
 @click.option("--region", type=NonEmptyText(), help="AWS region to search.")
 def endpoints_command(region: str | None) -> int:
-    """List what this suite created and has not deleted.
-
-    Shows the age, the cost so far and the owner of each resource.
-    """
+    """List what this suite created and has not deleted: age, cost so far, owner."""
     clients, ledger = Clients.from_environment(region), Ledger()
-    resources = inventory(clients, ledger, machine_owner(), notice=print_status)
-    if resources:
-        show_inventory(resources, clients)
+    entries = inventory(clients, ledger, machine_owner(), on_notice=print_status)
+    if entries:
+        show_inventory(entries, clients)
     else:
         click.echo(f"nothing created by this suite in {clients.region} of account {clients.identity.account}")
-    _print_elsewhere(elsewhere(clients, ledger))
+    _print_elsewhere(items_elsewhere(clients, ledger))
     return 0
 
 
@@ -90,16 +88,16 @@ def teardown_command(region: str | None, *, everyone: bool) -> int:
     Asks before it deletes anything of a run that is still running, or of another user or machine.
     """
     clients, ledger = Clients.from_environment(region), Ledger()
-    resources = inventory(clients, ledger, machine_owner(), notice=print_status)
+    entries = inventory(clients, ledger, machine_owner(), on_notice=print_status)
 
-    def agreed(asked: Sequence[Found]) -> bool:
-        return everyone or confirmed(_ownership(asked))
+    def confirm(group: Sequence[InventoryEntry]) -> bool:
+        return everyone or confirmed(_ownership(group))
 
     with orderly_exit():
-        left = teardown(resources, clients, ledger, agreed=agreed, told=_print_progress)
-    if not resources:
+        left = teardown(entries, clients, ledger, confirm=confirm, on_progress=_print_progress)
+    if not entries:
         click.echo(f"nothing created by this suite in {clients.region} of account {clients.identity.account}")
-    _print_elsewhere(elsewhere(clients, ledger))
+    _print_elsewhere(items_elsewhere(clients, ledger))
     if left:
         raise LeftBehindError(left)
     return 0
@@ -123,9 +121,9 @@ def _show(plan: Plan, path: Path, checked: Preflight) -> None:
 
 
 def _row(check: Check) -> tuple[str, str, str]:
-    colour = _COLOUR[check.level]
+    color = _COLOR[check.level]
     remedy = f"\n→ {escape(check.remedy)}" if check.remedy else ""
-    return escape(check.name), f"[{colour}]{check.level}[/{colour}]", escape(check.finding) + remedy
+    return escape(check.name), f"[{color}]{check.level}[/{color}]", escape(check.finding) + remedy
 
 
 def _estimate_lines(plan: Plan, estimate: Estimate) -> list[str]:
@@ -140,24 +138,24 @@ def _estimate_lines(plan: Plan, estimate: Estimate) -> list[str]:
     return lines
 
 
-def show_inventory(resources: Sequence[Found], clients: Clients) -> None:
+def show_inventory(entries: Sequence[InventoryEntry], clients: Clients) -> None:
     """Print a table of what this suite created."""
     table = Table(show_edge=False, pad_edge=False)
     for column in ("kind", "name", "status", "age", "cost so far", "run", "owner", "known by"):
         table.add_column(column, overflow="fold")
     now = time.time()
-    for resource in resources:
-        item = _priced(resource.item, clients)
+    for entry in entries:
+        item = _priced(entry.item, clients)
         cost = item.cost_usd(now) if item.kind == "endpoint" else None
         cells = (
             item.kind,
             item.name,
-            resource.status or "not seen",
+            entry.status or "not seen",
             _span(now - item.created_at),
             "" if item.kind != "endpoint" else "no price" if cost is None else f"${cost:.2f}",
-            item.run_id + (f" (live, process {resource.live.pid})" if resource.live else ""),
-            item.owner + ("" if resource.mine else " (not this machine)"),
-            resource.known_by,
+            item.run_id + (f" (live, process {entry.live.pid})" if entry.live else ""),
+            item.owner + ("" if entry.mine else " (not this machine)"),
+            entry.known_by,
         )
         table.add_row(*(Text(one_line(cell)) for cell in cells))  # anybody may have written the tags
     Console().print(table)
@@ -180,16 +178,16 @@ def _priced(item: Item, clients: Clients) -> Item:
     return item.priced(kind, count, price.usd_per_hour)
 
 
-def _ownership(asked: Sequence[Found]) -> str:
+def _ownership(group: Sequence[InventoryEntry]) -> str:
     """Who created these, and which run still uses them, for the user to decide."""
-    names = ", ".join(f"{resource.item.kind} {resource.item.name}" for resource in asked)
-    item, live = asked[0].item, asked[0].live
+    names = ", ".join(f"{entry.item.kind} {entry.item.name}" for entry in group)
+    item, live = group[0].item, group[0].live
     if live is None:
         return f"{item.owner or 'An unknown owner'} created {names}."
     age = _span(time.time() - live.started_at)
     return (
         f"Run {item.run_id} (owner {item.owner}) is still running as process {live.pid}, for {age} "
-        f"(`kill -INT {live.pid}` stops it in order and keeps what it measured). It owns {names}."
+        f"(`kill -INT {live.pid}` stops it and keeps its measurements). It owns {names}."
     )
 
 
@@ -207,8 +205,9 @@ def confirmed(ownership: str) -> bool:
         return False
 
 
-def _print_progress(item: Item, state: str) -> None:
-    result_console.print(f"{item.kind} {item.name}: {state}", markup=False)
+def _print_progress(progress: Progress) -> None:
+    item = progress.item
+    result_console.print(f"{item.kind} {item.name}: {progress}", markup=False)
 
 
 def _print_elsewhere(others: Sequence[Item]) -> None:

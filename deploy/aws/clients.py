@@ -1,4 +1,4 @@
-"""Clients for the AWS services, made when first asked for, with one region and one identity for all."""
+"""Clients of the AWS services: created on first use, with one region and one identity."""
 
 import os
 import time
@@ -17,7 +17,7 @@ from botocore.session import Session
 
 from common.errors import UserError
 from configs.plan import Endpoint
-from deploy.aws.errors import NO_CREDENTIALS, sentence, told
+from deploy.aws.errors import as_user_error, no_credentials, user_error
 from deploy.aws.response_checks import check_answers
 
 _ATTEMPTS = 6
@@ -29,32 +29,32 @@ _EXPIRATION = "AWS_CREDENTIAL_EXPIRATION"
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose account the calls go to."""
+    """The account and principal that the credentials belong to."""
 
     account: str
     arn: str
     partition: str
     clock_skew_s: float | None = None
-    """This machine's clock minus the service's, to the second; None when the answer bore no date."""
+    """This machine's clock minus AWS's, to the second; None when the response had no Date header."""
 
 
 @dataclass(frozen=True)
 class Temporary:
-    """Credentials of a session that end and are not renewed."""
+    """Session credentials that expire and are not renewed."""
 
     expires_at: float | None
-    """Epoch seconds; None where nothing says when."""
+    """Epoch seconds; None where the expiry is not known."""
 
 
 class Clients:
-    """The control plane of one region. Clients are cached; none is made before it is used."""
+    """The clients of one region, each created on first use and cached."""
 
     def __init__(self, session: Session, region: str, attempts: int = _ATTEMPTS) -> None:
         self.session = session
         self.region = region
         self._attempts = attempts
         self.config = Config(
-            # Adaptive retries do no harm here: nothing on the control plane is timed.
+            # Adaptive retries do no harm: nothing measures the control plane.
             retries={"mode": "adaptive", "total_max_attempts": attempts},
             connect_timeout=5,
             read_timeout=30,
@@ -64,48 +64,48 @@ class Clients:
 
     @classmethod
     def from_environment(cls, region: str | None = None, attempts: int = _ATTEMPTS) -> "Clients":
-        """Find credentials and region the way boto3 does, within seconds.
+        """Find credentials and region as boto3 does, within seconds.
 
         Args:
             region: the plan's region; else AWS_REGION, AWS_DEFAULT_REGION or the profile's.
-            attempts: how often a call that AWS throttles or fails is made in all.
+            attempts: how many times in total a throttled or failed call is made.
 
         Raises:
-            UserError: no credentials (with both ways on), ended ones, or no region.
+            UserError: there are no credentials, they have expired, or no region is set.
         """
         session = _session(region)
-        found = session.get_config_variable("region")
-        if not found:
-            raise UserError("no AWS region: set endpoint.region in the plan, or AWS_REGION")
-        clients = cls(session, str(found), attempts)
-        end = clients.temporary
-        if end and end.expires_at is not None and end.expires_at <= time.time():
-            raise UserError(f"the AWS credentials have ended (by {_EXPIRATION}): renew them")
+        configured = session.get_config_variable("region")
+        if not configured:
+            raise UserError("no AWS region is set", "set endpoint.region in the plan, or AWS_REGION")
+        clients = cls(session, str(configured), attempts)
+        temporary = clients.temporary
+        if temporary and temporary.expires_at is not None and temporary.expires_at <= time.time():
+            raise UserError(f"the AWS credentials have expired (by {_EXPIRATION})", "renew them")
         return clients
 
     @classmethod
     def for_endpoint(cls, endpoint: Endpoint) -> "Clients":
         """As `from_environment`, for a plan's endpoint.
 
-        One that exists needs no answer but the runtime's: what cannot be reached is not tried for long.
+        An existing endpoint needs only the runtime API, so calls to other services are retried less.
         """
         return cls.from_environment(endpoint.region, attempts=_QUICK_ATTEMPTS if endpoint.name else _ATTEMPTS)
 
     def quick(self) -> "Clients":
-        """The same with few attempts of each call, for a caller that asks again by itself."""
+        """The same with fewer attempts per call, for callers that retry by themselves."""
         if self._attempts <= _QUICK_ATTEMPTS:
             return self
         return Clients(self.session, self.region, _QUICK_ATTEMPTS)
 
     def renewed(self) -> "Clients":
-        """The same with credentials read anew: somebody may have renewed them while a run went on."""
+        """The same with credentials read again: they may have been renewed during the run."""
         try:
             return Clients(_session(self.region), self.region, self._attempts)
         except UserError:
             return self
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A cached client of ``service`` with retries and bounded time-outs."""
+        """The client of ``service``, with retries and bounded time-outs."""
         key = (service, region or self.region)
         if key not in self._made:
             self._made[key] = self.session.create_client(service, region_name=key[1], config=self.config)
@@ -118,7 +118,7 @@ class Clients:
 
     @property
     def pricing(self) -> Any | None:
-        """The Price List API, which answers for a whole partition from one region of it; None without one."""
+        """The Price List API of this partition; None where the partition has none."""
         try:
             partition = self.session.get_partition_for_region(self.region)
         except UnknownRegionError:
@@ -131,27 +131,27 @@ class Clients:
 
     @property
     def temporary(self) -> "Temporary | None":
-        """The credentials' end, where nothing renews them; None where they last or are renewed."""
+        """When the credentials expire; None where they do not expire or botocore renews them."""
         credentials = self.session.get_credentials()
         if not isinstance(credentials, RefreshableCredentials):
             return Temporary(None) if credentials and credentials.token else None
         if credentials.method != "env":
-            return None  # a role, a single sign-on, an instance: botocore asks it for new ones
+            return None  # a role, single sign-on or an instance profile: botocore renews them
         return Temporary(_epoch(os.environ.get(_EXPIRATION)))
 
     @property
     def api(self) -> str:
-        """Where the control plane's calls go: what tells one account's server from another's."""
+        """The URL of the control plane: AWS's, or a local server's."""
         return str(self.sagemaker.meta.endpoint_url)
 
     @cached_property
     def identity(self) -> Identity:
-        """The caller's account, asked of STS once.
+        """The caller's account, requested from STS once.
 
         Raises:
-            UserError: the credentials are refused, or the service cannot be reached.
+            UserError: STS rejects the credentials or cannot be reached.
         """
-        with told("asking who the AWS credentials belong to"):
+        with as_user_error("looking up the AWS credentials' account"):
             answer = self.client("sts").get_caller_identity()
         arn = answer["Arn"]
         return Identity(
@@ -182,7 +182,7 @@ def _session(region: str | None) -> Session:
     session = botocore.session.get_session()
     check_answers(session)
     if "AWS_METADATA_SERVICE_TIMEOUT" not in os.environ:
-        # An instance profile answers in milliseconds; where there is none, nobody should wait for it.
+        # An instance profile answers in milliseconds; where there is none, do not wait for it.
         quick = ConstantProvider(value=_METADATA_S)
         session.get_component("config_store").set_config_provider("metadata_service_timeout", quick)
     if region := region or os.environ.get("AWS_REGION"):
@@ -190,7 +190,7 @@ def _session(region: str | None) -> Session:
     try:
         credentials = session.get_credentials()
     except BotoCoreError as error:
-        raise UserError(sentence(error, "reading the AWS configuration")) from error
+        raise user_error(error, "reading the AWS configuration") from error
     if credentials is None:
-        raise UserError(NO_CREDENTIALS)
+        raise no_credentials()
     return session

@@ -1,4 +1,4 @@
-"""What the service itself saw of a run: CloudWatch's metrics of the same minutes, collected afterwards."""
+"""CloudWatch's metrics of a run's endpoint for the same minutes, collected after the load."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.aws.clients import Clients
-from deploy.aws.errors import message
+from deploy.aws.errors import aws_message
 from deploy.aws.resources import VARIANT
 from runfolder.appending import RowAppender
 from runfolder.layout import CLOUDWATCH
@@ -20,11 +20,11 @@ _INVOCATION = "AWS/SageMaker"
 _INSTANCE = "/aws/sagemaker/Endpoints"
 _PERIOD_S = 60
 _FINE_KEPT_S = 3 * 3600.0
-"""Shorter periods than a minute are kept this long, then joined to minutes."""
+"""CloudWatch keeps periods shorter than a minute this long, then merges them into minutes."""
 LATE_S = 180.0
-"""How long after a load CloudWatch's counts are waited for; they come a minute or two late."""
+"""How long after a load to wait for CloudWatch's counts, which are one or two minutes late."""
 EMPTY_S = 120.0
-"""The same where it has not one figure: none may ever come."""
+"""The same while CloudWatch has no figures at all: it may never have any."""
 _POLL_S = 15.0
 
 
@@ -38,7 +38,7 @@ class Metric:
     statistics: tuple[str, ...]
     period_s: int = _PERIOD_S
     of_component: str | None = None
-    """Its name for an inference component, where that is another."""
+    """Its name for inference components, where it differs."""
 
 
 _TAIL = ("Average", "p50", "p90", "p99")
@@ -65,19 +65,19 @@ METRICS = (
     Metric(_INSTANCE, "GPUMemoryUtilization", "Percent", ("Average", "Maximum")),
     Metric(_INSTANCE, "DiskUtilization", "Percent", ("Average", "Maximum")),
 )
-"""GPU figures are percent of one GPU times their number."""
+"""GPU utilization is in percent of one GPU: with 4 GPUs, up to 400."""
 
 
 @dataclass(frozen=True)
-class Served:
-    """Whose metrics: an endpoint's variant, or an inference component on it."""
+class MetricSource:
+    """The endpoint variant, or inference component on it, that the metrics are of."""
 
     endpoint: str
     variant: str = VARIANT
     component: str | None = None
 
     def dimensions(self, namespace: str) -> list[dict[str, str]]:
-        """The metric's dimensions; a component has its own invocations and its endpoint's instances."""
+        """The metric's dimensions. A component has invocation metrics only; instances are its endpoint's."""
         if self.component and namespace == _INVOCATION:
             return [{"Name": "InferenceComponentName", "Value": self.component}]
         return [
@@ -86,16 +86,16 @@ class Served:
         ]
 
 
-def variant_of(description: Mapping[str, Any]) -> str:
-    """The production variant of a described endpoint; ours where it could not be described."""
+def production_variant(description: Mapping[str, Any]) -> str:
+    """The first production variant of a described endpoint; `VARIANT` where it could not be described."""
     variants = (description.get("endpoint") or {}).get("ProductionVariants") or [{}]
     return str(variants[0].get("VariantName", VARIANT))
 
 
-def collect(
+def collect_metrics(
     folder: Path,
     experiment: str,
-    served: Served,
+    source: MetricSource,
     clients: Clients,
     *,
     started_at: float,
@@ -103,32 +103,32 @@ def collect(
     expected_invocations: int | None = None,
     late_s: float = LATE_S,
 ) -> str | None:
-    """Append what CloudWatch saw between two times to the run folder's ``cloudwatch.csv``.
+    """Append CloudWatch's figures between two times to the run folder's ``cloudwatch.csv``.
 
-    Metrics arrive minutes late: asks again until the expected invocations are counted, or until
-    ``late_s`` after the load (`EMPTY_S` while there is no figure at all).
+    Metrics are minutes late: queries again until the expected invocations are counted, or until
+    ``late_s`` after the load (`EMPTY_S` while there are no figures at all).
 
     Args:
         folder: the run folder.
         experiment: whose rows these are.
-        served: whose metrics.
+        source: the variant or component.
         clients: of the endpoint's region.
         started_at: epoch seconds of the first request.
-        ended_at: epoch seconds of the last answer.
-        expected_invocations: the client's own count; None: ask once.
-        late_s: seconds after ``ended_at`` to wait at most.
+        ended_at: epoch seconds of the last response.
+        expected_invocations: the client's own count; None: query once.
+        late_s: how many seconds after ``ended_at`` to wait at most.
 
     Returns:
-        Why the figures are missing or incomplete; None when they are whole.
+        Why the figures are missing or incomplete; None when they are complete.
     """
-    # A clock that was set meanwhile makes the wait no longer than it would have been.
+    # If the clock was set meanwhile, the wait is at most ``late_s`` all the same.
     waited_s = min(max(0.0, time.time() - ended_at), late_s)
     began = time.monotonic() - waited_s
     while True:
         try:
-            points = list(_points(experiment, served, clients, started_at, ended_at))
+            points = list(_points(experiment, source, clients, started_at, ended_at))
         except (ClientError, BotoCoreError) as error:
-            return f"CloudWatch could not be asked: {message(error)}"
+            return f"CloudWatch could not be queried: {aws_message(error)}"
         counted = sum(point.value for point in points if point.metric == "Invocations")
         patience = late_s if points else min(late_s, EMPTY_S)
         if counted >= (expected_invocations or 0) or time.monotonic() + _POLL_S > began + patience:
@@ -138,18 +138,18 @@ def collect(
     rows.append(points)
     rows.close()
     if not points:
-        return "CloudWatch has no figures of these minutes yet"
+        return "CloudWatch has no figures for these minutes yet"
     if expected_invocations and counted < expected_invocations:
         return f"CloudWatch had counted {counted:g} of {expected_invocations} invocations when it was asked"
     return None
 
 
-def queries(served: Served, *, fine: bool = True) -> list[dict[str, Any]]:
-    """The queries of one GetMetricData call; a query's id is its place among the metrics × statistics.
+def queries(source: MetricSource, *, fine: bool = True) -> list[dict[str, Any]]:
+    """The queries of one GetMetricData call; a query's id is its index among the metrics × statistics.
 
     Args:
-        served: whose metrics.
-        fine: with periods under a minute, which CloudWatch keeps for three hours only.
+        source: the variant or component.
+        fine: with periods shorter than a minute, which CloudWatch keeps for only three hours.
     """
     return [
         {
@@ -158,34 +158,34 @@ def queries(served: Served, *, fine: bool = True) -> list[dict[str, Any]]:
                 "Metric": {
                     "Namespace": metric.namespace,
                     "MetricName": metric.name,
-                    "Dimensions": served.dimensions(metric.namespace),
+                    "Dimensions": source.dimensions(metric.namespace),
                 },
                 "Period": metric.period_s if fine else max(metric.period_s, _PERIOD_S),
                 "Stat": statistic,
             },
         }
-        for index, (metric, statistic) in enumerate(_series(served))
+        for index, (metric, statistic) in enumerate(_series(source))
     ]
 
 
-def _series(served: Served) -> list[tuple[Metric, str]]:
+def _series(source: MetricSource) -> list[tuple[Metric, str]]:
     named = (
-        replace(metric, name=metric.of_component) if served.component and metric.of_component else metric
+        replace(metric, name=metric.of_component) if source.component and metric.of_component else metric
         for metric in METRICS
     )
     return [(metric, statistic) for metric in named for statistic in metric.statistics]
 
 
 def _points(
-    experiment: str, served: Served, clients: Clients, started_at: float, ended_at: float
+    experiment: str, source: MetricSource, clients: Clients, started_at: float, ended_at: float
 ) -> Iterator[CloudWatchPoint]:
-    series = _series(served)
+    series = _series(source)
     fine = time.time() - _minute(started_at).timestamp() < _FINE_KEPT_S - _PERIOD_S
     pages = (
         clients.client("cloudwatch")
         .get_paginator("get_metric_data")
         .paginate(
-            MetricDataQueries=queries(served, fine=fine),
+            MetricDataQueries=queries(source, fine=fine),
             StartTime=_minute(started_at),
             EndTime=_minute(ended_at + _PERIOD_S),
             ScanBy="TimestampAscending",
@@ -194,12 +194,12 @@ def _points(
     for page in pages:
         for result in page["MetricDataResults"]:
             metric, statistic = series[int(result["Id"].removeprefix("m"))]
-            for at, value in zip(result.get("Timestamps", []), result.get("Values", []), strict=True):
+            for timestamp, value in zip(result.get("Timestamps", []), result.get("Values", []), strict=True):
                 yield CloudWatchPoint(
-                    experiment, metric.name, statistic, metric.unit, at.timestamp(), float(value)
+                    experiment, metric.name, statistic, metric.unit, timestamp.timestamp(), float(value)
                 )
 
 
 def _minute(epoch: float) -> datetime:
-    """The beginning of the minute, which keeps the periods whole."""
+    """The start of the minute, so that every period is complete."""
     return datetime.fromtimestamp(epoch // _PERIOD_S * _PERIOD_S, UTC)

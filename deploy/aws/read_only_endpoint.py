@@ -1,4 +1,4 @@
-"""A look at an endpoint that is not ours, through clients that can do nothing else."""
+"""Describes an existing endpoint through a client that refuses everything else."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from common.errors import UserError
 from configs.secrets import redacted
 from deploy.aws.clients import Clients
-from deploy.aws.errors import NO_CREDENTIALS, meaning, sentence
+from deploy.aws.errors import classify, user_error, user_message
 
 ALLOWED = frozenset({
     "DescribeEndpoint",
@@ -19,11 +19,11 @@ ALLOWED = frozenset({
 
 
 _SERVING = ("InService", "Updating", "SystemUpdating", "RollingBack")
-"""While AWS changes an endpoint, or takes a change back, the old one serves."""
+"""While AWS updates or rolls back an endpoint, the previous version serves."""
 
 
 class EndpointReader:
-    """Describes an endpoint. Its client refuses every operation but those `ALLOWED`, before signing."""
+    """Describes an endpoint. Its client refuses every operation not in `ALLOWED`, before signing."""
 
     def __init__(self, clients: Clients) -> None:
         self.region = clients.region
@@ -37,32 +37,33 @@ class EndpointReader:
         return _answer(self._client.describe_endpoint(EndpointName=name))
 
     def describe(self, name: str) -> dict[str, Any]:
-        """Endpoint, configuration, models and components, as far as one may see them, secrets redacted.
+        """Endpoint, configuration, models and components, as far as permissions allow, secrets redacted.
 
         Raises:
-            UserError: there is no such endpoint, or it is not in service, or nobody is signed in.
+            UserError: the endpoint does not exist or is not in service, or the credentials are refused.
         """
         try:
             endpoint = self.endpoint(name)
         except (ClientError, BotoCoreError) as error:
-            if meaning(error) == "missing":
+            if classify(error) == "missing":
                 raise UserError(
-                    f"there is no endpoint {name} in {self.region}: check endpoint.name and the region"
+                    f"there is no endpoint {name} in {self.region}", "check endpoint.name and the region"
                 ) from error
-            if meaning(error) == "credentials":
-                raise UserError(sentence(error, f"looking at endpoint {name}") or NO_CREDENTIALS) from error
-            return {"not_described": sentence(error, f"describing endpoint {name}")}
+            if classify(error) == "credentials":
+                raise user_error(error, f"describing endpoint {name}") from error
+            return {"not_described": user_message(error, f"describing endpoint {name}")}
         if endpoint["EndpointStatus"] not in _SERVING:
             raise UserError(
-                f"endpoint {name} is {endpoint['EndpointStatus']}, not InService: nothing can be sent to it"
+                f"endpoint {name} is {endpoint['EndpointStatus']} and cannot be invoked",
+                "wait until it is InService",
             )
-        found: dict[str, Any] = {"endpoint": endpoint}
+        description: dict[str, Any] = {"endpoint": endpoint}
         try:
-            found["endpoint_config"] = _answer(
+            description["endpoint_config"] = _answer(
                 self._client.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
             )
-            variants = found["endpoint_config"]["ProductionVariants"]
-            found["inference_components"] = [
+            variants = description["endpoint_config"]["ProductionVariants"]
+            description["inference_components"] = [
                 _answer(
                     self._client.describe_inference_component(
                         InferenceComponentName=part["InferenceComponentName"]
@@ -70,14 +71,14 @@ class EndpointReader:
                 )
                 for part in self.components(name)
             ]
-            found["models"] = [
+            description["models"] = [
                 _answer(self._client.describe_model(ModelName=model))
-                for model in _model_names([*variants, *found["inference_components"]])
+                for model in _model_names([*variants, *description["inference_components"]])
             ]
         except (ClientError, BotoCoreError) as error:
-            found["not_described"] = sentence(error, f"describing what endpoint {name} stands on")
-        described: dict[str, Any] = plain(redacted(found))
-        return described
+            description["not_described"] = user_message(error, f"describing the parts of endpoint {name}")
+        redacted_description: dict[str, Any] = plain(redacted(description))
+        return redacted_description
 
     def components(self, endpoint: str) -> list[dict[str, Any]]:
         """Summaries of the endpoint's inference components. Raises what botocore raises."""
@@ -86,7 +87,7 @@ class EndpointReader:
 
 
 def _model_names(parts: list[dict[str, Any]]) -> list[str]:
-    """Each model that variants and components name, once, in their order."""
+    """The models that variants and components name, each once, in order."""
     names = [part.get("ModelName") or part.get("Specification", {}).get("ModelName") for part in parts]
     return list(dict.fromkeys(name for name in names if name))
 
@@ -106,4 +107,4 @@ def _answer(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_changes(model: Any, **_: object) -> None:
     if model.name not in ALLOWED:
-        raise PermissionError(f"{model.name} is not for an endpoint that is not ours")
+        raise PermissionError(f"{model.name} is not allowed: this suite did not create the endpoint")

@@ -1,4 +1,4 @@
-"""Checks that what answered was AWS: a captive portal or a proxy may answer HTTP 200 in its place."""
+"""Checks that a response came from AWS: a captive portal or a proxy may answer HTTP 200 instead."""
 
 from typing import Any
 
@@ -7,19 +7,19 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
 _NOT_PARSED = (ResponseParserError, AttributeError, KeyError, TypeError, ValueError)
-"""What botocore's parsers raise for JSON or XML of another shape than the operation's."""
+"""Raised by botocore's parsers for JSON or XML that does not have the operation's shape."""
 
 
 class NotAWSError(BotoCoreError):
-    """An HTTP success whose body is not the operation's answer. The call may or may not have reached AWS."""
+    """A successful HTTP response that is not the operation's. The call may or may not have reached AWS."""
 
-    fmt = "{operation} was answered with something else than AWS's answer ({finding})"
+    fmt = "the response to {operation} did not come from AWS ({finding})"
 
 
 class _CheckedCalls:
-    """Base class of every client: an answer has the operation's form, or the call fails.
+    """Base class of every client: a response has the operation's required members, or the call fails.
 
-    Outside this class, code may rely on the members that the API requires.
+    Other code may therefore rely on these members.
     """
 
     def _make_api_call(self, operation_name: str, api_params: Any) -> Any:
@@ -29,7 +29,7 @@ class _CheckedCalls:
         except (ClientError, BotoCoreError):
             raise
         except _NOT_PARSED as error:
-            unreadable = f"{type(error).__name__} while reading it"
+            unreadable = f"{type(error).__name__} while parsing it"
             raise NotAWSError(operation=operation_name, finding=unreadable) from error
         shape = self.meta.service_model.operation_model(operation_name).output_shape  # type: ignore[attr-defined]
         if finding := _missing(answer, shape):
@@ -38,7 +38,7 @@ class _CheckedCalls:
 
 
 def check_answers(session: Session) -> None:
-    """Make every client that ``session`` creates from now on raise `NotAWSError` where it applies."""
+    """Make every client created from ``session`` raise `NotAWSError` for responses that are not AWS's."""
     session.register("creating-client-class", _add_checks)
 
 
@@ -47,10 +47,10 @@ def _add_checks(**event: Any) -> None:
 
 
 def _missing(answer: Any, shape: Any) -> str | None:
-    """Which member is missing of an answer that must have it; None for a whole one."""
+    """The first required member that is missing, as text; None for a complete response."""
     if shape is None or not shape.members:
         return None
     absent = [name for name in shape.required_members if name not in answer]
     if absent:
         return f"{absent[0]} is missing"
-    return None if answer.keys() & shape.members.keys() else "none of its members is there"
+    return None if answer.keys() & shape.members.keys() else "it has none of the expected members"

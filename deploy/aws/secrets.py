@@ -1,4 +1,4 @@
-"""Tokens of gated models: read where they are needed, written nowhere."""
+"""Tokens of gated models: read when needed, written nowhere."""
 
 import json
 import os
@@ -6,37 +6,37 @@ from dataclasses import dataclass
 
 from common.errors import UserError
 from deploy.aws.clients import Clients
-from deploy.aws.errors import told
+from deploy.aws.errors import as_user_error
 
 
 @dataclass(frozen=True)
 class HubToken:
-    """Where the token of a gated model is kept. It never holds the token itself."""
+    """Where the token of a gated model is stored. Never holds the token itself."""
 
     env: str | None = None
     secret: str | None = None
 
     def read(self, clients: Clients) -> str | None:
-        """The token, from the environment variable or from Secrets Manager; None when neither is named.
+        """The token from the environment variable or from Secrets Manager; None when neither is named.
 
         Raises:
-            UserError: it is named but not there.
+            UserError: the variable or the secret is named but holds no token.
         """
         if self.env:
             if value := os.environ.get(self.env, "").strip():
                 return value
             raise UserError(
-                f"model.hub_token_env names {self.env}, which is not set: export it, with the token"
+                f"model.hub_token_env names {self.env}, which is not set", f"export {self.env} with the token"
             )
         if self.secret:
-            with told(f"reading the secret {self.secret} (model.hub_token_secret)"):
+            with as_user_error(f"reading the secret {self.secret} (model.hub_token_secret)"):
                 answer = clients.client("secretsmanager").get_secret_value(SecretId=self.secret)
             return _token(str(answer.get("SecretString") or ""), self.secret)
         return None
 
 
 def _token(text: str, secret: str) -> str:
-    """The token in a secret's text: all of it, or the one value of the JSON object that the console makes."""
+    """The token in a secret: the whole text, or the only value of a JSON object, as the console writes it."""
     try:
         content = json.loads(text)
     except ValueError:
@@ -45,10 +45,10 @@ def _token(text: str, secret: str) -> str:
         texts = {key: value for key, value in content.items() if isinstance(value, str) and value.strip()}
         if len(texts) > 1:
             raise UserError(
-                f"the secret {secret} (model.hub_token_secret) holds several values ({', '.join(texts)}): "
-                "keep the token alone in a secret of its own"
+                f"the secret {secret} (model.hub_token_secret) holds several values ({', '.join(texts)})",
+                "store the token in its own secret",
             )
         text = next(iter(texts.values()), "")
     if value := text.strip():
         return value
-    raise UserError(f"the secret {secret} (model.hub_token_secret) holds no text")
+    raise UserError(f"the secret {secret} (model.hub_token_secret) is empty", "store the token in it")

@@ -1,4 +1,4 @@
-"""An endpoint as a context: created or found, awaited, described, and deleted whatever happens."""
+"""An endpoint as a context manager: created, waited for, described, and always deleted."""
 
 import contextlib
 import time
@@ -13,83 +13,79 @@ from common.errors import UserError
 from configs.secrets import redacted
 from deploy.aws import resources
 from deploy.aws.clients import Clients
-from deploy.aws.errors import sentence
+from deploy.aws.errors import user_message
 from deploy.aws.read_only_endpoint import EndpointReader, plain
 from deploy.aws.resources import KINDS, KindName
 from deploy.lifecycle.creation import Creator
 from deploy.lifecycle.ledger import Item, Ledger
-from deploy.lifecycle.polling import AWS_PACE, Pace
+from deploy.lifecycle.polling import AWS_POLLING, PollingPolicy
+from deploy.lifecycle.progress import OnProgress, Progress, ignore_progress
 from deploy.lifecycle.removal import LeftBehindError, Leftover, remove
 from deploy.lifecycle.signals import interruptible, pending, shielded
-from deploy.lifecycle.waiting import Progress, Wait
+from deploy.lifecycle.waiting import Wait
 from deploy.spec import api_requests
-from deploy.spec.endpoint_spec import Target
+from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.manifest import PriceQuote
 
 
 @dataclass
 class Deployment:
-    """An endpoint in service. Times are epoch seconds; None where it was not ours to create or delete."""
+    """An endpoint in service. The ledger has the times of its creation and deletion."""
 
     endpoint_name: str
     region: str
     component: str | None = None
     description: dict[str, Any] = field(default_factory=dict)
-    create_started_at: float | None = None
     in_service_at: float | None = None
-    deleted_at: float | None = None
-
-
-def silent(_status: str, _elapsed: float, _usual: float | None, _cost: float | None) -> None:
-    """A `Progress` that says nothing."""
+    """Epoch seconds; None for an endpoint that existed before."""
 
 
 @contextmanager
 def deployed(
-    target: Target,
+    spec: EndpointSpec,
     clients: Clients,
     ledger: Ledger,
-    progress: Progress = silent,
+    on_progress: OnProgress = ignore_progress,
     *,
     quote: PriceQuote | None = None,
-    pace: Pace = AWS_PACE,
+    polling: PollingPolicy = AWS_POLLING,
     stop: Callable[[], str | None] = lambda: None,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Deployment]:
-    """Create ``target``, wait until it is in service, yield it, and delete it whatever happens.
+    """Create an endpoint, wait until it is in service, yield it, and always delete it.
 
-    An existing target is only looked at. Use inside `signals.orderly_exit`, so that signals end it in order.
+    An existing endpoint is only described. Use inside `signals.orderly_exit`, so that signals delete it too.
 
     Args:
-        target: what to create; from `resolve.targets`.
-        clients: of the target's region.
+        spec: what to create; from `resolve.endpoint_specs`.
+        clients: of the spec's region.
         ledger: written before every create call.
-        progress: told of every look while waiting.
+        on_progress: called at every look while waiting, and while deleting.
         quote: price of an instance-hour, for the cost so far.
-        pace: how often to look and how long to wait.
-        stop: asked while waiting for it to come into service: why to give up, or None.
-        meanwhile: called once while a deletion that takes longer than seconds goes on; must not raise.
+        polling: how often to look and how long to wait.
+        stop: called while waiting for InService; returns why to give up, or None.
+        meanwhile: called once during a deletion that takes longer than a few seconds; must not raise.
 
     Raises:
-        UserError: it cannot be created, failed, or does not come into service in time.
-        LeftBehindError: something could not be deleted; the message has the commands.
+        UserError: it cannot be created, failed, or is not in service in time.
+        LeftBehindError: something could not be deleted; the message names the commands that delete it.
     """
-    if target.existing:
-        yield _found(target, EndpointReader(clients))
+    if spec.existing:
+        yield _existing(spec, EndpointReader(clients))
         return
-    deployment = Deployment(target.name, target.region, target.component)
+    deployment = Deployment(spec.name, spec.region, spec.component)
     launch = _Launch(
-        target=target.starting_at(time.time()),
+        spec=spec.starting_at(time.time()),
         clients=clients,
         ledger=ledger,
-        progress=_harmless(progress),
+        on_progress=_never_raising(on_progress),
         quote=quote or PriceQuote(),
-        pace=pace,
+        polling=polling,
         stop=stop,
         deployment=deployment,
     )
     failed: BaseException | None = None
-    with shielded():  # around everything, so that no signal can fall between the run and its clean-up
+    with shielded():  # around everything, so that no signal can arrive between the run and its clean-up
         try:
             with interruptible():
                 launch.bring_up()
@@ -102,139 +98,136 @@ def deployed(
                 raise LeftBehindError(left, after=failed or pending())
 
 
-def _harmless(progress: Progress) -> Progress:
-    """A progress that never fails: a terminal that is gone must not decide what is deleted."""
+def _never_raising(on_progress: OnProgress) -> OnProgress:
+    """The same callback, but a closed terminal does not stop a deletion."""
 
-    def told(status: str, elapsed: float, usual: float | None, cost: float | None) -> None:
+    def report(progress: Progress) -> None:
         with contextlib.suppress(Exception, SystemExit):
-            progress(status, elapsed, usual, cost)
+            on_progress(progress)
 
-    return told
+    return report
 
 
-def _found(target: Target, reader: EndpointReader) -> Deployment:
-    description = reader.describe(target.name)
-    known = [part["InferenceComponentName"] for part in description.get("inference_components", [])]
-    component = target.component
-    if component and known and component not in known:
+def _existing(spec: EndpointSpec, reader: EndpointReader) -> Deployment:
+    description = reader.describe(spec.name)
+    names = [part["InferenceComponentName"] for part in description.get("inference_components", [])]
+    component = spec.component
+    if component and names and component not in names:
         raise UserError(
-            f"endpoint {target.name} has no inference component {component}; it has {', '.join(known)}"
+            f"endpoint {spec.name} has no inference component {component}", f"use one of {', '.join(names)}"
         )
-    if component is None and len(known) > 1:
+    if component is None and len(names) > 1:
         raise UserError(
-            f"endpoint {target.name} has several inference components: name one under endpoint.components "
-            f"({', '.join(known)})"
+            f"endpoint {spec.name} has several inference components",
+            f"name one under endpoint.components: {', '.join(names)}",
         )
-    return Deployment(target.name, target.region, component or next(iter(known), None), description)
+    return Deployment(spec.name, spec.region, component or next(iter(names), None), description)
 
 
 @dataclass
 class _Launch:
     """One creation and its removal."""
 
-    target: Target
+    spec: EndpointSpec
     clients: Clients
     ledger: Ledger
-    progress: Progress
+    on_progress: OnProgress
     quote: PriceQuote
-    pace: Pace
+    polling: PollingPolicy
     stop: Callable[[], str | None]
     deployment: Deployment
 
     def bring_up(self) -> None:
-        models = self.target.models
+        models = self.spec.models
         tokens = {model.name: model.container.hub_token.read(self.clients) for model in models}
-        known = [token for token in tokens.values() if token]
+        secrets = [token for token in tokens.values() if token]
         try:
             self._create(tokens)
-        except UserError as error:  # AWS repeats what it refuses, a token in an environment too
-            raise UserError(redacted(str(error), known)) from None
-        self.deployment.description = self._describe(known)
+        except UserError as error:  # AWS may quote what it refuses, including a token in an environment
+            finding, remedy = redacted(error.finding, secrets), redacted(error.remedy, secrets)
+            raise UserError(finding, remedy, error.setting) from None
+        self.deployment.description = self._describe(secrets)
 
     def _create(self, tokens: Mapping[str, str | None]) -> None:
-        target = self.target
-        creator = Creator(self.clients, self.ledger, self.pace)
-        for model in target.models:
-            request = api_requests.create_model(target, model, tokens[model.name])
+        spec = self.spec
+        creator = Creator(self.clients, self.ledger, self.polling)
+        for model in spec.models:
+            request = api_requests.create_model(spec, model, tokens[model.name])
             creator.create(self._item("model", model.name), request)
-        creator.create(
-            self._item("endpoint-config", target.name), api_requests.create_endpoint_config(target)
-        )
-        if target.scheduler_role_arn:
-            for schedule in api_requests.create_schedules(target, self.clients.identity.partition):
+        creator.create(self._item("endpoint-config", spec.name), api_requests.create_endpoint_config(spec))
+        if spec.scheduler_role_arn:
+            for schedule in api_requests.create_schedules(spec, self.clients.identity.partition):
                 creator.create(self._item("schedule", str(schedule["Name"])), schedule)
-        endpoint = self._item("endpoint", target.name)
-        self.deployment.create_started_at = endpoint.created_at
-        endpoint = creator.create(endpoint, api_requests.create_endpoint(target))
+        endpoint = self._item("endpoint", spec.name)
+        endpoint = creator.create(endpoint, api_requests.create_endpoint(spec))
         wait = self._wait()
         wait.until_in_service(endpoint)
-        for component in target.components:
-            request = api_requests.create_component(target, component)
+        for component in spec.components:
+            request = api_requests.create_component(spec, component)
             wait.until_in_service(creator.create(self._item("inference-component", component.name), request))
         self.deployment.in_service_at = time.time()
         self.ledger.mark(endpoint, "in_service")
 
     def take_down(self, meanwhile: Callable[[], None]) -> list[Leftover]:
-        started = time.monotonic()
-
-        def told(item: Item, state: str) -> None:
-            self.progress(f"{item.kind}: {state}", time.monotonic() - started, None, None)
-
-        mine = [item for item in self.ledger.open_items(self.target.run_id) if self._belongs(item)]
-        left = remove(mine, self.clients, self.ledger, pace=self.pace, told=told, meanwhile=meanwhile)
-        if self.deployment.create_started_at and all(one.item.kind != "endpoint" for one in left):
-            self.deployment.deleted_at = time.time()
-        return left
+        items = [item for item in self.ledger.open_items(self.spec.run_id) if self._belongs(item)]
+        return remove(
+            items,
+            self.clients,
+            self.ledger,
+            polling=self.polling,
+            on_progress=self.on_progress,
+            meanwhile=meanwhile,
+        )
 
     def _belongs(self, item: Item) -> bool:
-        target = self.target
-        return (item.group, item.api, item.region) == (target.name, self.clients.api, target.region)
+        spec = self.spec
+        return (item.group, item.api, item.region) == (spec.name, self.clients.api, spec.region)
 
     def _item(self, kind: KindName, name: str) -> Item:
         billed = kind == "endpoint"
         return Item(
             kind=kind,
             name=name,
-            group=self.target.name,
-            run_id=self.target.run_id,
-            owner=self.target.owner,
-            process=self.target.process,
-            region=self.target.region,
+            group=self.spec.name,
+            run_id=self.spec.run_id,
+            owner=self.spec.owner,
+            process=self.spec.process,
+            region=self.spec.region,
             api=self.clients.api,
             account=self.clients.identity.account,
             created_at=time.time(),
-            expires_at=self.target.expires_at,
-            instance_type=self.target.instance_type if billed else None,
-            instance_count=self.target.instance_count,
+            expires_at=self.spec.expires_at,
+            instance_type=self.spec.instance_type if billed else None,
+            instance_count=self.spec.instance_count,
             usd_per_hour=self.quote.usd_per_hour if billed else None,
         )
 
     def _wait(self) -> Wait:
-        allowed = self.target.startup_timeout + self.target.download_timeout + self.pace.provision
+        plan_limit_s = self.spec.startup_timeout + self.spec.download_timeout + self.polling.provisioning_s
         return Wait(
             clients=self.clients,
-            progress=self.progress,
-            pace=self.pace,
-            limit=allowed if self.pace.in_service is None else self.pace.in_service,
+            on_progress=self.on_progress,
+            polling=self.polling,
+            limit_s=plan_limit_s if self.polling.in_service_s is None else self.polling.in_service_s,
             stop=self.stop,
-            usual=self.ledger.usual_boot_s(self.clients.api, self.target.instance_type),
+            usual_s=self.ledger.usual_boot_s(self.clients.api, self.spec.instance_type),
         )
 
     def _describe(self, tokens: list[str]) -> dict[str, Any]:
-        """What the API says of all parts, secrets redacted by name and by value."""
-        target = self.target
+        """What the API returns for all parts, with secrets redacted by name and by value."""
+        spec = self.spec
         names: list[tuple[str, KindName, list[str]]] = [
-            ("endpoint", "endpoint", [target.name]),
-            ("endpoint_config", "endpoint-config", [target.name]),
-            ("models", "model", [model.name for model in target.models]),
-            ("inference_components", "inference-component", [part.name for part in target.components]),
+            ("endpoint", "endpoint", [spec.name]),
+            ("endpoint_config", "endpoint-config", [spec.name]),
+            ("models", "model", [model.name for model in spec.models]),
+            ("inference_components", "inference-component", [part.name for part in spec.components]),
         ]
-        found: dict[str, Any] = {}
+        description: dict[str, Any] = {}
         try:
             for label, kind, each in names:
                 answers = [resources.describe(self.clients, KINDS[kind], name) for name in each]
-                found[label] = answers if label.endswith("s") else answers[0]
+                description[label] = answers if label.endswith("s") else answers[0]
         except (ClientError, BotoCoreError) as error:
-            found["not_described"] = sentence(error, f"describing {target.name}")
-        described: dict[str, Any] = plain(redacted(found, tokens))
-        return described
+            description["not_described"] = user_message(error, f"describing {spec.name}")
+        redacted_description: dict[str, Any] = plain(redacted(description, tokens))
+        return redacted_description

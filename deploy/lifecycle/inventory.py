@@ -1,4 +1,4 @@
-"""What of ours is in the account: by this machine's ledger, and by the tags that it all bears."""
+"""What this suite created and still exists: by this machine's ledger, and by tag."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.aws import resources
 from deploy.aws.clients import Clients
-from deploy.aws.errors import meaning, sentence
+from deploy.aws.errors import classify, user_message
 from deploy.aws.resources import KINDS, LARGE_PAGES, Kind, KindName
 from deploy.lifecycle.ledger import Item, Ledger
 from deploy.spec.endpoint_spec import group_of
@@ -24,114 +24,119 @@ _LISTED: dict[KindName, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Found:
-    """One resource of ours, as the ledger or the account knows it."""
+class InventoryEntry:
+    """One resource that this suite created, known by the ledger, by its tags, or by both."""
 
     item: Item
     mine: bool
-    """Created by this user on this machine: by its line in the ledger, or by its owner tag."""
+    """Created by this user on this machine, by the ledger or by the owner tag."""
     known_by: str
     """``ledger``, ``tag`` or ``ledger and tag``."""
     status: str | None = None
-    """The API's word; None where only the ledger knows it."""
+    """AWS's status; None where only the ledger knows the resource."""
     live: Process | None = None
-    """The process of this host that made it, where that still goes on: its run may be using it."""
+    """The process on this host that created it, if it is still running: its run may be using it."""
 
 
 def inventory(
-    clients: Clients, ledger: Ledger, owner: str, *, notice: Callable[[str], None] = lambda _said: None
-) -> list[Found]:
-    """Everything of ours in this account and region, in order of removal within each endpoint.
+    clients: Clients, ledger: Ledger, owner: str, *, on_notice: Callable[[str], None] = lambda _notice: None
+) -> list[InventoryEntry]:
+    """Everything that this suite created in this account and region, in deletion order within each endpoint.
 
-    What the ledger knows is listed whatever the account says: a call that is refused leaves out only what
-    it would have shown.
+    Entries of the ledger are always listed: a refused call leaves out only what it would have added.
 
     Args:
-        clients: whose account and region are asked.
+        clients: of the account and region.
         ledger: of this machine.
-        owner: `target.machine_owner()`.
-        notice: told, in a sentence, what could not be looked at.
+        owner: `owner.machine_owner()`.
+        on_notice: called with a sentence for each call that was refused.
 
     Raises:
         UserError: the ledger cannot be read, or the credentials are refused.
     """
-    known = {item.key: item for item in ledger.open_items() if item_is_here(item, clients)}
-    by_tag = [found for kind in _LISTED for found in _tagged(kind, clients, owner, notice)]
-    tagged = {found.item.key: found for found in (*by_tag, *_schedules(by_tag, clients, notice))}
-    everything = [
-        Found(
+    in_ledger = {item.key: item for item in ledger.open_items() if is_reachable(item, clients)}
+    by_tag = [entry for kind in _LISTED for entry in _tagged(kind, clients, owner, on_notice)]
+    tagged = {entry.item.key: entry for entry in (*by_tag, *_schedules(by_tag, clients, on_notice))}
+    entries = [
+        InventoryEntry(
             item=item,
-            mine=_made_here(item),
+            mine=_created_here(item),
             known_by="ledger and tag" if key in tagged else "ledger",
             status=tagged[key].status if key in tagged else None,
         )
-        for key, item in known.items()
+        for key, item in in_ledger.items()
     ]
-    everything += [found for key, found in tagged.items() if key not in known]
-    everything = [replace(found, live=_live(found.item)) for found in everything]
+    entries += [entry for key, entry in tagged.items() if key not in in_ledger]
+    entries = [replace(entry, live=_live_process(entry.item)) for entry in entries]
     order = list(KINDS)
-    return sorted(everything, key=lambda found: (found.item.group, order.index(found.item.kind)))
+    return sorted(entries, key=lambda entry: (entry.item.group, order.index(entry.item.kind)))
 
 
-def _made_here(item: Item) -> bool:
-    """Whether a line of the ledger is of this host: hosts may share a home, and the ledger in it."""
+def _created_here(item: Item) -> bool:
+    """Whether an item of the ledger was created on this host: hosts may share a home folder."""
     process = Process.parse(item.process)
-    return process is None or process.is_here
+    return process is None or process.is_local
 
 
-def _live(item: Item) -> Process | None:
+def _live_process(item: Item) -> Process | None:
     process = Process.parse(item.process)
-    return process if process and process.goes_on else None
+    return process if process and process.is_running else None
 
 
-def item_is_here(item: Item, clients: Clients) -> bool:
-    """Whether these clients reach the account, server and region in which the item was made."""
-    here = (clients.api, clients.region, clients.identity.account)
-    return (item.api, item.region, item.account) == here
+def is_reachable(item: Item, clients: Clients) -> bool:
+    """Whether these clients reach the account, server and region in which the item was created."""
+    place = (clients.api, clients.region, clients.identity.account)
+    return (item.api, item.region, item.account) == place
 
 
-def elsewhere(clients: Clients, ledger: Ledger) -> list[Item]:
+def items_elsewhere(clients: Clients, ledger: Ledger) -> list[Item]:
     """Open items of the ledger that these clients cannot reach: another region, account or server."""
-    return [item for item in ledger.open_items() if not item_is_here(item, clients)]
+    return [item for item in ledger.open_items() if not is_reachable(item, clients)]
 
 
-def _tagged(kind_name: KindName, clients: Clients, owner: str, notice: Callable[[str], None]) -> list[Found]:
-    """Those of one kind whose tags say that they are ours."""
+def _tagged(
+    kind_name: KindName, clients: Clients, owner: str, on_notice: Callable[[str], None]
+) -> list[InventoryEntry]:
+    """The resources of one kind that have this suite's tags."""
     kind, (operation, member) = KINDS[kind_name], _LISTED[kind_name]
-    found: list[Found] = []
+    entries: list[InventoryEntry] = []
     unread: list[tuple[str, Exception]] = []
     try:
         for page in clients.sagemaker.get_paginator(operation).paginate(PaginationConfig=LARGE_PAGES):
             for summary in page[member]:
                 try:
-                    found += _if_ours(kind, summary, clients, owner)
+                    entries += _entry_if_ours(kind, summary, clients, owner)
                 except (ClientError, BotoCoreError) as error:
-                    if meaning(error) != "missing":  # else it was deleted since it was listed
+                    if classify(error) != "missing":  # else it was deleted after it was listed
                         unread.append((summary[kind.name], error))
     except (ClientError, BotoCoreError) as error:
-        notice(sentence(error, f"listing what there is of {kind_name} in {clients.region}"))
+        on_notice(user_message(error, f"listing the {kind_name}s in {clients.region}"))
     if unread:
         name, refusal = unread[0]
-        more = f" (and of {len(unread) - 1} more)" if len(unread) > 1 else ""
-        notice(sentence(refusal, f"reading the tags of {kind_name} {name}{more}"))
-    return found
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        on_notice(user_message(refusal, f"reading the tags of {kind_name} {name}{more}"))
+    return entries
 
 
-def _if_ours(kind: Kind, summary: dict[str, Any], clients: Clients, owner: str) -> Iterator[Found]:
+def _entry_if_ours(
+    kind: Kind, summary: dict[str, Any], clients: Clients, owner: str
+) -> Iterator[InventoryEntry]:
     if (group := group_of(summary[kind.name])) is None:
-        return  # no name of ours, so its tags need not be asked for
+        return  # not a name that this suite gives, so its tags are not requested
     tags = resources.tags(clients, summary[kind.arn])
     if tags.get(TAG_PROJECT) == PROJECT and TAG_RUN in tags:
         item = _item(kind, group, tags, summary, clients)
         status = summary.get(kind.status) if kind.status else "exists"
-        yield Found(item, mine=tags.get(TAG_OWNER) == owner, known_by="tag", status=status)
+        yield InventoryEntry(item, mine=tags.get(TAG_OWNER) == owner, known_by="tag", status=status)
 
 
-def _schedules(tagged: Sequence[Found], clients: Clients, notice: Callable[[str], None]) -> Iterator[Found]:
-    """A schedule bears no tag; its name begins with that of the endpoint, its description has the run."""
+def _schedules(
+    tagged: Sequence[InventoryEntry], clients: Clients, on_notice: Callable[[str], None]
+) -> Iterator[InventoryEntry]:
+    """The schedules of tagged resources: by name, which starts with the endpoint's, and by description."""
     scheduler = clients.client("scheduler")
-    for found in {one.item.group: one for one in tagged}.values():
-        group = found.item.group
+    for entry in {entry.item.group: entry for entry in tagged}.values():
+        group = entry.item.group
         try:
             pages = scheduler.get_paginator("list_schedules").paginate(
                 NamePrefix=group, PaginationConfig=LARGE_PAGES
@@ -139,11 +144,13 @@ def _schedules(tagged: Sequence[Found], clients: Clients, notice: Callable[[str]
             rows = [row for page in pages for row in page["Schedules"]]
             for name in (row["Name"] for row in rows if group_of(row["Name"]) == group):
                 seen = resources.describe(clients, KINDS["schedule"], name)
-                if seen is not None and found.item.run_id in seen.get("Description", ""):
-                    item = replace(found.item, kind="schedule", name=name, arn=seen["Arn"])
-                    yield replace(found, item=item, status=seen.get("State"))
+                if seen is not None and entry.item.run_id in seen.get("Description", ""):
+                    item = replace(entry.item, kind="schedule", name=name, arn=seen["Arn"])
+                    yield replace(entry, item=item, status=seen.get("State"))
         except (ClientError, BotoCoreError) as error:
-            notice(sentence(error, f"looking for the schedules of {group}, which remove themselves in time"))
+            on_notice(
+                user_message(error, f"listing the schedules of {group}, which delete themselves after use")
+            )
             return
 
 

@@ -1,7 +1,7 @@
-"""What we created and have not yet seen gone: append-only JSON lines, written before each create call.
+"""What this suite created: append-only JSON lines, each written before its create call.
 
-A crash, a SIGKILL or a power cut between two lines leaves the first: `teardown` starts from it. The process
-that writes it also remembers what it wrote: should the file go meanwhile, it still deletes what is its own.
+After a crash, a SIGKILL or a power cut, `teardown` starts from it. The process that writes it also keeps its
+entries in memory: if the file disappears during the run, the run still deletes what it created.
 """
 
 import contextlib
@@ -21,24 +21,24 @@ from common.paths import HOME_VARIABLE, ledger_folder, old_ledger_folders
 from deploy.aws.resources import KindName
 
 State = Literal["creating", "created", "in_service", "refused", "deleted"]
-"""``refused``: the create call certainly made nothing. ``creating``: it may have."""
+"""``refused``: the create call certainly created nothing. ``creating``: it may have."""
 
 _CLOSED: frozenset[State] = frozenset({"refused", "deleted"})
 
 
 @dataclass(frozen=True)
 class Item:
-    """One resource: whose it is, where it lives, what it costs, and how far it got."""
+    """One resource: its owner, its location, its cost and its state."""
 
     kind: KindName
     name: str
     group: str
-    """Name of the endpoint that it belongs to."""
+    """The name of the endpoint that it belongs to."""
     run_id: str
     owner: str
     region: str
     api: str
-    """URL of the control plane that made it; no other can be asked about it."""
+    """The URL of the control plane that created it; no other one knows it."""
     account: str
     created_at: float
     """Epoch seconds just before the create call."""
@@ -46,27 +46,27 @@ class Item:
     instance_type: str | None = None
     instance_count: int = 1
     usd_per_hour: float | None = None
-    """Of one instance; only on an endpoint."""
+    """Of one instance; None on anything but an endpoint."""
     arn: str | None = None
     state: State = "creating"
     process: str | None = None
-    """`owner.Process` that made it, as text; None in ledgers from before it was written."""
+    """The `owner.Process` that created it, as text; None in older ledgers."""
     closed_at: float | None = None
-    """Epoch seconds at which it was known to be gone, or never to have been."""
+    """Epoch seconds when it was confirmed to be deleted, or not to have been created."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What makes it one thing and not another."""
+        """Identifies the resource."""
         return (self.api, self.region, self.kind, self.name)
 
     def priced(self, instance_type: str, instance_count: int, usd_per_hour: float | None) -> "Item":
-        """The same item with what its endpoint costs."""
+        """The same item with its endpoint's price."""
         return replace(
             self, instance_type=instance_type, instance_count=instance_count, usd_per_hour=usd_per_hour
         )
 
     def cost_usd(self, until: float) -> float | None:
-        """Dollars from the create call to ``until`` or to its end; None when the price is not known."""
+        """Dollars from the create call to ``until`` or to its deletion; None if the price is not known."""
         if self.state == "refused":
             return 0.0
         if self.usd_per_hour is None:
@@ -79,8 +79,8 @@ class Ledger:
     """A folder of JSON-lines files, one per run.
 
     Args:
-        folder: where to write; by default the state folder's, and then the ledgers of older versions are read
-            as well.
+        folder: where to write; None: the state folder's ledger, and the ledgers of older versions are read
+            too.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -88,30 +88,30 @@ class Ledger:
         self._older = () if folder else tuple(old_ledger_folders())
         self._written: dict[tuple[str, str, str, str], Item] = {}
         self.unreadable: list[str] = []
-        """Whole lines that are none of ours; whoever lists items should mention them."""
+        """Lines that are valid JSON but not an item; list them wherever items are listed."""
 
     def will_create(self, item: Item) -> None:
-        """Record, durably, that ``item`` is about to be created.
+        """Record durably that ``item`` is about to be created.
 
         Raises:
-            UserError: the ledger cannot be written; nothing may be created then.
+            UserError: the ledger cannot be written, so nothing may be created.
         """
         self._append(item.run_id, asdict(item) | {"at": item.created_at})
         self._written[item.key] = item
 
     def mark(self, item: Item, state: State, arn: str | None = None) -> Item:
-        """Record what became of ``item``; returns it as it now stands."""
-        at = time.time()
-        closed_at = (item.closed_at or at) if state in _CLOSED else None
-        known = replace(item, state=state, arn=arn or item.arn, closed_at=closed_at)
-        self._written[item.key] = known
-        # A disk that is full must not stop a deletion: a line that is missing costs the next teardown a look.
+        """Record the new state of ``item``; returns the updated item."""
+        now = time.time()
+        closed_at = (item.closed_at or now) if state in _CLOSED else None
+        updated = replace(item, state=state, arn=arn or item.arn, closed_at=closed_at)
+        self._written[item.key] = updated
+        # A full disk must not stop a deletion: for a missing line, the next teardown makes one more call.
         with contextlib.suppress(UserError):
-            self._append(item.run_id, asdict(known) | {"at": at})
-        return known
+            self._append(item.run_id, asdict(updated) | {"at": now})
+        return updated
 
     def items(self, run_id: str | None = None) -> list[Item]:
-        """Everything ever created, by one run or by all, as it stands, oldest first."""
+        """Everything ever created, by one run or by all, in its latest state, oldest first."""
         latest: dict[tuple[str, str, str, str], Item] = {}
         for line in self._lines(run_id):
             if item := _item(line):
@@ -126,8 +126,8 @@ class Ledger:
         return [item for item in self.items(run_id) if item.state not in _CLOSED]
 
     def usual_boot_s(self, api: str, instance_type: str) -> float | None:
-        """Median of the seconds from create call to InService of the type; None where none is known."""
-        known = [
+        """Median seconds from create call to InService for the type; None without earlier runs."""
+        boots_s = [
             line["at"] - line["created_at"]
             for line in self._lines()
             if line.get("kind") == "endpoint"
@@ -135,7 +135,7 @@ class Ledger:
             and line.get("api") == api
             and line.get("instance_type") == instance_type
         ]
-        return statistics.median(known) if known else None
+        return statistics.median(boots_s) if boots_s else None
 
     def _file(self, run_id: str) -> Path:
         return self.folder / _file_name(run_id)
@@ -145,14 +145,14 @@ class Ledger:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._file(run_id).open("ab+") as file:
                 if file.tell() and not _ends_a_line(file):
-                    file.write(b"\n")  # a crash tore the last line: keep it from swallowing this one
+                    file.write(b"\n")  # a crash cut off the last line: keep this one separate
                 file.write(json.dumps(line).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise UserError(
-                f"the ledger of what is created cannot be written ({error}): free {self.folder}, "
-                f"or set {HOME_VARIABLE} to a folder that can be written"
+                f"the ledger of created resources cannot be written ({error})",
+                f"make {self.folder} writable, or set {HOME_VARIABLE} to another folder",
             ) from error
 
     def _lines(self, run_id: str | None = None) -> Iterator[dict[str, Any]]:
@@ -162,7 +162,7 @@ class Ledger:
                 try:
                     line = json.loads(text)
                 except json.JSONDecodeError:
-                    continue  # torn by a crash while writing: its create call was never made
+                    continue  # cut off by a crash while writing: its create call was never made
                 if isinstance(line, dict):
                     yield line
 
@@ -177,8 +177,8 @@ def _ends_a_line(file: BinaryIO) -> bool:
 
 
 def _item(line: dict[str, Any]) -> Item | None:
-    known = {field.name: line[field.name] for field in fields(Item) if field.name in line}
+    values = {field.name: line[field.name] for field in fields(Item) if field.name in line}
     try:
-        return Item(**known)
+        return Item(**values)
     except TypeError:
         return None

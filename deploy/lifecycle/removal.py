@@ -1,4 +1,4 @@
-"""Deletes what we created, in order, until the API says that it is gone."""
+"""Deletes what a run created, in order, each until the API says that it is gone."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,32 +8,35 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import StartedError, UserError
+from common.formatting import duration
 from deploy.aws import resources
 from deploy.aws.clients import Clients
-from deploy.aws.errors import meaning, message
+from deploy.aws.errors import aws_message, classify
 from deploy.aws.resources import KINDS, REMOVAL_ORDER, Kind
 from deploy.lifecycle.ledger import Item, Ledger
-from deploy.lifecycle.polling import AWS_PACE, Pace
+from deploy.lifecycle.polling import AWS_POLLING, PollingPolicy
+from deploy.lifecycle.progress import OnProgress, Progress, ProgressState, ignore_progress
 from deploy.lifecycle.signals import Abandoned, abandonable
 from deploy.spec.tags import TAG_RUN, tag_value
 
-_SETTLED_AGE = 120.0
+_VISIBLE_AGE_S = 120.0
+"""What was created longer ago than this is visible to every call."""
 _MEANWHILE_S = 5.0
-"""A deletion that takes longer leaves time for something else."""
+"""A deletion that takes longer than this leaves time for something else."""
 
 Ownership = Literal["ours", "foreign"]
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """One resource that could not be removed, why, and the command that removes it."""
+    """One resource that could not be deleted, why, and the command that deletes it."""
 
     item: Item
     reason: str
 
     @property
     def command(self) -> str:
-        """AWS command line for the user to paste."""
+        """The AWS CLI command, ready to paste."""
         return KINDS[self.item.kind].command(self.item.name, self.item.region)
 
     def __str__(self) -> str:
@@ -41,22 +44,20 @@ class Leftover:
 
 
 class LeftBehindError(StartedError):
-    """Something of ours still exists. The message says whether it costs money, and what removes it."""
+    """Something that this suite created still exists. Says whether it costs money, and how to delete it."""
 
     def __init__(self, leftovers: Sequence[Leftover], after: BaseException | None = None) -> None:
         self.leftovers = tuple(leftovers)
         self.after = after
+        """The error or signal that ended the run before the deletion; None without one."""
         self.billed = any(leftover.item.kind == "endpoint" for leftover in leftovers)
-        crash = "" if isinstance(after, UserError) else f"{type(after).__name__}: "
-        first = "" if after is None else f"{crash}{str(after).rstrip('.')}; and "
-        cost = " and billed until it is" if self.billed else ""
-        listed = "; ".join(str(leftover) for leftover in leftovers)
         self.ends_the_run = self.billed or not isinstance(after, UserError | None)
-        """Whether nothing more may be created: what is left costs money, or a signal or a crash ended it."""
-        super().__init__(f"{first}NOT DELETED{cost}: {listed}; `make teardown` tries again")
-
-
-Told = Callable[[Item, str], None]
+        """Whether to create nothing more: what is left costs money, or a signal or a crash ended the run."""
+        crash = "" if isinstance(after, UserError) else f"{type(after).__name__}: "
+        before = "" if after is None else f"{crash}{str(after).rstrip('.')}; and "
+        cost = " and billed until it is" if self.billed else ""
+        leftovers_text = "; ".join(str(leftover) for leftover in leftovers)
+        super().__init__(f"{before}NOT DELETED{cost}: {leftovers_text}", "`make teardown` tries again")
 
 
 def remove(
@@ -64,45 +65,44 @@ def remove(
     clients: Clients,
     ledger: Ledger,
     *,
-    pace: Pace = AWS_PACE,
-    told: Told = lambda _item, _state: None,
+    polling: PollingPolicy = AWS_POLLING,
+    on_progress: OnProgress = ignore_progress,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Leftover]:
-    """Delete ``items``: components, endpoint, configuration, model, then the schedule.
+    """Delete ``items``: components, endpoint, configuration, model, then the schedules.
 
-    Nothing that a surviving endpoint stands on is deleted: neither its configuration and model, nor the
-    schedule that will delete it at its expiry. Whatever one deletion meets, the next is tried.
-    Safe to repeat. In a `signals.shielded` block a signal explains what is going on, and a further one ends
-    the waiting.
+    While an endpoint is left, so are its configuration, its model, and the schedules that will delete it.
+    When one deletion fails, the next is still tried. Safe to repeat. In a `signals.shielded` block, a signal
+    prints what is being deleted, and a further one ends the wait.
 
     Args:
         items: open items of the ledger, of one region and control plane.
         clients: of that region.
-        ledger: each confirmed deletion is marked in it.
-        pace: how often to look and for how long.
-        told: called with each item and ``deleting``, ``deleted``, or why not.
-        meanwhile: called once, when a deletion has been asked for and is not confirmed within seconds.
+        ledger: each confirmed deletion is recorded in it.
+        polling: how often to look and for how long.
+        on_progress: called for each item when its deletion starts, is refused, and ends.
+        meanwhile: called once, when a requested deletion is not confirmed within seconds.
 
     Returns:
-        What could not be removed.
+        What could not be deleted.
     """
-    removal = _Removal(clients.quick(), ledger, pace, told, meanwhile)
+    removal = _Removal(clients.quick(), ledger, polling, on_progress, meanwhile)
     left: list[Leftover] = []
     blocked: set[str] = set()
-    ended: str | None = None
+    abandoned: str | None = None
     with abandonable(removal.explain):
         for item in sorted(items, key=lambda item: REMOVAL_ORDER.index(item.kind)):
             if item.group in blocked and item.kind != "inference-component":
-                left.append(Leftover(item, ended or "kept while what uses it is there"))
+                left.append(Leftover(item, abandoned or "kept while what uses it exists"))
                 continue
-            told(item, "deleting")
+            removal.report(item, "deleting")
             try:
-                reason = ended or removal.remove(item)
+                reason = abandoned or removal.remove(item)
             except Abandoned as stop:
-                reason = ended = f"not waited for any longer: {stop}"
+                reason = abandoned = f"no longer waited for: {stop}"
             except Exception as error:  # noqa: BLE001 - the next one must be tried, and this one named
                 reason = f"{type(error).__name__}: {error}"
-            told(item, reason or "deleted")
+            removal.report(item, "not_deleted" if reason else "deleted", reason or "")
             if reason:
                 left.append(Leftover(item, reason))
                 if item.kind in ("endpoint", "inference-component"):
@@ -111,42 +111,53 @@ def remove(
 
 
 class _Removal:
-    """Deletions one after the other, and what to say of the one under way."""
+    """Deletes one item after the other, and reports the current one."""
 
     def __init__(
-        self, clients: Clients, ledger: Ledger, pace: Pace, told: Told, meanwhile: Callable[[], None]
+        self,
+        clients: Clients,
+        ledger: Ledger,
+        polling: PollingPolicy,
+        on_progress: OnProgress,
+        meanwhile: Callable[[], None],
     ) -> None:
         self._clients = clients
         self._ledger = ledger
-        self._pace = pace
-        self._told = told
+        self._polling = polling
+        self._on_progress = on_progress
         self._meanwhile: Callable[[], None] | None = meanwhile
+        self._started = time.monotonic()
         self._item: Item | None = None
         self._until = ""
         self._refusal = ""
 
     def explain(self) -> str:
-        """What is being waited for, until when, and what to do instead."""
+        """What is being waited for, until when, and what a further signal does."""
         if self._item is None:
             return "everything is being deleted; this takes a moment"
         refused = f" ({self._refusal})" if self._refusal else ""
         return (
             f"still deleting the {self._item.kind} {self._item.name}{refused}, until {self._until}. "
-            "Another signal stops the waiting: an endpoint that is left costs money until it is gone; "
+            "Another signal ends the wait, but an endpoint costs money until it is deleted: "
             "`make endpoints` lists what is left, `make teardown` deletes it"
         )
 
+    def report(self, item: Item, state: ProgressState, detail: str = "") -> None:
+        """Call the progress callback."""
+        elapsed_s = time.monotonic() - self._started
+        self._on_progress(Progress(item, state, detail, elapsed_s, retry_until=self._until))
+
     def remove(self, item: Item) -> str | None:
-        """Delete one item; None once it is gone, else why it is not."""
-        kind = KINDS[item.kind]
-        pace = self._pace
-        limit = pace.removal + (0.0 if item.state == "in_service" or not kind.status else pace.creating)
-        self._begin(item, limit)
+        """Delete one item; None once it is gone, else the reason why it is not."""
+        kind, polling = KINDS[item.kind], self._polling
+        never_in_service = bool(kind.status) and item.state != "in_service"
+        limit_s = polling.removal_s + (polling.extra_while_creating_s if never_in_service else 0.0)
+        self._begin(item, limit_s)
         certain = item.state != "creating"
         began = time.monotonic()
-        settled_at = began + (0.0 if _is_old(item) else pace.settle)
-        present = renewed = False  # present: seen, or its deletion was accepted; unseen then means gone
-        for _ in pace.polls(limit):
+        visible_at = began + (0.0 if _is_old(item) else polling.grace_s)
+        present = renewed = False  # present: seen, or its deletion was accepted; not seen then means gone
+        for _ in polling.polls(limit_s):
             seen: dict[str, Any] | None = {}
             try:
                 seen = self._look(item, kind, certain=certain)
@@ -156,61 +167,62 @@ class _Removal:
                         return None
                     certain = True
                 present = present or bool(seen)
-                if seen is None and (present or time.monotonic() >= settled_at):
+                if seen is None and (present or time.monotonic() >= visible_at):
                     self._ledger.mark(item, "deleted")
                     return None
                 if certain and (seen or {}).get(kind.status or "") != "Deleting":
-                    # Also where it cannot be seen (yet): what was just created may be slow to show.
+                    # Even where it is not visible (yet): what was just created may take a while to show.
                     resources.delete(self._clients, kind, item.name)
                     present = True
             except (ClientError, BotoCoreError) as error:
-                means = meaning(error)
-                if means == "missing" and not seen and (present or time.monotonic() >= settled_at):
+                failure = classify(error)
+                if failure == "missing" and not seen and (present or time.monotonic() >= visible_at):
                     self._ledger.mark(item, "deleted")
                     return None
-                # Unseen and denied means little: a policy on our tag denies it of what is not there.
-                if (means == "denied" and seen is not None) or (means == "credentials" and renewed):
-                    return message(error)
-                if means == "credentials":
+                # A denial proves nothing for what was not seen: a policy on this suite's tag denies
+                # every call on what does not exist.
+                if (failure == "denied" and seen is not None) or (failure == "credentials" and renewed):
+                    return aws_message(error)
+                if failure == "credentials":
                     self._clients, renewed = self._clients.renewed(), True
-                if means == "busy":
-                    settled_at = time.monotonic() + pace.settle  # it is there, whatever the looks say
-                self._refused(item, message(error))
-            self._pass_the_time(time.monotonic() - began)
-        return self._refusal or f"still there after {limit:.0f} s"
+                if failure == "busy":
+                    visible_at = time.monotonic() + polling.grace_s  # it exists, even if no call shows it
+                self._refused(item, aws_message(error))
+            self._use_long_wait(time.monotonic() - began)
+        return self._refusal or f"still there after {duration(limit_s)}"
 
-    def _begin(self, item: Item, limit: float) -> None:
+    def _begin(self, item: Item, limit_s: float) -> None:
         self._item, self._refusal = item, ""
-        self._until = time.strftime("%H:%M", time.localtime(time.time() + limit))
+        self._until = time.strftime("%H:%M", time.localtime(time.time() + limit_s))
 
     def _refused(self, item: Item, refusal: str) -> None:
         if (refusal := refusal.rstrip(".")) != self._refusal:
             self._refusal = refusal
-            self._told(item, f"not deleted yet ({refusal}); trying again until {self._until}")
+            self.report(item, "deletion_refused", refusal)
 
-    def _pass_the_time(self, waited_s: float) -> None:
-        """Use a long wait for something else, once."""
+    def _use_long_wait(self, waited_s: float) -> None:
+        """Do something else during a long wait, once."""
         if self._meanwhile is not None and waited_s >= _MEANWHILE_S:
             meanwhile, self._meanwhile = self._meanwhile, None
             meanwhile()
 
     def _look(self, item: Item, kind: Kind, *, certain: bool) -> dict[str, Any] | None:
-        """Describe it; empty where that is forbidden and the deletion may be tried blind."""
+        """Describe it; empty where that is denied and the deletion may be tried anyway."""
         try:
             return resources.describe(self._clients, kind, item.name)
         except ClientError as error:
-            if certain and meaning(error) == "denied":
+            if certain and classify(error) == "denied":
                 return {}
             raise
 
 
 def _is_old(item: Item) -> bool:
-    return time.time() - item.created_at > _SETTLED_AGE
+    return time.time() - item.created_at > _VISIBLE_AGE_S
 
 
 def ownership(item: Item, kind: Kind, seen: dict[str, Any], clients: Clients) -> Ownership:
-    """Whether what bears the item's name was made by the item's run. Raises what botocore raises."""
+    """Whether the resource with the item's name was created by the item's run. Raises botocore's errors."""
     if item.kind == "schedule":
         return "ours" if tag_value(item.run_id) in seen.get("Description", "") else "foreign"
-    found = resources.tags(clients, seen[kind.arn])
-    return "ours" if found.get(TAG_RUN) == tag_value(item.run_id) else "foreign"
+    tags = resources.tags(clients, seen[kind.arn])
+    return "ours" if tags.get(TAG_RUN) == tag_value(item.run_id) else "foreign"

@@ -1,6 +1,7 @@
-"""Signals that end a run in order: the first interrupts, later ones ask about the deletion.
+"""Signals that end a run in an orderly way.
 
-While something is being deleted, a signal reports what is going on, and a further one stops waiting for it.
+The first signal interrupts the run. During a deletion, a signal prints what is being deleted, and a further
+one ends the wait.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from types import FrameType
 
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _READING_S = 2.0
-"""A signal this soon after the explanation is the same keystroke, or came before it could be read."""
+"""A signal this soon after the explanation is the same keystroke, or was sent before it could be read."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,7 +27,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Abandoned(Interrupted):
-    """A signal that came after the explanation: whoever sent it no longer waits for the deletion."""
+    """A signal that came after the explanation: the user does not want to wait for the deletion."""
 
 
 class _Orderly:
@@ -40,18 +41,18 @@ class _Orderly:
     def receive(self, number: int, _frame: FrameType | None) -> None:
         self.first = self.first or number
         if self.held and self.explain is not None:
-            self._answer(number, self.explain)
+            self._explain_or_abandon(number, self.explain)
         self.raise_pending()
 
-    def _answer(self, number: int, explain: Callable[[], str]) -> None:
+    def _explain_or_abandon(self, number: int, explain: Callable[[], str]) -> None:
         now = time.monotonic()
         if self.explained_at is None:
             self.explained_at = now
-            # Not by print: the signal may have come in the middle of one.
+            # Not with print: the signal may have arrived in the middle of one.
             with contextlib.suppress(OSError):
                 os.write(2, f"{signal.Signals(number).name}: {explain()}\n".encode())
         elif now - self.explained_at >= _READING_S:
-            self.raised = True  # what is left to do, the report, is not disturbed by the next one
+            self.raised = True  # so that the next signal does not disturb the report
             raise Abandoned(number)
 
     def raise_pending(self) -> None:
@@ -65,10 +66,10 @@ _active: _Orderly | None = None
 
 @contextmanager
 def orderly_exit() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into one `Interrupted` in the main thread, for the length of the block.
+    """Turn SIGINT, SIGTERM and SIGHUP into one `Interrupted` in the main thread, inside the block.
 
-    Only the first signal raises; the unwinding that it starts (which deletes what was created) is not
-    disturbed by a second. Where a `shielded` block is running, it raises when that block ends.
+    Only the first signal raises; a second does not disturb the unwinding, which deletes what was created.
+    In a `shielded` block, the signal raises when that block ends.
     """
     global _active  # noqa: PLW0603 - signal handlers are the process's, and so is this
     if threading.current_thread() is not threading.main_thread() or _active is not None:
@@ -86,24 +87,24 @@ def orderly_exit() -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Hold signals back: while a call is under way whose outcome must be known, or while deleting."""
+    """Hold signals back: during a call that must have a known outcome, or during deletions."""
     with _hold(held=True):
         yield
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let signals through again inside a `shielded` block: while waiting, or while the run itself plays."""
+    """Let signals through again inside a `shielded` block: while waiting, or during the run itself."""
     with _hold(held=False):
         yield
 
 
 @contextmanager
 def abandonable(explain: Callable[[], str]) -> Iterator[None]:
-    """Let somebody who insists out of a `shielded` block that deletes.
+    """Let a repeated signal end a `shielded` block that deletes.
 
-    The first signal in it writes what ``explain`` returns to stderr. A further one, two seconds later or
-    more, raises `Abandoned` wherever the block is.
+    The first signal writes the result of ``explain`` to stderr. A further one, at least two seconds later,
+    raises `Abandoned`.
     """
     orderly = _active if threading.current_thread() is threading.main_thread() else None
     if orderly is None:
@@ -117,7 +118,7 @@ def abandonable(explain: Callable[[], str]) -> Iterator[None]:
 
 
 def pending() -> Interrupted | None:
-    """The signal that is held back and will be raised when the `shielded` block ends; None without one."""
+    """The signal that will be raised when the `shielded` block ends; None without one."""
     orderly = _active
     if orderly is None or orderly.first is None or (orderly.raised and orderly.explained_at is None):
         return None

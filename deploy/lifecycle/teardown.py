@@ -1,55 +1,52 @@
-"""Removes what is ours, by ledger and by tag. Safe to repeat; never touches what bears no tag of ours."""
+"""Deletes what this suite created, by ledger and by tag. Safe to repeat; never touches anything else."""
 
 from collections.abc import Callable, Hashable, Sequence
 
 from deploy.aws.clients import Clients
-from deploy.lifecycle.inventory import Found
-from deploy.lifecycle.ledger import Item, Ledger
-from deploy.lifecycle.polling import AWS_PACE, Pace
+from deploy.lifecycle.inventory import InventoryEntry
+from deploy.lifecycle.ledger import Ledger
+from deploy.lifecycle.polling import AWS_POLLING, PollingPolicy
+from deploy.lifecycle.progress import OnProgress, ignore_progress
 from deploy.lifecycle.removal import Leftover, remove
 from deploy.lifecycle.signals import shielded
 
 
-def quiet(_item: Item, _state: str) -> None:
-    """Tell nobody."""
-
-
 def teardown(
-    found: Sequence[Found],
+    entries: Sequence[InventoryEntry],
     clients: Clients,
     ledger: Ledger,
     *,
-    agreed: Callable[[Sequence[Found]], bool],
-    told: Callable[[Item, str], None] = quiet,
-    pace: Pace = AWS_PACE,
+    confirm: Callable[[Sequence[InventoryEntry]], bool],
+    on_progress: OnProgress = ignore_progress,
+    polling: PollingPolicy = AWS_POLLING,
 ) -> list[Leftover]:
-    """Delete what `inventory` found: what ended runs of this machine left, then what ``agreed`` gives up.
+    """Delete what ended runs of this machine left, then what ``confirm`` allows.
 
     Args:
-        found: what is ours.
-        clients: of the account and region in which it was found.
-        ledger: where confirmed deletions are marked.
-        agreed: asked run by run about what belongs to a run that still goes on, and owner by owner about
-            what others made.
-        told: called with each item and what becomes of it.
-        pace: how often to look and for how long.
+        entries: from `inventory`.
+        clients: of the account and region of the entries.
+        ledger: confirmed deletions are recorded in it.
+        confirm: called once per run that is still running, and once per other owner, with what it owns.
+        on_progress: called for each item as in `removal.remove`.
+        polling: how often to look and for how long.
 
     Returns:
-        What could not be deleted; what is kept because ``agreed`` said no is not among it.
+        What could not be deleted, without what ``confirm`` kept.
     """
-    groups: dict[Hashable, list[Found]] = {None: []}
-    for one in found:
-        groups.setdefault(_asked_about(one), []).append(one)
+    groups: dict[Hashable, list[InventoryEntry]] = {None: []}
+    for entry in entries:
+        groups.setdefault(_question_about(entry), []).append(entry)
     left: list[Leftover] = []
     for question, group in groups.items():
-        if question is None or agreed(group):
+        if question is None or confirm(group):
+            items = [entry.item for entry in group]
             with shielded():
-                left += remove([one.item for one in group], clients, ledger, pace=pace, told=told)
+                left += remove(items, clients, ledger, polling=polling, on_progress=on_progress)
     return left
 
 
-def _asked_about(one: Found) -> Hashable:
-    """What it is asked about together with; None where it is deleted without a question."""
-    if one.live:
-        return one.live, one.item.run_id
-    return None if one.mine else one.item.owner
+def _question_about(entry: InventoryEntry) -> Hashable:
+    """Entries with the same value are asked about together; None: deleted without asking."""
+    if entry.live:
+        return entry.live, entry.item.run_id
+    return None if entry.mine else entry.item.owner

@@ -1,4 +1,4 @@
-"""Waits for an endpoint or a component to come into service, and says why when it does not."""
+"""Waits for an endpoint or a component to be in service; if it fails, says why."""
 
 import time
 from collections.abc import Callable
@@ -7,77 +7,98 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import UserError
+from common.formatting import duration
 from deploy.aws import resources
 from deploy.aws.clients import Clients
-from deploy.aws.errors import TRANSIENT, meaning, message, sentence
+from deploy.aws.errors import TRANSIENT, aws_message, classify, user_error
 from deploy.aws.resources import KINDS
 from deploy.lifecycle.ledger import Item
-from deploy.lifecycle.polling import Pace
+from deploy.lifecycle.polling import PollingPolicy
+from deploy.lifecycle.progress import OnProgress, Progress, ProgressState
 
-Progress = Callable[[str, float, float | None, float | None], None]
-"""Called with (status, elapsed seconds, usual seconds or None, cost so far in dollars or None)."""
+_IN_PROGRESS = ("Creating", "Updating", "SystemUpdating")
 
-_NO_ANSWER = "no answer"
-_ON_THE_WAY = ("Creating", "Updating", "SystemUpdating")
+
+@dataclass(frozen=True)
+class _Observation:
+    """What one Describe call showed."""
+
+    status: str | None = None
+    """AWS's status; None where AWS did not answer or does not show the resource yet."""
+    failure_reason: str = ""
+    no_answer: str | None = None
+    """Why AWS did not answer; None where it did."""
+
+    @property
+    def progress_state(self) -> ProgressState:
+        if self.no_answer is not None:
+            return "no_answer"
+        return "not_visible" if self.status is None else "status"
 
 
 @dataclass(frozen=True)
 class Wait:
-    """How to wait: for how long, how often to look, whom to tell."""
+    """How to wait: how long, how often to look, and where to report."""
 
     clients: Clients
-    progress: Progress
-    pace: Pace
-    limit: float
-    """Seconds."""
+    on_progress: OnProgress
+    polling: PollingPolicy
+    limit_s: float
     stop: Callable[[], str | None] = lambda: None
-    """Asked at every look: why to wait no longer, or None."""
-    usual: float | None = None
-    """Seconds that it took before; None where nothing is known."""
+    """Called at every look; returns why to stop waiting, or None."""
+    usual_s: float | None = None
+    """Seconds that earlier creations took; None where that is not known."""
 
     def until_in_service(self, item: Item) -> None:
-        """Look again and again until ``item`` is in service.
+        """Poll until ``item`` is in service.
 
         Raises:
-            UserError: it failed, vanished, may not be looked at, or took longer than the limit.
+            UserError: it failed, disappeared, may not be described, or took longer than the limit.
         """
+        label = f"the {item.kind} {item.name}"
         started = time.monotonic()
-        for _ in self.pace.polls(self.limit):
-            elapsed = time.monotonic() - started
-            status, failure = self._look(item)
-            self.progress(status, elapsed, self.usual, item.cost_usd(time.time()))
-            if status == "InService":
+        for _ in self.polling.polls(self.limit_s):
+            elapsed_s = time.monotonic() - started
+            seen = self._look(item)
+            detail = seen.status or seen.no_answer or ""
+            progress = Progress(
+                item, seen.progress_state, detail, elapsed_s, self.usual_s, item.cost_usd(time.time())
+            )
+            self.on_progress(progress)
+            if seen.status == "InService":
                 return
             if reason := self.stop():
-                raise UserError(f"the {item.kind} {item.name} was still {status}: {reason}")
-            if status == "not visible yet":
-                if elapsed > self.pace.visible:
-                    raise UserError(f"the {item.kind} {item.name} was created and is gone: who deleted it?")
-            elif status not in _ON_THE_WAY and not status.startswith(_NO_ANSWER):
-                raise UserError(f"the {item.kind} {item.name} is {status}: {failure}{_hint(failure)}")
+                raise UserError(f"{label} was not in service yet ({progress}): {reason}")
+            if seen.progress_state == "not_visible" and elapsed_s > self.polling.eventual_consistency_s:
+                raise UserError(f"{label} disappeared after creation", "it may have been deleted externally")
+            if seen.status is not None and seen.status not in _IN_PROGRESS:
+                raise UserError(
+                    f"{label} is {seen.status}: {seen.failure_reason}", _remedy(seen.failure_reason)
+                )
         raise UserError(
-            f"the {item.kind} {item.name} is still not in service after {self.limit:.0f} s: its log group in "
-            "CloudWatch may say why; raise endpoint.startup_timeout if the model needs longer"
+            f"{label} is still not in service after {duration(self.limit_s)}",
+            "see its log group in CloudWatch; raise endpoint.startup_timeout if the model needs longer",
         )
 
-    def _look(self, item: Item) -> tuple[str, str]:
+    def _look(self, item: Item) -> _Observation:
         kind = KINDS[item.kind]
         try:
-            seen = resources.describe(self.clients, kind, item.name)
+            description = resources.describe(self.clients, kind, item.name)
         except (ClientError, BotoCoreError) as error:
-            if meaning(error) in TRANSIENT:
-                return f"{_NO_ANSWER} ({message(error).rstrip('.')})", ""
-            raise UserError(sentence(error, f"waiting for the {item.kind} {item.name}")) from error
-        if seen is None:
-            return "not visible yet", ""
-        reason = " ".join(str(seen.get("FailureReason") or "no reason given").split())
-        return str(seen[kind.status or ""]), reason.rstrip(".")
+            if classify(error) in TRANSIENT:
+                return _Observation(no_answer=aws_message(error).rstrip("."))
+            raise user_error(error, f"waiting for the {item.kind} {item.name}") from error
+        if description is None:
+            return _Observation()
+        reason = " ".join(str(description.get("FailureReason") or "no reason given").split())
+        return _Observation(str(description[kind.status or ""]), reason.rstrip("."))
 
 
-def _hint(reason: str) -> str:
-    text = reason.lower()
+def _remedy(failure_reason: str) -> str:
+    """What to do about a FailureReason, by AWS's text; empty where it is not a known one."""
+    text = failure_reason.lower()
     if "capacity" in text:
-        return "; try again later, or take another instance type or region"
+        return "try again later, or use another instance type or region"
     if "health check" in text or "ping" in text:
-        return "; see its log in CloudWatch; a large model may need a longer endpoint.startup_timeout"
+        return "see its log in CloudWatch; a large model may need a longer endpoint.startup_timeout"
     return ""

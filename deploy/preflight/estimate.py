@@ -1,4 +1,4 @@
-"""How long a plan takes, how many requests it makes and what it costs, before the first dollar is spent."""
+"""Estimates how long a plan takes, how many requests it sends and what it costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from configs.plan import MAX_TOKENS_KEYS, Plan
 from runfolder.manifest import PriceQuote
 
 BOOT_S = 390.0
-"""Middle of the 5 to 8 minutes that recorded DescribeEndpoint answers of LLM endpoints show."""
+"""The middle of 5 to 8 minutes, the range in recorded DescribeEndpoint responses of LLM endpoints."""
 TEARDOWN_S = 60.0
 SECONDS_PER_TOKEN = 0.045
-"""One user of a 7B model on one A10G (22 tokens/s); only to foresee, never to report."""
+"""One user of a 7B model on one A10G (22 tokens/s). Used for estimates only, never in a report."""
 FIRST_TOKEN_S = 0.5
 DEFAULT_TOKENS = 100
 _RAMP_S = 5.0
@@ -18,7 +18,7 @@ _RAMP_S = 5.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bounds of a plan; ``longest`` fills every window, ``shortest`` closes each at ``min_requests``."""
+    """Bounds for a plan: ``longest`` uses every window fully, ``shortest`` ends each at ``min_requests``."""
 
     experiments: int
     steps: int
@@ -32,14 +32,14 @@ class Estimate:
 
 
 def answer_tokens(plan: Plan) -> int | None:
-    """The longest answer that the plan asks for, in tokens; None where it sets no limit."""
+    """The longest answer that the plan allows, in tokens; None where it sets no limit."""
     values = [plan.workload.max_tokens, *(plan.workload.parameters.get(key) for key in MAX_TOKENS_KEYS)]
-    known = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
-    return max(known, default=None)
+    limits = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    return max(limits, default=None)
 
 
 def answer_seconds(plan: Plan) -> float:
-    """An answer's expected time, for one user: the first token plus one step per further token."""
+    """The expected seconds of one answer for one user: the first token, plus the time of every token."""
     tokens = answer_tokens(plan)
     return FIRST_TOKEN_S + SECONDS_PER_TOKEN * (DEFAULT_TOKENS if tokens is None else tokens)
 
@@ -47,12 +47,12 @@ def answer_seconds(plan: Plan) -> float:
 def estimate(
     plan: Plan, quotes: Mapping[str, PriceQuote], boots: Mapping[str, float | None] | None = None
 ) -> Estimate:
-    """Foresee a plan.
+    """Estimate a plan.
 
     Args:
         plan: the plan.
         quotes: price by instance type.
-        boots: seconds to InService by instance type, where they are known.
+        boots: seconds to InService by instance type, where known.
     """
     types = plan.endpoint.instance_type[:1] if plan.endpoint.name else plan.endpoint.instance_type
     answer_s = answer_seconds(plan)
@@ -90,8 +90,8 @@ def _window(plan: Plan, users: int, answer_s: float) -> tuple[float, float]:
 def _boot(plan: Plan, instance_type: str, boots: Mapping[str, float | None] | None) -> float:
     if plan.endpoint.name:
         return 0.0
-    known = (boots or {}).get(instance_type)
-    return BOOT_S if known is None else known
+    boot_s = (boots or {}).get(instance_type)
+    return BOOT_S if boot_s is None else boot_s
 
 
 def _usd(
@@ -109,12 +109,12 @@ def _usd(
 def _assumptions(plan: Plan, boots: Mapping[str, float | None] | None) -> tuple[str, ...]:
     tokens = answer_tokens(plan)
     length = f"{tokens} tokens" if tokens is not None else f"{DEFAULT_TOKENS} tokens (the plan sets no limit)"
-    said = [f"an answer of {length} takes {answer_seconds(plan):.1f} s"]
+    assumptions = [f"an answer of {length} takes {answer_seconds(plan):.1f} s"]
     if plan.endpoint.name:
-        return (*said, "the endpoint is there already: only the time of the load is counted")
-    known = [boot for boot in (boots or {}).values() if boot is not None]
-    if known:
-        said.append(f"{max(known):.0f} s to InService")
+        return (*assumptions, "the endpoint exists already: only the time of the load is counted")
+    known_boots = [boot for boot in (boots or {}).values() if boot is not None]
+    if known_boots:
+        assumptions.append(f"{max(known_boots):.0f} s to InService")
     else:
-        said.append(f"{BOOT_S / 60:.1f} min to InService (5 to 8 are usual for LLMs)")
-    return (*said, f"{TEARDOWN_S:.0f} s to delete")
+        assumptions.append(f"{BOOT_S / 60:.1f} min to InService (5 to 8 are usual for LLMs)")
+    return (*assumptions, f"{TEARDOWN_S:.0f} s to delete")

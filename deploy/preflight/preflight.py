@@ -1,4 +1,4 @@
-"""Everything that can be known before a dollar is spent, as a list of checks, and what the plan comes to."""
+"""All checks before a run, and its estimate. Creates nothing."""
 
 import os
 import resource
@@ -11,35 +11,37 @@ from typing import TypeVar
 from common.errors import UserError
 from configs.plan import Plan
 from deploy.aws.clients import Clients
-from deploy.aws.errors import meaning
+from deploy.aws.errors import classify
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight import account_checks, plan_checks
 from deploy.preflight.estimate import Estimate, estimate
 from deploy.preflight.plan_checks import Check, MachineFacts, PayloadFacts
 from deploy.preflight.prices import quote
-from deploy.spec.endpoint_spec import Target
-from deploy.spec.resolve import Standing, as_it_stands, targets
+from deploy.spec.endpoint_spec import EndpointSpec
+from deploy.spec.resolve import ActualPlan, endpoint_specs, with_actual_endpoint
 from runfolder.manifest import PriceQuote
 
 T = TypeVar("T")
 
+_STILL_POSSIBLE = "you can still benchmark it"
+
 
 @dataclass(frozen=True)
 class Preflight:
-    """The checks, in the order of a run, and the foreseen course."""
+    """The checks, in the order of a run, and the estimate."""
 
     plan: Plan
-    """As it stands: an endpoint that exists has the instances that it has, whatever the plan says."""
+    """The plan; for an existing endpoint, with its actual instances and model."""
     notice: str | None
-    """What a reader of the report must be told of that endpoint."""
+    """What the report must mention about an existing endpoint."""
     checks: tuple[Check, ...]
-    targets: tuple[Target, ...]
+    specs: tuple[EndpointSpec, ...]
     quotes: Mapping[str, PriceQuote]
     estimate: Estimate
 
     @property
     def stops(self) -> tuple[Check, ...]:
-        """The checks that must be mended before anything may start."""
+        """The checks that prevent the run."""
         return tuple(check for check in self.checks if check.level == "stop")
 
 
@@ -54,56 +56,57 @@ def preflight(
     assumption: bool = False,
     boot_s: float | None = None,
 ) -> Preflight:
-    """Check a plan against the account and this machine. Creates nothing and changes nothing.
+    """Check a plan against the account and this machine. Changes nothing.
 
     Args:
         plan: the plan.
-        connect: makes the clients; what it raises becomes the first line.
+        connect: creates the clients; a `UserError` of it becomes the first check.
         ledger: of this machine, for the usual time to InService.
         payloads: facts of the plan's payload files.
-        results: where the run folder will be.
-        run_id: of the run to be.
-        assumption: the plan's price is a figure that nobody charges.
-        boot_s: seconds to InService where the ledger knows none; None for what is usual on AWS.
+        results: the folder in which the run folder will be.
+        run_id: of the run.
+        assumption: mark the plan's price as a figure that nobody charges.
+        boot_s: seconds to InService if the ledger has none; None: the usual time on AWS.
     """
-    found: list[Check] = []
-    clients = _attempt("credentials", connect, found)
-    if clients and (refused := _identified(clients, plan)):
-        found.append(refused)
+    checks: list[Check] = []
+    clients = _attempt("credentials", connect, checks)
+    if clients and (refused := _check_identity(clients, plan)):
+        checks.append(refused)
         clients = clients if refused.level == "warning" else None
-    resolved: tuple[Target, ...] = ()
+    resolved: tuple[EndpointSpec, ...] = ()
     notice: str | None = None
     if clients:
         if not refused:
-            found += [account_checks.account(clients), account_checks.clock(clients)]
-        found.append(Check("region", "ok", clients.region))
+            checks += [account_checks.check_account(clients), account_checks.check_clock(clients)]
+        checks.append(Check("region", "ok", clients.region))
         if plan.endpoint.name and (
-            standing := _attempt("endpoint", lambda: as_it_stands(plan, clients), found)
+            actual := _attempt("endpoint", lambda: with_actual_endpoint(plan, clients), checks)
         ):
-            plan = standing.plan
-            notice = " ".join(text for text in (standing.instances, standing.schema) if text) or None
-            found += _existing(standing)
-        resolved = _attempt("plan", lambda: targets(plan, run_id, clients), found) or ()
+            plan = actual.plan
+            notices = (actual.instances_notice, actual.schema_notice)
+            notice = " ".join(text for text in notices if text) or None
+            checks += _check_existing(actual)
+        resolved = _attempt("plan", lambda: endpoint_specs(plan, run_id, clients), checks) or ()
     region = clients.region if clients else plan.endpoint.region or "us-east-1"
     quotes = {
         kind: quote(kind, region, plan.price, clients, assumption=assumption)
         for kind in plan.endpoint.instance_type
     }
     if clients:
-        found += _account(resolved, clients)
-        for target in resolved:
-            found += _target(plan, target, clients)
-    found += [account_checks.price(kind, quotes[kind]) for kind in quotes]
-    boots = {kind: _usual(clients, ledger, kind) or boot_s for kind in plan.endpoint.instance_type}
-    foreseen = estimate(plan, quotes, boots)
-    if clients and (end := account_checks.lasting(plan, clients, foreseen.longest_s)):
-        found.append(end)
-    found += plan_checks.plan_checks(plan, payloads, machine_facts(results), foreseen)
-    return Preflight(plan, notice, tuple(_once(found)), resolved, quotes, foreseen)
+        checks += _check_roles_and_quotas(resolved, clients)
+        for spec in resolved:
+            checks += _check_spec(plan, spec, clients)
+    checks += [account_checks.check_price(kind, quotes[kind]) for kind in quotes]
+    boots = {kind: _usual_boot_s(clients, ledger, kind) or boot_s for kind in plan.endpoint.instance_type}
+    estimated = estimate(plan, quotes, boots)
+    if clients and (session := account_checks.check_credential_lifetime(plan, clients, estimated.longest_s)):
+        checks.append(session)
+    checks += plan_checks.check_plan_and_machine(plan, payloads, machine_facts(results), estimated)
+    return Preflight(plan, notice, tuple(dict.fromkeys(checks)), resolved, quotes, estimated)
 
 
 def machine_facts(results: Path) -> MachineFacts:
-    """Limits of this machine."""
+    """The limits of this machine."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     existing = next(
         (path for path in (results.absolute(), *results.absolute().parents) if path.exists()), None
@@ -116,95 +119,83 @@ def machine_facts(results: Path) -> MachineFacts:
     )
 
 
-def _identified(clients: Clients, plan: Plan) -> Check | None:
-    """Why nobody knows whose the credentials are; None where that is known.
+def _check_identity(clients: Clients, plan: Plan) -> Check | None:
+    """Why the account of the credentials is not known; None where it is.
 
-    An endpoint that exists needs nothing but the runtime endpoint, which a private subnet may have alone.
+    A load on an existing endpoint needs only the runtime API, which may be all that a private subnet reaches.
     """
     try:
         clients.identity  # noqa: B018 - asked now, so that refused credentials are the first line
     except UserError as error:
-        finding, remedy = finding_and_remedy(str(error))
         if plan.endpoint.name and _unreachable(error):
-            return Check("credentials", "warning", finding, "the load needs only the runtime endpoint")
-        return Check("credentials", "stop", finding, remedy)
+            return Check("credentials", "warning", error.finding, "the load needs only the runtime API")
+        return Check("credentials", "stop", error.finding, error.remedy, error.setting)
     return None
 
 
 def _unreachable(error: UserError) -> bool:
     cause = error.__cause__
-    return isinstance(cause, Exception) and meaning(cause) in ("connection", "denied", "service", "throttled")
+    return isinstance(cause, Exception) and classify(cause) in (
+        "connection",
+        "denied",
+        "service",
+        "throttled",
+    )
 
 
-def _account(targets: Sequence[Target], clients: Clients) -> list[Check]:
-    """What all targets of a run share: roles and quotas."""
-    ours = [target for target in targets if not target.existing]
-    if not ours:
+def _check_roles_and_quotas(specs: Sequence[EndpointSpec], clients: Clients) -> list[Check]:
+    """What all endpoints of a run share."""
+    to_create = [spec for spec in specs if not spec.existing]
+    if not to_create:
         return []
     roles = (
-        ("execution role", ours[0].role_arn, "sagemaker.amazonaws.com"),
-        ("scheduler role", ours[0].scheduler_role_arn, "scheduler.amazonaws.com"),
+        ("execution role", to_create[0].role_arn, "sagemaker.amazonaws.com"),
+        ("scheduler role", to_create[0].scheduler_role_arn, "scheduler.amazonaws.com"),
     )
-    asked = [account_checks.role(name, arn, service, clients) for name, arn, service in roles if arn]
-    return [*asked, *account_checks.quotas(ours, clients)]
+    checks = [account_checks.check_role(name, arn, service, clients) for name, arn, service in roles if arn]
+    return [*checks, *account_checks.check_quotas(to_create, clients)]
 
 
-def _target(plan: Plan, target: Target, clients: Clients) -> list[Check]:
-    if target.existing:
+def _check_spec(plan: Plan, spec: EndpointSpec, clients: Clients) -> list[Check]:
+    if spec.existing:
         return []
     return [
-        *plan_checks.target_checks(plan, target),
-        *_images(target, clients),
-        account_checks.names_free(target, clients),
+        *plan_checks.check_spec(plan, spec),
+        *_check_images(spec, clients),
+        account_checks.check_names_free(spec, clients),
     ]
 
 
-def _images(target: Target, clients: Clients) -> list[Check]:
-    """Which of the target's images are where it says: only those that SageMaker would ask for at all."""
-    sound = [
-        m.container.image
-        for m in target.models
-        if plan_checks.image(m.container.image, target).level != "stop"
-    ]
-    found = (account_checks.image_there(uri, clients) for uri in sound)
-    return [check for check in found if check]
+def _check_images(spec: EndpointSpec, clients: Clients) -> list[Check]:
+    """Whether the images exist: only those that SageMaker would pull at all."""
+    uris = [model.container.image for model in spec.models]
+    pullable = [uri for uri in uris if plan_checks.check_image(uri, spec).level != "stop"]
+    checks = (account_checks.check_image_exists(uri, clients) for uri in pullable)
+    return [check for check in checks if check]
 
 
-def _existing(standing: Standing) -> list[Check]:
-    """What could be seen of an endpoint that is not ours."""
-    endpoint = standing.plan.endpoint
-    if standing.instances:
-        results = [Check("endpoint", "warning", standing.instances, "it can be benched all the same")]
+def _check_existing(actual: ActualPlan) -> list[Check]:
+    """What could be determined about an existing endpoint."""
+    endpoint = actual.plan.endpoint
+    if actual.instances_notice:
+        checks = [Check("endpoint", "warning", actual.instances_notice, _STILL_POSSIBLE)]
     else:
         instances = f"{endpoint.instance_count} × {endpoint.instance_type[0]}"
-        said = f"{endpoint.name} is in service on {instances}; it is never changed or deleted"
-        results = [Check("endpoint", "ok", said)]
-    if standing.schema:
-        results.append(Check("request schema", "warning", standing.schema, "it can be benched all the same"))
-    return results
+        finding = f"{endpoint.name} is in service on {instances}; it is never changed or deleted"
+        checks = [Check("endpoint", "ok", finding)]
+    if actual.schema_notice:
+        checks.append(Check("request schema", "warning", actual.schema_notice, _STILL_POSSIBLE))
+    return checks
 
 
-def _attempt(name: str, what: Callable[[], T], found: list[Check]) -> T | None:
+def _attempt(name: str, action: Callable[[], T], checks: list[Check]) -> T | None:
+    """The result of ``action``; a `UserError` becomes a check, and the result None."""
     try:
-        return what()
+        return action()
     except UserError as error:
-        finding, remedy = finding_and_remedy(str(error))
-        found.append(Check(name, "stop", finding, remedy))
+        checks.append(Check(name, "stop", error.finding, error.remedy, error.setting))
         return None
 
 
-def finding_and_remedy(said: str) -> tuple[str, str]:
-    """The two halves of a sentence that tells a mistake: ``what is wrong; remedy`` or ``what: remedy``."""
-    finding, semicolon, remedy = said.rpartition("; ")
-    if semicolon:
-        return finding, remedy
-    finding, _, remedy = said.partition(": ")
-    return (said, "") if finding.endswith(" failed") else (finding, remedy)
-
-
-def _usual(clients: Clients | None, ledger: Ledger, instance_type: str) -> float | None:
+def _usual_boot_s(clients: Clients | None, ledger: Ledger, instance_type: str) -> float | None:
     return ledger.usual_boot_s(clients.api, instance_type) if clients else None
-
-
-def _once(found: Sequence[Check]) -> list[Check]:
-    return list(dict.fromkeys(found))

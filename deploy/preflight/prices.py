@@ -1,4 +1,4 @@
-"""What an instance-hour costs, and where that figure comes from; and the guard that watches what is spent."""
+"""The price of an instance-hour and its source: the plan, the Price List API or the shipped table."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from common.files import write_atomically
 from common.paths import price_cache
 from configs.plan import Price
 from deploy.aws.clients import Clients
-from deploy.aws.errors import message
+from deploy.aws.errors import aws_message
 from runfolder.manifest import PriceQuote
 
 _CACHE_DAYS = 7.0
@@ -38,35 +38,35 @@ def quote(
         instance_type: such as ``ml.g5.xlarge``.
         region: of the endpoint.
         price: the plan's own price and discount.
-        clients: None where nothing may be asked.
-        cache: file of earlier answers, kept for a week and shown with their date; None: the state folder's.
-        assumption: the plan's price is a figure that nobody charges.
+        clients: None: do not query AWS.
+        cache: file of earlier responses, kept for a week and shown with their date; None: the state folder's.
+        assumption: mark the plan's price as a figure that nobody charges.
 
     Returns:
-        A quote; without ``usd_per_hour`` where no price was found, with the reason as its source.
+        A quote. Without a price, ``usd_per_hour`` is None and ``source`` holds the reason.
     """
     by_hand = (
         price.usd_per_hour.get(instance_type) if isinstance(price.usd_per_hour, dict) else price.usd_per_hour
     )
     if by_hand is not None:
         return _discounted(
-            PriceQuote(usd_per_hour=by_hand, source=price.source, assumption=assumption), price
+            PriceQuote(kind="plan", usd_per_hour=by_hand, source=price.source, assumption=assumption), price
         )
-    found = (
+    quoted = (
         _from_api(instance_type, region, clients, cache or price_cache())
         if clients
-        else PriceQuote(source="AWS was not asked")
+        else PriceQuote(source="AWS was not queried")
     )
-    if found.usd_per_hour is None:
-        found = _from_table(instance_type, region, found.source) or found
-    return _discounted(found, price)
+    if quoted.usd_per_hour is None:
+        quoted = _from_table(instance_type, region, quoted.source) or quoted
+    return _discounted(quoted, price)
 
 
 def from_price_list(products: Iterable[Mapping[str, Any]], instance_type: str) -> float:
     """The one on-demand hosting price among Price List products, in dollars per hour.
 
     Raises:
-        ValueError: none, or several different ones.
+        ValueError: there is none, or there are several different ones.
     """
     prices = {
         float(dimension["pricePerUnit"]["USD"])
@@ -81,7 +81,8 @@ def from_price_list(products: Iterable[Mapping[str, Any]], instance_type: str) -
         return prices.pop()
     shown = ", ".join(f"${price:g}" for price in sorted(prices)) or "none in dollars"
     raise ValueError(
-        f"the Price List API gives {shown} for {instance_type} hosting, not one price: set price.usd_per_hour"
+        f"the Price List API lists {shown} for {instance_type} hosting instead of one price: "
+        "set price.usd_per_hour"
     )
 
 
@@ -96,10 +97,12 @@ def _is_hosting(attributes: Mapping[str, str], instance_type: str) -> bool:
 def _from_api(instance_type: str, region: str, clients: Clients, cache: Path) -> PriceQuote:
     pricing = clients.pricing
     if pricing is None:
-        return PriceQuote(source=f"no price list serves the partition of {region}: set price.usd_per_hour")
+        return PriceQuote(
+            source=f"there is no price list for the partition of {region}: set price.usd_per_hour"
+        )
     key = f"{pricing.meta.endpoint_url}|{region}|{instance_type}"
-    if known := _cached(cache, key):
-        return known
+    if cached := _cached(cache, key):
+        return cached
     try:
         pages = pricing.get_paginator("get_products").paginate(
             ServiceCode=_SERVICE,
@@ -112,44 +115,47 @@ def _from_api(instance_type: str, region: str, clients: Clients, cache: Path) ->
         products = [json.loads(text) for page in pages for text in page["PriceList"]]
         usd = from_price_list(products, instance_type)
     except (ClientError, BotoCoreError) as error:
-        return PriceQuote(source=f"no price: the Price List API could not be asked ({message(error)})")
+        return PriceQuote(source=f"no price: the Price List API could not be queried ({aws_message(error)})")
     except ValueError as error:
         return PriceQuote(source=str(error))
-    found = PriceQuote(
+    quoted = PriceQuote(
+        kind="api",
         usd_per_hour=usd,
         source=f"AWS Price List API ({_SERVICE}, hosting, {region}, on demand)",
         as_of=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
-    _remember(cache, key, found)
-    return found
+    _remember(cache, key, quoted)
+    return quoted
 
 
-def _from_table(instance_type: str, region: str, why: str) -> PriceQuote | None:
+def _from_table(instance_type: str, region: str, reason: str) -> PriceQuote | None:
     table = yaml.safe_load((files("deploy.preflight") / "prices.yml").read_text(encoding="utf-8"))
     usd = table["regions"].get(region, {}).get(instance_type)
     if usd is None:
         return None
-    return PriceQuote(usd_per_hour=usd, source=f"{table['source']}; {why}", as_of=table["as_of"])
+    return PriceQuote(
+        kind="table", usd_per_hour=usd, source=f"{table['source']}; {reason}", as_of=table["as_of"]
+    )
 
 
-def _discounted(found: PriceQuote, price: Price) -> PriceQuote:
-    if found.usd_per_hour is None or price.discount == 1.0:
-        return found
-    return found.model_copy(
+def _discounted(quoted: PriceQuote, price: Price) -> PriceQuote:
+    if quoted.usd_per_hour is None or price.discount == 1.0:
+        return quoted
+    return quoted.model_copy(
         update={
-            "usd_per_hour": found.usd_per_hour * price.discount,
-            "source": f"{found.source}, times the plan's discount factor {price.discount:g}",
+            "usd_per_hour": quoted.usd_per_hour * price.discount,
+            "source": f"{quoted.source}, times the plan's discount factor {price.discount:g}",
         }
     )
 
 
 def _cached(cache: Path, key: str) -> PriceQuote | None:
     entry = _read(cache).get(key)
-    return None if entry is None or not _is_fresh(entry) else PriceQuote.model_validate(entry["quote"])
+    return None if entry is None or not _is_fresh(entry) else PriceQuote(**entry["quote"] | {"kind": "api"})
 
 
 def _is_fresh(entry: Any) -> bool:
-    """Whether an entry of the cache is of this week, and one that we can have written."""
+    """Whether an entry of the cache is valid and less than a week old."""
     try:
         PriceQuote.model_validate(entry["quote"])
         return bool(time.time() - entry["asked_at"] <= _CACHE_DAYS * 86400)
@@ -157,14 +163,14 @@ def _is_fresh(entry: Any) -> bool:
         return False
 
 
-def _remember(cache: Path, key: str, found: PriceQuote) -> None:
-    fresh_enough = {known: entry for known, entry in _read(cache).items() if _is_fresh(entry)}
-    content = fresh_enough | {key: {"asked_at": time.time(), "quote": found.model_dump()}}
+def _remember(cache: Path, key: str, quoted: PriceQuote) -> None:
+    fresh = {known_key: entry for known_key, entry in _read(cache).items() if _is_fresh(entry)}
+    content = fresh | {key: {"asked_at": time.time(), "quote": quoted.model_dump()}}
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(cache, json.dumps(content, indent=1))
     except OSError:
-        return  # a cache that cannot be written costs one call the next time
+        return  # without the cache, the next run makes one more call
 
 
 def _read(cache: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The requests we make of the control plane, as pure functions of a target."""
+"""The requests to the control plane, as pure functions of an endpoint spec."""
 
 import json
 from collections.abc import Mapping
@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deploy.aws.resources import VARIANT
-from deploy.spec.endpoint_spec import ComponentSpec, ModelSpec, Target
+from deploy.spec.endpoint_spec import ComponentSpec, EndpointSpec, ModelSpec
 from deploy.spec.tags import tag_value
 
 Request = dict[str, Any]
 _RETRIES = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}
-"""The API's own maxima: a deletion that is refused today may pass tomorrow."""
+"""The API's maxima: a deletion that is refused now may succeed hours later."""
 
 
-def create_model(target: Target, model: ModelSpec, token: str | None) -> Request:
-    """CreateModel. ``token`` is the gated model's, put where each container looks for it."""
+def create_model(spec: EndpointSpec, model: ModelSpec, token: str | None) -> Request:
+    """CreateModel. ``token`` of a gated model goes into the variables that containers read it from."""
     container = model.container
     environment = dict(container.environment)
     if token:
@@ -26,48 +26,48 @@ def create_model(target: Target, model: ModelSpec, token: str | None) -> Request
     request: Request = {
         "ModelName": model.name,
         "PrimaryContainer": definition,
-        "Tags": tag_list(target.tags),
+        "Tags": tag_list(spec.tags),
     }
-    if target.role_arn:
-        request["ExecutionRoleArn"] = target.role_arn
+    if spec.role_arn:
+        request["ExecutionRoleArn"] = spec.role_arn
     return request
 
 
-def create_endpoint_config(target: Target) -> Request:
-    """CreateEndpointConfig: one production variant, with the model, or empty for inference components."""
+def create_endpoint_config(spec: EndpointSpec) -> Request:
+    """CreateEndpointConfig: one production variant, with the model, or without for inference components."""
     variant: Request = {
         "VariantName": VARIANT,
-        "InstanceType": target.instance_type,
-        "InitialInstanceCount": target.instance_count,
+        "InstanceType": spec.instance_type,
+        "InitialInstanceCount": spec.instance_count,
         "RoutingConfig": {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"},
     }
-    request: Request = {"EndpointConfigName": target.name, "Tags": tag_list(target.tags)}
-    if target.components:
-        if target.role_arn:
-            request["ExecutionRoleArn"] = target.role_arn
+    request: Request = {"EndpointConfigName": spec.name, "Tags": tag_list(spec.tags)}
+    if spec.components:
+        if spec.role_arn:
+            request["ExecutionRoleArn"] = spec.role_arn
     else:
         variant |= {
-            "ModelName": target.models[0].name,
+            "ModelName": spec.models[0].name,
             "InitialVariantWeight": 1.0,
-            **_startup(target),
+            **_startup(spec),
         }
-    if target.inference_ami:
-        variant["InferenceAmiVersion"] = target.inference_ami
-    if target.volume_gb:
-        variant["VolumeSizeInGB"] = target.volume_gb
+    if spec.inference_ami:
+        variant["InferenceAmiVersion"] = spec.inference_ami
+    if spec.volume_gb:
+        variant["VolumeSizeInGB"] = spec.volume_gb
     return request | {"ProductionVariants": [variant]}
 
 
-def create_endpoint(target: Target) -> Request:
+def create_endpoint(spec: EndpointSpec) -> Request:
     """CreateEndpoint."""
     return {
-        "EndpointName": target.name,
-        "EndpointConfigName": target.name,
-        "Tags": tag_list(target.tags),
+        "EndpointName": spec.name,
+        "EndpointConfigName": spec.name,
+        "Tags": tag_list(spec.tags),
     }
 
 
-def create_component(target: Target, component: ComponentSpec) -> Request:
+def create_component(spec: EndpointSpec, component: ComponentSpec) -> Request:
     """CreateInferenceComponent."""
     compute: Request = {"MinMemoryRequiredInMb": component.memory_mb}
     if component.accelerators:
@@ -76,60 +76,60 @@ def create_component(target: Target, component: ComponentSpec) -> Request:
         compute["NumberOfCpuCoresRequired"] = component.cpus
     return {
         "InferenceComponentName": component.name,
-        "EndpointName": target.name,
+        "EndpointName": spec.name,
         "VariantName": VARIANT,
         "Specification": {
             "ModelName": component.model,
-            "StartupParameters": _startup(target),
+            "StartupParameters": _startup(spec),
             "ComputeResourceRequirements": compute,
         },
         "RuntimeConfig": {"CopyCount": component.copies},
-        "Tags": tag_list(target.tags),
+        "Tags": tag_list(spec.tags),
     }
 
 
-def create_schedules(target: Target, partition: str) -> list[Request]:
-    """One CreateSchedule per thing that EventBridge Scheduler deletes at its expiry, whoever is gone by then.
+def create_schedules(spec: EndpointSpec, partition: str) -> list[Request]:
+    """One CreateSchedule per resource that EventBridge Scheduler deletes at its expiry.
 
-    An endpoint cannot be deleted while it has inference components, so each of them has a schedule of its
-    own, which comes first. A schedule bears the name of what it deletes.
-
-    Raises:
-        ValueError: the target has no scheduler role or no expiry.
-    """
-    if target.expires_at is None:
-        raise ValueError("a schedule needs an expiry")
-    early = target.expires_at if target.components_expire_at is None else target.components_expire_at
-    names = [component.name for component in target.components]
-    parts = [_schedule(target, "InferenceComponent", name, early, partition) for name in names]
-    return [*parts, create_schedule(target, partition)]
-
-
-def create_schedule(target: Target, partition: str) -> Request:
-    """CreateSchedule of the endpoint's own deletion.
+    An endpoint cannot be deleted while it has inference components, so each of them has its own, earlier
+    schedule. A schedule has the name of the resource that it deletes.
 
     Raises:
-        ValueError: the target has no scheduler role or no expiry.
+        ValueError: the spec has no scheduler role or no expiry.
     """
-    if target.expires_at is None:
+    if spec.expires_at is None:
         raise ValueError("a schedule needs an expiry")
-    return _schedule(target, "Endpoint", target.name, target.expires_at, partition)
+    early = spec.expires_at if spec.components_expire_at is None else spec.components_expire_at
+    names = [component.name for component in spec.components]
+    parts = [_schedule(spec, "InferenceComponent", name, early, partition) for name in names]
+    return [*parts, create_schedule(spec, partition)]
 
 
-def _schedule(target: Target, noun: str, name: str, at: float, partition: str) -> Request:
-    """CreateSchedule that deletes the ``noun`` called ``name`` at ``at``, in epoch seconds."""
-    if target.scheduler_role_arn is None:
+def create_schedule(spec: EndpointSpec, partition: str) -> Request:
+    """CreateSchedule for the deletion of the endpoint.
+
+    Raises:
+        ValueError: the spec has no scheduler role or no expiry.
+    """
+    if spec.expires_at is None:
+        raise ValueError("a schedule needs an expiry")
+    return _schedule(spec, "Endpoint", spec.name, spec.expires_at, partition)
+
+
+def _schedule(spec: EndpointSpec, noun: str, name: str, expires_at: float, partition: str) -> Request:
+    """CreateSchedule that deletes the ``noun`` ``name`` at ``expires_at``, in epoch seconds."""
+    if spec.scheduler_role_arn is None:
         raise ValueError("a schedule needs a role")
     return {
         "Name": name,
-        "ScheduleExpression": f"at({datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S})",
+        "ScheduleExpression": f"at({datetime.fromtimestamp(expires_at, UTC):%Y-%m-%dT%H:%M:%S})",
         "ScheduleExpressionTimezone": "UTC",
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "ActionAfterCompletion": "DELETE",
-        "Description": f"Deletes {name} of run {tag_value(target.run_id)}, should nobody else do it",
+        "Description": f"Deletes {name} of run {tag_value(spec.run_id)} if nothing else did",
         "Target": {
             "Arn": f"arn:{partition}:scheduler:::aws-sdk:sagemaker:delete{noun}",
-            "RoleArn": target.scheduler_role_arn,
+            "RoleArn": spec.scheduler_role_arn,
             "Input": json.dumps({f"{noun}Name": name}),
             "RetryPolicy": dict(_RETRIES),
         },
@@ -137,14 +137,14 @@ def _schedule(target: Target, noun: str, name: str, at: float, partition: str) -
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags in the shape of the API."""
+    """Tags in the API's form."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def _startup(target: Target) -> Request:
+def _startup(spec: EndpointSpec) -> Request:
     return {
-        "ModelDataDownloadTimeoutInSeconds": round(target.download_timeout),
-        "ContainerStartupHealthCheckTimeoutInSeconds": round(target.startup_timeout),
+        "ModelDataDownloadTimeoutInSeconds": round(spec.download_timeout),
+        "ContainerStartupHealthCheckTimeoutInSeconds": round(spec.startup_timeout),
     }
 
 

@@ -1,4 +1,4 @@
-"""What an endpoint serves, read from its own description."""
+"""The container that serves an endpoint, read from the endpoint's description."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ from configs.containers import Family, context_length, family_of, served_model_i
 
 
 @dataclass(frozen=True)
-class Served:
-    """The container behind an endpoint, as far as its description shows it."""
+class ServedContainer:
+    """The container behind an endpoint, as far as the description shows it."""
 
     image: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     resource: str | None = None
-    """The name of SageMaker's model."""
+    """The name of the SageMaker model."""
 
     @property
     def family(self) -> Family | None:
@@ -23,7 +23,7 @@ class Served:
 
     @property
     def model(self) -> str | None:
-        """The model's id where the container's variables name it, else the name of SageMaker's model."""
+        """The model id from the container's variables, else the name of the SageMaker model."""
         return served_model_id(self.environment) or self.resource
 
     @property
@@ -32,13 +32,13 @@ class Served:
         return context_length(self.environment)
 
 
-def served(description: Mapping[str, Any], component: str | None = None) -> Served:
-    """The container that answers the load.
+def served_container(description: Mapping[str, Any], component: str | None = None) -> ServedContainer:
+    """The container that serves the load.
 
     Args:
         description: of the endpoint, its configuration, models and inference components, as
-            `EndpointReader.describe` and `Deployment.description` have it.
-        component: the inference component that the load goes to; None for the endpoint's own model, or for
+            `EndpointReader.describe` returns it and `Deployment.description` holds it.
+        component: the inference component that serves the load; None for the endpoint's own model, or for
             the only component.
     """
     parts = {
@@ -47,13 +47,15 @@ def served(description: Mapping[str, Any], component: str | None = None) -> Serv
     models = {str(model.get("ModelName")): model for model in description.get("models", ())}
     part = parts.get(component or "") or (next(iter(parts.values())) if len(parts) == 1 else {})
     specification = part.get("Specification") or {}
-    if own := specification.get("Container"):
-        image = own.get("Image") or (own.get("DeployedImage") or {}).get("SpecifiedImage")
-        return Served(image, own.get("Environment") or {}, specification.get("ModelName") or component)
+    if definition := specification.get("Container"):
+        image = definition.get("Image") or (definition.get("DeployedImage") or {}).get("SpecifiedImage")
+        return ServedContainer(
+            image, definition.get("Environment") or {}, specification.get("ModelName") or component
+        )
     name = specification.get("ModelName")
     model = models.get(str(name)) if name else next(iter(models.values()), None)
     if not model:
-        return Served(resource=name)
+        return ServedContainer(resource=name)
     container: dict[str, Any] = model.get("PrimaryContainer") or next(iter(model.get("Containers") or ()), {})
     image = container.get("Image") or (container.get("DeployedImage") or {}).get("SpecifiedImage")
-    return Served(image, container.get("Environment") or {}, model.get("ModelName"))
+    return ServedContainer(image, container.get("Environment") or {}, model.get("ModelName"))

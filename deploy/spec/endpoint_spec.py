@@ -1,4 +1,4 @@
-"""What a plan comes to on one instance type: every name, image, number and tag, and no secret."""
+"""One endpoint as it will be created: every name, image, number and tag, but no secret."""
 
 import hashlib
 import re
@@ -7,24 +7,24 @@ from dataclasses import dataclass, field, replace
 
 from configs.plan import Component, Endpoint, Plan
 from deploy.aws.secrets import HubToken
-from deploy.spec.tags import TAG_EXPIRES, expiry_tag, our_tags, own_tags
+from deploy.spec.tags import TAG_EXPIRES, check_plan_tags, expiry_tag, suite_tags
 
 STARTUP_S = 900.0
 DOWNLOAD_S = 1200.0
-"""Time-outs where neither the plan nor the model says any: SageMaker's own 240 s are too short for LLMs."""
+"""Defaults where neither the plan nor the model sets them: SageMaker's 240 s are too short for LLMs."""
 _NAME_LIMIT = 63
 _READABLE = 30
-_COMPONENT_LEAD_S = 600.0
-_OURS = re.compile(r"^(?P<group>.+-[0-9a-f]{10})(?:-.+)?$")
+_COMPONENTS_EARLIER_S = 600.0
+_SUITE_NAME = re.compile(r"^(?P<group>.+-[0-9a-f]{10})(?:-.+)?$")
 _CUDA_13_AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
 _CUDA_12_9_AMI = "al2-ami-sagemaker-inference-gpu-3-1"
 _AMI_BY_CUDA = {"cu130": _CUDA_13_AMI, "cu129": _CUDA_12_9_AMI}
-"""A container of these CUDA versions does not start on the default image of the host: too old a driver."""
+"""Containers with these CUDA versions do not start on the default host image: its driver is too old."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """What a model asks of the instance that serves it; None where it asks for nothing."""
+    """What a model needs from its instance; None where it does not say."""
 
     startup_timeout: float | None = None
     download_timeout: float | None = None
@@ -34,7 +34,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Container:
-    """What a model is made of."""
+    """The container that serves a model."""
 
     image: str
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -42,11 +42,13 @@ class Container:
     accept_eula: bool = False
     hub_token: HubToken = field(default_factory=HubToken)
     host: Host = field(default_factory=Host)
+    instance_types: tuple[str, ...] = ()
+    """The types that the model supports, by SageMaker's hub; empty where that is not known."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One CreateModel."""
+    """One CreateModel request."""
 
     name: str
     container: Container
@@ -54,7 +56,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """One CreateInferenceComponent: copies of a model on the endpoint."""
+    """One CreateInferenceComponent request: copies of a model on the endpoint."""
 
     name: str
     model: str
@@ -65,8 +67,8 @@ class ComponentSpec:
 
 
 @dataclass(frozen=True)
-class Target:
-    """One endpoint to be, or, with ``existing``, one that is there and is never changed."""
+class EndpointSpec:
+    """One endpoint to create, or, with ``existing``, one that exists and is never changed."""
 
     name: str
     run_id: str
@@ -76,7 +78,7 @@ class Target:
     existing: bool = False
     owner: str = ""
     process: str = ""
-    """`owner.Process` that makes it, as text."""
+    """The `owner.Process` that creates it, as text."""
     role_arn: str | None = None
     models: tuple[ModelSpec, ...] = ()
     components: tuple[ComponentSpec, ...] = ()
@@ -87,25 +89,27 @@ class Target:
     inference_ami: str | None = None
     volume_gb: int | None = None
     max_lifetime: float | None = None
-    """Seconds from its creation to its expiry."""
+    """Seconds from creation to expiry."""
     expires_at: float | None = None
     """Epoch seconds."""
     components_expire_at: float | None = None
-    """Epoch seconds: before the endpoint, which cannot be deleted while it has components."""
+    """Epoch seconds; before ``expires_at``, as an endpoint with components cannot be deleted."""
     scheduler_role_arn: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    def starting_at(self, now: float) -> "Target":
-        """The same with its expiry counted from ``now``: another target of the run may have gone before."""
+    def starting_at(self, now: float) -> "EndpointSpec":
+        """The same with the expiry counted from ``now``: the run may have used other endpoints before."""
         if self.max_lifetime is None:
             return self
         expires_at = now + self.max_lifetime
-        parts = expires_at - component_lead(self.max_lifetime) if self.components else None
+        components_expire_at = (
+            expires_at - components_expire_earlier_s(self.max_lifetime) if self.components else None
+        )
         tags = {**self.tags, TAG_EXPIRES: expiry_tag(expires_at)}
-        return replace(self, expires_at=expires_at, components_expire_at=parts, tags=tags)
+        return replace(self, expires_at=expires_at, components_expire_at=components_expire_at, tags=tags)
 
 
-def build_target(
+def build_endpoint_spec(
     plan: Plan,
     instance_type: str,
     run_id: str,
@@ -117,32 +121,34 @@ def build_target(
     role_arn: str | None,
     containers: Mapping[str | None, Container],
     scheduler_role_arn: str | None = None,
-) -> Target:
-    """Lay out one endpoint.
+) -> EndpointSpec:
+    """Build the spec of one endpoint.
 
     Args:
         plan: the plan.
-        instance_type: the one of the plan's instance types that this endpoint has.
-        run_id: names and tags carry it.
+        instance_type: of this endpoint; one of the plan's.
+        run_id: becomes part of names and tags.
         region: of every call.
         owner: `owner.machine_owner()`.
         process: `owner.this_process()` as text.
         now: epoch seconds; the expiry counts from it.
         role_arn: the execution role.
-        containers: by component name; the plan's own model under None.
-        scheduler_role_arn: role of the one-time delete; None for no schedule.
+        containers: by component name; that of the plan's own model under None.
+        scheduler_role_arn: the role of the scheduled deletion; None for no schedule.
 
     Raises:
-        UserError: a tag of the plan is one that AWS refuses, or bears a key of ours.
+        UserError: a tag of the plan is invalid or has a reserved key.
     """
     endpoint = plan.endpoint
     name = resource_name(plan.name, instance_type, run_id, owner)
-    own = {c.name: child_name(name, c.name) for c in endpoint.components if c.name in containers}
-    models = [ModelSpec(own.get(key or "", name), container) for key, container in containers.items()]
-    components = tuple(_component(name, part, own.get(part.name, name)) for part in endpoint.components)
+    own_models = {c.name: child_name(name, c.name) for c in endpoint.components if c.name in containers}
+    models = [ModelSpec(own_models.get(key or "", name), container) for key, container in containers.items()]
+    components = tuple(
+        _component(name, part, own_models.get(part.name, name)) for part in endpoint.components
+    )
     expires_at = now + endpoint.max_lifetime
     host = _host(endpoint, containers.values())
-    return Target(
+    return EndpointSpec(
         name=name,
         run_id=run_id,
         region=region,
@@ -160,15 +166,17 @@ def build_target(
         volume_gb=host.volume_gb,
         max_lifetime=endpoint.max_lifetime,
         expires_at=expires_at,
-        components_expire_at=expires_at - component_lead(endpoint.max_lifetime) if components else None,
+        components_expire_at=expires_at - components_expire_earlier_s(endpoint.max_lifetime)
+        if components
+        else None,
         scheduler_role_arn=scheduler_role_arn,
-        tags={**own_tags(endpoint.tags), **our_tags(run_id, owner, process, expires_at)},
+        tags={**check_plan_tags(endpoint.tags), **suite_tags(run_id, owner, process, expires_at)},
     )
 
 
-def existing_target(endpoint: Endpoint, instance_type: str, run_id: str, region: str) -> Target:
-    """Bring your own: only looked at, so it has neither tags nor parts of ours."""
-    return Target(
+def existing_endpoint_spec(endpoint: Endpoint, instance_type: str, run_id: str, region: str) -> EndpointSpec:
+    """The spec of an endpoint that exists: it is only described, so it has no tags, models or components."""
+    return EndpointSpec(
         name=endpoint.name or "",
         run_id=run_id,
         region=region,
@@ -180,14 +188,14 @@ def existing_target(endpoint: Endpoint, instance_type: str, run_id: str, region:
 
 
 def resource_name(plan_name: str, instance_type: str, run_id: str, owner: str) -> str:
-    """Name of endpoint, configuration and model: readable, and unique per run, type and machine."""
+    """The name of endpoint, configuration and model: readable, and unique per run, type and machine."""
     digest = hashlib.sha256(f"{run_id}|{instance_type}|{owner}".encode()).hexdigest()[:10]
     readable = slug(f"{plan_name}-{instance_type.removeprefix('ml.')}", _READABLE)
     return f"{readable}-{digest}"
 
 
 def child_name(name: str, part: str) -> str:
-    """Name of a component or of its model under the endpoint's name; shortened, it stays unique."""
+    """The name of a component or its model: starts with the endpoint's name; unique even if shortened."""
     full = slug(f"{name}-{part}", len(name) + len(part) + 1)
     if len(full) <= _NAME_LIMIT:
         return full
@@ -195,40 +203,40 @@ def child_name(name: str, part: str) -> str:
 
 
 def group_of(name: str) -> str | None:
-    """The endpoint's name inside a name of ours; None for a name that we cannot have given."""
-    match = _OURS.match(name)
+    """The endpoint's name inside a resource's name; None for a name that this suite does not give."""
+    match = _SUITE_NAME.match(name)
     return match["group"] if match else None
 
 
-def component_lead(max_lifetime: float) -> float:
-    """Seconds by which a schedule deletes the inference components before their endpoint."""
-    return min(_COMPONENT_LEAD_S, max_lifetime / 4)
+def components_expire_earlier_s(max_lifetime: float) -> float:
+    """How many seconds before their endpoint the inference components are deleted by schedule."""
+    return min(_COMPONENTS_EARLIER_S, max_lifetime / 4)
 
 
 def slug(text: str, limit: int) -> str:
-    """``text`` in the characters that SageMaker's names have."""
+    """``text`` in characters that SageMaker allows in names, at most ``limit`` of them."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:limit].strip("-")
 
 
 def _host(endpoint: Endpoint, containers: Iterable[Container]) -> Host:
-    """The plan's word, else the models' (the largest of several), else what the images need."""
+    """The plan's values, else the models' (the largest of several), else what the images need."""
     every = list(containers)
-    asked = [container.host for container in every]
-    amis = [host.inference_ami for host in asked if host.inference_ami]
+    hosts = [container.host for container in every]
+    amis = [host.inference_ami for host in hosts if host.inference_ami]
     return Host(
         startup_timeout=endpoint.startup_timeout
-        or max((host.startup_timeout or 0.0 for host in asked), default=0.0),
+        or max((host.startup_timeout or 0.0 for host in hosts), default=0.0),
         download_timeout=endpoint.download_timeout
-        or max((host.download_timeout or 0.0 for host in asked), default=0.0),
+        or max((host.download_timeout or 0.0 for host in hosts), default=0.0),
         inference_ami=endpoint.inference_ami or next(iter(amis), None) or default_ami(every),
-        volume_gb=endpoint.volume_gb or max((host.volume_gb or 0 for host in asked), default=0) or None,
+        volume_gb=endpoint.volume_gb or max((host.volume_gb or 0 for host in hosts), default=0) or None,
     )
 
 
 def default_ami(containers: Iterable[Container]) -> str | None:
-    """The host image whose driver the containers' CUDA needs; None where SageMaker's default does."""
+    """The host image with the driver that the containers' CUDA needs; None for SageMaker's default."""
     images = " ".join(container.image for container in containers)
-    return next((ami for mark, ami in _AMI_BY_CUDA.items() if mark in images), None)
+    return next((ami for cuda, ami in _AMI_BY_CUDA.items() if cuda in images), None)
 
 
 def _component(name: str, part: Component, model: str) -> ComponentSpec:

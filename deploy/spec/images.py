@@ -1,4 +1,4 @@
-"""Container images by name: a full URI, AWS's ``repository:tag``, or a family's hint such as ``vllm``."""
+"""Container images by name: a full URI, AWS's ``repository:tag``, or a family such as ``vllm``."""
 
 import re
 from collections.abc import Mapping
@@ -23,17 +23,17 @@ _AWS_ACCOUNT_REGIONS = frozenset(
     }.items()
     for number in numbers
 )  # fmt: skip
-"""Where AWS's images lie in this account; in the other regions each has its own."""
+"""Regions where this account holds AWS's images; the other regions have accounts of their own."""
 _ECR = re.compile(
     r"(?P<registry>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
     r"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-_HINT = re.compile(r"^(?P<family>[a-z-]+)(?::(?P<version>\d[\w.]*))?$")
+_FAMILY = re.compile(r"^(?P<family>[a-z-]+)(?::(?P<version>\d[\w.]*))?$")
 
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of container: its name in the SageMaker SDK, and the variables that it is told things by."""
+    """One kind of container: its name in the SageMaker SDK, and its environment variables."""
 
     framework: str
     model: str
@@ -43,10 +43,10 @@ class Family:
 
 @dataclass(frozen=True)
 class EcrImage:
-    """An image in Amazon ECR, the only place from which SageMaker pulls without a VPC of one's own."""
+    """An image in Amazon ECR, the only registry from which SageMaker pulls without a VPC."""
 
     registry: str
-    """The account that holds it."""
+    """The AWS account of the registry."""
     region: str
     repository: str
     tag: str | None = None
@@ -54,9 +54,9 @@ class EcrImage:
 
 
 def ecr_image(uri: str) -> EcrImage | None:
-    """The parts of an image's URI; None where it is not one of Amazon ECR."""
-    found = _ECR.fullmatch(uri)
-    return EcrImage(**found.groupdict()) if found else None
+    """The parts of an image's URI; None where it is not in Amazon ECR."""
+    match = _ECR.fullmatch(uri)
+    return EcrImage(**match.groupdict()) if match else None
 
 
 @cache
@@ -70,27 +70,27 @@ def image_uri(image: str, region: str, instance_type: str) -> str:
     """The full URI of ``image`` for a region.
 
     Args:
-        image: a full URI, AWS's ``repository:tag``, or a hint: ``vllm``, ``sglang``, ``lmi``, ``tgi``,
+        image: a full URI, AWS's ``repository:tag``, or a family: ``vllm``, ``sglang``, ``lmi``, ``tgi``,
             ``llama-cpp``, each with an optional version (``vllm:0.29.0``).
-        region: where it is pulled.
+        region: from which SageMaker pulls it.
         instance_type: decides between CPU and GPU images.
 
     Raises:
-        UserError: the hint or the version is unknown, or the region has no registry that we know.
+        UserError: the family or version is unknown, or the registry of the region is not known.
     """
     if "/" in image:
         return image
-    hint = _HINT.match(image)
-    if hint and hint["family"] in families():
-        return _from_sdk(families()[hint["family"]].framework, hint["version"], region, instance_type)
+    match = _FAMILY.match(image)
+    if match and match["family"] in families():
+        return _from_sdk(families()[match["family"]].framework, match["version"], region, instance_type)
     if ":" not in image:
-        known = ", ".join(families())
         raise UserError(
-            f"model.image: {image!r} is neither a full URI, nor repository:tag, nor one of {known}"
+            f"model.image: {image!r} is not a full URI, a repository:tag or a known family",
+            f"use one of {', '.join(families())}, or the image's full URI",
         )
     if region not in _AWS_ACCOUNT_REGIONS:
         raise UserError(
-            f"model.image: the registry of {image!r} in {region} is not known; give the image's full URI"
+            f"model.image: the registry of {image!r} in {region} is not known", "use the image's full URI"
         )
     return f"{_AWS_ACCOUNT}.dkr.ecr.{region}.amazonaws.com/{image}"
 
@@ -103,9 +103,10 @@ def _from_sdk(framework: str, version: str | None, region: str, instance_type: s
             framework, region, version=version, instance_type=instance_type, image_scope="inference"
         )
     except (ValueError, KeyError) as error:
-        said = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"model.image: no {framework} image for {region} and {instance_type}: {said}"
+            f"model.image: no {framework} image for {region} and {instance_type}: {reason}",
+            "use another version, or the image's full URI",
         ) from error
     return str(uri)
 

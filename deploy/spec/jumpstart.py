@@ -1,4 +1,4 @@
-"""JumpStart models: what SageMaker's public hub says that a model needs."""
+"""JumpStart models: image, data and settings from SageMaker's public hub."""
 
 import fnmatch
 import json
@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from common.errors import UserError
 from configs.plan import Model
 from deploy.aws.clients import Clients
-from deploy.aws.errors import told
+from deploy.aws.errors import as_user_error
 from deploy.spec.endpoint_spec import Host
 
 HUB = "SageMakerPublicHub"
@@ -31,44 +31,46 @@ class HubModel:
 
 
 def hub_model(model: Model, instance_type: str, clients: Clients) -> HubModel:
-    """Ask the hub for ``model.id`` (DescribeHubContent).
+    """Look up ``model.id`` in the hub (DescribeHubContent).
 
     Raises:
-        UserError: the hub does not know it or may not be asked, or the licence was not accepted.
+        UserError: the hub does not have it or refuses the call, or its license was not accepted.
     """
     name = model.id or ""
-    doing = f"looking up the JumpStart model {name} (or give model.image and model.model_data in the plan)"
+    action = f"looking up the JumpStart model {name} (not needed with model.image and model.model_data)"
     request = {"HubName": HUB, "HubContentType": "Model", "HubContentName": name}
-    with told(doing):
+    with as_user_error(action):
         version = _version(request, model.version, clients)
         if version:
             request["HubContentVersion"] = version
         answer = clients.sagemaker.describe_hub_content(**request)
-    found = parse(answer, instance_type)
-    if found.gated and not model.accept_eula:
+    hub = parse(answer, instance_type)
+    if hub.gated and not model.accept_eula:
         raise UserError(
-            f"model.accept_eula: the licence of {name} must be read and accepted (accept_eula: true)"
+            f"model.accept_eula: the license of {name} is not accepted",
+            "read the license, then set accept_eula: true",
         )
-    return found
+    return hub
 
 
 def parse(answer: Mapping[str, Any], instance_type: str) -> HubModel:
-    """Read a DescribeHubContent answer, with what it says of this instance type.
+    """Parse a DescribeHubContent response, with its settings for this instance type.
 
     Raises:
-        UserError: the document is not one that can be deployed.
+        UserError: the document cannot be read or names no image.
     """
     try:
         document = json.loads(answer["HubContentDocument"])
     except (KeyError, json.JSONDecodeError) as error:
         raise UserError(
-            f"the hub's document of {answer.get('HubContentName')} cannot be read: {error}"
+            f"the hub's document of {answer.get('HubContentName')} cannot be read ({error})",
+            "set model.image and model.model_data",
         ) from error
     variants = document.get("HostingInstanceTypeVariants") or {}
     special = _special(variants, instance_type)
     image = _alias(special.get("ImageUri"), variants, answer) or document.get("HostingEcrUri")
     if not image:
-        raise UserError(f"the hub names no image for {answer.get('HubContentName')}: set model.image")
+        raise UserError(f"the hub names no image for {answer.get('HubContentName')}", "set model.image")
     environment = {
         item["Name"]: str(item["Default"])
         for item in document.get("InferenceEnvironmentVariables") or []
@@ -97,7 +99,7 @@ def _limited(value: Any, low: int, high: int) -> int | None:
 
 
 def _volume(document: Mapping[str, Any], instance_type: str) -> Any:
-    """Gigabytes of the volume, where SageMaker attaches one: not to types with disks of their own."""
+    """Volume size in GB; None for instance types with local disks, to which SageMaker attaches no volume."""
     if document.get("InferenceVolumeSize") is None:
         return None
     from sagemaker.core.common_utils import volume_size_supported  # noqa: PLC0415 - slow, and few runs need it
@@ -137,13 +139,14 @@ def _version(request: dict[str, str], wanted: str | None, clients: Clients) -> s
     fitting = [version for version in versions if fnmatch.fnmatch(version, wanted)]
     if not fitting:
         raise UserError(
-            f"model.version: {wanted} of {request['HubContentName']} is not among {', '.join(versions)}"
+            f"model.version: {request['HubContentName']} has no version {wanted}",
+            f"use one of {', '.join(versions)}",
         )
     return max(fitting, key=version_order)
 
 
 def version_order(version: str) -> Version:
-    """Versions sort as packages do; a text that is not a version sorts before all of them."""
+    """A sort key: versions in the order of Python packages, after everything that is not a version."""
     try:
         return Version(version)
     except InvalidVersion:

@@ -1,4 +1,4 @@
-"""Who owns a resource: the user and host, and the process, which may still go on."""
+"""Who owns a resource: a user and host, and the process, which may still be running."""
 
 import getpass
 import os
@@ -10,12 +10,12 @@ import psutil
 from deploy.spec.tags import tag_value
 
 _SAME_START_S = 2.0
-"""Two readings of one process's start differ by less: the kernel counts it from the boot."""
+"""Two readings of one process's start time differ by less than this: the kernel counts from boot."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """One process of one host. Ids are used again, so its start belongs to it."""
+    """One process of one host. Its start time is part of its identity, because process ids are reused."""
 
     host: str
     pid: int
@@ -23,12 +23,12 @@ class Process:
     """Epoch seconds."""
 
     def __str__(self) -> str:
-        """As the ledger and the tag hold it: ``host:pid:start``."""
+        """The form in the ledger and the tag: ``host:pid:start``."""
         return f"{self.host}:{self.pid}:{self.started_at:.2f}"
 
     @classmethod
     def parse(cls, text: str | None) -> "Process | None":
-        """The process of a ledger's line or a tag; None where it names none."""
+        """The process in a ledger line or a tag; None where it does not name one."""
         try:
             host, pid, started_at = (text or "").rsplit(":", 2)
             return cls(host, int(pid), float(started_at))
@@ -36,37 +36,37 @@ class Process:
             return None
 
     @property
-    def is_here(self) -> bool:
-        """Whether it ran on this host: only there can be seen whether it still does."""
+    def is_local(self) -> bool:
+        """Whether it is of this host, the only one where this program can tell if it is still running."""
         return self.host == this_host()
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it is another process of this host that has not ended."""
-        if not self.is_here or self.pid == os.getpid():
+    def is_running(self) -> bool:
+        """Whether it is another process of this host and has not ended."""
+        if not self.is_local or self.pid == os.getpid():
             return False
         try:
-            found = psutil.Process(self.pid)
-            ended = found.status() == psutil.STATUS_ZOMBIE
-            return not ended and abs(found.create_time() - self.started_at) <= _SAME_START_S
+            process = psutil.Process(self.pid)
+            ended = process.status() == psutil.STATUS_ZOMBIE
+            return not ended and abs(process.create_time() - self.started_at) <= _SAME_START_S
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:
-            return True  # it is there, and more of it may not be seen
+            return True  # it exists, but may not be inspected
 
 
 def this_process() -> Process:
-    """The process that asks."""
+    """The current process."""
     return Process(this_host(), os.getpid(), psutil.Process().create_time())
 
 
 def this_host() -> str:
-    """This machine's name, in the characters of a tag."""
+    """This machine's name, in characters that a tag may have."""
     return tag_value(socket.gethostname())
 
 
 def machine_owner() -> str:
-    """Who runs this, and where: ``user@host``. Teardown asks before it touches another's."""
+    """The user and host, as ``user@host``. Teardown asks before it deletes what others created."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""The tags by which everything of ours is known in the account, and the plan's own beside them."""
+"""The tags that identify this suite's resources, and the plan's own tags."""
 
 import re
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ TAG_OWNER = f"{PROJECT}:owner"
 TAG_PROCESS = f"{PROJECT}:process"
 TAG_EXPIRES = f"{PROJECT}:expires"
 
-_OURS = (TAG_PROJECT, TAG_RUN, TAG_OWNER, TAG_PROCESS, TAG_EXPIRES)
-_MOST = 50 - len(_OURS)
+_SUITE_KEYS = (TAG_PROJECT, TAG_RUN, TAG_OWNER, TAG_PROCESS, TAG_EXPIRES)
+_LARGEST_COUNT = 50 - len(_SUITE_KEYS)
 _OTHER_CHARACTER = re.compile(r"[^\w\s.:/=+\-@]")
 _LONGEST_KEY, _LONGEST_VALUE = 128, 256
 
 
-def our_tags(run_id: str, owner: str, process: str, expires_at: float) -> dict[str, str]:
-    """The tags by which teardown finds what is ours, and whose it is."""
+def suite_tags(run_id: str, owner: str, process: str, expires_at: float) -> dict[str, str]:
+    """The tags by which teardown finds this suite's resources and their owner."""
     return {
         TAG_PROJECT: PROJECT,
         TAG_RUN: tag_value(run_id),
@@ -30,44 +30,49 @@ def our_tags(run_id: str, owner: str, process: str, expires_at: float) -> dict[s
     }
 
 
-def own_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
-    """The plan's own tags, if the API takes them.
+def check_plan_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """Check the plan's own tags; returns them.
 
     Raises:
-        UserError: a key is one of ours or of AWS's, a text is too long or has other characters than a tag
-            may have, or they are too many.
+        UserError: a key is reserved by this suite or by AWS, a key or value is too long or has invalid
+            characters, or there are too many tags.
     """
     for key, value in tags.items():
-        if key.lower() in _OURS:  # IAM's conditions know no case in a key
+        if key.lower() in _SUITE_KEYS:  # keys are case-insensitive in IAM conditions
             raise UserError(
-                f"endpoint.tags.{key}: teardown and the IAM policies find what is ours by this key; "
-                "give yours another name"
+                f"endpoint.tags.{key}: this key is reserved; teardown and the IAM policies depend on it",
+                "use another key",
             )
         if key.lower().startswith("aws:"):
-            raise UserError(f"endpoint.tags.{key}: AWS keeps keys that begin with aws: to itself")
+            raise UserError(
+                f"endpoint.tags.{key}: AWS reserves the prefix aws: for its own keys", "use another key"
+            )
         for text, longest in ((key, _LONGEST_KEY), (value, _LONGEST_VALUE)):
             if len(text) > longest or _OTHER_CHARACTER.search(text):
                 raise UserError(
-                    f"endpoint.tags.{key}: {text!r} is no tag of AWS: at most {longest} letters, digits, "
-                    "spaces and _ . : / = + - @"
+                    f"endpoint.tags.{key}: {text!r} is not a valid AWS tag",
+                    f"use at most {longest} letters, digits, spaces and _ . : / = + - @",
                 )
-    if len(tags) > _MOST:
-        raise UserError(f"endpoint.tags: {len(tags)} tags; AWS takes 50, and {len(_OURS)} of them are ours")
+    if len(tags) > _LARGEST_COUNT:
+        raise UserError(
+            f"endpoint.tags: there are {len(tags)} tags",
+            f"use at most {_LARGEST_COUNT}: AWS allows 50, and this suite needs {len(_SUITE_KEYS)} of them",
+        )
     return tags
 
 
 def tag_value(text: str) -> str:
-    """``text`` in the characters that a tag's value may have."""
+    """``text`` with every character that a tag's value may not have replaced by a hyphen."""
     return _OTHER_CHARACTER.sub("-", text)[:_LONGEST_VALUE]
 
 
 def expiry_tag(expires_at: float) -> str:
-    """An expiry in epoch seconds as the tag's value."""
+    """An expiry in epoch seconds, as a tag value."""
     return datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def expiry_of(tags: Mapping[str, str]) -> float | None:
-    """Epoch seconds of the expiry among a resource's tags; None where they have none that can be read."""
+    """The expiry among a resource's tags, in epoch seconds; None where it is missing or unreadable."""
     try:
         return datetime.strptime(tags.get(TAG_EXPIRES, ""), "%Y-%m-%dT%H:%M:%S%z").timestamp()
     except ValueError:

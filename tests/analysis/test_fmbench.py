@@ -195,8 +195,6 @@ def test_long_answers_are_not_taken_for_an_echo(tmp_path: Path) -> None:
         assert only_step(load_fmbench(folder)).completion_tokens_per_s == pytest.approx(100)
 
 
-@pytest.mark.e2e
-@pytest.mark.usefixtures("placeholder_pictures")
 def test_models_are_named_and_not_compared(tmp_path: Path) -> None:
     rounds = bursts(12, experiment="llama2-7b-g5.xlarge") + bursts(12, experiment="mistral-7b-g5.xlarge")
     result = load_fmbench(FmbenchSuite(rounds).write_json(tmp_path), Prices(1.41))
@@ -206,7 +204,7 @@ def test_models_are_named_and_not_compared(tmp_path: Path) -> None:
     write_report(result, tmp_path / "report")
     page = (tmp_path / "report" / "report.md").read_text()
     assert "for the `llama2-7b` and `mistral-7b` models" in page
-    assert "| `payload_en_500-1000.jsonl (mistral-7b)` |" in page
+    assert "|`payload_en_500-1000.jsonl (mistral-7b)`|" in page
 
 
 def test_one_model_on_two_instances_is_compared(tmp_path: Path) -> None:

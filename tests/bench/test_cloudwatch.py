@@ -6,7 +6,7 @@ import pytest
 
 from bench.cloudwatch import collect_cloudwatch
 from deploy.aws.clients import Clients
-from deploy.aws.cloudwatch import Served
+from deploy.aws.cloudwatch import MetricSource
 from runfolder.manifest import ExperimentEntry, Manifest
 
 
@@ -23,10 +23,10 @@ def collected(folder: Path, classes: list[str], monkeypatch: pytest.MonkeyPatch)
     )  # fmt: skip
     expected: list[int | None] = []
 
-    def collect(
+    def collect_metrics(
         _folder: Path,
         _name: str,
-        _served: Served,
+        _source: MetricSource,
         _clients: Clients,
         *,
         expected_invocations: int,
@@ -34,7 +34,7 @@ def collected(folder: Path, classes: list[str], monkeypatch: pytest.MonkeyPatch)
     ) -> None:
         expected.append(expected_invocations)
 
-    monkeypatch.setattr("bench.cloudwatch.collect", collect)
+    monkeypatch.setattr("bench.cloudwatch.collect_metrics", collect_metrics)
     manifest = Manifest(run_id="r", plan={}, started_at=0.0, experiments=[entry])
     collect_cloudwatch(folder, manifest, None)  # type: ignore[arg-type]  # nobody is asked
     return expected

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from analysis.report import measure_and_judge
+from analysis import make_report
 from bench.terminal import LoadScreen, deploy_reporter, summary_table
-from tests.analysis.runs import summary_of
+from deploy.lifecycle.progress import Progress
+from tests.deploy.harness import items
 from tests.support.synthetic_run import Deployed, Server, write_run
 
 
@@ -82,12 +83,18 @@ def test_a_title_from_outside_is_no_markup() -> None:
 
 def test_a_status_is_said_once_however_often_it_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
     report = deploy_reporter("endpoint")
-    for elapsed in (0.1, 0.4, 0.9, 5.0):
-        report("Creating", elapsed, None, None)
-    report("InService", 6.0, None, None)
+    item = items(1)[0]
+    for elapsed_s in (0.1, 0.4, 0.9, 5.0):
+        report(Progress(item, "status", "Creating", elapsed_s))
+    report(Progress(item, "status", "InService", 6.0))
+    report(Progress(item, "deleting", elapsed_s=0.1))  # over in a moment, so not worth a line
+    report(Progress(item, "deleting", elapsed_s=6.0))
+    report(Progress(item, "deletion_refused", "in use", 7.0, retry_until="12:30"))
     assert capsys.readouterr().err.splitlines() == [
         "endpoint: Creating after 0 s",
         "endpoint: InService after 6 s",
+        "endpoint: endpoint: deleting after 6 s",
+        "endpoint: endpoint: not deleted yet (in use); still retrying, until 12:30 after 7 s",
     ]
 
 
@@ -99,7 +106,7 @@ def shown(folder: Path, *objectives: dict[str, object], failing: float = 0.0) ->
     )
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(summary_table(summary_of(measure_and_judge(folder))["experiments"][0]))
+        console.print(summary_table(make_report(folder).summary["experiments"][0]))
     assert "…" not in capture.get(), "an ordinary terminal is wide enough"
     return [line.split() for line in capture.get().splitlines()[2:]]
 

@@ -39,7 +39,7 @@ def test_the_report_comes_before_the_deletion_and_whoever_insists_may_leave(benc
             if line.startswith("report so far"):
                 break
         assert (bench.latest() / "report.html").exists(), lines
-        assert any("not deleted yet" in line and "trying again until" in line for line in lines)
+        assert any("not deleted yet" in line and "still retrying" in line for line in lines)
         process.send_signal(signal.SIGTERM)
         explained = next(line for line in process.stderr if line.startswith("SIGTERM: still deleting"))
         assert "`make endpoints`" in explained
@@ -53,7 +53,7 @@ def test_the_report_comes_before_the_deletion_and_whoever_insists_may_leave(benc
 
         insisting = threading.Thread(target=insist)
         insisting.start()
-        next(line for line in process.stderr if "not waited for any longer" in line)
+        next(line for line in process.stderr if "no longer waited for" in line)
         left.set()
         insisting.join()
         err = process.stderr.read()  # `communicate` would miss what was read ahead with the line above

@@ -14,7 +14,7 @@ from configs.plan import Plan
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.lifecycle.removal import LeftBehindError, Leftover
-from deploy.spec.resolve import targets
+from deploy.spec.resolve import endpoint_specs
 from tests.deploy.harness import (
     IMPATIENT,
     KIND_IN_STATE,
@@ -136,14 +136,14 @@ def play(case: Case) -> Outcome:
     """Deploy and delete once, with the fault set; then look what is left."""
     account = here()
     clients = fresh_clients()
-    target = targets(matrix_plan(), f"run {case}", clients)[0]
+    spec = endpoint_specs(matrix_plan(), f"run {case}", clients)[0]
     served, error = False, None
     leftovers: tuple[Leftover, ...] = ()
     account.faults([case.rule])
-    pace = IMPATIENT if case.hopeless else QUICK
+    polling = IMPATIENT if case.hopeless else QUICK
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with deployed(target, clients, Ledger(Path(folder)), pace=pace):
+            with deployed(spec, clients, Ledger(Path(folder)), polling=polling):
                 served = True
         except LeftBehindError as left:
             error, leftovers = str(left), left.leftovers

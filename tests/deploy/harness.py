@@ -17,12 +17,20 @@ from botocore.session import Session
 from configs.plan import Plan
 from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Item, Ledger
-from deploy.lifecycle.polling import Pace
+from deploy.lifecycle.polling import PollingPolicy
 from emulator.process import LocalSageMaker
 
-QUICK = Pace(first_poll=0.03, last_poll=0.2, growth=1.6, visible=10, settle=0.5, in_service=60, removal=60)
+QUICK = PollingPolicy(
+    first_pause_s=0.03,
+    longest_pause_s=0.2,
+    growth=1.6,
+    eventual_consistency_s=10,
+    grace_s=0.5,
+    in_service_s=60,
+    removal_s=60,
+)
 """Looks often; its limits are for what must succeed, however busy the machine is."""
-IMPATIENT = replace(QUICK, visible=0.8, in_service=3, removal=2, creating=0)
+IMPATIENT = replace(QUICK, eventual_consistency_s=0.8, in_service_s=3, removal_s=2, extra_while_creating_s=0)
 """For what can never succeed."""
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:latest"
 LIGHT = {"SIMULATED_TOKENIZER": "words"}

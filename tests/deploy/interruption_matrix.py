@@ -17,7 +17,7 @@ from deploy.lifecycle.ledger import Ledger
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.teardown import teardown
 from deploy.spec.owner import machine_owner
-from deploy.spec.resolve import targets
+from deploy.spec.resolve import endpoint_specs
 from tests.deploy.fault_matrix import matrix_plan
 from tests.deploy.harness import QUICK, fresh_clients, here
 
@@ -95,7 +95,7 @@ def play(case: Interruption) -> Ending:
         for _ in range(2):  # the second finds nothing to do and does nothing
             clients = fresh_clients()
             found = inventory(clients, ledger, machine_owner())
-            teardown(found, clients, ledger, agreed=lambda _asked: False, pace=QUICK)
+            teardown(found, clients, ledger, confirm=lambda _asked: False, polling=QUICK)
         return Ending(
             reached=reached,
             status=status,
@@ -142,7 +142,7 @@ def _child(case: Interruption, ledger: Ledger, said: int, heard: int) -> None:
 def _run(breakpoints: Breakpoints, ledger: Ledger, run_id: str) -> int:
     clients = fresh_clients()
     breakpoints.attach(clients.session)
-    target = targets(matrix_plan(), run_id, clients)[0]
-    with deployed(target, clients, ledger, pace=QUICK):
+    spec = endpoint_specs(matrix_plan(), run_id, clients)[0]
+    with deployed(spec, clients, ledger, polling=QUICK):
         breakpoints.at(RUNNING)
     return 0

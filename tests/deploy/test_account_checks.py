@@ -10,9 +10,14 @@ from botocore.stub import Stubber
 from common.errors import UserError
 from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Ledger
-from deploy.preflight.account_checks import image_there, lasting, quotas, role
+from deploy.preflight.account_checks import (
+    check_credential_lifetime,
+    check_image_exists,
+    check_quotas,
+    check_role,
+)
 from deploy.preflight.preflight import preflight
-from deploy.spec.endpoint_spec import Target
+from deploy.spec.endpoint_spec import EndpointSpec
 from emulator.process import LocalSageMaker
 from tests.deploy.harness import IMAGE, Account, plan
 
@@ -32,12 +37,12 @@ def there(fresh: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Clients:
 
 
 def found(clients: Clients, instance_type: str, count: int = 1) -> list[tuple[str, str, str]]:
-    target = Target("bench", "run", "us-east-1", instance_type, count)
-    return [(check.name, check.level, check.finding) for check in quotas([target], clients)]
+    spec = EndpointSpec("bench", "run", "us-east-1", instance_type, count)
+    return [(check.name, check.level, check.finding) for check in check_quotas([spec], clients)]
 
 
 def test_a_quota_without_an_applied_value_has_its_default(there: Clients, fresh: LocalSageMaker) -> None:
-    finding = "0 allowed, 0 in use, 1 wanted"
+    finding = "0 allowed, 0 in use, 1 needed"
     assert found(there, "ml.p5.48xlarge") == [("quota ml.p5.48xlarge", "stop", finding)]
     fresh.configure("quotas", {"ml.p5.48xlarge": 1})
     assert [level for _, level, _ in found(there, "ml.p5.48xlarge")] == ["ok"]
@@ -54,15 +59,15 @@ def test_the_quota_of_all_types_together_is_seen_where_it_is_listed(
     fresh.configure("quotas", {"*": 2})
     assert [level for _, level, _ in found(there, "ml.g5.xlarge", 2)] == ["ok", "ok"]
     assert found(there, "ml.g5.xlarge", 3) == [
-        ("quota ml.g5.xlarge", "ok", "4 allowed, 0 in use, 3 wanted"),
-        ("quota of all endpoints", "stop", "2 allowed, 0 in use, 3 wanted"),
+        ("quota ml.g5.xlarge", "ok", "4 allowed, 0 in use, 3 needed"),
+        ("quota of all endpoints", "stop", "2 allowed, 0 in use, 3 needed"),
     ]
 
 
 def test_the_quotas_are_asked_for_once_for_all_types(there: Clients, fresh: LocalSageMaker) -> None:
     def asked(*types: str) -> int:
         before = len(Account(fresh.url).calls())
-        quotas([Target("bench", "run", "us-east-1", kind) for kind in types], there)
+        check_quotas([EndpointSpec("bench", "run", "us-east-1", kind) for kind in types], there)
         return Account(fresh.url).calls(before).count(("service-quotas", "ListServiceQuotas"))
 
     assert asked("ml.g5.xlarge", "ml.g5.2xlarge", "ml.g5.4xlarge") == asked("ml.g5.xlarge")
@@ -80,7 +85,7 @@ def test_a_role_must_be_there_and_trust_the_service_that_assumes_it(
     called: str, service: str, level: str, there: Clients, fresh: LocalSageMaker
 ) -> None:
     fresh.configure("roles", {"Loose": ["sagemaker.amazonaws.com"]})
-    check = role("a role", f"arn:aws:iam::123456789012:role/path/{called}", service, there)
+    check = check_role("a role", f"arn:aws:iam::123456789012:role/path/{called}", service, there)
     assert (check.level, called in check.finding) == (level, True)
 
 
@@ -111,7 +116,7 @@ def test_only_an_image_that_is_not_there_stops(code: str | None, level: str, the
     answer = {"failures": [{"failureCode": code, "failureReason": "so"}]} if code else {"images": [{}]}
     with Stubber(there.client("ecr")) as ecr:
         ecr.add_response("batch_get_image", answer, asked)
-        check = image_there(IMAGE, there)
+        check = check_image_exists(IMAGE, there)
     assert check is not None
     assert check.level == level
 
@@ -143,7 +148,7 @@ def test_a_session_that_is_known_to_end_must_outlast_the_run(
     endpoint: dict[str, Any], longest_s: float, level: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clients = clients_of_session(monkeypatch, "token", "2099-01-01T00:00:00Z")
-    check = lasting(plan(endpoint=endpoint), clients, longest_s, now=NEW_YEAR - 3600)
+    check = check_credential_lifetime(plan(endpoint=endpoint), clients, longest_s, now=NEW_YEAR - 3600)
     assert (check and check.level) == level
 
 
@@ -151,16 +156,18 @@ def test_a_session_that_is_known_to_end_must_outlast_the_run(
 def test_a_session_of_unknown_end_needs_the_schedule(
     endpoint: dict[str, Any], level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = lasting(plan(endpoint=endpoint), clients_of_session(monkeypatch, "token", None), 7200.0)
+    check = check_credential_lifetime(
+        plan(endpoint=endpoint), clients_of_session(monkeypatch, "token", None), 7200.0
+    )
     assert check is not None
     assert (check.level, "scheduler_role" in check.remedy) == (level, level == "warning")
 
 
 def test_a_session_that_has_ended_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     clients_of_session(monkeypatch, "token", "2020-01-01T00:00:00Z")
-    with pytest.raises(UserError, match="have ended"):
+    with pytest.raises(UserError, match="have expired"):
         Clients.from_environment("us-east-1")
 
 
 def test_keys_that_do_not_end_are_not_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lasting(plan(), clients_of_session(monkeypatch, None, None), 7200.0) is None
+    assert check_credential_lifetime(plan(), clients_of_session(monkeypatch, None, None), 7200.0) is None

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from deploy.preflight import plan_checks
-from deploy.preflight.account_checks import trusts
+from deploy.preflight.account_checks import may_assume
 from deploy.preflight.estimate import BOOT_S, TEARDOWN_S, Estimate, estimate
-from deploy.preflight.plan_checks import Check, MachineFacts, PayloadFacts
-from deploy.spec.endpoint_spec import Target
+from deploy.preflight.plan_checks import MachineFacts, PayloadFacts
+from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.manifest import PriceQuote
 from tests.deploy.harness import IMAGE, plan
 
 QUOTES = {"ml.g5.xlarge": PriceQuote(usd_per_hour=3.6)}
-TARGET = Target("bench", "run", "us-east-1", "ml.g5.xlarge")
+TARGET = EndpointSpec("bench", "run", "us-east-1", "ml.g5.xlarge")
 
 
 def workload(tokens: int | None, *, stream: bool = True) -> dict[str, Any]:
@@ -33,15 +33,15 @@ def workload(tokens: int | None, *, stream: bool = True) -> dict[str, Any]:
     ],
 )
 def test_answer_time_against_the_limit_of_its_kind(tokens: int | None, stream: bool, level: str) -> None:  # noqa: FBT001 - a table's column
-    check = plan_checks.answer_time(plan(workload=workload(tokens, stream=stream)))
+    check = plan_checks.check_answer_time(plan(workload=workload(tokens, stream=stream)))
     assert check.level == level
     assert (check.remedy == "") == (level == "ok")
     assert ("60 s" in check.finding) != stream
 
 
 def test_a_payload_beyond_the_limit_stops() -> None:
-    assert plan_checks.payload_size(PayloadFacts("en", 10, 6_291_456, None)).level == "ok"
-    assert plan_checks.payload_size(PayloadFacts("en", 10, 6_291_457, None)).level == "stop"
+    assert plan_checks.check_payload_size(PayloadFacts("en", 10, 6_291_456, None)).level == "ok"
+    assert plan_checks.check_payload_size(PayloadFacts("en", 10, 6_291_457, None)).level == "stop"
 
 
 @pytest.mark.parametrize(("context", "level"), [(1100, "ok"), (1099, "stop"), (None, "warning")])
@@ -50,40 +50,40 @@ def test_prompt_and_answer_must_fit_the_context(context: int | None, level: str)
         model={"name": "M", "source": "image", "image": IMAGE, "context_length": context},
         workload=workload(100),
     )
-    assert plan_checks.context(chosen, [PayloadFacts("en", 10, 10, 1000)]).level == level
+    assert plan_checks.check_context(chosen, [PayloadFacts("en", 10, 10, 1000)]).level == level
 
 
 def test_a_connection_per_user_must_be_allowed() -> None:
     chosen = plan(load={"concurrency": [1, 1000]})
-    assert plan_checks.file_descriptors(chosen, MachineFacts(2256, None)).level == "ok"
-    stopped = plan_checks.file_descriptors(chosen, MachineFacts(2255, None))
+    assert plan_checks.check_open_files(chosen, MachineFacts(2256, None)).level == "ok"
+    stopped = plan_checks.check_open_files(chosen, MachineFacts(2255, None))
     assert stopped.level == "stop"
     assert "2256" in stopped.remedy
 
 
 def test_a_full_disk_stops() -> None:
     course = estimate(plan(), QUOTES)
-    assert plan_checks.disk(MachineFacts(None, 10**12), course).level == "ok"
-    assert plan_checks.disk(MachineFacts(None, 10**6), course).level == "stop"
+    assert plan_checks.check_disk(MachineFacts(None, 10**12), course).level == "ok"
+    assert plan_checks.check_disk(MachineFacts(None, 10**6), course).level == "stop"
 
 
 @pytest.mark.parametrize(("limit", "level"), [(None, "ok"), (100.0, "ok"), (0.01, "stop")])
 def test_the_budget_is_held_against_the_longest_course(limit: float | None, level: str) -> None:
     chosen = plan(budget={"max_spend_usd": limit})
-    assert plan_checks.budget(chosen, estimate(chosen, QUOTES)).level == level
+    assert plan_checks.check_budget(chosen, estimate(chosen, QUOTES)).level == level
 
 
 def test_a_budget_that_nothing_can_guard_stops() -> None:
     chosen = plan(budget={"max_spend_usd": 5})
-    assert plan_checks.budget(chosen, estimate(chosen, {})).level == "stop"
-    assert plan_checks.budget(plan(), estimate(plan(), {})).level == "ok"
+    assert plan_checks.check_budget(chosen, estimate(chosen, {})).level == "stop"
+    assert plan_checks.check_budget(plan(), estimate(plan(), {})).level == "ok"
 
 
 def test_no_budget_is_held_against_an_endpoint_of_others() -> None:
     chosen = plan(
         budget={"max_spend_usd": 0.01}, endpoint={"instance_type": "ml.g5.xlarge", "name": "theirs"}
     )
-    assert plan_checks.budget(chosen, estimate(chosen, QUOTES)).level == "ok"
+    assert plan_checks.check_budget(chosen, estimate(chosen, QUOTES)).level == "ok"
 
 
 @pytest.mark.parametrize(
@@ -98,35 +98,37 @@ def test_no_budget_is_held_against_an_endpoint_of_others() -> None:
 )
 def test_a_schedule_must_not_end_the_run(endpoint: dict[str, Any], level: str) -> None:
     chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", **endpoint})
-    assert plan_checks.lifetime(chosen, estimate(chosen, QUOTES)).level == level
+    assert plan_checks.check_lifetime(chosen, estimate(chosen, QUOTES)).level == level
 
 
 def test_components_expire_before_their_endpoint_and_bound_the_run() -> None:
     longest = estimate(plan(), QUOTES).longest_s
     endpoint = {"instance_type": "ml.g5.xlarge", "scheduler_role": "S", "max_lifetime": longest + 60}
-    assert plan_checks.lifetime(plan(endpoint=endpoint), estimate(plan(), QUOTES)).level == "ok"
+    assert plan_checks.check_lifetime(plan(endpoint=endpoint), estimate(plan(), QUOTES)).level == "ok"
     shared = plan(endpoint=endpoint | {"components": [{"name": "main"}]})
-    assert plan_checks.lifetime(shared, estimate(shared, QUOTES)).level == "stop"
+    assert plan_checks.check_lifetime(shared, estimate(shared, QUOTES)).level == "stop"
 
 
 def test_the_expiry_of_every_endpoint_counts_from_the_start_of_the_run() -> None:
     two = ["ml.g5.xlarge", "ml.g5.2xlarge"]
     longest = estimate(plan(), QUOTES).longest_s
     chosen = plan(endpoint={"instance_type": two, "scheduler_role": "S", "max_lifetime": 1.5 * longest})
-    assert plan_checks.lifetime(chosen, estimate(chosen, {})).level == "stop"
+    assert plan_checks.check_lifetime(chosen, estimate(chosen, {})).level == "stop"
 
 
 def test_an_image_of_another_region_stops() -> None:
     uri = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/vllm:0.30.0-gpu-py312-cu130"
-    assert plan_checks.image(uri, TARGET).level == "stop"
-    assert plan_checks.image(uri, replace(TARGET, region="eu-west-1")).level == "ok"
+    assert plan_checks.check_image(uri, TARGET).level == "stop"
+    assert plan_checks.check_image(uri, replace(TARGET, region="eu-west-1")).level == "ok"
 
 
 def test_an_image_that_hides_its_cuda_is_a_warning_until_the_host_is_chosen() -> None:
     uri = "763104351884.dkr.ecr.us-east-1.amazonaws.com/vllm:server-sagemaker-cuda-v2.6"
-    assert plan_checks.image(uri, TARGET).level == "warning"
+    assert plan_checks.check_image(uri, TARGET).level == "warning"
     assert (
-        plan_checks.image(uri, replace(TARGET, inference_ami="al2023-ami-sagemaker-inference-gpu-4-1")).level
+        plan_checks.check_image(
+            uri, replace(TARGET, inference_ami="al2023-ami-sagemaker-inference-gpu-4-1")
+        ).level
         == "ok"
     )
 
@@ -140,7 +142,7 @@ def test_an_image_that_hides_its_cuda_is_a_warning_until_the_host_is_chosen() ->
     ],
 )
 def test_an_image_that_sagemaker_does_not_pull_stops(uri: str, word: str) -> None:
-    check = plan_checks.image(uri, TARGET)
+    check = plan_checks.check_image(uri, TARGET)
     assert (check.level, word in check.finding) == ("stop", True)
 
 
@@ -153,7 +155,7 @@ def test_an_image_that_sagemaker_does_not_pull_stops(uri: str, word: str) -> Non
     ],
 )
 def test_images_by_tag_by_digest_and_from_any_ecr_are_sound(uri: str) -> None:
-    assert plan_checks.image(uri, TARGET).level == "ok"
+    assert plan_checks.check_image(uri, TARGET).level == "ok"
 
 
 @pytest.mark.parametrize(
@@ -173,17 +175,10 @@ def test_the_models_size_is_read_from_its_name(name: str, gigabytes: float | Non
 
 def test_a_big_model_needs_longer_time_outs() -> None:
     big = plan(model={"name": "Big 405b", "source": "huggingface", "id": "org/Big-405B"})
-    assert plan_checks.timeouts(big, TARGET).level == "warning"
-    assert "startup_timeout" in plan_checks.timeouts(big, TARGET).remedy
+    assert plan_checks.check_timeouts(big, TARGET).level == "warning"
+    assert "startup_timeout" in plan_checks.check_timeouts(big, TARGET).remedy
     small = plan(model={"name": "Small 7b", "source": "huggingface", "id": "org/Small-7B"})
-    assert plan_checks.timeouts(small, TARGET).level == "ok"
-
-
-def test_the_worst_level_decides() -> None:
-    made = [Check("a", "ok", ""), Check("b", "warning", "")]
-    assert plan_checks.worst([]) == "ok"
-    assert plan_checks.worst(made) == "warning"
-    assert plan_checks.worst([*made, Check("c", "stop", "")]) == "stop"
+    assert plan_checks.check_timeouts(small, TARGET).level == "ok"
 
 
 def course(**changes: Any) -> Estimate:
@@ -232,6 +227,6 @@ def test_a_known_boot_time_is_taken() -> None:
 )
 def test_the_trust_policy_is_read(principal: dict[str, Any], action: Any, trusted: bool) -> None:  # noqa: FBT001 - a table's column
     policy = {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": action}]}
-    assert trusts(policy, "sagemaker.amazonaws.com") is trusted
+    assert may_assume("sagemaker.amazonaws.com", policy) is trusted
     policy["Statement"][0]["Effect"] = "Deny"
-    assert not trusts(policy, "sagemaker.amazonaws.com")
+    assert not may_assume("sagemaker.amazonaws.com", policy)

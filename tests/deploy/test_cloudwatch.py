@@ -11,14 +11,14 @@ from botocore.stub import Stubber
 
 from deploy.aws import cloudwatch
 from deploy.aws.clients import Clients
-from deploy.aws.cloudwatch import METRICS, Served, collect, queries, variant_of
+from deploy.aws.cloudwatch import METRICS, MetricSource, collect_metrics, production_variant, queries
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
-from deploy.spec.resolve import targets
+from deploy.spec.resolve import endpoint_specs
 from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint
 from tests.deploy.harness import QUICK, Account, plan
 
-SERVED = Served("bench")
+SERVED = MetricSource("bench")
 
 
 class Window(TypedDict):
@@ -60,7 +60,7 @@ def test_points_are_kept_with_cloudwatch_s_own_unit(clients: Clients, tmp_path: 
         ]
     }
     stubbed(clients, answer)
-    assert collect(tmp_path, "e", SERVED, clients, **WINDOW, expected_invocations=12) is None
+    assert collect_metrics(tmp_path, "e", SERVED, clients, **WINDOW, expected_invocations=12) is None
     found = rows(tmp_path)
     assert tuple(found[0]) == CLOUDWATCH_COLUMNS
     assert found[0] == {
@@ -81,8 +81,8 @@ def test_pages_are_followed_and_a_second_experiment_is_appended(clients: Clients
     first = {"MetricDataResults": [series("Invocations", "Sum", [1.0])], "NextToken": "more"}
     second = {"MetricDataResults": [series("Invocations", "Sum", [2.0])]}
     stubbed(clients, first, second, second)
-    collect(tmp_path, "one", SERVED, clients, **WINDOW)
-    collect(tmp_path, "two", SERVED, clients, **WINDOW)
+    collect_metrics(tmp_path, "one", SERVED, clients, **WINDOW)
+    collect_metrics(tmp_path, "two", SERVED, clients, **WINDOW)
     assert [(row["experiment"], row["value"]) for row in rows(tmp_path)] == [
         ("one", "1.0"),
         ("one", "2.0"),
@@ -99,23 +99,23 @@ def test_late_metrics_are_asked_for_again(
     whole = {"MetricDataResults": [series("Invocations", "Sum", [10.0])]}
     stubbed(clients, part, whole)
     just_now = Window(started_at=time.time() - 60, ended_at=time.time())
-    assert collect(tmp_path, "e", SERVED, clients, **just_now, expected_invocations=10) is None
+    assert collect_metrics(tmp_path, "e", SERVED, clients, **just_now, expected_invocations=10) is None
     assert len(waits) == 1
     assert [row["value"] for row in rows(tmp_path)] == ["10.0"]
 
 
 def test_what_is_still_missing_is_said(clients: Clients, tmp_path: Path) -> None:
     stubbed(clients, {"MetricDataResults": [series("Invocations", "Sum", [3.0])]})
-    said = collect(tmp_path, "e", SERVED, clients, **WINDOW, expected_invocations=10, late_s=0.0)
+    said = collect_metrics(tmp_path, "e", SERVED, clients, **WINDOW, expected_invocations=10, late_s=0.0)
     assert said is not None
     assert "3 of 10" in said
 
 
 def test_a_refusal_is_said_and_costs_nothing_else(clients: Clients, account: Account, tmp_path: Path) -> None:
     account.faults([{"call": "GetMetricData", "fault": "access_denied", "nth": 0}])
-    said = collect(tmp_path, "e", SERVED, clients, **WINDOW)
+    said = collect_metrics(tmp_path, "e", SERVED, clients, **WINDOW)
     assert said is not None
-    assert "could not be asked" in said
+    assert "could not be queried" in said
     assert not (tmp_path / "cloudwatch.csv").exists()
 
 
@@ -123,14 +123,14 @@ def test_the_query_s_minutes_are_whole_and_hold_the_run(clients: Clients, tmp_pa
     asked: list[dict[str, Any]] = []
     client = clients.client("cloudwatch")
     client.meta.events.register("provide-client-params.*.*", lambda params, **_: asked.append(params))
-    collect(tmp_path, "e", SERVED, clients, **WINDOW)
+    collect_metrics(tmp_path, "e", SERVED, clients, **WINDOW)
     start, end = asked[0]["StartTime"].timestamp(), asked[0]["EndTime"].timestamp()
     assert (start % 60, end % 60) == (0, 0)
     assert start <= WINDOW["started_at"] < WINDOW["ended_at"] <= end
 
 
 def test_a_component_has_its_own_invocations_and_its_endpoint_s_instances() -> None:
-    served = Served("bench", component="part")
+    served = MetricSource("bench", component="part")
     names = [
         [dimension["Name"] for dimension in query["MetricStat"]["Metric"]["Dimensions"]]
         for query in queries(served)
@@ -145,12 +145,12 @@ def test_a_component_has_its_own_invocations_and_its_endpoint_s_instances() -> N
 
 
 def test_a_component_s_concurrency_is_that_of_its_copies() -> None:
-    def names(served: Served) -> set[str]:
+    def names(served: MetricSource) -> set[str]:
         found = {query["MetricStat"]["Metric"]["MetricName"] for query in queries(served)}
         return {name for name in found if name.startswith("Concurrent")}
 
-    assert names(Served("bench")) == {"ConcurrentRequestsPerModel"}
-    assert names(Served("bench", component="part")) == {"ConcurrentRequestsPerCopy"}
+    assert names(MetricSource("bench")) == {"ConcurrentRequestsPerModel"}
+    assert names(MetricSource("bench", component="part")) == {"ConcurrentRequestsPerCopy"}
 
 
 @pytest.mark.parametrize(("age_s", "shortest"), [(60.0, 10), (4 * 3600.0, 60)])
@@ -161,7 +161,7 @@ def test_old_windows_are_asked_for_in_minutes(
     client = clients.client("cloudwatch")
     client.meta.events.register("provide-client-params.*.*", lambda params, **_: asked.append(params))
     started_at = time.time() - age_s
-    collect(tmp_path, "e", SERVED, clients, started_at=started_at, ended_at=started_at + 30)
+    collect_metrics(tmp_path, "e", SERVED, clients, started_at=started_at, ended_at=started_at + 30)
     assert min(query["MetricStat"]["Period"] for query in asked[0]["MetricDataQueries"]) == shortest
 
 
@@ -170,27 +170,27 @@ def test_every_latency_is_in_microseconds() -> None:
 
 
 def test_the_variant_is_the_described_one() -> None:
-    assert variant_of({"endpoint": {"ProductionVariants": [{"VariantName": "blue"}]}}) == "blue"
-    assert variant_of({"not_described": "…"}) == "AllTraffic"
+    assert production_variant({"endpoint": {"ProductionVariants": [{"VariantName": "blue"}]}}) == "blue"
+    assert production_variant({"not_described": "…"}) == "AllTraffic"
 
 
 def test_invocations_are_counted_by_the_service_itself(
     account: Account, clients: Clients, ledger: Ledger, tmp_path: Path
 ) -> None:
-    target = targets(plan(), "metrics", clients)[0]
+    spec = endpoint_specs(plan(), "metrics", clients)[0]
     started_at = time.time()
-    with deployed(target, clients, ledger, pace=QUICK):
+    with deployed(spec, clients, ledger, polling=QUICK):
         runtime = clients.client("sagemaker-runtime")
         for _ in range(3):
             runtime.invoke_endpoint(
-                EndpointName=target.name,
+                EndpointName=spec.name,
                 ContentType="application/json",
                 Body=b'{"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}',
             )
-    said = collect(
+    said = collect_metrics(
         tmp_path,
         "e",
-        Served(target.name),
+        MetricSource(spec.name),
         clients,
         started_at=started_at,
         ended_at=time.time(),
@@ -227,6 +227,6 @@ def test_counts_that_do_not_come_are_waited_for_so_long_after_the_load(
     points = [CloudWatchPoint("e", "Invocations", "Sum", "Count", began, value) for value in part]
     monkeypatch.setattr(cloudwatch, "_points", lambda *_: iter(points))
     window = {"started_at": began - age_s - 60, "ended_at": began - age_s}
-    missing = collect(tmp_path, "e", SERVED, cast("Clients", None), **window, expected_invocations=10)
+    missing = collect_metrics(tmp_path, "e", SERVED, cast("Clients", None), **window, expected_invocations=10)
     assert missing is not None
     assert limit_s - 2 * 15 <= now[0] - began <= limit_s

@@ -16,7 +16,7 @@ from bench.commands.deploy import confirmed
 from deploy.aws.clients import Clients
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
-from deploy.spec.resolve import targets
+from deploy.spec.resolve import endpoint_specs
 from tests.deploy.command_line import bench
 from tests.deploy.harness import IMAGE, QUICK, Account, plan
 
@@ -60,7 +60,6 @@ def silent_metadata_service() -> Iterator[str]:
         connection.close()
 
 
-@pytest.mark.e2e
 @pytest.mark.parametrize("command", ["run", "endpoints", "teardown"])
 def test_without_credentials_one_sentence_has_both_ways_on(
     command: str, folder: Path, silent_metadata_service: str, monkeypatch: pytest.MonkeyPatch
@@ -151,7 +150,9 @@ def test_an_endpoint_that_exists_is_priced_as_what_it_is(
     account: Account, clients: Clients, folder: Path
 ) -> None:
     theirs = plan(name="theirs", endpoint={"instance_type": "ml.g5.12xlarge", "instance_count": 2})
-    with deployed(targets(theirs, "commanded", clients)[0], clients, Ledger(), pace=QUICK) as deployment:
+    with deployed(
+        endpoint_specs(theirs, "commanded", clients)[0], clients, Ledger(), polling=QUICK
+    ) as deployment:
         done = bench("plan", "--plan", "plan.yml", "--endpoint", deployment.endpoint_name)
     assert done.returncode == 0, done.stdout
     assert "in service on 2 × ml.g5.12xlarge" in " ".join(done.stdout.split())
@@ -162,7 +163,9 @@ def test_an_endpoint_that_exists_is_priced_as_what_it_is(
 def test_endpoints_lists_and_teardown_deletes(account: Account, clients: Clients, folder: Path) -> None:
     nothing = bench("endpoints")
     assert (nothing.returncode, "nothing created by this suite" in nothing.stdout) == (0, True)
-    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(), pace=QUICK) as deployment:
+    with deployed(
+        endpoint_specs(plan(), "commanded", clients)[0], clients, Ledger(), polling=QUICK
+    ) as deployment:
         listed = bench("endpoints")
         assert deployment.endpoint_name[:20] in listed.stdout
         assert "InService" in listed.stdout
@@ -175,7 +178,9 @@ def test_endpoints_lists_and_teardown_deletes(account: Account, clients: Clients
 def test_endpoints_lists_without_a_price_what_may_not_be_described(
     account: Account, clients: Clients, folder: Path
 ) -> None:
-    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(folder / "lost"), pace=QUICK):
+    with deployed(
+        endpoint_specs(plan(), "commanded", clients)[0], clients, Ledger(folder / "lost"), polling=QUICK
+    ):
         account.faults([{"call": "DescribeEndpoint", "fault": "access_denied", "nth": 0}])
         listed = bench("endpoints")
         account.faults([])
@@ -184,8 +189,8 @@ def test_endpoints_lists_without_a_price_what_may_not_be_described(
 
 
 def test_teardown_asks_and_takes_silence_for_no(account: Account, clients: Clients, folder: Path) -> None:
-    theirs = targets(plan(), "commanded", clients, owner="ann@elsewhere")[0]
-    with deployed(theirs, clients, Ledger(folder / "elsewhere"), pace=QUICK):
+    theirs = endpoint_specs(plan(), "commanded", clients, owner="ann@elsewhere")[0]
+    with deployed(theirs, clients, Ledger(folder / "elsewhere"), polling=QUICK):
         done = bench("teardown")
         assert "ann@elsewhere" in done.stdout
         assert f"endpoints/{theirs.name}" in account.left()
@@ -194,10 +199,10 @@ def test_teardown_asks_and_takes_silence_for_no(account: Account, clients: Clien
 def test_teardown_without_a_terminal_deletes_what_is_its_own(
     account: Account, clients: Clients, folder: Path
 ) -> None:
-    theirs = targets(plan(), "theirs", clients, owner="ann@elsewhere")[0]
-    with deployed(theirs, clients, Ledger(folder / "elsewhere"), pace=QUICK):
-        mine = targets(plan(), "mine", clients)[0]
-        with deployed(mine, clients, Ledger(), pace=QUICK):
+    theirs = endpoint_specs(plan(), "theirs", clients, owner="ann@elsewhere")[0]
+    with deployed(theirs, clients, Ledger(folder / "elsewhere"), polling=QUICK):
+        mine = endpoint_specs(plan(), "mine", clients)[0]
+        with deployed(mine, clients, Ledger(), polling=QUICK):
             done = bench("teardown")
             left = account.left()
         assert done.returncode == 0
@@ -221,7 +226,7 @@ def test_an_output_that_is_gone_does_not_stop_a_deletion(
 ) -> None:
     unread, output = os.pipe()
     os.close(unread)
-    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(), pace=QUICK):
+    with deployed(endpoint_specs(plan(), "commanded", clients)[0], clients, Ledger(), polling=QUICK):
         with monkeypatch.context() as patch, os.fdopen(output, "w") as broken:
             patch.setattr("sys.stdout", broken)
             patch.setattr("sys.argv", ["llm-bench", "teardown"])
@@ -234,7 +239,9 @@ def test_an_output_that_is_gone_does_not_stop_a_deletion(
 def test_what_teardown_cannot_delete_is_the_exit_code(
     account: Account, clients: Clients, folder: Path
 ) -> None:
-    with deployed(targets(plan(), "commanded", clients)[0], clients, Ledger(), pace=QUICK) as deployment:
+    with deployed(
+        endpoint_specs(plan(), "commanded", clients)[0], clients, Ledger(), polling=QUICK
+    ) as deployment:
         account.faults([{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}])
         done = bench("teardown")
         account.faults([])

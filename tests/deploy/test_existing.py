@@ -16,8 +16,8 @@ from deploy.aws.read_only_endpoint import ALLOWED, EndpointReader
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import preflight
-from deploy.spec.endpoint_spec import Target
-from deploy.spec.resolve import UNSEEN, as_it_stands, targets
+from deploy.spec.endpoint_spec import EndpointSpec
+from deploy.spec.resolve import UNKNOWN_INSTANCE_TYPE, endpoint_specs, with_actual_endpoint
 from emulator.process import LocalSageMaker
 from tests.deploy.harness import IMAGE, LIGHT, QUICK, Account, fresh_clients, plan
 
@@ -33,14 +33,14 @@ def account(server: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def theirs(account: Account) -> Iterator[Target]:
+def theirs(account: Account) -> Iterator[EndpointSpec]:
     """An endpoint that somebody else keeps, with two components; at the end it must still be there."""
     clients = fresh_clients()
     parts = [{"name": "one", "accelerators": 1}, {"name": "two", "accelerators": 1}]
     made = plan(name="theirs", endpoint={"instance_type": "ml.g5.4xlarge", "components": parts})
-    target = targets(made, "others", clients)[0]
-    with deployed(target, clients, Ledger(), pace=QUICK):
-        yield target
+    spec = endpoint_specs(made, "others", clients)[0]
+    with deployed(spec, clients, Ledger(), polling=QUICK):
+        yield spec
         assert len(account.left()) == 5, "model, configuration, endpoint and two components"
 
 
@@ -49,28 +49,30 @@ def mine(name: str, **endpoint: object) -> Plan:
 
 
 def test_it_is_described_and_survives(
-    theirs: Target, account: Account, clients: Clients, ledger: Ledger
+    theirs: EndpointSpec, account: Account, clients: Clients, ledger: Ledger
 ) -> None:
     before = len(account.calls())
     chosen = mine(theirs.name, components=[{"name": theirs.components[0].name}])
-    with deployed(targets(chosen, "mine", clients)[0], clients, ledger) as deployment:
+    with deployed(endpoint_specs(chosen, "mine", clients)[0], clients, ledger) as deployment:
         assert deployment.endpoint_name == theirs.name
         assert deployment.component == theirs.components[0].name
         assert deployment.description["endpoint"]["EndpointStatus"] == "InService"
-        assert (deployment.create_started_at, deployment.deleted_at) == (None, None)
+        assert deployment.in_service_at is None
     assert {operation for _, operation in account.calls(before)} <= ALLOWED
     assert f"endpoints/{theirs.name}" in account.left()
     assert ledger.items() == []
 
 
-def test_it_survives_an_error_too(theirs: Target, account: Account, clients: Clients, ledger: Ledger) -> None:
+def test_it_survives_an_error_too(
+    theirs: EndpointSpec, account: Account, clients: Clients, ledger: Ledger
+) -> None:
     chosen = mine(theirs.name, components=[{"name": theirs.components[0].name}])
-    with pytest.raises(RuntimeError), deployed(targets(chosen, "mine", clients)[0], clients, ledger):
+    with pytest.raises(RuntimeError), deployed(endpoint_specs(chosen, "mine", clients)[0], clients, ledger):
         raise RuntimeError("the load crashed")
     assert f"endpoints/{theirs.name}" in account.left()
 
 
-def test_the_reader_can_do_nothing_but_look(theirs: Target, account: Account, clients: Clients) -> None:
+def test_the_reader_can_do_nothing_but_look(theirs: EndpointSpec, account: Account, clients: Clients) -> None:
     reader = EndpointReader(clients)
     client = reader._client
     attempts: dict[str, dict[str, Any]] = {
@@ -83,16 +85,16 @@ def test_the_reader_can_do_nothing_but_look(theirs: Target, account: Account, cl
     }
     before = len(account.calls())
     for method, request in attempts.items():
-        with pytest.raises(PermissionError, match="not ours"):
+        with pytest.raises(PermissionError, match="did not create"):
             getattr(client, method)(**request)
     assert account.calls(before) == []
 
 
 def test_it_is_used_when_nothing_may_be_looked_at(
-    theirs: Target, account: Account, clients: Clients, ledger: Ledger
+    theirs: EndpointSpec, account: Account, clients: Clients, ledger: Ledger
 ) -> None:
     account.faults([{"call": "DescribeEndpoint", "fault": "access_denied", "nth": 0}])
-    with deployed(targets(mine(theirs.name), "mine", clients)[0], clients, ledger) as deployment:
+    with deployed(endpoint_specs(mine(theirs.name), "mine", clients)[0], clients, ledger) as deployment:
         assert "not authorized" in deployment.description["not_described"]
     account.faults([])
 
@@ -100,26 +102,26 @@ def test_it_is_used_when_nothing_may_be_looked_at(
 def test_a_missing_endpoint_is_one_sentence(clients: Clients, ledger: Ledger, account: Account) -> None:
     with (
         pytest.raises(UserError, match="there is no endpoint nowhere"),
-        deployed(targets(mine("nowhere"), "mine", clients)[0], clients, ledger),
+        deployed(endpoint_specs(mine("nowhere"), "mine", clients)[0], clients, ledger),
     ):
         pass
 
 
 def test_an_unknown_component_names_those_that_there_are(
-    theirs: Target, clients: Clients, ledger: Ledger
+    theirs: EndpointSpec, clients: Clients, ledger: Ledger
 ) -> None:
     chosen = mine(theirs.name, components=[{"name": "three"}])
     with (
         pytest.raises(UserError, match=theirs.components[1].name),
-        deployed(targets(chosen, "mine", clients)[0], clients, ledger),
+        deployed(endpoint_specs(chosen, "mine", clients)[0], clients, ledger),
     ):
         pass
 
 
-def test_several_components_need_a_choice(theirs: Target, clients: Clients, ledger: Ledger) -> None:
+def test_several_components_need_a_choice(theirs: EndpointSpec, clients: Clients, ledger: Ledger) -> None:
     with (
         pytest.raises(UserError, match="several inference components"),
-        deployed(targets(mine(theirs.name), "mine", clients)[0], clients, ledger),
+        deployed(endpoint_specs(mine(theirs.name), "mine", clients)[0], clients, ledger),
     ):
         pass
 
@@ -129,9 +131,9 @@ def test_it_needs_neither_role_nor_image(
 ) -> None:
     monkeypatch.delenv("SAGEMAKER_ROLE")
     before = len(account.calls())
-    target = targets(mine("theirs"), "mine", clients)[0]
-    assert target.existing
-    assert dataclasses.asdict(target)["models"] == ()
+    spec = endpoint_specs(mine("theirs"), "mine", clients)[0]
+    assert spec.existing
+    assert dataclasses.asdict(spec)["models"] == ()
     assert account.calls(before) == []
 
 
@@ -139,8 +141,8 @@ def test_several_variants_are_told_because_one_price_is_not_theirs(
     clients: Clients, account: Account
 ) -> None:
     kinds = ("ml.g5.2xlarge", "ml.g6.2xlarge")
-    made = targets(plan(name="split"), "others", clients)[0]
-    with deployed(made, clients, Ledger(), pace=QUICK):
+    made = endpoint_specs(plan(name="split"), "others", clients)[0]
+    with deployed(made, clients, Ledger(), polling=QUICK):
         own = clients.sagemaker
         own.create_endpoint_config(
             EndpointConfigName="split",
@@ -156,7 +158,7 @@ def test_several_variants_are_told_because_one_price_is_not_theirs(
         )
         own.create_endpoint(EndpointName="split", EndpointConfigName="split")
         own.get_waiter("endpoint_in_service").wait(EndpointName="split", WaiterConfig={"Delay": 1})
-        standing, notice, _ = as_it_stands(mine("split"), clients)
+        standing, notice, _ = with_actual_endpoint(mine("split"), clients)
         own.delete_endpoint(EndpointName="split")
         own.delete_endpoint_config(EndpointConfigName="split")
     assert standing.endpoint.instance_type == (kinds[0],)
@@ -168,11 +170,11 @@ def test_several_variants_are_told_because_one_price_is_not_theirs(
 def test_its_model_and_schema_are_its_own(clients: Clients, account: Account) -> None:
     env = {**LIGHT, "SM_VLLM_MODEL": "theirs/model-7b", "SM_VLLM_MAX_MODEL_LEN": "8192"}
     image = IMAGE.replace("simulated:latest", "simulated-vllm:1")
-    made = targets(
+    made = endpoint_specs(
         plan(name="vllm", model={"name": "x", "source": "image", "image": image, "env": env}), "r", clients
     )
-    with deployed(made[0], clients, Ledger(), pace=QUICK) as deployment:
-        standing, instances, schema = as_it_stands(mine(deployment.endpoint_name), clients)
+    with deployed(made[0], clients, Ledger(), polling=QUICK) as deployment:
+        standing, instances, schema = with_actual_endpoint(mine(deployment.endpoint_name), clients)
     assert (standing.model.name, standing.model.context_length) == ("theirs/model-7b", 8192)
     assert standing.model.image == image
     assert (instances, schema) == (None, None)
@@ -181,10 +183,10 @@ def test_its_model_and_schema_are_its_own(clients: Clients, account: Account) ->
 def test_what_cannot_be_seen_claims_neither_model_nor_price(clients: Clients, account: Account) -> None:
     account.faults([{"call": "DescribeEndpoint", "fault": "access_denied", "nth": 0}])
     unseen = plan(model={"source": "endpoint"}, endpoint={"name": "private"})
-    standing, instances, schema = as_it_stands(unseen, clients)
+    standing, instances, schema = with_actual_endpoint(unseen, clients)
     account.faults([])
     assert standing.model.name == "private"
-    assert standing.endpoint.instance_type == (UNSEEN,)
+    assert standing.endpoint.instance_type == (UNKNOWN_INSTANCE_TYPE,)
     assert schema is not None
     assert "workload.schema" in schema
     assert instances is not None

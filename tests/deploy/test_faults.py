@@ -7,7 +7,7 @@ from deploy.aws.clients import Clients
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.lifecycle.removal import LeftBehindError
-from deploy.spec.resolve import targets
+from deploy.spec.resolve import endpoint_specs
 from tests.deploy.fault_matrix import PASSING, Case, Outcome, cases, outcomes
 from tests.deploy.harness import IMPATIENT, Account, plan
 
@@ -51,8 +51,8 @@ def test_what_may_be_ours_and_cannot_be_checked_is_named(
 ) -> None:
     lost_answer = {"call": call, "fault": "drop_connection", "when": "after"}
     account.faults([lost_answer, {"call": "ListTags", "fault": "access_denied", "nth": 0}])
-    target = targets(plan(), "unsure", clients)[0]
-    with pytest.raises(LeftBehindError) as caught, deployed(target, clients, ledger, pace=IMPATIENT):
+    spec = endpoint_specs(plan(), "unsure", clients)[0]
+    with pytest.raises(LeftBehindError) as caught, deployed(spec, clients, ledger, polling=IMPATIENT):
         pass
     assert len(account.left()) == len(caught.value.leftovers) == 1
     assert len(ledger.open_items()) == 1
@@ -60,13 +60,13 @@ def test_what_may_be_ours_and_cannot_be_checked_is_named(
 
 
 def test_what_was_there_before_is_never_touched(account: Account, clients: Clients, ledger: Ledger) -> None:
-    target = targets(plan(), "namesake", clients)[0]
+    spec = endpoint_specs(plan(), "namesake", clients)[0]
     clients.sagemaker.create_model(
-        ModelName=target.name,
-        PrimaryContainer={"Image": target.models[0].container.image},
-        ExecutionRoleArn=target.role_arn,
+        ModelName=spec.name,
+        PrimaryContainer={"Image": spec.models[0].container.image},
+        ExecutionRoleArn=spec.role_arn,
     )
-    with pytest.raises(UserError, match="nothing that exists was changed"), deployed(target, clients, ledger):
+    with pytest.raises(UserError, match="nothing that exists was changed"), deployed(spec, clients, ledger):
         pass
-    assert account.left() == [f"models/{target.name}"]
+    assert account.left() == [f"models/{spec.name}"]
     assert ledger.open_items() == []

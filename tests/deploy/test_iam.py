@@ -8,14 +8,14 @@ import pytest
 
 from configs.plan import Plan
 from deploy.aws.clients import Clients
-from deploy.aws.cloudwatch import Served, collect
+from deploy.aws.cloudwatch import MetricSource, collect_metrics
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.inventory import inventory
 from deploy.lifecycle.ledger import Ledger
 from deploy.lifecycle.teardown import teardown
 from deploy.preflight.preflight import preflight
 from deploy.spec.owner import machine_owner
-from deploy.spec.resolve import targets
+from deploy.spec.resolve import endpoint_specs
 from tests.deploy.harness import QUICK, Account, fresh_clients, plan
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "iam.md"
@@ -82,11 +82,11 @@ def test_bench_stays_within_its_policy(account: Account, ledger: Ledger, tmp_pat
     clients = fresh_clients()
     chosen = full_plan()
     preflight(chosen, lambda: clients, ledger)
-    target = targets(chosen, "iam", clients)[0]
+    spec = endpoint_specs(chosen, "iam", clients)[0]
     account.faults([{"call": "CreateModel", "fault": "drop_connection", "when": "after"}])
-    with deployed(target, clients, ledger, pace=QUICK) as deployment:
-        served = Served(target.name, component=deployment.component)
-    collect(tmp_path, "e", served, clients, started_at=0.0, ended_at=60.0)
+    with deployed(spec, clients, ledger, polling=QUICK) as deployment:
+        served = MetricSource(spec.name, component=deployment.component)
+    collect_metrics(tmp_path, "e", served, clients, started_at=0.0, ended_at=60.0)
     used = actions(account.calls(before))
     assert used <= BENCH
     assert BENCH - used == UNSEEN - {"sagemaker:CallWithBearerToken"}
@@ -95,14 +95,16 @@ def test_bench_stays_within_its_policy(account: Account, ledger: Ledger, tmp_pat
 def test_an_endpoint_of_others_is_only_looked_at(
     account: Account, clients: Clients, ledger: Ledger, tmp_path: Path
 ) -> None:
-    theirs = targets(plan(name="theirs"), "others", clients)[0]
-    with deployed(theirs, clients, ledger, pace=QUICK):
+    theirs = endpoint_specs(plan(name="theirs"), "others", clients)[0]
+    with deployed(theirs, clients, ledger, polling=QUICK):
         before = len(account.calls())
         mine = fresh_clients()
         chosen = plan(endpoint={"name": theirs.name, "instance_type": "ml.g5.xlarge"})
         preflight(chosen, lambda: mine, ledger)
-        with deployed(targets(chosen, "mine", mine)[0], mine, ledger) as deployment:
-            collect(tmp_path, "e", Served(deployment.endpoint_name), mine, started_at=0.0, ended_at=60.0)
+        with deployed(endpoint_specs(chosen, "mine", mine)[0], mine, ledger) as deployment:
+            collect_metrics(
+                tmp_path, "e", MetricSource(deployment.endpoint_name), mine, started_at=0.0, ended_at=60.0
+            )
         used = actions(account.calls(before))
     policy = POLICIES["`make bench ENDPOINT=name`"]
     assert used <= policy
@@ -115,7 +117,7 @@ def test_endpoints_and_teardown_stay_within_their_policies(
     from bench.commands.deploy import show_inventory  # noqa: PLC0415 - bench stands above deploy
 
     clients = fresh_clients()
-    with deployed(targets(full_plan(), "iam", clients)[0], clients, ledger, pace=QUICK):
+    with deployed(endpoint_specs(full_plan(), "iam", clients)[0], clients, ledger, polling=QUICK):
         before = len(account.calls())
         show_inventory(
             inventory(fresh_clients(), Ledger(ledger.folder / "none"), "somebody@else"), fresh_clients()
@@ -129,8 +131,8 @@ def test_endpoints_and_teardown_stay_within_their_policies(
             inventory(mine, ledger, machine_owner()),
             mine,
             ledger,
-            agreed=lambda _asked: False,
-            pace=QUICK,
+            confirm=lambda _asked: False,
+            polling=QUICK,
         )
         assert left == []
         assert actions(account.calls(before)) == POLICIES["`make teardown`"]

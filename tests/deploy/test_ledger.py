@@ -14,8 +14,8 @@ from common.errors import UserError
 from deploy.aws.clients import Clients
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Item, Ledger, State
-from deploy.spec.endpoint_spec import Target
-from deploy.spec.resolve import targets
+from deploy.spec.endpoint_spec import EndpointSpec
+from deploy.spec.resolve import endpoint_specs
 from tests.deploy.harness import QUICK, Account, items, plan
 
 
@@ -95,7 +95,7 @@ def test_the_line_is_there_before_the_call(clients: Clients, ledger: Ledger, acc
             seen.append([item.kind for item in ledger.open_items() if item.state == "creating"])
 
     clients.sagemaker.meta.events.register("before-call.*.*", before)
-    with deployed(_target(clients), clients, ledger, pace=QUICK):
+    with deployed(_target(clients), clients, ledger, polling=QUICK):
         pass
     assert seen == [["model"], ["endpoint-config"], ["endpoint"]]
     assert account.left() == []
@@ -127,5 +127,5 @@ def test_cost_so_far_is_instances_times_price_times_time() -> None:
     assert dataclasses.replace(item, usd_per_hour=None).cost_usd(1800.0) is None
 
 
-def _target(clients: Clients) -> Target:
-    return targets(plan(), "ledger-run", clients)[0]
+def _target(clients: Clients) -> EndpointSpec:
+    return endpoint_specs(plan(), "ledger-run", clients)[0]

@@ -17,9 +17,9 @@ from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.inventory import inventory
 from deploy.lifecycle.ledger import Item, Ledger
 from deploy.lifecycle.teardown import teardown
-from deploy.spec.endpoint_spec import Target
+from deploy.spec.endpoint_spec import EndpointSpec
 from deploy.spec.owner import Process, machine_owner, this_host, this_process
-from deploy.spec.resolve import targets
+from deploy.spec.resolve import endpoint_specs
 from deploy.spec.tags import TAG_PROCESS
 from tests.deploy.command_line import bench
 from tests.deploy.harness import QUICK, Account, items, plan
@@ -51,25 +51,25 @@ def other() -> Iterator[Other]:
         yield Other(child, Process(this_host(), child.pid, started_at))
 
 
-def run_of(clients: Clients, monkeypatch: pytest.MonkeyPatch, process: Process, run_id: str) -> Target:
-    """The target of a run that ``process`` plays."""
+def run_of(clients: Clients, monkeypatch: pytest.MonkeyPatch, process: Process, run_id: str) -> EndpointSpec:
+    """The spec of a run that ``process`` plays."""
     monkeypatch.setattr("deploy.spec.resolve.this_process", lambda: process)
-    return targets(plan(), run_id, clients)[0]
+    return endpoint_specs(plan(), run_id, clients)[0]
 
 
 def test_a_process_goes_on_until_it_ends(other: Other) -> None:
-    before = other.process.goes_on
+    before = other.process.is_running
     other.end(reap=False)
-    unreaped = other.process.goes_on  # it has ended, and its parent has not looked yet
+    unreaped = other.process.is_running  # it has ended, and its parent has not looked yet
     other.end()
-    assert (before, unreaped, other.process.goes_on) == (True, False, False)
+    assert (before, unreaped, other.process.is_running) == (True, False, False)
 
 
 def test_a_process_is_known_by_its_start_and_its_host(other: Other) -> None:
     earlier = dataclasses.replace(other.process, started_at=other.process.started_at - 60)
-    assert not earlier.goes_on, "its id was given to another process"
-    assert not dataclasses.replace(other.process, host="elsewhere").goes_on
-    assert not this_process().goes_on, "whoever asks is no run beside itself"
+    assert not earlier.is_running, "its id was given to another process"
+    assert not dataclasses.replace(other.process, host="elsewhere").is_running
+    assert not this_process().is_running, "whoever asks is no run beside itself"
 
 
 @pytest.mark.parametrize("text", [None, "", "host", "host:1", "host:x:1.0", "host:1:x"])
@@ -86,7 +86,7 @@ def test_a_process_is_read_as_it_was_written(host: str) -> None:
 def test_a_run_writes_its_process_into_ledger_and_tags(
     account: Account, clients: Clients, ledger: Ledger
 ) -> None:
-    with deployed(targets(plan(), "mine", clients)[0], clients, ledger, pace=QUICK):
+    with deployed(endpoint_specs(plan(), "mine", clients)[0], clients, ledger, polling=QUICK):
         found = ledger.open_items()
         tagged = {resources.tags(clients, str(item.arn))[TAG_PROCESS] for item in found}
     assert {item.process for item in found} == tagged == {str(this_process())}
@@ -110,9 +110,9 @@ def test_what_a_live_run_uses_is_asked_about_until_the_run_has_ended(
     def tear(*, yes: bool) -> None:
         found = inventory(clients, seen, machine_owner())
         asked.append({one.item.kind for one in found if one.live == other.process})
-        teardown(found, clients, seen, agreed=lambda _asked: yes, pace=QUICK)
+        teardown(found, clients, seen, confirm=lambda _asked: yes, polling=QUICK)
 
-    with deployed(theirs, clients, ledger, pace=QUICK), deployed(mine, clients, ledger, pace=QUICK):
+    with deployed(theirs, clients, ledger, polling=QUICK), deployed(mine, clients, ledger, polling=QUICK):
         tear(yes=False)
         left = account.left()
         assert f"endpoints/{theirs.name}" in left
@@ -126,9 +126,9 @@ def test_what_a_live_run_uses_is_asked_about_until_the_run_has_ended(
 def test_a_yes_takes_what_a_live_run_uses(
     other: Other, account: Account, clients: Clients, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with deployed(run_of(clients, monkeypatch, other.process, "live"), clients, ledger, pace=QUICK):
+    with deployed(run_of(clients, monkeypatch, other.process, "live"), clients, ledger, polling=QUICK):
         found = inventory(clients, ledger, machine_owner())
-        teardown(found, clients, ledger, agreed=lambda _asked: True, pace=QUICK)
+        teardown(found, clients, ledger, confirm=lambda _asked: True, polling=QUICK)
         assert account.left() == []
 
 
@@ -136,7 +136,7 @@ def test_the_commands_mark_a_live_run_and_name_it(
     other: Other, account: Account, clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = run_of(clients, monkeypatch, other.process, "live-run")
-    with deployed(theirs, clients, Ledger(), pace=QUICK):
+    with deployed(theirs, clients, Ledger(), polling=QUICK):
         listed = "".join(bench("endpoints").stdout.split())
         assert f"(live,process{other.process.pid})" in listed
         kept = bench("teardown")

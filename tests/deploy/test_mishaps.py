@@ -15,27 +15,27 @@ from deploy.lifecycle.ledger import Ledger
 from deploy.lifecycle.removal import LeftBehindError
 from deploy.lifecycle.signals import Interrupted
 from deploy.lifecycle.spend_guard import SpendGuard
-from deploy.spec.endpoint_spec import Target
-from deploy.spec.resolve import targets
+from deploy.spec.endpoint_spec import EndpointSpec
+from deploy.spec.resolve import endpoint_specs
 from deploy.spec.tags import TAG_EXPIRES
 from runfolder.manifest import PriceQuote
 from tests.deploy.harness import IMPATIENT, QUICK, Account, fresh_clients, items, plan
 
 
-def target_of(clients: Clients, run_id: str = "mishap", **changes: Any) -> Target:
-    return targets(plan(**changes), run_id, clients)[0]
+def spec_of(clients: Clients, run_id: str = "mishap", **changes: Any) -> EndpointSpec:
+    return endpoint_specs(plan(**changes), run_id, clients)[0]
 
 
 def test_a_ledger_that_vanishes_while_a_run_goes_on(
     account: Account, clients: Clients, ledger: Ledger
 ) -> None:
-    with deployed(target_of(clients), clients, ledger, pace=QUICK):
+    with deployed(spec_of(clients), clients, ledger, polling=QUICK):
         shutil.rmtree(ledger.folder)
     assert account.left() == []
 
 
 def test_a_ledger_that_can_no_longer_be_written(account: Account, clients: Clients, ledger: Ledger) -> None:
-    with deployed(target_of(clients), clients, ledger, pace=QUICK):
+    with deployed(spec_of(clients), clients, ledger, polling=QUICK):
         shutil.rmtree(ledger.folder)
         ledger.folder.write_text("no folder any more")
     assert account.left() == []
@@ -58,7 +58,7 @@ def test_a_terminal_that_is_gone(
     def progress(*_: object) -> None:
         raise gone
 
-    with deployed(target_of(clients), clients, ledger, progress, pace=QUICK):
+    with deployed(spec_of(clients), clients, ledger, progress, polling=QUICK):
         pass
     assert account.left() == []
 
@@ -75,7 +75,7 @@ def test_what_is_not_visible_yet_is_deleted_all_the_same(
     # It stays invisible to every look: only the deletion itself can tell.
     with (
         pytest.raises(UserError, match="somebody says so"),
-        deployed(target_of(clients), clients, ledger, pace=QUICK, stop=stop),
+        deployed(spec_of(clients), clients, ledger, polling=QUICK, stop=stop),
     ):
         pass
     account.faults([])
@@ -92,7 +92,7 @@ def test_an_interruption_that_leaves_something_says_both(
     account.faults([{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}])
     with (
         pytest.raises(LeftBehindError, match="NOT DELETED and billed") as caught,
-        deployed(target_of(clients), clients, ledger, pace=IMPATIENT),
+        deployed(spec_of(clients), clients, ledger, polling=IMPATIENT),
     ):
         raise Interrupted(signal.SIGINT)
     account.faults([])
@@ -106,7 +106,7 @@ def test_a_leftover_that_costs_nothing_does_not_end_the_run(
     account.faults([{"call": "DeleteModel", "fault": "access_denied", "nth": 0}])
     with (
         pytest.raises(LeftBehindError) as caught,
-        deployed(target_of(clients), clients, ledger, pace=IMPATIENT),
+        deployed(spec_of(clients), clients, ledger, polling=IMPATIENT),
     ):
         pass
     account.faults([])
@@ -116,7 +116,7 @@ def test_a_leftover_that_costs_nothing_does_not_end_the_run(
 def test_credentials_that_were_renewed_meanwhile_are_used(
     account: Account, clients: Clients, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with deployed(target_of(clients), clients, ledger, pace=QUICK):
+    with deployed(spec_of(clients), clients, ledger, polling=QUICK):
         credentials = clients.session.get_credentials()
         monkeypatch.setattr(credentials, "secret_key", "expired")
     assert account.left() == []
@@ -130,12 +130,12 @@ def test_a_token_that_aws_repeats_in_its_refusal_is_not_told(
     model = {
         "name": "M",
         "source": "image",
-        "image": target_of(clients).models[0].container.image,
+        "image": spec_of(clients).models[0].container.image,
         "hub_token_env": "MY_TOKEN",
     }
     with (
         pytest.raises(UserError) as caught,
-        deployed(target_of(clients, model=model), clients, ledger, pace=QUICK),
+        deployed(spec_of(clients, model=model), clients, ledger, polling=QUICK),
     ):
         pass
     assert "HF_TOKEN" in str(caught.value) or "environment" in str(caught.value)
@@ -145,7 +145,7 @@ def test_a_token_that_aws_repeats_in_its_refusal_is_not_told(
 def test_each_endpoint_expires_by_its_own_creation(
     account: Account, clients: Clients, ledger: Ledger
 ) -> None:
-    late = dataclasses.replace(target_of(clients), max_lifetime=3600.0).starting_at(1_800_000_000.0)
+    late = dataclasses.replace(spec_of(clients), max_lifetime=3600.0).starting_at(1_800_000_000.0)
     assert late.expires_at == 1_800_003_600.0
     assert late.tags[TAG_EXPIRES] == "2027-01-15T09:00:00Z"
 
@@ -179,20 +179,20 @@ def test_waiting_ends_when_the_budget_does(account: Account, ledger: Ledger) -> 
     clients = fresh_clients()
     account.faults([{"call": "CreateEndpoint", "fault": "stuck_creating"}])
     guard = SpendGuard(ledger, "budget", 0.0)
-    target = target_of(clients, "budget")
-    free = dataclasses.replace(IMPATIENT, in_service=60)
+    spec = spec_of(clients, "budget")
+    free = dataclasses.replace(IMPATIENT, in_service_s=60)
 
     with (
         pytest.raises(UserError, match=r"max_spend_usd of \$0\.00 is reached"),
         deployed(
-            target,
+            spec,
             clients,
             ledger,
             quote=PriceQuote(usd_per_hour=1.0),
-            pace=free,
+            polling=free,
             stop=guard.reason,
         ),
     ):
         pass
     account.faults([])
-    account._post("release", {"endpoint": target.name})
+    account._post("release", {"endpoint": spec.name})

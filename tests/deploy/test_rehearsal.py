@@ -31,7 +31,7 @@ def test_the_plan_s_own_roles_secret_and_instances_are_there(
         clients, ledger = Clients.from_environment(), Ledger(tmp_path / "ledger")
         found = preflight(backend.plan, lambda: clients, ledger)
         assert found.stops == ()
-        with deployed(found.targets[0], clients, ledger, pace=QUICK) as deployment:
+        with deployed(found.specs[0], clients, ledger, polling=QUICK) as deployment:
             assert deployment.in_service_at
 
 

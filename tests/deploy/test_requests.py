@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.plan import Plan
-from deploy.aws.cloudwatch import Served, queries
+from deploy.aws.cloudwatch import MetricSource, queries
 from deploy.aws.secrets import HubToken
 from deploy.spec import api_requests
-from deploy.spec.endpoint_spec import Container, Target, build_target
+from deploy.spec.endpoint_spec import Container, EndpointSpec, build_endpoint_spec
 from tests.deploy.harness import IMAGE, plan
 
 _SESSION = botocore.session.get_session()
@@ -52,11 +52,11 @@ def _check(shape: Any, value: Any, where: str) -> None:
         assert value <= shape.metadata.get("max", float("inf")), where
 
 
-def target_of(chosen: Plan, run_id: str = "run", owner: str = "user@host") -> Target:
+def spec_of(chosen: Plan, run_id: str = "run", owner: str = "user@host") -> EndpointSpec:
     container = Container(IMAGE, {"SM_VLLM_MODEL": "org/model"}, hub_token=HubToken())
     parts: dict[str | None, Container] = {None: container}
     parts |= {part.name: container for part in chosen.endpoint.components if part.model}
-    return build_target(
+    return build_endpoint_spec(
         chosen,
         chosen.endpoint.instance_type[0],
         run_id,
@@ -70,19 +70,16 @@ def target_of(chosen: Plan, run_id: str = "run", owner: str = "user@host") -> Ta
     )
 
 
-def every_request(target: Target) -> list[tuple[str, str, dict[str, Any]]]:
+def every_request(spec: EndpointSpec) -> list[tuple[str, str, dict[str, Any]]]:
     return [
+        *(("sagemaker", "CreateModel", api_requests.create_model(spec, m, "hf_token")) for m in spec.models),
+        ("sagemaker", "CreateEndpointConfig", api_requests.create_endpoint_config(spec)),
+        ("sagemaker", "CreateEndpoint", api_requests.create_endpoint(spec)),
         *(
-            ("sagemaker", "CreateModel", api_requests.create_model(target, m, "hf_token"))
-            for m in target.models
+            ("sagemaker", "CreateInferenceComponent", api_requests.create_component(spec, part))
+            for part in spec.components
         ),
-        ("sagemaker", "CreateEndpointConfig", api_requests.create_endpoint_config(target)),
-        ("sagemaker", "CreateEndpoint", api_requests.create_endpoint(target)),
-        *(
-            ("sagemaker", "CreateInferenceComponent", api_requests.create_component(target, part))
-            for part in target.components
-        ),
-        *(("scheduler", "CreateSchedule", each) for each in api_requests.create_schedules(target, "aws")),
+        *(("scheduler", "CreateSchedule", each) for each in api_requests.create_schedules(spec, "aws")),
     ]
 
 
@@ -112,13 +109,13 @@ def plans(draw: st.DrawFn) -> Plan:
 @settings(max_examples=60, deadline=None)
 @given(chosen=plans(), run_id=TEXT)
 def test_every_request_is_known_to_the_api(chosen: Plan, run_id: str) -> None:
-    for service, operation, request in every_request(target_of(chosen, run_id)):
+    for service, operation, request in every_request(spec_of(chosen, run_id)):
         assert_valid(service, operation, request)
 
 
 def test_the_stubber_takes_them_too() -> None:
-    target = target_of(plan(endpoint={"instance_type": "ml.g5.xlarge", "components": [{"name": "main"}]}))
-    for service, operation, request in every_request(target):
+    spec = spec_of(plan(endpoint={"instance_type": "ml.g5.xlarge", "components": [{"name": "main"}]}))
+    for service, operation, request in every_request(spec):
         client = _SESSION.create_client(
             service, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
         )
@@ -131,35 +128,37 @@ def test_the_stubber_takes_them_too() -> None:
             stub.assert_no_pending_responses()
 
 
-@pytest.mark.parametrize("served", [Served("endpoint"), Served("endpoint", component="part")], ids=str)
-def test_the_metric_queries_are_known_to_the_api(served: Served) -> None:
-    request = {"MetricDataQueries": queries(served), "StartTime": 0, "EndTime": 60}
+@pytest.mark.parametrize(
+    "source", [MetricSource("endpoint"), MetricSource("endpoint", component="part")], ids=str
+)
+def test_the_metric_queries_are_known_to_the_api(source: MetricSource) -> None:
+    request = {"MetricDataQueries": queries(source), "StartTime": 0, "EndTime": 60}
     assert_valid("cloudwatch", "GetMetricData", request)
-    assert len({query["Id"] for query in queries(served)}) == len(queries(served)) <= 500
+    assert len({query["Id"] for query in queries(source)}) == len(queries(source)) <= 500
 
 
 def test_names_are_unique_per_run_and_type() -> None:
-    targets = [
-        target_of(plan(name="x" * 40, endpoint={"instance_type": kind}), run)
+    specs = [
+        spec_of(plan(name="x" * 40, endpoint={"instance_type": kind}), run)
         for kind in ("ml.g5.xlarge", "ml.g5.2xlarge")
         for run in ("one", "two")
     ]
-    assert len({target.name for target in targets}) == 4
+    assert len({spec.name for spec in specs}) == 4
 
 
 def test_long_component_names_stay_apart() -> None:
     parts = [{"name": f"a-long-name-of-a-component-number-{n}"} for n in (1, 2)]
-    target = target_of(plan(name="y" * 40, endpoint={"instance_type": "ml.g5.xlarge", "components": parts}))
-    assert len({part.name for part in target.components}) == 2
+    spec = spec_of(plan(name="y" * 40, endpoint={"instance_type": "ml.g5.xlarge", "components": parts}))
+    assert len({part.name for part in spec.components}) == 2
 
 
 def test_components_are_deleted_by_schedules_of_their_own_before_their_endpoint() -> None:
     parts = [{"name": "one"}, {"name": "two"}]
-    target = target_of(plan(endpoint={"instance_type": "ml.g5.xlarge", "components": parts}))
-    made = api_requests.create_schedules(target, "aws-cn")
+    spec = spec_of(plan(endpoint={"instance_type": "ml.g5.xlarge", "components": parts}))
+    made = api_requests.create_schedules(spec, "aws-cn")
     assert [schedule["Name"] for schedule in made] == [
-        *(part.name for part in target.components),
-        target.name,
+        *(part.name for part in spec.components),
+        spec.name,
     ]
     assert [schedule["Target"]["Arn"].rsplit(":", 1)[-1] for schedule in made] == [
         "deleteInferenceComponent",
@@ -167,9 +166,9 @@ def test_components_are_deleted_by_schedules_of_their_own_before_their_endpoint(
         "deleteEndpoint",
     ]
     assert [json.loads(schedule["Target"]["Input"]) for schedule in made] == [
-        {"InferenceComponentName": target.components[0].name},
-        {"InferenceComponentName": target.components[1].name},
-        {"EndpointName": target.name},
+        {"InferenceComponentName": spec.components[0].name},
+        {"InferenceComponentName": spec.components[1].name},
+        {"EndpointName": spec.name},
     ]
     assert {schedule["Target"]["Arn"].split(":")[1] for schedule in made} == {"aws-cn"}
     times = [schedule["ScheduleExpression"] for schedule in made]
@@ -179,7 +178,7 @@ def test_components_are_deleted_by_schedules_of_their_own_before_their_endpoint(
 
 
 def test_a_refused_scheduled_deletion_is_retried_for_as_long_as_the_api_allows() -> None:
-    [made] = api_requests.create_schedules(target_of(plan()), "aws")
+    [made] = api_requests.create_schedules(spec_of(plan()), "aws")
     shapes: Any = _SESSION.get_service_model("scheduler")  # stubs: every shape is without members
     limits = {
         name: shapes.shape_for("RetryPolicy").members[name].metadata["max"]
@@ -189,8 +188,8 @@ def test_a_refused_scheduled_deletion_is_retried_for_as_long_as_the_api_allows()
 
 
 def test_components_need_the_role_on_the_configuration_and_no_model_on_the_variant() -> None:
-    target = target_of(plan(endpoint={"instance_type": "ml.g5.xlarge", "components": [{"name": "main"}]}))
-    config = api_requests.create_endpoint_config(target)
+    spec = spec_of(plan(endpoint={"instance_type": "ml.g5.xlarge", "components": [{"name": "main"}]}))
+    config = api_requests.create_endpoint_config(spec)
     assert config["ExecutionRoleArn"] == ROLE
     assert "ModelName" not in config["ProductionVariants"][0]
 
@@ -229,7 +228,7 @@ def test_components_need_the_role_on_the_configuration_and_no_model_on_the_varia
     ],
 )
 def test_model_data_in_each_form(uri: str, eula: bool, expected: dict[str, Any]) -> None:  # noqa: FBT001 - a table's column
-    target = build_target(
+    spec = build_endpoint_spec(
         plan(),
         "ml.g5.xlarge",
         "run",
@@ -240,7 +239,7 @@ def test_model_data_in_each_form(uri: str, eula: bool, expected: dict[str, Any])
         role_arn=ROLE,
         containers={None: Container(IMAGE, {}, uri, accept_eula=eula)},
     )
-    request = api_requests.create_model(target, target.models[0], None)
+    request = api_requests.create_model(spec, spec.models[0], None)
     assert_valid("sagemaker", "CreateModel", request)
     assert expected.items() <= request["PrimaryContainer"].items()
 
@@ -251,7 +250,7 @@ def test_images_of_cuda_13_get_the_host_with_its_driver() -> None:
         "vllm:0.20.0-gpu-py312-cu129-ubuntu22.04-sagemaker": "al2-ami-sagemaker-inference-gpu-3-1",
         "huggingface-pytorch-tgi-inference:2.7.0-tgi3.3.6-gpu-py311-cu124-ubuntu22.04": None,
     }.items():
-        target = build_target(
+        spec = build_endpoint_spec(
             plan(),
             "ml.g5.xlarge",
             "run",
@@ -262,4 +261,4 @@ def test_images_of_cuda_13_get_the_host_with_its_driver() -> None:
             role_arn=ROLE,
             containers={None: Container(image)},
         )
-        assert target.inference_ami == ami
+        assert spec.inference_ami == ami

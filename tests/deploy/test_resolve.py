@@ -15,7 +15,7 @@ from deploy.spec import resolve
 from deploy.spec.endpoint_spec import Host
 from deploy.spec.images import LLAMA_CPP, families, image_uri
 from deploy.spec.jumpstart import parse, version_order
-from deploy.spec.resolve import container_for, targets
+from deploy.spec.resolve import container_for, endpoint_specs
 from tests.deploy.harness import IMAGE, Account, plan
 
 AWS = "763104351884.dkr.ecr.us-east-1.amazonaws.com/"
@@ -95,7 +95,7 @@ def test_each_instance_type_is_a_target_and_each_own_model_a_model(clients: Clie
     own = {"name": "Other", "source": "image", "image": IMAGE}
     parts = [{"name": "one"}, {"name": "two", "copies": 2}, {"name": "three", "model": own}]
     made = plan(endpoint={"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"], "components": parts})
-    first, second = targets(made, "run", clients)
+    first, second = endpoint_specs(made, "run", clients)
     assert (first.instance_type, second.instance_type) == ("ml.g5.xlarge", "ml.g6.xlarge")
     assert first.name != second.name
     assert len(first.models) == 2
@@ -108,21 +108,21 @@ def test_without_a_role_the_plan_is_told_where_to_put_it(
 ) -> None:
     monkeypatch.delenv("SAGEMAKER_ROLE")
     with pytest.raises(UserError, match=r"endpoint\.role"):
-        targets(plan(), "run", clients)
+        endpoint_specs(plan(), "run", clients)
 
 
 @pytest.mark.parametrize("key", ["project", "Project", "sagemaker-llm-bench:owner"])
 def test_a_tag_by_which_teardown_finds_us_is_not_the_plan_s_to_set(key: str, clients: Clients) -> None:
     chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", "tags": {key: "my-team", "team": "ml"}})
     with pytest.raises(UserError, match=rf"endpoint\.tags\.{key}"):
-        targets(chosen, "run", clients)
+        endpoint_specs(chosen, "run", clients)
 
 
 @pytest.mark.parametrize(
     ("tags", "said"),
     [
-        ({"aws:team": "ml"}, r"endpoint\.tags\.aws:team: AWS keeps"),
-        ({"team": "R&D"}, r"endpoint\.tags\.team: 'R&D' is no tag"),
+        ({"aws:team": "ml"}, r"endpoint\.tags\.aws:team: AWS reserves"),
+        ({"team": "R&D"}, r"endpoint\.tags\.team: 'R&D' is not a valid AWS tag"),
         ({"team": "x" * 257}, r"endpoint\.tags\.team: .* at most 256"),
         ({"x" * 129: ""}, "at most 128"),
         ({f"tag-{index}": "" for index in range(46)}, "46 tags"),
@@ -133,12 +133,12 @@ def test_a_tag_that_aws_refuses_is_told_before_anything_is_created(
     tags: dict[str, str], said: str, clients: Clients
 ) -> None:
     with pytest.raises(UserError, match=said):
-        targets(plan(endpoint={"instance_type": "ml.g5.xlarge", "tags": tags}), "run", clients)
+        endpoint_specs(plan(endpoint={"instance_type": "ml.g5.xlarge", "tags": tags}), "run", clients)
 
 
 def test_the_plan_s_own_tags_stand_beside_ours(clients: Clients) -> None:
     chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", "tags": {"team": "ml"}})
-    tags = targets(chosen, "run", clients)[0].tags
+    tags = endpoint_specs(chosen, "run", clients)[0].tags
     assert (tags["team"], tags["project"]) == ("ml", "sagemaker-llm-bench")
 
 
@@ -232,10 +232,12 @@ def test_the_hub_s_host_stands_where_the_plan_says_nothing(
     said: dict[str, Any], expected: tuple[Any, ...], clients: Clients
 ) -> None:
     model = {"name": "J", "source": "jumpstart", "id": "meta-textgeneration-llama-2-7b", "accept_eula": True}
-    target = targets(plan(model=model, endpoint={"instance_type": "ml.g5.xlarge", **said}), "run", clients)[0]
+    spec = endpoint_specs(
+        plan(model=model, endpoint={"instance_type": "ml.g5.xlarge", **said}), "run", clients
+    )[0]
     startup, second, ami = expected
-    assert (target.startup_timeout, target.inference_ami) == (startup, ami)
-    assert second == (target.volume_gb or target.download_timeout)
+    assert (spec.startup_timeout, spec.inference_ami) == (startup, ami)
+    assert second == (spec.volume_gb or spec.download_timeout)
 
 
 def test_an_image_of_the_plan_s_own_does_not_get_the_host_of_the_hub_s(
@@ -249,8 +251,8 @@ def test_an_image_of_the_plan_s_own_does_not_get_the_host_of_the_hub_s(
 
 
 def test_without_the_hub_the_time_outs_are_those_of_an_llm(clients: Clients) -> None:
-    target = targets(plan(), "run", clients)[0]
-    assert (target.startup_timeout, target.download_timeout, target.volume_gb) == (900, 1200, None)
+    spec = endpoint_specs(plan(), "run", clients)[0]
+    assert (spec.startup_timeout, spec.download_timeout, spec.volume_gb) == (900, 1200, None)
 
 
 def test_a_document_that_cannot_be_read_is_one_sentence() -> None:
@@ -263,7 +265,7 @@ def test_a_document_that_cannot_be_read_is_one_sentence() -> None:
 def test_the_shipped_plans_come_to_targets(clients: Clients) -> None:
     for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yml")):
         existing = {"endpoint.name": "mine"} if path.stem == "endpoint" else {}
-        assert targets(load_plan(path, existing), "run", clients)
+        assert endpoint_specs(load_plan(path, existing), "run", clients)
 
 
 def test_the_newest_version_of_a_hub_model_is_found_by_its_meaning() -> None:

@@ -17,7 +17,7 @@ from deploy.aws.secrets import HubToken
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import preflight
-from deploy.spec.resolve import targets
+from deploy.spec.resolve import endpoint_specs
 from tests.deploy.harness import IMAGE, QUICK, Account, plan
 
 PLANTED = "plantedvalue-0123456789abcdefghij"
@@ -41,15 +41,15 @@ def test_the_token_reaches_the_container_and_nothing_else(
     said: list[str] = []
     ledger = Ledger(tmp_path / "ledger")
     found = preflight(chosen, lambda: clients, ledger)
-    target = targets(chosen, "secret-run", clients)[0]
-    with deployed(target, clients, ledger, lambda *words: said.append(str(words)), pace=QUICK) as deployment:
-        model = clients.sagemaker.describe_model(ModelName=target.name)
+    spec = endpoint_specs(chosen, "secret-run", clients)[0]
+    with deployed(spec, clients, ledger, lambda *words: said.append(str(words)), polling=QUICK) as deployment:
+        model = clients.sagemaker.describe_model(ModelName=spec.name)
         description = json.dumps(deployment.description)
     assert model["PrimaryContainer"]["Environment"]["HF_TOKEN"] == PLANTED
     assert REDACTED in description
     kept = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert "creating" in kept, "the ledger is not where this test looks"
-    for place in (description, kept, repr(target), repr(found), "".join(said), caplog.text):
+    for place in (description, kept, repr(spec), repr(found), "".join(said), caplog.text):
         assert PLANTED not in place
 
 
@@ -58,8 +58,8 @@ def test_a_failing_create_does_not_tell_the_token(
     fault: str, planted: Account, clients: Clients, ledger: Ledger
 ) -> None:
     planted.faults([{"call": "CreateModel", "fault": fault, "nth": 0}])
-    target = targets(BY_ENV, "secret-run", clients)[0]
-    with pytest.raises(UserError) as caught, deployed(target, clients, ledger, pace=QUICK):
+    spec = endpoint_specs(BY_ENV, "secret-run", clients)[0]
+    with pytest.raises(UserError) as caught, deployed(spec, clients, ledger, polling=QUICK):
         pass
     assert PLANTED not in str(caught.value)
 
@@ -70,8 +70,8 @@ def test_a_token_that_is_named_and_not_there_stops_before_anything_is_created(
     monkeypatch.delenv("BENCH_TEST_TOKEN", raising=False)
     for chosen, named in ((BY_ENV, "BENCH_TEST_TOKEN"), (BY_SECRET, "hub-token-that-is-not-there")):
         model = chosen.model.model_copy(update={"hub_token_secret": chosen.model.hub_token_secret and named})
-        target = targets(chosen.model_copy(update={"model": model}), "none", clients)[0]
-        with pytest.raises(UserError, match=named), deployed(target, clients, ledger, pace=QUICK):
+        spec = endpoint_specs(chosen.model_copy(update={"model": model}), "none", clients)[0]
+        with pytest.raises(UserError, match=named), deployed(spec, clients, ledger, polling=QUICK):
             pass
     assert account.left() == []
     assert ledger.items() == []
@@ -82,7 +82,7 @@ def test_a_token_that_is_named_and_not_there_stops_before_anything_is_created(
 )
 def test_a_secret_in_the_plan_is_refused(name: str, account: Account, clients: Clients) -> None:
     with pytest.raises(UserError, match="hub_token_env"):
-        targets(plan(model=MODEL | {"env": {name: "value"}}), "run", clients)
+        endpoint_specs(plan(model=MODEL | {"env": {name: "value"}}), "run", clients)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_secret_is_known_by_its_value_wherever_the_plan_has_it(
         endpoint["name"] = "theirs"
     chosen = plan(model=silent if place == "component" else telling, endpoint=endpoint)
     with pytest.raises(UserError, match=rf"model\.env\.{name}") as caught:
-        targets(chosen, "run", clients)
+        endpoint_specs(chosen, "run", clients)
     assert value not in str(caught.value)
 
 
@@ -120,7 +120,7 @@ def test_a_secret_is_its_text_or_the_one_value_of_its_json(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(json.dumps({"one": PLANTED, "two": PLANTED}), "several values"), ("{}", "no text")]
+    ("text", "said"), [(json.dumps({"one": PLANTED, "two": PLANTED}), "several values"), ("{}", "is empty")]
 )
 def test_a_secret_that_is_not_one_text_is_refused_without_being_told(
     text: str, said: str, account: Account, clients: Clients

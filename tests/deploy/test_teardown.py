@@ -10,24 +10,24 @@ import pytest
 from deploy.aws import resources
 from deploy.aws.clients import Clients
 from deploy.aws.resources import KINDS
-from deploy.lifecycle.inventory import Found, elsewhere, inventory
+from deploy.lifecycle.inventory import InventoryEntry, inventory, items_elsewhere
 from deploy.lifecycle.ledger import Item, Ledger
 from deploy.lifecycle.removal import remove
 from deploy.lifecycle.teardown import teardown
 from deploy.spec import api_requests
-from deploy.spec.endpoint_spec import Target
+from deploy.spec.endpoint_spec import EndpointSpec
 from deploy.spec.owner import machine_owner
-from deploy.spec.resolve import targets
+from deploy.spec.resolve import endpoint_specs
 from tests.deploy.harness import IMPATIENT, QUICK, Account, items, plan
 
 
-def leave(clients: Clients, run_id: str, owner: str | None = None, **endpoint: Any) -> Target:
+def leave(clients: Clients, run_id: str, owner: str | None = None, **endpoint: Any) -> EndpointSpec:
     """Create a model and a configuration as a run does that died; they cost nothing and start nothing."""
     chosen = plan(endpoint={"instance_type": "ml.g5.xlarge", **endpoint})
-    target = targets(chosen, run_id, clients, owner=owner)[0]
-    resources.create(clients, KINDS["model"], api_requests.create_model(target, target.models[0], None))
-    resources.create(clients, KINDS["endpoint-config"], api_requests.create_endpoint_config(target))
-    return target
+    spec = endpoint_specs(chosen, run_id, clients, owner=owner)[0]
+    resources.create(clients, KINDS["model"], api_requests.create_model(spec, spec.models[0], None))
+    resources.create(clients, KINDS["endpoint-config"], api_requests.create_endpoint_config(spec))
+    return spec
 
 
 class Answer:
@@ -37,14 +37,14 @@ class Answer:
         self.yes = yes
         self.asked: list[str] = []
 
-    def __call__(self, asked: Sequence[Found]) -> bool:
+    def __call__(self, asked: Sequence[InventoryEntry]) -> bool:
         self.asked += {one.item.owner for one in asked}
         return self.yes
 
 
 def tear(clients: Clients, ledger: Ledger, answer: Answer) -> list[str]:
     found = inventory(clients, ledger, machine_owner())
-    return [str(left) for left in teardown(found, clients, ledger, agreed=answer, pace=QUICK)]
+    return [str(left) for left in teardown(found, clients, ledger, confirm=answer, polling=QUICK)]
 
 
 def test_what_this_machine_left_is_found_by_its_tags_alone(
@@ -71,12 +71,12 @@ def test_what_is_mine_is_gone_before_anybody_is_asked(
     mine = leave(clients, "mine")
     theirs = leave(clients, "theirs", owner="ann@elsewhere")
 
-    def ask(_asked: Sequence[Found]) -> bool:
+    def ask(_asked: Sequence[InventoryEntry]) -> bool:
         raise KeyboardInterrupt
 
     found = inventory(clients, ledger, machine_owner())
     with pytest.raises(KeyboardInterrupt):
-        teardown(found, clients, ledger, agreed=ask, pace=QUICK)
+        teardown(found, clients, ledger, confirm=ask, polling=QUICK)
     left = account.left()
     assert f"models/{mine.name}" not in left
     assert f"models/{theirs.name}" in left
@@ -87,8 +87,8 @@ def test_what_is_mine_is_gone_before_anybody_is_asked(
     [
         ("ListTags", "not_yet_visible", ""),  # deleted by its owner since it was listed
         ("ListTags", "access_denied", "reading the tags of endpoint-config"),
-        ("ListModels", "access_denied", "listing what there is of model"),
-        ("ListSchedules", "access_denied", "looking for the schedules"),
+        ("ListModels", "access_denied", "listing the models"),
+        ("ListSchedules", "access_denied", "listing the schedules"),
     ],
 )
 def test_a_call_that_is_refused_leaves_out_only_what_it_would_have_shown(
@@ -102,9 +102,9 @@ def test_a_call_that_is_refused_leaves_out_only_what_it_would_have_shown(
         ledger.mark(item, "created", "arn")
     account.faults([{"call": call, "fault": fault, "nth": int(not said)}])
     notices: list[str] = []
-    found = inventory(clients, ledger, machine_owner(), notice=notices.append)
+    found = inventory(clients, ledger, machine_owner(), on_notice=notices.append)
     account.faults([])
-    assert teardown(found, clients, ledger, agreed=Answer(yes=False), pace=QUICK) == []
+    assert teardown(found, clients, ledger, confirm=Answer(yes=False), polling=QUICK) == []
     left = account.left()
     assert not any(known.name in entry for entry in left), "what the ledger knows goes, whatever is refused"
     assert any(said in notice for notice in notices) if said else notices == []
@@ -113,8 +113,8 @@ def test_a_call_that_is_refused_leaves_out_only_what_it_would_have_shown(
 
 
 def test_many_resources_are_listed_in_large_pages(clients: Clients, account: Account, ledger: Ledger) -> None:
-    target = targets(plan(), "many", clients)[0]
-    request = api_requests.create_model(target, target.models[0], None)
+    spec = endpoint_specs(plan(), "many", clients)[0]
+    request = api_requests.create_model(spec, spec.models[0], None)
     for index in range(11):  # one more than a page has unless it is asked for more
         resources.create(clients, KINDS["model"], request | {"ModelName": f"production-{index}"})
     before = len(account.calls())
@@ -125,8 +125,8 @@ def test_many_resources_are_listed_in_large_pages(clients: Clients, account: Acc
 def test_what_bears_no_tag_of_ours_is_not_even_listed(
     clients: Clients, account: Account, ledger: Ledger
 ) -> None:
-    target = targets(plan(), "run", clients)[0]
-    bare = api_requests.create_model(target, target.models[0], None)
+    spec = endpoint_specs(plan(), "run", clients)[0]
+    bare = api_requests.create_model(spec, spec.models[0], None)
     bare["Tags"] = [{"Key": "project", "Value": "another"}]
     resources.create(clients, KINDS["model"], bare)
     resources.create(clients, KINDS["model"], bare | {"ModelName": "production"})
@@ -136,11 +136,11 @@ def test_what_bears_no_tag_of_ours_is_not_even_listed(
 
 
 def test_the_ledger_and_the_tags_are_one_list(clients: Clients, account: Account, ledger: Ledger) -> None:
-    target = leave(clients, "known")
-    base = _item(clients, target, "model")
+    spec = leave(clients, "known")
+    base = _item(clients, spec, "model")
     ledger.will_create(base)
     ledger.mark(base, "created", "arn")
-    gone = _item(clients, target, "endpoint")
+    gone = _item(clients, spec, "endpoint")
     ledger.will_create(gone)
     ledger.mark(gone, "created", "arn")
     found = {one.item.kind: one for one in inventory(clients, ledger, machine_owner())}
@@ -157,8 +157,8 @@ def test_the_schedule_of_a_lost_run_is_found_by_its_endpoint_s_name(
     clients: Clients, account: Account, ledger: Ledger
 ) -> None:
     parts = [{"name": "one"}, {"name": "two"}]
-    target = leave(clients, "scheduled", scheduler_role="local-scheduler", components=parts)
-    for request in api_requests.create_schedules(target, "aws"):
+    spec = leave(clients, "scheduled", scheduler_role="local-scheduler", components=parts)
+    for request in api_requests.create_schedules(spec, "aws"):
         resources.create(clients, KINDS["schedule"], request)
     assert len(account.left()) == 5  # the components were never made, their schedules were
     assert tear(clients, ledger, Answer(yes=False)) == []
@@ -177,7 +177,7 @@ def test_items_of_other_accounts_are_told_and_not_touched(
 ) -> None:
     for item in items(2):
         ledger.will_create(item)
-    assert len(elsewhere(clients, ledger)) == 2
+    assert len(items_elsewhere(clients, ledger)) == 2
     assert inventory(clients, ledger, machine_owner()) == []
     tear(clients, ledger, Answer(yes=True))
     assert len(ledger.open_items()) == 2
@@ -186,11 +186,11 @@ def test_items_of_other_accounts_are_told_and_not_touched(
 def test_a_namesake_of_an_unfinished_create_is_not_deleted(
     clients: Clients, account: Account, ledger: Ledger
 ) -> None:
-    target = leave(clients, "the other run")
-    item = dataclasses.replace(_item(clients, target, "model"), run_id="this run")
+    spec = leave(clients, "the other run")
+    item = dataclasses.replace(_item(clients, spec, "model"), run_id="this run")
     ledger.will_create(item)
-    assert remove([item], clients, ledger, pace=QUICK) == []
-    assert f"models/{target.name}" in account.left()
+    assert remove([item], clients, ledger, polling=QUICK) == []
+    assert f"models/{spec.name}" in account.left()
     assert ledger.open_items() == []
 
 
@@ -198,28 +198,26 @@ def test_what_an_endpoint_stands_on_stays_while_it_does(
     clients: Clients, account: Account, tmp_path: Path
 ) -> None:
     ledger = Ledger(tmp_path)
-    target = leave(clients, "standing")
-    resources.create(clients, KINDS["endpoint"], api_requests.create_endpoint(target))
+    spec = leave(clients, "standing")
+    resources.create(clients, KINDS["endpoint"], api_requests.create_endpoint(spec))
     account.faults([{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}])
     made = [
-        ledger.mark(_item(clients, target, kind), "created", "arn")
+        ledger.mark(_item(clients, spec, kind), "created", "arn")
         for kind in ("endpoint", "endpoint-config", "model")
     ]
-    left = remove(made, clients, ledger, pace=IMPATIENT)
+    left = remove(made, clients, ledger, polling=IMPATIENT)
     assert [one.item.kind for one in left] == ["endpoint", "endpoint-config", "model"]
-    assert (
-        left[0].command == f"aws sagemaker delete-endpoint --endpoint-name {target.name} --region us-east-1"
-    )
+    assert left[0].command == f"aws sagemaker delete-endpoint --endpoint-name {spec.name} --region us-east-1"
     assert len(account.left()) == 3
 
 
-def _item(clients: Clients, target: Target, kind: str) -> Item:
+def _item(clients: Clients, spec: EndpointSpec, kind: str) -> Item:
     return Item(
         kind=kind,  # type: ignore[arg-type]
-        name=target.name,
-        group=target.name,
-        run_id=target.run_id,
-        owner=target.owner,
+        name=spec.name,
+        group=spec.name,
+        run_id=spec.run_id,
+        owner=spec.owner,
         region="us-east-1",
         api=clients.api,
         account=clients.identity.account,
