@@ -219,3 +219,8 @@ class Play:
 
     def codes(self, ordinal: int = 1) -> list[str]:
         return [code for code in self.steps()[ordinal - 1]["reason_codes"].split(";") if code]
+
+
+def floats(row: dict[str, str], *names: str) -> list[float]:
+    """Cells of a row as numbers."""
+    return [float(row[name]) for name in names]

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.calibration.probe import client_environment
+from bench.calibration.truth import AnswerSchedule
 from configs.experiment import Experiment, Step
 from configs.plan import Load, Timeouts
 from locustfiles.launch import locust_command
 
 DEADLINE_S = 60.0
+QUICK = AnswerSchedule(ttft=0.05, gap=0.01, tokens=8)
+LONG = AnswerSchedule(ttft=0.3, gap=0.1, tokens=12)  # 1.4 s: longer than Locust's half second of grace
 
 
 def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_S) -> bool:

@@ -18,7 +18,6 @@ from locustfiles.messages import FINISHED, HELLO, READY, REPORT, STEP_ACK, Repor
 from tests.locustfiles.fake import FakeLink, FakeWorker, ManualClock
 from tests.locustfiles.runs import Run, eventually
 from tests.locustfiles.support import target
-from tests.locustfiles.test_runs import truth  # noqa: F401 - a fixture
 
 SEAL = MessageSeal("of the run")
 
@@ -195,7 +194,7 @@ REPORT_OUTCOME = next(i for i, value in enumerate(report_content()["rows"][0]) i
 
 @pytest.mark.e2e
 def test_strangers_end_no_run_forge_no_row_and_learn_nothing(
-    truth: Callable[..., Run],  # noqa: F811 - the fixture
+    truth: Callable[..., Run],
     free_port: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -225,7 +224,7 @@ def test_strangers_end_no_run_forge_no_row_and_learn_nothing(
 
 @pytest.mark.e2e
 def test_a_mute_worker_is_sent_home_and_the_run_goes_on(
-    truth: Callable[..., Run],  # noqa: F811 - the fixture
+    truth: Callable[..., Run],
     free_port: int,
 ) -> None:
     run = truth(concurrency=(2,), load={"warm_up": 0.2, "measure": 1.0})
