@@ -19,7 +19,7 @@ from analysis.render.files import write_pages
 from analysis.render.plots.gallery import draw
 from analysis.render.recommendation_text import answer_text
 from analysis.render.summary_json import summary
-from analysis.render.template_context import Extras
+from analysis.render.template_context import ReportOptions
 from common.errors import UserError
 from runfolder.layout import MANIFEST
 from runfolder.manifest import load_manifest
@@ -51,7 +51,7 @@ def make_report(folder: Path, *, out: Path | None = None, demand: str | None = N
         UserError: no run in the folder, a damaged manifest, or no permission to write.
     """
     planned = read_demand(demand) if demand is not None else None
-    return write_report(measure_and_judge(folder), out or folder, Extras(planned))
+    return write_report(measure_and_judge(folder), out or folder, ReportOptions(planned))
 
 
 def measure_and_judge(folder: Path) -> RunResult:
@@ -86,7 +86,7 @@ def measure_and_judge(folder: Path) -> RunResult:
     return result
 
 
-def write_report(result: RunResult, out: Path, extras: Extras | None = None) -> Report:
+def write_report(result: RunResult, out: Path, options: ReportOptions | None = None) -> Report:
     """Answer, draw and write.
 
     Raises:
@@ -103,7 +103,7 @@ def write_report(result: RunResult, out: Path, extras: Extras | None = None) -> 
             choices=choices,
             data=data,
             drawings=draw(result, choices),
-            extras=extras or Extras(),
+            options=options or ReportOptions(),
         )
     except OSError as error:
         raise UserError(f"{out}: the report cannot be written ({error.strerror or error})") from None

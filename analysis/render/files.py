@@ -13,11 +13,9 @@ from markupsafe import Markup
 from analysis.decide.autoscaling import policy_files
 from analysis.decide.recommendation import Choice
 from analysis.measure.results import RunResult
-from analysis.render import template_context as views
 from analysis.render.plots.drawing import Drawing
-from analysis.render.step_tables import level
 from analysis.render.summary_json import summary_frame
-from analysis.render.template_context import Extras, view_of
+from analysis.render.template_context import ReportOptions, template_context
 from common import formatting
 from common.files import write_all_or_none
 from common.markdown import escape_markdown
@@ -33,7 +31,7 @@ def write_pages(
     choices: list[Choice],
     data: dict[str, Any],
     drawings: dict[str, Drawing],
-    extras: Extras,
+    options: ReportOptions,
 ) -> list[Path]:
     """Write every file of the report into ``out``.
 
@@ -43,11 +41,11 @@ def write_pages(
     Raises:
         OSError: a file cannot be written.
     """
-    policies = policy_files(result, choices, extras.demand)
-    view = view_of(result, choices, drawings, extras) | {"policies": list(policies)}
+    policies = policy_files(result, choices, options.demand)
+    context = template_context(result, choices, drawings, options, list(policies))
     files = {
-        "report.md": _environment(html=False).get_template("report.md.jinja").render(view),
-        "report.html": _environment(html=True).get_template("report.html.jinja").render(view),
+        "report.md": _environment(html=False).get_template("report.md.jinja").render(context),
+        "report.html": _environment(html=True).get_template("report.html.jinja").render(context),
         "summary.json": json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         "summary.csv": _guarded(summary_frame(result)).to_csv(index=False),
     }
@@ -67,7 +65,7 @@ def _inlined(drawing: Drawing) -> str:
 
 
 def _code_spans(text: str) -> Markup:
-    """Backticks of the seed's wording become <code> in HTML."""
+    """Backticks become <code> in HTML."""
     parts = str(Markup.escape(text)).split("`")
     return Markup("".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts)))  # noqa: S704 - escaped above
 
@@ -105,20 +103,10 @@ def _environment(*, html: bool) -> jinja2.Environment:
         finalize=None if html else _escaped,
     )
     environment.filters |= {
-        "number": formatting.number,
-        "count": formatting.count,
-        "ms": formatting.milliseconds,
-        "usd": formatting.dollars,
-        "percent": formatting.percent,
-        "duration": formatting.duration,
         "utc": formatting.utc,
-        "listed": formatting.listed,
         "cell": _cell,
         "line": _line,
         "span": formatting.code_span,
-        "level": level,
-        "label": views.experiment_label,
-        "describe": views.describe,
         "css_string": _css_string,
         "code": _code_spans,
         "inlined": _inlined,

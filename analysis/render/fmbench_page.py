@@ -1,13 +1,13 @@
 """The page that this report descends from: its table, its sentences, its cost table, with true figures."""
 
-from dataclasses import dataclass
-
 from analysis.decide.recommendation import Candidate, Choice
 from analysis.decide.slo import limit_text
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.render.locust_answer_text import level_sentences
 from analysis.render.no_recommendation_text import not_decided
-from common.formatting import ABSENT, code_span, dollars, duration, listed, number
+from analysis.render.prices import assumed_mark
+from analysis.render.tables import Column, Table, texts
+from common.formatting import ABSENT, code_span, listed, number
 
 INFORMATION = (
     ("experiment_name", ""),
@@ -27,10 +27,11 @@ INFORMATION = (
 """Names as FMBench's page has them, and the unit of each."""
 
 
-def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[str, str, str]]:
-    """The rows of one step's summary: name, value and unit."""
+def information_table(experiment: ExperimentResult, step: StepResult) -> Table:
+    """FMBench's summary of one step: name, value and unit of each figure."""
     e2e = step.latency.get("e2e")
-    assumed = " (assumed price)" if experiment.price.assumption else ""
+    hourly, request = experiment.usd_per_endpoint_hour, step.usd_per_request
+    assumed = assumed_mark(assumed=experiment.price.assumption)
     values = (
         experiment.name,
         experiment.payload_file,
@@ -43,16 +44,16 @@ def information(experiment: ExperimentResult, step: StepResult) -> list[tuple[st
         number(step.completion_tokens_per_s, 4),
         ABSENT if e2e is None else number(e2e.mean / 1000),
         number(step.per_minute),
-        ABSENT
-        if experiment.usd_per_endpoint_hour is None
-        else f"{experiment.usd_per_endpoint_hour:g}{assumed}",
-        ABSENT if step.usd_per_request is None else f"{_price(step.usd_per_request)}{assumed}",
+        ABSENT if hourly is None else f"{hourly:g}{assumed}",
+        ABSENT if request is None else f"{_price(request)}{assumed}",
     )
-    return [(name, value, unit) for (name, unit), value in zip(INFORMATION, values, strict=True)]
+    rows = [[name, value, unit] for (name, unit), value in zip(INFORMATION, values, strict=True)]
+    title = f"Information on the best choice for {experiment.payload}"
+    return Table(title, texts("Information", "Value", "Unit"), rows, layout="wraps")
 
 
 def summary_sentences(result: RunResult, choices: list[Choice]) -> list[str]:
-    """What gives the best price performance for each payload, in the seed's sentence, begun only once."""
+    """FMBench's sentence on the best price performance per payload. Its beginning stands once."""
     models = listed([code_span(model) for model in models_of(result)])
     instances = list(dict.fromkeys(e.deployed for e in result.experiments))
     where = " and ".join(f'"{code_span(name)}"' for name in instances)
@@ -90,30 +91,27 @@ def _best_for(choice: Choice) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """One row of the "Per instance results" table."""
+def recommendation_table(result: RunResult, choices: list[Choice]) -> Table:
+    """One sentence per payload and instance, in FMBench's wording."""
+    rows = [
+        [_dataset(result, experiment), experiment.deployed, _recommendation(result, experiment, choices)]
+        for experiment in result.experiments
+    ]
+    columns = [
+        Column("Dataset", "code"),
+        Column("Instance type", "code"),
+        Column("Recommendation", "sentence"),
+    ]
+    return Table("Recommendation per dataset and instance", columns, rows, layout="stacks")
 
-    dataset: str
-    instance: str
-    text: str
 
-
-def recommendations(result: RunResult, choices: list[Choice]) -> list[Recommendation]:
-    """One sentence per payload and instance, in the seed's wording."""
-    rows = []
-    for experiment in result.experiments:
-        choice = next((c for c in choices if c.payload == experiment.payload), None)
-        own = [c for c in (choice.candidates if choice else []) if c.experiment is experiment]
-        passing = [c for c in own if c.passes]
-        best = min(passing, key=lambda c: c.order, default=None)
-        if choice is not None and not choice.compared:
-            text = " ".join(level_sentences(experiment))
-            rows.append(Recommendation(_dataset(result, experiment), experiment.deployed, text))
-            continue
-        text = _sentence(result, experiment, best) if best else _no_combination(result, experiment, own)
-        rows.append(Recommendation(_dataset(result, experiment), experiment.deployed, text))
-    return rows
+def _recommendation(result: RunResult, experiment: ExperimentResult, choices: list[Choice]) -> str:
+    choice = next((c for c in choices if c.payload == experiment.payload), None)
+    if choice is not None and not choice.compared:
+        return " ".join(level_sentences(experiment))
+    candidates = [c for c in (choice.candidates if choice else []) if c.experiment is experiment]
+    best = min((c for c in candidates if c.passes), key=lambda c: c.order, default=None)
+    return _sentence(result, experiment, best) if best else _no_combination(result, experiment, candidates)
 
 
 def _budget(result: RunResult) -> str:
@@ -124,13 +122,13 @@ def _budget(result: RunResult) -> str:
 
 
 def _spelt(limit_ms: float) -> str:
-    """``20 seconds``, as the seed spells a limit."""
-    text = limit_text(limit_ms)
-    return "1 second" if text == "1 s" else text.replace(" s", " seconds")
+    """A limit as FMBench spells it: ``1 second``, ``20 seconds``, ``800 ms``."""
+    seconds = limit_ms / 1000
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}" if seconds >= 1 else limit_text(limit_ms)
 
 
 def _price(usd: float) -> str:
-    """Six decimals as in the seed, or as many as three significant digits take."""
+    """Six decimals as FMBench has, or as many as three significant digits take."""
     return f"{usd:.6f}" if usd >= 1e-4 else number(usd)
 
 
@@ -166,36 +164,3 @@ def _no_combination(result: RunResult, experiment: ExperimentResult, own: list[C
         f"This experiment did not find any combination of concurrency level and other configuration settings"
         f"{budget} on {code_span(experiment.deployed)} for the {code_span(experiment.payload_file)} dataset."
     )
-
-
-def cost_rows(result: RunResult) -> list[tuple[str, str, str, str]]:
-    """experiment_name, instance_type, duration_in_seconds, cost, per experiment."""
-    return [
-        (
-            e.name,
-            e.deployed,
-            ABSENT if e.cost.total_s is None else f"{e.cost.total_s:.2f}",
-            dollars(e.cost.usd)
-            + (" (assumed price)" if e.price.assumption and e.cost.usd is not None else ""),
-        )
-        for e in result.experiments
-    ]
-
-
-def cost_bases(result: RunResult) -> list[tuple[str, list[str]]]:
-    """What was counted, and of which experiments, with their times; what is counted alike is said once."""
-    bases: dict[str, list[str]] = {}
-    for e in result.experiments:
-        if e.cost.total_s is not None:
-            times = ""
-            if e.cost.boot_s is not None:
-                parts = (("boot", e.cost.boot_s), ("load", e.cost.load_s), ("idle", e.cost.idle_s))
-                times = f": {', '.join(f'{name} {duration(value)}' for name, value in parts)}"
-            bases.setdefault(e.cost.basis, []).append(f"{e.name}{times}")
-    return list(bases.items())
-
-
-def total_cost(result: RunResult) -> float | None:
-    """Sum over the experiments that have a price; None when none has."""
-    known = [e.cost.usd for e in result.experiments if e.cost.usd is not None]
-    return sum(known) if known else None

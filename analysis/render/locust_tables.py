@@ -4,7 +4,7 @@ from typing import Any
 
 from analysis.measure.locust_run import LocustEntry, LocustRun
 from analysis.measure.results import RunResult, StepResult
-from analysis.render.tables import Table
+from analysis.render.tables import Table, numbers, texts
 from common.formatting import ABSENT, milliseconds, number, percent
 
 _SHOWN = ("50", "95", "99")
@@ -36,9 +36,9 @@ def locust_data(run: LocustRun) -> dict[str, Any]:
 def _requests(run: LocustRun, steps: list[StepResult]) -> Table:
     levels = [step for step in steps if any(step.id in entry.per_minute_by_step for entry in run.requests)]
     shown = levels if len(levels) <= _LEVELS else []
-    columns = ["method", "name", "requests", "failed", "failed share", "ok/min, whole run"]
-    columns += [f"ok/min, {step.id.rpartition('/')[2]}" for step in shown]
-    columns += ["mean", *(f"p{p}" for p in _SHOWN), "max", "bytes"]
+    columns = [*texts("method", "name"), *numbers("requests", "failed", "failed share", "ok/min, whole run")]
+    columns += numbers(*(f"ok/min, {step.id.rpartition('/')[2]}" for step in shown))
+    columns += numbers("mean", *(f"p{p}" for p in _SHOWN), "max", "bytes")
     rows = [[*_texts(entry), *_request_cells(entry, shown)] for entry in run.requests]
     if len(rows) > 1:
         rows.append(_total(run.requests, shown))
@@ -50,7 +50,7 @@ def _requests(run: LocustRun, steps: list[StepResult]) -> Table:
         note += (
             "At a level all names are counted over the same seconds, so their rates add up to the level's."
         )
-    return Table("Requests by method and name", columns, rows, texts=2, note=note.strip())
+    return Table("Requests by method and name", columns, rows, heading=1, note=note.strip())
 
 
 def _request_cells(entry: LocustEntry, levels: list[StepResult]) -> list[str]:
@@ -84,7 +84,7 @@ def _total(requests: list[LocustEntry], levels: list[StepResult]) -> list[str]:
 
 
 def _measures(run: LocustRun) -> Table:
-    columns = ["type", "name", "count", "mean", "min", *(f"p{p}" for p in _SHOWN), "max"]
+    columns = [*texts("type", "name"), *numbers("count", "mean", "min", *(f"p{p}" for p in _SHOWN), "max")]
     rows = [
         [
             *_texts(entry),
@@ -100,7 +100,7 @@ def _measures(run: LocustRun) -> Table:
         "What the users reported as events of their own, in units that the files do not say. These are not "
         "requests: no rate, failure or price holds them."
     )
-    return Table("Measures that the users reported", columns, rows, texts=2, note=note)
+    return Table("Measures that the users reported", columns, rows, heading=1, note=note)
 
 
 def _failures(run: LocustRun) -> Table:
@@ -109,13 +109,14 @@ def _failures(run: LocustRun) -> Table:
         for entry in (*run.requests, *run.measures)
         for error, count in entry.errors.items()
     ]
-    return Table("Failures by method and name", ["method", "name", "error", "count"], rows, texts=3)
+    columns = [*texts("method", "name", "error"), *numbers("count")]
+    return Table("Failures by method and name", columns, rows, heading=2)
 
 
 def _exceptions(run: LocustRun) -> Table:
     rows = [[_shortened(message), f"{count:,}"] for message, count in run.exceptions.items()]
     note = "Raised in the users' own code; such a task ended without a request of its own."
-    return Table("Exceptions in the users' code", ["exception", "count"], rows, note=note)
+    return Table("Exceptions in the users' code", [*texts("exception"), *numbers("count")], rows, note=note)
 
 
 def _texts(entry: LocustEntry) -> list[str]:

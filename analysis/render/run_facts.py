@@ -1,10 +1,14 @@
-"""What was measured: the facts at the top of a report, as far as the run folder knows them."""
+"""What was measured and how: the facts at the top of a report and those of its last section."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from analysis.decide.slo import objective_label
+from analysis.decide.trust import accurate_concurrency
 from analysis.measure.results import ExperimentResult, RunResult
-from common.formatting import count, hourly_price, listed, percent
+from analysis.render.no_recommendation_text import errors_allowed
+from analysis.render.prices import assumed_mark
+from common.formatting import ABSENT, count, hourly_price, limit_percent, listed, percent, utc
 
 _DTYPES = ("OPTION_DTYPE", "SM_VLLM_DTYPE", "VLLM_DTYPE", "DTYPE")
 _QUANTIZATIONS = (
@@ -131,3 +135,46 @@ def _discount(result: RunResult) -> str | None:
     if not isinstance(factor, int | float) or factor == 1:
         return None
     return f"{percent(1 - factor)} off the list price"
+
+
+def run_details(result: RunResult) -> list[tuple[str, str]]:
+    """Name and value: state, times, objectives, prices, versions, host and random seed."""
+    error = f": {result.error}" if result.error else ""
+    objectives = listed([objective_label(o) for o in result.objectives]) or "none for latency"
+    return [
+        ("state", f"{result.state}{error}"),
+        ("started, ended (UTC)", f"{utc(result.started_at)}, {utc(result.ended_at)}"),
+        ("service level objectives", f"{objectives}; {_error_limit(result)}"),
+        *_prices(result).items(),
+        *((name, str(version)) for name, version in result.versions.items()),
+        *((name, str(value)) for name, value in result.host.items()),
+        ("random seed", ABSENT if result.seed is None else str(result.seed)),
+    ]
+
+
+def _error_limit(result: RunResult) -> str:
+    if result.error_rate_slo is None:
+        return f"no limit on errors ({errors_allowed(result)})"
+    return f"errors ≤ {limit_percent(result.error_rate_slo)}"
+
+
+def _prices(result: RunResult) -> dict[str, str]:
+    """The price of each instance with its source and date."""
+    prices = {}
+    for e in result.experiments:
+        price = ABSENT if e.usd_per_hour is None else f"{hourly_price(e.usd_per_hour)} per instance-hour"
+        price += assumed_mark(assumed=e.price.assumption and e.usd_per_hour is not None)
+        date = f"; as of {e.price.as_of}" if e.price.as_of else ""
+        prices[f"price of {e.instance}"] = f"{price}; source: {e.price.source or ABSENT}{date}"
+    return prices
+
+
+def calibration_sentence(result: RunResult) -> str | None:
+    """How many streams this load generator measures accurately; None if the machine was not calibrated."""
+    limits = accurate_concurrency(result.calibration)
+    if not limits:
+        return None
+    accurate = [f"up to {limit} streams per worker over {name}" for name, limit in limits.items() if limit]
+    if not accurate:
+        return "Calibration: this machine did not measure a single stream accurately."
+    return f"Calibration: this load generator measures accurately {listed(accurate)}."

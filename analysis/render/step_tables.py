@@ -1,32 +1,33 @@
-"""The tables of an experiment's steps: throughput and cost, latency, how sure, workers."""
+"""The tables of an experiment's steps: throughput and cost, latency, intervals, workers."""
 
 from collections.abc import Callable
 
 from analysis.decide.recommendation import Candidate, Choice
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES, Interval
-from analysis.render.tables import Cell, Table
+from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
+from analysis.render.tables import Cell, Column, Table, numbers, texts
 from common.formatting import ABSENT, count, dollars, milliseconds, number, percent
 
 METRICS = ("ttft", "tpot", "e2e")
-Judged = dict[int, Candidate]
-"""The candidate of each step, by the step's identity."""
+Judged = dict[str, Candidate]
+"""The candidate of each step, by the step's id."""
 
 
 def step_tables(result: RunResult, experiment: ExperimentResult, choices: list[Choice]) -> list[Table]:
     """All tables of one experiment, in the order of the page."""
-    judged = {id(step): c for choice in choices for c in choice.candidates for step in c.members}
-    kinds = [_row_kind(step, judged.get(id(step)), choices) for step in experiment.steps]
+    judged = {step.id: c for choice in choices for c in choice.candidates for step in c.members}
+    kinds = [_row_kind(step, judged.get(step.id), choices) for step in experiment.steps]
     tables = (
         _throughput(result, experiment, judged, kinds),
         _latency(experiment, kinds),
-        _sure(experiment, kinds),
+        _intervals(experiment, kinds),
         _workers(experiment),
     )
     return [table for table in tables if table.rows]
 
 
-def level(step: StepResult) -> str:
+def concurrency_label(step: StepResult) -> str:
     """A step's concurrency, where it is known; a repetition has its number: ``4``, ``4 #2``."""
     again = step.id.partition("#")[2]
     known = ABSENT if step.concurrency is None else str(step.concurrency)
@@ -40,30 +41,30 @@ def _row_kind(step: StepResult, candidate: Candidate | None, choices: list[Choic
 
 
 def _throughput(result: RunResult, experiment: ExperimentResult, judged: Judged, kinds: list[str]) -> Table:
-    assumed = " (assumed price)" if result.assumed_price else ""
+    assumed = assumed_mark(assumed=result.assumed_price)
     rows = []
     for step in experiment.steps:
-        candidate = judged.get(id(step))
+        candidate = judged.get(step.id)
         slo = Cell(ABSENT)
         if candidate is not None and result.objectives:
             slo = Cell(candidate.judgement, candidate.judgement)
-        usd = step.usd_per_request
         rows.append(
             [
-                level(step),
+                concurrency_label(step),
                 Cell(step.verdict.level, step.verdict.level),
                 slo,
                 *(count(n) for n in (step.window_ok, step.window_failed, step.window_censored)),
                 number(step.per_minute),
                 number(step.completion_tokens_per_s),
                 number(step.prompt_tokens_per_s),
-                dollars(None if usd is None else 10_000 * usd),
+                request_price(step.usd_per_request),
                 dollars(step.usd_per_million_output),
             ]
         )
-    columns = ["concurrency", "trust", "SLO", "ok", "failed", "cut off", "requests/min", "output tokens/s"]
-    columns += ["prompt tokens/s", f"$/10,000 requests{assumed}", f"$/1M output tokens{assumed}"]
-    return Table("Trust, throughput and cost", columns, rows, kinds=kinds, wide=("trust", "SLO"))
+    columns = [*texts("concurrency"), Column("trust", "status"), Column("SLO", "status")]
+    columns += numbers("ok", "failed", "cut off", "requests/min", "output tokens/s", "prompt tokens/s")
+    columns += numbers(f"$/{PER_REQUESTS}{assumed}", f"$/1M output tokens{assumed}")
+    return Table("Trust, throughput and cost", columns, rows, row_kinds=kinds)
 
 
 def _latency(experiment: ExperimentResult, kinds: list[str]) -> Table:
@@ -74,23 +75,26 @@ def _latency(experiment: ExperimentResult, kinds: list[str]) -> Table:
         for metric, statistic in names
         if statistic == "p50" or any(step.shown(metric, statistic) is not None for step in experiment.steps)
     ]
-    columns = ["concurrency", *(f"{metric.upper()} {statistic}" for metric, statistic in shown)]
-    rows = [
-        [level(step), *(milliseconds(step.shown(metric, statistic)) for metric, statistic in shown)]
-        for step in experiment.steps
-    ]
-    return Table("Latency of answered requests", columns, rows, kinds=kinds)
-
-
-def _sure(experiment: ExperimentResult, kinds: list[str]) -> Table:
-    """Samples, 95% intervals and goodput: how far the figures above carry."""
-    steps = [(step, kind) for step, kind in zip(experiment.steps, kinds, strict=True) if step.window]
-    names = [(m, p) for m in METRICS for p in (50, 95) if any(_interval(s, m, p) for s, _ in steps)]
-    columns = ["concurrency", "samples", "requests/min 95%", *(f"{m.upper()} p{p} 95%" for m, p in names)]
-    columns += ["goodput, requests/s", "goodput, share"]
+    columns = [*texts("concurrency"), *numbers(*(f"{m.upper()} {statistic}" for m, statistic in shown))]
     rows = [
         [
-            level(step),
+            concurrency_label(step),
+            *(milliseconds(step.shown(metric, statistic)) for metric, statistic in shown),
+        ]
+        for step in experiment.steps
+    ]
+    return Table("Latency of answered requests", columns, rows, row_kinds=kinds)
+
+
+def _intervals(experiment: ExperimentResult, kinds: list[str]) -> Table:
+    """Samples, 95% intervals and goodput: how certain the figures above are."""
+    steps = [(step, kind) for step, kind in zip(experiment.steps, kinds, strict=True) if step.window]
+    names = [(m, p) for m in METRICS for p in (50, 95) if any(_interval(s, m, p) for s, _ in steps)]
+    columns = [*texts("concurrency"), *numbers("samples", "requests/min 95%")]
+    columns += numbers(*(f"{m.upper()} p{p} 95%" for m, p in names), "goodput, requests/s", "goodput, share")
+    rows = [
+        [
+            concurrency_label(step),
             count(step.window_ok),
             _range(step.per_minute_interval, number),
             *(_range(_interval(step, metric, p), milliseconds) for metric, p in names),
@@ -99,7 +103,7 @@ def _sure(experiment: ExperimentResult, kinds: list[str]) -> Table:
         ]
         for step, _ in steps
     ]
-    return Table("Samples, 95% intervals and goodput", columns, rows, kinds=[kind for _, kind in steps])
+    return Table("Samples, 95% intervals and goodput", columns, rows, row_kinds=[kind for _, kind in steps])
 
 
 def _interval(step: StepResult, metric: str, p: int) -> Interval | None:
@@ -116,11 +120,12 @@ def _workers(experiment: ExperimentResult) -> Table:
     steps = [step for step in experiment.steps if step.workers]
     streamed = any("ttft" in step.latency for step in steps)
     metric = "TTFT" if streamed else "E2E"
-    columns = ["concurrency", "worker", "requests", "share", f"{metric} p50", f"{metric} p50 95%"]
-    columns += ["connection set-up p50", "round trip", "CPU, highest", "event-loop lag p99, highest"]
+    columns = [*texts("concurrency", "worker"), *numbers("requests", "share")]
+    columns += numbers(f"{metric} p50", f"{metric} p50 95%", "connection set-up p50", "round trip")
+    columns += numbers("CPU, highest", "event-loop lag p99, highest")
     rows = [
         [
-            level(step),
+            concurrency_label(step),
             f"{worker.worker} on {worker.host}" if worker.host else worker.worker,
             count(worker.rows),
             percent(worker.share),
@@ -134,4 +139,4 @@ def _workers(experiment: ExperimentResult) -> Table:
         for step in steps
         for worker in step.workers
     ]
-    return Table("Workers", columns, rows, texts=2)
+    return Table("Workers", columns, rows, heading=1)

@@ -1,11 +1,34 @@
-"""Tables as data: built once, rendered by one macro each in Markdown and HTML."""
+"""Tables as data: each is built once, and one macro per page draws it in Markdown and in HTML."""
 
-from dataclasses import dataclass, field
-from typing import Self
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, Self
+
+ColumnKind = Literal["text", "number", "status", "sentence", "code"]
+"""How a column is drawn: numbers to the right, statuses colored, code in its font, sentences with room."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading and how its cells are drawn."""
+
+    title: str
+    kind: ColumnKind
+
+
+def texts(*titles: str) -> list[Column]:
+    """Columns of short texts."""
+    return [Column(title, "text") for title in titles]
+
+
+def numbers(*titles: str) -> list[Column]:
+    """Columns of figures."""
+    return [Column(title, "number") for title in titles]
 
 
 class Cell(str):
-    """Text of a cell with the class that HTML gives it, such as ``void`` or ``met``."""
+    """The text of a cell with the class that HTML gives it, such as ``void`` or ``met``."""
 
     kind: str
     __slots__ = ("kind",)
@@ -19,20 +42,33 @@ class Cell(str):
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a page. The first ``texts`` columns are text, the others figures unless named in ``wide``.
-
-    The last text column names the row. ``kinds`` holds a class per row, such as ``best``, or nothing.
-    """
+    """A table of both pages."""
 
     title: str
-    columns: list[str]
-    rows: list[list[str]]
-    texts: int = 1
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    """As many cells in each row as there are columns."""
+    heading: int = 0
+    """The column that names its row."""
     note: str = ""
-    wide: tuple[str, ...] = ()
-    """Columns of sentences."""
-    kinds: list[str] = field(default_factory=list)
+    """A sentence or two above the table. It may hold code spans."""
+    row_kinds: Sequence[str] = ()
+    """A class per row, such as ``best``, or nothing."""
+    grouped: bool = False
+    """Whether neighbouring rows with the same heading share one cell. The heading must be column 0."""
+    layout: Literal["", "wraps", "stacks"] = ""
+    """``wraps`` breaks long words; ``stacks`` puts cells below each other on narrow screens."""
 
-    def kind(self, row: int) -> str:
+    def row_kind(self, row: int) -> str:
         """The class of a row."""
-        return self.kinds[row] if row < len(self.kinds) else ""
+        return self.row_kinds[row] if row < len(self.row_kinds) else ""
+
+    def spans(self) -> list[int]:
+        """How many rows each row's heading covers; 0 where the heading of a row above covers it."""
+        if not self.grouped:
+            return [1] * len(self.rows)
+        spans: list[int] = []
+        for _, rows in groupby(self.rows, key=lambda row: row[self.heading]):
+            count = len(list(rows))
+            spans += [count] + [0] * (count - 1)
+        return spans

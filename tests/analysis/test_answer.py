@@ -10,7 +10,7 @@ import pytest
 from analysis.decide.recommendation import Choice, choose
 from analysis.decide.slo import judge
 from analysis.measure.results import RunResult
-from analysis.render.fmbench_page import recommendations
+from analysis.render.fmbench_page import recommendation_table
 from analysis.render.recommendation_text import answer_text
 from analysis.report import measure_and_judge
 from common.formatting import confidence, percent
@@ -161,9 +161,9 @@ def test_what_was_not_measured_is_called_that(tmp_path: Path) -> None:
     assert text.startswith("No step can be called passing: TTFT was not measured at ml.g5.xlarge")
     assert "it needs streamed answers" in text
     assert "SLO allows" not in text
-    (row,) = recommendations(result, choices)
-    assert "TTFT was not measured" in row.text
-    assert "did not find any" not in row.text
+    ((_, _, recommendation),) = recommendation_table(result, choices).rows
+    assert "TTFT was not measured" in recommendation
+    assert "did not find any" not in recommendation
 
 
 def test_the_closest_may_be_one_that_only_fails_too_often(tmp_path: Path) -> None:
@@ -205,9 +205,9 @@ def test_without_a_limit_errors_are_told_and_only_many_disqualify(tmp_path: Path
 
 def test_open_steps_are_not_said_to_have_failed(tmp_path: Path) -> None:
     result, choices, _ = answered(tmp_path, Deployed(measure_s=40, concurrency=(1,)), slo=slo(155))
-    (row,) = recommendations(result, choices)
-    assert "has too few samples to judge" in row.text
-    assert "did not find any" not in row.text
+    ((_, _, recommendation),) = recommendation_table(result, choices).rows
+    assert "has too few samples to judge" in recommendation
+    assert "did not find any" not in recommendation
 
 
 def test_beside_open_steps_those_that_missed_are_told(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_models_are_named_and_not_compared(tmp_path: Path) -> None:
     write_report(result, tmp_path / "report")
     page = (tmp_path / "report" / "report.md").read_text()
     assert "for the `llama2-7b` and `mistral-7b` models" in page
-    assert "|`payload_en_500-1000.jsonl (mistral-7b)`|" in page
+    assert "| `payload_en_500-1000.jsonl (mistral-7b)` |" in page
 
 
 def test_one_model_on_two_instances_is_compared(tmp_path: Path) -> None:

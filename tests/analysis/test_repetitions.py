@@ -130,7 +130,7 @@ def test_the_tables_show_every_repetition_and_mark_those_of_the_best(folder: Pat
     made = make_report(folder)
     chosen = made.summary["choices"][0]["best"]
     page = (folder / "report.html").read_text()
-    assert '<th scope="row">4 #2</th>' in page
+    assert '<th scope="row" class="text">4 #2</th>' in page
     if chosen["concurrency"] == 4:
         assert chosen["repetitions"] == ["ml.g5.xlarge/en_1-500/c4", "ml.g5.xlarge/en_1-500/c4#2"]
     assert page.count('<tr class="best">') == 3 * len(chosen["repetitions"])
