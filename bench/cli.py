@@ -75,7 +75,7 @@ def _print_version(context: click.Context, _option: click.Parameter, asked: bool
     help="Show the version.",
 )
 def cli() -> None:
-    """Load tests for LLMs on Amazon SageMaker endpoints: true latency, true cost, one answer."""
+    """Load-test LLMs on Amazon SageMaker: latency, cost, and one recommendation."""
 
 
 def _with_setting(error: UserError) -> str:

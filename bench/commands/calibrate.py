@@ -48,7 +48,10 @@ COLUMNS = {
 def calibrate(
     *, levels: str | None, quick: bool, tls: bool | None, seconds: float, tokens: int, keep: Path
 ) -> None:
-    """Measure how accurate this machine's load generator is, against a server with known token times."""
+    """Measure the accuracy of this machine's load generator.
+
+    It plays the real load against a server with known token times.
+    """
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH

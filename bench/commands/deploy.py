@@ -63,7 +63,10 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
 @click.command("endpoints")
 @click.option("--region", type=NonEmptyText(), help="AWS region to search.")
 def endpoints_command(region: str | None) -> int:
-    """List what this suite created and has not deleted: age, cost so far, owner."""
+    """List what this suite created and has not deleted.
+
+    Shows the age, the cost so far and the owner of each resource.
+    """
     clients, ledger = Clients.from_environment(region), Ledger()
     entries = inventory(clients, ledger, machine_owner(), on_notice=print_status)
     if entries:

@@ -119,7 +119,10 @@ def run(**choice: Unpack[PlanChoice]) -> int:
 @plan_options
 @click.option("--full", is_flag=True, help="Keep the plan's windows instead of shortening them.")
 def rehearse(*, full: bool, **choice: Unpack[PlanChoice]) -> int:
-    """Rehearse a SageMaker plan on this machine with a simulated container, at no cost."""
+    """Rehearse a SageMaker plan on this machine, at no cost.
+
+    A simulated container answers, and the windows are shortened.
+    """
     plan, path = chosen_plan(choice, AWS_PLAN)
     if plan.model.source == "local":
         raise UserError(

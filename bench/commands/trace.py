@@ -49,7 +49,9 @@ def trace(
     region: str,
     skip_malformed: bool,
 ) -> None:
-    """Describe a trace: its rate over time, burstiness, lengths, sessions, and what a replay would cost.
+    """Describe a trace of production traffic.
+
+    Shows its rate over time, burstiness, lengths and sessions, and what a replay would cost.
 
     FILE is a CSV or JSON-lines file, or a folder of them: time, prompt_tokens, output_tokens[, session,
     prefix_group], or the published form of Azure LLM inference, BurstGPT, Mooncake or SageMaker Data Capture.
