@@ -33,7 +33,8 @@ TAKES_endpoints := REGION
 TAKES_teardown  := REGION ALL
 TAKES_calibrate := QUICK
 TAKES_test      := JOBS TESTS
-COMMANDS := bench rehearse ui master worker report compare trace plan endpoints teardown calibrate setup test check lock clean help
+TAKES_test-fast := JOBS TESTS
+COMMANDS := bench rehearse ui master worker report compare trace plan endpoints teardown calibrate setup test test-fast check lock clean help
 include arguments.mk
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
               $(call option,RESULTS,--results) $(call option,PROCESSES,--processes)
@@ -80,6 +81,8 @@ setup: $(READY) $(DATA) ## Install into .venv, and prepare the model and the pro
 ##@ Development
 test: setup $(DEV) ## Run every test, including runs with the real model: TESTS= JOBS=
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+test-fast: setup $(DEV) ## The tests that start no process: under a minute
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not e2e" $(TESTS)
 check: setup $(DEV) ## Lint, type checks and import rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 lock: ## Resolve the requirements into the lock files again
@@ -90,7 +93,7 @@ clean: ## Remove the environment and the caches; keeps results and the ledger of
 	@test ! -d .cache || find .cache -mindepth 1 -maxdepth 1 ! -name ledger -exec rm -rf {} +
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: $(COMMANDS)
 

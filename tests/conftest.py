@@ -1,12 +1,52 @@
-"""No test reads or writes the user's own ledger, prices or calibration."""
+"""What holds for every test: a state folder of its own, and no process without the mark e2e."""
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from common.paths import HOME_VARIABLE
 from tests.support.state import make_state_folder
+
+E2E_FIXTURES = frozenset({"server", "local", "bench", "browser", "report", "fresh", "other"})
+"""Fixtures that start a process or write a whole report: their tests are end-to-end tests."""
+UNIT_PROGRAMS = frozenset({"git", "make", "uname"})
+"""Programs that answer within milliseconds: a unit test may run them."""
+
+
+class ProcessGuard:
+    """Refuses processes to a test without the mark e2e, so that `make test-fast` stays fast."""
+
+    def __init__(self) -> None:
+        self.unit_test = ""
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
+        if not self.unit_test or event not in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+            return
+        if event == "subprocess.Popen" and Path(str(arguments[0])).name in UNIT_PROGRAMS:
+            return
+        raise RuntimeError(f"{self.unit_test} starts a process ({event} {arguments[:2]}); mark it e2e")
+
+
+_guard = ProcessGuard()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if E2E_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("e2e")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    _guard.unit_test = "" if item.get_closest_marker("e2e") else item.nodeid
+    try:
+        return (yield)
+    finally:
+        _guard.unit_test = ""
 
 
 @pytest.fixture(autouse=True, scope="session")

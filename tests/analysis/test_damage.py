@@ -70,6 +70,8 @@ def test_a_missing_or_empty_table_is_told(folder: Path, name: str) -> None:
     assert f"{name} is empty" in problems(folder)
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_a_report_is_made_even_of_nothing_but_a_manifest(folder: Path) -> None:
     for name in TABLES:
         (folder / name).unlink()
@@ -303,6 +305,8 @@ def test_a_step_of_no_user_at_all_is_not_one(folder: Path) -> None:
     assert "without step or concurrency left out" in " ".join(result.problems)
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_a_report_is_made_without_any_count_of_output_tokens(folder: Path) -> None:
     path = folder / "requests.csv"
     rows = pd.read_csv(path).drop(columns="completion_tokens")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from analysis import make_report
 
 _FOLDER = Path(__file__).with_name("fixed_run")
@@ -36,6 +38,8 @@ def _reported(out: Path) -> dict[str, int | float | None]:
     return dict(_figures(summary))
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_a_fixed_run_gives_the_same_figures_to_the_last_digit(tmp_path: Path) -> None:
     stored = json.loads(_FIGURES.read_text(encoding="utf-8"))
     reported = _reported(tmp_path)

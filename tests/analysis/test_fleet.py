@@ -119,6 +119,8 @@ def test_an_inference_component_scales_by_its_copies(choice: Choice) -> None:
     assert target["MaxCapacity"] == 2 * (5 + 1)
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_the_component_of_the_manifest_reaches_the_policy(tmp_path: Path) -> None:
     manifest = write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),))
     manifest.experiments[0].component = "chat"
@@ -128,6 +130,8 @@ def test_the_component_of_the_manifest_reaches_the_policy(tmp_path: Path) -> Non
     assert policy["register_scalable_target"]["ResourceId"] == "inference-component/chat"
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_several_payloads_have_a_policy_each(tmp_path: Path) -> None:
     short, long = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
     write_run(tmp_path, (short, long))

@@ -195,6 +195,8 @@ def test_long_answers_are_not_taken_for_an_echo(tmp_path: Path) -> None:
         assert only_step(load_fmbench(folder)).completion_tokens_per_s == pytest.approx(100)
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_models_are_named_and_not_compared(tmp_path: Path) -> None:
     rounds = bursts(12, experiment="llama2-7b-g5.xlarge") + bursts(12, experiment="mistral-7b-g5.xlarge")
     result = load_fmbench(FmbenchSuite(rounds).write_json(tmp_path), Prices(1.41))

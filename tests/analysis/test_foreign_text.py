@@ -22,6 +22,7 @@ from tests.support.synthetic_run import Deployed, write_run
 EVIL = "<script>alert(1)</script> [click](https://evil.test) ![x](http://evil.test/p.png) <img src=x> `"
 
 
+@pytest.mark.e2e
 def test_no_text_from_outside_is_markup_in_the_markdown(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,), instance_label=EVIL),), notices=(EVIL,))
     manifest = load_manifest(tmp_path)
@@ -70,6 +71,7 @@ def test_the_guard_is_undone_exactly(text: str) -> None:
     assert guard_cell(text)[:1] not in {"=", "+", "-", "@", "\t"}
 
 
+@pytest.mark.e2e
 def test_the_summary_holds_no_formula(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(payload="=1+1", measure_s=60, concurrency=(4,)),))
     make_report(tmp_path)

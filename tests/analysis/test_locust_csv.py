@@ -64,6 +64,8 @@ def test_names_of_one_run_share_its_users_and_their_rates_add_up(tmp_path: Path)
     assert by_name == [{"run/8 users": pytest.approx(600)}, {"run/8 users": pytest.approx(60)}]
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_a_single_level_is_described_and_not_recommended(tmp_path: Path) -> None:
     prefix = two_names(tmp_path, [8] * 61, [10] * 61, [1] * 61)
     made = write_report(load_locust(prefix, Prices(1.2)), tmp_path / "out")
@@ -74,6 +76,8 @@ def test_a_single_level_is_described_and_not_recommended(tmp_path: Path) -> None
     assert "best option" not in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_levels_are_found_in_the_user_count_and_compared(tmp_path: Path) -> None:
     users = [1] * 30 + [2, 3] + [4] * 30 + [8] * 30
     prefix = two_names(tmp_path, users, [1] * 32 + [4] * 30 + [5] * 30, [0] * 32 + [1] * 60)
@@ -85,6 +89,8 @@ def test_levels_are_found_in_the_user_count_and_compared(tmp_path: Path) -> None
     assert made.answer.startswith("Use run at concurrency 8: it is the cheapest choice")
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_a_level_that_comes_back_is_a_step_of_its_own(tmp_path: Path) -> None:
     users = [2] * 20 + [6] * 20 + [2] * 20
     result = load_locust(two_names(tmp_path, users, [1] * 20 + [3] * 20 + [2] * 20, [1] * 60), Prices(1.2))
@@ -123,6 +129,8 @@ def test_a_reset_that_the_counts_hide_is_seen_in_the_slowest_request(tmp_path: P
     assert result.locust.resets == 1
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_measures_enter_no_rate_no_failure_and_no_price(tmp_path: Path) -> None:
     zero = {"Average Content Size": 0}
     measures = [
@@ -174,6 +182,8 @@ def test_more_requests_than_users_can_have_in_flight_are_doubted(tmp_path: Path)
     assert any("18.0 requests were in flight for 5 users" in reason for reason in step.verdict.texts)
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_failures_belong_to_a_method_and_a_name(tmp_path: Path) -> None:
     rows = [stats_row("/chat", 600, 0, 900.0), stats_row("/chat", 60, 60, 900.0, Type="GET")]
     write(tmp_path / "run_stats.csv", STATS, *rows)
@@ -190,6 +200,8 @@ def test_failures_belong_to_a_method_and_a_name(tmp_path: Path) -> None:
     assert "| GET | /chat | HTTP 405 | 60 |" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_without_history_the_whole_run_row_is_reported_as_such(prefix: Path, tmp_path: Path) -> None:
     prefix.with_name("run_stats_history.csv").unlink()
     result = load_locust(prefix, Prices(1.2))
@@ -249,6 +261,8 @@ def test_a_request_may_be_called_na(prefix: Path) -> None:
     assert [entry.name for entry in result.locust.requests] == ["NA"]
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_what_locust_does_not_know_stays_unknown_and_is_said(prefix: Path, tmp_path: Path) -> None:
     result = load_locust(prefix)
     (step,) = result.steps
@@ -279,6 +293,7 @@ fire("METRIC", "tokens", 128)
 
 
 @pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 @pytest.mark.parametrize("options", [(), ("--csv-full-history",), ("--csv-full-history", "--reset-stats")])
 def test_a_real_locust_run_is_read(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Locust itself is the oracle: what it counts, with names that need quotes, failures and measures."""
@@ -297,6 +312,7 @@ def test_a_real_locust_run_is_read(tmp_path: Path, options: tuple[str, ...]) -> 
 
 
 @pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_exceptions_of_the_users_code_are_shown(tmp_path: Path) -> None:
     task = f'{_TASK}\nraise KeyError("choices")'
     write_report(load_locust(real_locust(tmp_path, task, "--csv-full-history")), tmp_path / "out")

@@ -41,6 +41,8 @@ def test_a_record_without_the_time_of_failures_has_no_mean_to_compare(tmp_path: 
     assert (compared.agrees, compared.mean_ms) == (True, None)
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_rows_and_locust_agree(reconciled: Path) -> None:
     made = make_report(reconciled)
     assert "| yes |" in (reconciled / "report.md").read_text()

@@ -126,6 +126,8 @@ def test_a_void_repetition_spoils_no_other(folder: Path) -> None:
     assert [c.step.usable for c in choice.candidates] == [True, True, False]
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_the_tables_show_every_repetition_and_mark_those_of_the_best(folder: Path) -> None:
     made = make_report(folder)
     chosen = made.summary["choices"][0]["best"]

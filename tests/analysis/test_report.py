@@ -92,6 +92,8 @@ def test_every_price_is_given_at_every_utilisation(report: Report, run_folder: P
     assert all(f'<td class="number">{cell}</td>' in html for row in shares for cell in row[-3:])
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_two_payloads_on_one_endpoint_pay_for_it_once(tmp_path: Path) -> None:
     one, other = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
     write_run(tmp_path, (one, other), slo=SLO)
@@ -115,12 +117,14 @@ def test_the_html_is_one_file_without_any_request(report: Report, run_folder: Pa
     assert "url(" not in html.split("</style>")[0]
 
 
+@pytest.mark.e2e
 def test_the_same_folder_gives_the_same_report(report: Report, run_folder: Path, tmp_path: Path) -> None:
     again = make_report(run_folder, out=tmp_path)
     for path in again.files:
         assert path.read_bytes() == (run_folder / path.name).read_bytes(), path.name
 
 
+@pytest.mark.e2e
 def test_a_rehearsal_says_so_everywhere(tmp_path: Path) -> None:
     made = make_folder(tmp_path, rehearsal=True, notices=("Simulated GPU: no AWS figure.",))
     html = (tmp_path / "report.html").read_text()
@@ -142,6 +146,8 @@ def test_the_mark_of_a_rehearsal_changes_every_picture(tmp_path: Path) -> None:
     assert [name for name, drawing in plain.items() if drawing.svg == marked[name].svg] == []
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_an_assumed_price_is_called_that_beside_every_dollar(tmp_path: Path) -> None:
     made = make_folder(tmp_path, usd_per_hour=0.1, assumption=True, instance_label="this machine")
     page = (tmp_path / "report.md").read_text()
@@ -152,6 +158,8 @@ def test_an_assumed_price_is_called_that_beside_every_dollar(tmp_path: Path) -> 
     assert re.search(r"total cost for running all experiments is \$[\d.]+ \(assumed price\)", page)
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_without_a_price_throughput_decides_and_no_dollar_is_shown(tmp_path: Path) -> None:
     made = make_folder(tmp_path, usd_per_hour=None)
     assert "highest throughput" in made.answer
@@ -160,6 +168,8 @@ def test_without_a_price_throughput_decides_and_no_dollar_is_shown(tmp_path: Pat
     assert "$0" not in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_an_interrupted_run_reports_what_was_measured(run_folder: Path, tmp_path: Path) -> None:
     folder = copy(run_folder, tmp_path)
     steps = (folder / "steps.csv").read_text().splitlines()
@@ -177,6 +187,8 @@ def test_an_interrupted_run_reports_what_was_measured(run_folder: Path, tmp_path
     assert last["requests_per_minute"] is None
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_a_run_in_which_nothing_was_answered(tmp_path: Path) -> None:
     made = make_folder(tmp_path, server=Server(failing=1.0))
     assert "Nothing was measured" in made.answer
@@ -192,6 +204,8 @@ def test_whole_step_counts_stand_beside_those_of_the_window(report: Report, run_
     assert sum(s["whole_step"]["ok"] for e in report.summary["experiments"] for s in e["steps"]) == rows
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_two_instances_are_two_on_every_page(tmp_path: Path) -> None:
     """What is printed must divide: dollars per hour of both / requests of both = dollars per request."""
     made = make_folder(tmp_path, instance_count=2)
@@ -215,6 +229,7 @@ def test_two_instances_are_two_on_every_page(tmp_path: Path) -> None:
         assert "2 × ml.g5.xlarge" in page.split(f"## {name}")[1].split("\n## ")[0], name
 
 
+@pytest.mark.e2e
 def test_names_from_outside_cannot_break_the_page(tmp_path: Path) -> None:
     evil = "</script><img src=x onerror=alert(1)>|"
     make_folder(tmp_path, instance_label=evil)
@@ -223,6 +238,8 @@ def test_names_from_outside_cannot_break_the_page(tmp_path: Path) -> None:
     assert "</script><img" not in html
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_texts_from_outside_cannot_break_the_markdown(tmp_path: Path) -> None:
     make_folder(tmp_path, instance_label="a`b")
     manifest = load_manifest(tmp_path)
@@ -257,6 +274,8 @@ def test_the_markdown_holds_the_figures_of_the_html(report: Report, run_folder: 
         assert len(widths) == 1, lines[at - 1]
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_what_holds_for_all_is_said_once(tmp_path: Path) -> None:
     short, long = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
     write_run(tmp_path, (short, long))
@@ -296,6 +315,7 @@ def copy(source: Path, target: Path) -> Path:
     )
 
 
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_experiments_that_share_an_endpoint_pay_by_their_load(tmp_path: Path) -> None:
     """One loads three times as long as the other: together they pay the bill once, three parts to one."""
     long, short = Deployed(measure_s=300), Deployed(payload="en_500-1000", measure_s=80)
@@ -308,6 +328,7 @@ def test_experiments_that_share_an_endpoint_pay_by_their_load(tmp_path: Path) ->
     assert (costs[0].usd or 0) / (costs[1].usd or 1) == pytest.approx(loads[0] / loads[1])
 
 
+@pytest.mark.e2e
 def test_a_report_that_cannot_be_written_leaves_the_older_one_whole(tmp_path: Path) -> None:
     make_folder(tmp_path)
     older = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

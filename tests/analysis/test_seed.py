@@ -84,6 +84,8 @@ def test_percentiles_are_linear_between_order_statistics() -> None:
         assert percentile(np.sort(LATENCY), p) == pytest.approx(value)
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_the_report_shows_both_columns_and_why(folder: Path, result: RunResult, tmp_path: Path) -> None:
     made = write_report(result, tmp_path)
     page = (tmp_path / "report.md").read_text()

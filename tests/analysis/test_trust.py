@@ -8,10 +8,11 @@ import pytest
 from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES, check_stationary, judge_run, judge_step
 from analysis.measure.results import Distribution, Health, StepResult
 from analysis.metrics.definitions import Window
-from analysis.report import make_report, measure_and_judge
+from analysis.report import measure_and_judge
 from bench.benchmarks.coverage import Load
 from bench.benchmarks.coverage import step as measured_step
 from runfolder.manifest import load_manifest
+from tests.analysis.runs import summary_of
 from tests.support.synthetic_run import Deployed, Server, write_run
 
 BLOCK = np.repeat(np.arange(50), 4)
@@ -165,8 +166,7 @@ def test_a_steady_load_rings_no_drift_alarm() -> None:
 
 def test_every_reason_travels_as_a_code_with_its_figures(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(server=Server(failing=0.2), measure_s=60, concurrency=(4,)),))
-    made = make_report(tmp_path)
-    trust = made.summary["experiments"][0]["steps"][0]["trust"]
+    trust = summary_of(measure_and_judge(tmp_path))["experiments"][0]["steps"][0]["trust"]
     (failed,) = (reason for reason in trust["reasons"] if reason["code"] == "failed_requests")
     assert trust["level"] == failed["level"] == "warn"
     assert failed["values"]["classes"] == {"model_5xx": failed["values"]["failed"]}
@@ -196,9 +196,9 @@ def test_compare_and_report_judge_a_folder_alike(tmp_path: Path) -> None:
         "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time\n"
         f"POST,{step.id},{rows - 1},0,1000,1000\n"
     )
-    made = make_report(tmp_path)
-    reported = made.summary["experiments"][0]["steps"][0]["trust"]
-    compared = measure_and_judge(tmp_path).steps[0].verdict
+    result = measure_and_judge(tmp_path)
+    reported = summary_of(result)["experiments"][0]["steps"][0]["trust"]
+    compared = result.steps[0].verdict
     assert "locust_csv_differs" in compared.codes
     assert [reason["code"] for reason in reported["reasons"]] == compared.codes
     assert reported["level"] == compared.level == "warn"

@@ -53,6 +53,8 @@ def test_a_single_worker_needs_no_table(run_folder: Path) -> None:
     assert all(step.workers == () for step in measure_and_judge(run_folder).steps)
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_the_workers_are_on_both_pages_and_in_the_summary(tmp_path: Path) -> None:
     two_workers(tmp_path, far_ms=120.0)
     made = make_report(tmp_path)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from analysis import make_report
+from analysis.report import measure_and_judge
 from bench.terminal import LoadScreen, deploy_reporter, summary_table
 from deploy.lifecycle.progress import Progress
+from tests.analysis.runs import summary_of
 from tests.deploy.harness import items
 from tests.support.synthetic_run import Deployed, Server, write_run
 
@@ -106,7 +107,7 @@ def shown(folder: Path, *objectives: dict[str, object], failing: float = 0.0) ->
     )
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(summary_table(make_report(folder).summary["experiments"][0]))
+        console.print(summary_table(summary_of(measure_and_judge(folder))["experiments"][0]))
     assert "…" not in capture.get(), "an ordinary terminal is wide enough"
     return [line.split() for line in capture.get().splitlines()[2:]]
 

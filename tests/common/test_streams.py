@@ -10,6 +10,7 @@ import pytest
 
 from common.parent_process import LOAD_PARENT_VARIABLE
 
+pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,6 +30,7 @@ def closed_terminal() -> int:
     return terminal
 
 
+pytestmark = pytest.mark.e2e
 STREAMS = {"full disk": full_disk, "closed pipe": closed_pipe, "closed terminal": closed_terminal}
 
 

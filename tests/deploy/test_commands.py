@@ -60,6 +60,7 @@ def silent_metadata_service() -> Iterator[str]:
         connection.close()
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("command", ["run", "endpoints", "teardown"])
 def test_without_credentials_one_sentence_has_both_ways_on(
     command: str, folder: Path, silent_metadata_service: str, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import deploy
 
 FORBIDDEN = ("gevent", "locust", "sagemaker.core")
@@ -13,6 +15,7 @@ MODULES = sorted(
 )
 
 
+@pytest.mark.e2e
 def test_deploy_is_light_and_leaves_sockets_alone() -> None:
     code = f"import sys, {', '.join(MODULES)}; print([name for name in {FORBIDDEN} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -59,6 +59,7 @@ def test_the_length_of_a_step() -> None:
     assert step_seconds(profile, [0, 100], 3) == pytest.approx(0.026)
 
 
+@pytest.mark.e2e
 def test_slots_queue_and_cache() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=PROJECT, capture_output=True, text=True, timeout=30, check=True

@@ -19,6 +19,7 @@ from emulator.process import LocalSageMaker
 from .local_support import FAST, OPENAI, OPTIONS, TGI, Local, poll
 from .test_runtime import sse, stream, tgi_body
 
+pytestmark = pytest.mark.e2e
 HOLDER = """
 import sys, time
 from emulator.process import LocalSageMaker
