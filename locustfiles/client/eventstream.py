@@ -77,26 +77,26 @@ class EventStreamDecoder:
 def _decode_headers(raw: bytes) -> dict[str, str]:
     headers = {}
     names = set()
-    at = 0
-    while at < len(raw):
-        name_end = at + 1 + raw[at]
-        name = raw[at + 1 : name_end].decode()
+    position = 0
+    while position < len(raw):
+        name_end = position + 1 + raw[position]
+        name = raw[position + 1 : name_end].decode()
         if name in names:
             raise EventStreamError(f"header {name} occurs twice")
         names.add(name)
         kind = raw[name_end]
-        at = name_end + 1
+        position = name_end + 1
         if kind in (_STRING, _BYTES):
-            (length,) = struct.unpack_from(">H", raw, at)
-            at += 2
-            value = raw[at : at + length]
+            (length,) = struct.unpack_from(">H", raw, position)
+            position += 2
+            value = raw[position : position + length]
             if len(value) != length:
                 raise IndexError("a value is cut off")
             if kind == _STRING:
                 headers[name] = value.decode()
-            at += length
+            position += length
         elif kind in _FIXED_SIZES:
-            at += _FIXED_SIZES[kind]
+            position += _FIXED_SIZES[kind]
         else:
             raise EventStreamError(f"header {name} has unknown type {kind}")
     return headers

@@ -128,14 +128,14 @@ class ReportCollector:
         # A few at a time: in a local run the load generator must not wait for a file.
         for start in range(0, len(report.rows), _ROWS_PER_WRITE):
             rows = [Request(*row) for row in report.rows[start : start + _ROWS_PER_WRITE]]
-            own = [row for row in rows if row.step in self._own_steps]
-            self.dropped["row of an unknown step"] += len(rows) - len(own)
-            for row in own:
+            own_rows = [row for row in rows if row.step in self._own_steps]
+            self.dropped["row of an unknown step"] += len(rows) - len(own_rows)
+            for row in own_rows:
                 row.started_at -= offset
                 worker.rows[row.step] += 1
                 self._tally(row, sent_at)
             with self.writing(layout.REQUESTS):
-                self._requests.append(own)
+                self._requests.append(own_rows)
             gevent.sleep(0)
 
     def open_window(self, step: str, start: float) -> None:

@@ -67,7 +67,7 @@ def test_a_lost_worker_is_not_waited_for(collector: ReportCollector) -> None:
     assert not collector.all_ended_before(100.0, {"client"})
     collector.lost.add("client")
     assert collector.all_ended_before(100.0, set()), (
-        "it left the step's roster; so did one that came too late for it"
+        "a lost worker is not one of the step's workers, nor is one that joined too late"
     )
     assert collector.in_flight == 0
 
