@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.harness import Bench, eventually
+from tests.bench.harness import Bench
+from tests.support.polling import eventually
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -123,16 +122,6 @@ class Bench:
         return [
             f"{kind} {name}" for (kind, name), state in latest.items() if state not in ("deleted", "refused")
         ]
-
-
-def eventually(condition: Callable[[], object], seconds: float) -> bool:
-    """Poll a condition until it holds; False when it never does."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return bool(condition())
 
 
 def neighbouring_ports() -> int:

@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from emulator.process import LocalSageMaker
-from tests.bench.harness import SIMULATED, Bench, eventually, requests_of
+from tests.bench.harness import SIMULATED, Bench, requests_of
 from tests.bench.test_signals import phase_is
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.harness import SIMULATED, Bench, eventually, requests_of
+from tests.bench.harness import SIMULATED, Bench, requests_of
 from tests.bench.test_signals import phase_is
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.e2e
 

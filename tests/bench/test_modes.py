@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from emulator.process import LocalSageMaker
-from tests.bench.harness import SIMULATED, Bench, eventually, locust_counts, neighbouring_ports, requests_of
+from tests.bench.harness import SIMULATED, Bench, locust_counts, neighbouring_ports, requests_of
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.bench.harness import SIMULATED, Bench, eventually
+from tests.bench.harness import SIMULATED, Bench
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.e2e
 

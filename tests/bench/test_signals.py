@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench.harness import SIMULATED, Bench, eventually, requests_of
+from tests.bench.harness import SIMULATED, Bench, requests_of
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.e2e
 

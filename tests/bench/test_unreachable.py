@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from emulator.process import LocalSageMaker
-from tests.bench.harness import SIMULATED, Bench, eventually
+from tests.bench.harness import SIMULATED, Bench
 from tests.bench.test_signals import phase_is
 from tests.between import RESET, between
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.e2e
 

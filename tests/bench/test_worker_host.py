@@ -11,7 +11,8 @@ import pytest
 
 from bench.distributed.run_announcer import AnnouncedState, Hello, RunAnnouncer
 from emulator.process import LocalSageMaker
-from tests.bench.harness import SIMULATED, TOKEN, Bench, eventually, neighbouring_ports
+from tests.bench.harness import SIMULATED, TOKEN, Bench, neighbouring_ports
+from tests.support.polling import eventually
 
 if TYPE_CHECKING:
     import subprocess

@@ -3,8 +3,6 @@
 import http.client
 import json
 import ssl
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +13,7 @@ from botocore.model import OperationModel
 from botocore.validate import ParamValidator
 
 from emulator.process import LocalSageMaker
+from tests.support.polling import poll
 
 ROLE = "arn:aws:iam::123456789012:role/local-sagemaker"
 TGI = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-tgi-inference:2.0.1-tgi1.1.0"
@@ -28,16 +27,6 @@ FAST = {
     "SIMULATED_DECODE_MS_PER_STREAM": "0",
 }
 OPTIONS = ("--create-seconds", "0.05", "--delete-seconds", "0.05", "--startup-limit", "20")
-
-
-def poll(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait until ``condition`` holds; its value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"{condition} did not hold within {seconds} s")
 
 
 def check_answer(model: OperationModel, parsed: dict[str, Any], **_: object) -> None:

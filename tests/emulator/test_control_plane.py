@@ -7,7 +7,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from .local_support import OPENAI, ROLE, TGI, Local, poll
+from tests.support.polling import poll
+
+from .local_support import OPENAI, ROLE, TGI, Local
 from .test_runtime import chat_body, local_bearer, openai_route
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:"

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
 
-from .local_support import OPENAI, ROLE, Local, poll
+from tests.support.polling import poll
+
+from .local_support import OPENAI, ROLE, Local
 from .test_runtime import chat_body, drain, sse, stream
 
 CONTROL = [

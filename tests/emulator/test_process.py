@@ -15,8 +15,9 @@ from bench.calibration.certificates import make_certificates
 from common.errors import UserError
 from common.paths import PROJECT
 from emulator.process import LocalSageMaker
+from tests.support.polling import poll
 
-from .local_support import FAST, OPENAI, OPTIONS, TGI, Local, poll
+from .local_support import FAST, OPENAI, OPTIONS, TGI, Local
 from .test_runtime import sse, stream, tgi_body
 
 pytestmark = pytest.mark.e2e

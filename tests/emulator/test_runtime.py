@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError, EventStreamError
 
 from emulator import signing
 from locustfiles.client.answer_parser import AnswerParser
+from tests.support.polling import poll
 
-from .local_support import OPENAI, TGI, Local, poll
+from .local_support import OPENAI, TGI, Local
 from .test_signing import bearer
 
 
@@ -270,6 +271,7 @@ def test_a_dead_container_is_service_unavailable(local: Local) -> None:
     endpoint = local.endpoint(OPENAI)
     os.kill(local.containers(endpoint)[0]["pid"], signal.SIGKILL)
     answer = poll(lambda: unavailable(local, endpoint))
+    assert answer is not None
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 503
     local.delete(endpoint)
 

@@ -18,8 +18,9 @@ from emulator.invocations import Invocation
 from emulator.services import metrics
 from emulator.services.metrics import statistic
 from emulator.utilisation import Utilisation
+from tests.support.polling import poll
 
-from .local_support import OPENAI, Local, poll
+from .local_support import OPENAI, Local
 from .test_runtime import chat_body, stream
 
 SCHEDULER_ROLE = "arn:aws:iam::123456789012:role/local-scheduler"

@@ -22,8 +22,9 @@ from emulator.containers.schemas import (
 )
 from emulator.containers.synthetic_text import draw_answer_length, draw_token, make_token_counter
 from emulator.model import ensure_tokenizer
+from tests.support.polling import poll
 
-from .local_support import OPENAI, TGI, Local, poll
+from .local_support import OPENAI, TGI, Local
 from .test_runtime import chat_body, failure, sse, stream, tgi_body
 
 # Prompt tokens, completion tokens and seconds of the 15 requests of FMBench's run of 22 March 2024 (MIT-0).
@@ -170,7 +171,8 @@ def test_requests_wait_for_slots_and_are_refused_when_too_many_wait(local: Local
     third.join(20)
     assert not third.is_alive()
     streams.pop().close()
-    rows = poll(lambda: len(found := read_log(log)) == 3 and found)
+    poll(lambda: len(read_log(log)) == 3)
+    rows = read_log(log)
     [waited] = [row for row in rows if row["finish"] == "length"]
     assert waited["completion_tokens"] == 5
     assert waited["admitted_at"] > min(row["last_sent_at"] for row in rows)

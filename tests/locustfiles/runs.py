@@ -5,9 +5,8 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,6 @@ from locustfiles.launch import locust_command
 DEADLINE_S = 60.0
 QUICK = AnswerSchedule(ttft=0.05, gap=0.01, tokens=8)
 LONG = AnswerSchedule(ttft=0.3, gap=0.1, tokens=12)  # 1.4 s: longer than Locust's half second of grace
-
-
-def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_S) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def experiment(folder: Path, concurrency: Sequence[int] = (2,), **changes: Any) -> Experiment:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.locustfiles.runs import Run, eventually
+from tests.locustfiles.runs import Run
 from tests.locustfiles.support import STREAM_HEAD, response, sends, stream
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.e2e
 

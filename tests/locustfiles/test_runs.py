@@ -9,7 +9,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from tests.locustfiles.runs import LONG, Run, eventually, rows_of
+from tests.locustfiles.runs import LONG, Run, rows_of
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -16,8 +16,9 @@ from locustfiles.client.invocation_url import check_target
 from locustfiles.message_seal import MAX_BYTES, MessageError, MessageSeal
 from locustfiles.messages import FINISHED, HELLO, READY, REPORT, STEP_ACK, ReportMessage, read_message
 from tests.locustfiles.fake import FakeLink, FakeWorker, ManualClock
-from tests.locustfiles.runs import Run, eventually
+from tests.locustfiles.runs import Run
 from tests.locustfiles.support import target
+from tests.support.polling import eventually
 
 SEAL = MessageSeal("of the run")
 
