@@ -14,6 +14,8 @@ from common.errors import UserError
 from configs.plan import Plan
 from tests.bench.harness import SIMULATED
 
+pytestmark = pytest.mark.e2e
+
 
 def prepared(results: Path, **changes: dict[str, Any]) -> PreparedRun:
     parts = {key: SIMULATED.get(key, {}) | value for key, value in changes.items()}
