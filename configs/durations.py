@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _PATTERN = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h)\s*$")
@@ -29,5 +29,12 @@ def parse_seconds(value: object) -> float:
     return seconds
 
 
-Seconds = Annotated[float, BeforeValidator(parse_seconds)]
-"""A float of seconds that YAML may spell as a duration."""
+DURATION_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "minimum": 0},
+        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|min|m|h)\s*$"},
+    ]
+}
+"""JSON schema of a duration as a plan has it."""
+Seconds = Annotated[float, BeforeValidator(parse_seconds), WithJsonSchema(DURATION_SCHEMA)]
+"""A float of seconds; a plan may write it as a duration."""

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,1023}")
 """What SageMaker takes as the name of an environment variable."""
@@ -46,7 +46,44 @@ def _check_no_flag(value: object) -> object:
 Whole = Annotated[int, BeforeValidator(_check_no_flag)]
 """A whole number; ``true`` is none, though Python counts it as 1."""
 Number = Annotated[float, BeforeValidator(_check_no_flag)]
-OneOrMore = Annotated[tuple[str, ...], Field(min_length=1)]
+OneOrMore = Annotated[
+    tuple[str, ...],
+    Field(min_length=1),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+"""One text or a list of them; a model lists a single one with ``as_tuple``."""
+
+
+def _check_environment(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    for key, text in value.items():
+        if not VARIABLE.fullmatch(str(key)):
+            raise ValueError(
+                f"{key!r} cannot be a variable's name: use letters, digits and _, a digit not first"
+            )
+        if text is None:
+            raise ValueError(f'the variable {key} has no value: give it one ("" for an empty one)')
+        if isinstance(text, dict | list):
+            raise ValueError(f"the variable {key} is a text: put JSON in single quotes")  # noqa: TRY004
+    return {str(key): _as_text(text) for key, text in value.items()}
+
+
+def _as_text(value: object) -> str:
+    """A variable's value as YAML has it: ``true``, not Python's ``True``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+Environment = Annotated[
+    dict[str, str],
+    BeforeValidator(_check_environment),
+    WithJsonSchema(
+        {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+    ),
+]
+"""Environment variables; YAML's numbers and booleans become text."""
 
 
 def as_tuple(value: object) -> object:

@@ -5,7 +5,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from configs.durations import Seconds
-from configs.fields import VARIABLE, EndpointName, Name, Number, OneOrMore, Region, Strict, Whole, as_tuple
+from configs.fields import (
+    VARIABLE,
+    EndpointName,
+    Environment,
+    Name,
+    Number,
+    OneOrMore,
+    Region,
+    Strict,
+    Whole,
+    as_tuple,
+)
 from configs.slo import Slo
 
 Source = Literal["jumpstart", "huggingface", "image", "local", "endpoint"]
@@ -31,35 +42,40 @@ _SEVERAL_ANSWERS = ("n", "num_return_sequences")
 class Model(Strict):
     """What is served, and from where it comes. ``endpoint``: what an existing endpoint serves."""
 
-    name: str = ""
-    source: Source
-    id: str | None = None
-    version: str | None = None
-    image: str | None = None
-    model_data: str | None = None
-    env: dict[str, str] = Field(default_factory=dict)
-    accept_eula: bool = False
-    hub_token_env: str | None = None
-    hub_token_secret: str | None = None
-    context_length: Annotated[Whole, Field(gt=0)] | None = None
-    tokenizer: str | None = None
-    """A ``tokenizer.json`` of this model, for answers whose server gives no count."""
-
-    @field_validator("env", mode="before")
-    @classmethod
-    def _env_is_text(cls, value: object) -> object:
-        if not isinstance(value, dict):
-            return value
-        for key, text in value.items():
-            if not VARIABLE.fullmatch(str(key)):
-                raise ValueError(
-                    f"{key!r} cannot be a variable's name: use letters, digits and _, a digit not first"
-                )
-            if text is None:
-                raise ValueError(f'the variable {key} has no value: give it one ("" for an empty one)')
-            if isinstance(text, dict | list):
-                raise ValueError(f"the variable {key} is a text: put JSON in single quotes")  # noqa: TRY004
-        return {str(key): _as_text(text) for key, text in value.items()}
+    name: str = Field(
+        default="", description="What the report calls the model. Required, except for the source `endpoint`."
+    )
+    source: Source = Field(
+        description="Where the model comes from: SageMaker JumpStart, Hugging Face, an image of your own, "
+        "this machine (`local`), or the existing endpoint in `endpoint.name` (`endpoint`)."
+    )
+    id: str | None = Field(default=None, description="The JumpStart or Hugging Face model id.")
+    version: str | None = Field(
+        default=None,
+        description="The version of the JumpStart model, such as `3.*`.",
+    )
+    image: str | None = Field(
+        default=None, description="The container: `vllm`, `sglang`, `lmi`, `tgi` or a full image URI."
+    )
+    model_data: str | None = Field(default=None, description="The S3 URI of the model's files.")
+    env: Environment = Field(default_factory=dict, description="Environment variables of the container.")
+    accept_eula: bool = Field(default=False, description="Accept the model's end-user license agreement.")
+    hub_token_env: str | None = Field(
+        default=None,
+        description="The environment variable that holds a gated model's token; never the token itself.",
+    )
+    hub_token_secret: str | None = Field(
+        default=None, description="The secret in AWS Secrets Manager that holds a gated model's token."
+    )
+    context_length: Annotated[Whole, Field(gt=0)] | None = Field(
+        default=None,
+        description="The model's context length in tokens. Prompts are checked against it before the "
+        "deployment.",
+    )
+    tokenizer: str | None = Field(
+        default=None,
+        description="A `tokenizer.json` of this model, for answers without a token count from the server.",
+    )
 
     @field_validator("hub_token_env")
     @classmethod
@@ -79,40 +95,65 @@ class Model(Strict):
         return self
 
 
-def _as_text(value: object) -> str:
-    """A variable's value as YAML has it: ``true``, not Python's ``True``."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 class Component(Strict):
     """An inference component: copies of a model, the plan's own unless it names one, on a shared endpoint."""
 
-    name: Name
-    model: Model | None = None
-    copies: Annotated[Whole, Field(ge=1)] = 1
-    accelerators: Annotated[Number, Field(ge=1)] | None = None
-    cpus: Annotated[Number, Field(ge=0.25)] | None = None
-    memory_mb: Annotated[Whole, Field(ge=128)] = 1024
+    name: Name = Field(description="The name of the inference component.")
+    model: Model | None = Field(
+        default=None, description="The component's model; the default is the plan's own model."
+    )
+    copies: Annotated[Whole, Field(ge=1)] = Field(default=1, description="The number of copies.")
+    accelerators: Annotated[Number, Field(ge=1)] | None = Field(
+        default=None, description="Accelerators for each copy."
+    )
+    cpus: Annotated[Number, Field(ge=0.25)] | None = Field(default=None, description="vCPUs for each copy.")
+    memory_mb: Annotated[Whole, Field(ge=128)] = Field(
+        default=1024, description="Memory for each copy in MB."
+    )
 
 
 class Endpoint(Strict):
     """Where it is served. With ``name`` an existing endpoint is used and never changed or deleted."""
 
-    instance_type: OneOrMore = ("ml.g5.xlarge",)
-    instance_count: Annotated[Whole, Field(ge=1)] = 1
-    name: EndpointName | None = None
-    target_variant: EndpointName | None = None
-    """The production variant that every request goes to; None: SageMaker splits them by weight."""
-    role: str | None = None
-    scheduler_role: str | None = None
-    region: Region | None = None
-    tags: dict[str, str] = Field(default_factory=dict)
-    startup_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = None
-    download_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = None
-    inference_ami: str | None = None
-    volume_gb: Annotated[Whole, Field(ge=1, le=512)] | None = None
-    max_lifetime: Annotated[Seconds, Field(gt=0)] = 4 * 3600.0
-    components: tuple[Component, ...] = ()
+    instance_type: OneOrMore = Field(
+        default=("ml.g5.xlarge",),
+        description="One instance type or a list. Each type is a separate experiment.",
+    )
+    instance_count: Annotated[Whole, Field(ge=1)] = Field(default=1, description="The number of instances.")
+    name: EndpointName | None = Field(
+        default=None, description="An existing endpoint. It is used, and never changed or deleted."
+    )
+    target_variant: EndpointName | None = Field(
+        default=None,
+        description="The production variant that receives every request; by default, SageMaker splits the "
+        "requests by weight.",
+    )
+    role: str | None = Field(default=None, description="The execution role of the endpoint.")
+    scheduler_role: str | None = Field(
+        default=None, description="The role of the safety schedule that deletes the endpoint."
+    )
+    region: Region | None = Field(
+        default=None, description="The AWS Region; by default, the one that boto3 finds."
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags of the AWS resources.")
+    startup_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = Field(
+        default=None,
+        description="The longest time for the container's health check: 60 s to 1 h. By default, JumpStart's "
+        "value, else 15 min.",
+    )
+    download_timeout: Annotated[Seconds, Field(ge=60, le=3600)] | None = Field(
+        default=None,
+        description="The longest time for the download of the model: 60 s to 1 h. By default, JumpStart's "
+        "value, else 20 min.",
+    )
+    inference_ami: str | None = Field(default=None, description="The AMI version of the host.")
+    volume_gb: Annotated[Whole, Field(ge=1, le=512)] | None = Field(
+        default=None, description="The size of the storage volume in GB."
+    )
+    max_lifetime: Annotated[Seconds, Field(gt=0)] = Field(
+        default=4 * 3600.0, description="The time after which the safety schedule deletes the endpoint."
+    )
+    components: tuple[Component, ...] = Field(default=(), description="Inference components on the endpoint.")
 
     _listify = field_validator("instance_type", mode="before")(as_tuple)
 
@@ -127,17 +168,39 @@ class Endpoint(Strict):
 class Workload(Strict):
     """What is sent: the prompts and the parameters of the answer."""
 
-    payload: OneOrMore
-    stream: bool = True
-    request_schema: RequestSchema = Field(default="auto", alias="schema")
-    route: Route = "invocations"
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    max_tokens: Annotated[Whole, Field(ge=1)] | None = None
-    """Longest answer; sent as ``max_tokens`` or ``max_new_tokens``, as the request schema calls it."""
-    headers: dict[str, str] = Field(default_factory=dict)
-    """Members of the runtime API's InvokeEndpoint that are sent as headers, such as CustomAttributes."""
-    unique_prefix: bool = True
-    samples: bool = True
+    payload: OneOrMore = Field(
+        description="A label in `payloads/built` (`en_1000-2000`), a JSON Lines file of your own, or a list. "
+        "A row has a `prompt`, `messages` or a `body`."
+    )
+    stream: bool = Field(default=True, description="Stream the answers.")
+    request_schema: RequestSchema = Field(
+        default="auto",
+        alias="schema",
+        description="The format of the request's body. `auto` chooses by the container; `raw` sends the "
+        "`body` of each row unchanged.",
+    )
+    route: Route = Field(
+        default="invocations", description="`invocations` (SigV4) or `openai` (bearer token)."
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Parameters for the request's body, sent unchanged. Keys that the suite writes itself "
+        "(`messages`, `inputs`, `prompt`, `stream`) and several answers (`n`) are refused.",
+    )
+    max_tokens: Annotated[Whole, Field(ge=1)] | None = Field(
+        default=None,
+        description="The longest answer in tokens. Sent as `max_tokens` or `max_new_tokens`, depending on "
+        "the schema.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Headers of InvokeEndpoint by their API names, such as `CustomAttributes`, `SessionId` "
+        "or `TargetModel`.",
+    )
+    unique_prefix: bool = Field(
+        default=True, description="Put a short nonce before each prompt, so that prefix caches stay cold."
+    )
+    samples: bool = Field(default=True, description="Keep the first prompts and answers in the run folder.")
 
     _listify = field_validator("payload", mode="before")(as_tuple)
 
@@ -176,48 +239,76 @@ class Workload(Strict):
 class Timeouts(Strict):
     """Seconds after which an invocation is given up; the defaults lie above SageMaker's own limits."""
 
-    connect: Annotated[Seconds, Field(gt=0)] = 10.0
-    first_byte: Annotated[Seconds, Field(gt=0)] = 70.0
-    total: Annotated[Seconds, Field(gt=0)] = 500.0
+    connect: Annotated[Seconds, Field(gt=0)] = Field(
+        default=10.0, description="The longest time to open a connection."
+    )
+    first_byte: Annotated[Seconds, Field(gt=0)] = Field(
+        default=70.0, description="The longest time from the request to the first byte of the answer."
+    )
+    total: Annotated[Seconds, Field(gt=0)] = Field(
+        default=500.0, description="The longest time for a whole request."
+    )
 
 
 class Load(Strict):
     """How the load is stepped. A window closes after ``measure``, or earlier at ``min_requests``."""
 
-    concurrency: Annotated[tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...], Field(min_length=1)]
-    spawn_rate: Annotated[Number, Field(gt=0, le=1000)] | None = None
-    warm_up: Annotated[Seconds, Field(le=_DAY_S)] = 30.0
-    measure: Annotated[Seconds, Field(gt=0, le=_DAY_S)] = 120.0
-    min_requests: Annotated[Whole, Field(ge=1)] | None = None
-    timeouts: Timeouts = Timeouts()
-    seed: Whole = 20240322
+    concurrency: Annotated[tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...], Field(min_length=1)] = (
+        Field(description="The steps in order, each a number of concurrent users.")
+    )
+    spawn_rate: Annotated[Number, Field(gt=0, le=1000)] | None = Field(
+        default=None, description="Users started per second. By default, it grows with the step."
+    )
+    warm_up: Annotated[Seconds, Field(le=_DAY_S)] = Field(
+        default=30.0, description="The time before the measurement of each step."
+    )
+    measure: Annotated[Seconds, Field(gt=0, le=_DAY_S)] = Field(
+        default=120.0, description="The length of the measurement of each step."
+    )
+    min_requests: Annotated[Whole, Field(ge=1)] | None = Field(
+        default=None, description="End the measurement early once this many of its requests have ended."
+    )
+    timeouts: Timeouts = Field(default=Timeouts(), description="When a request is given up.")
+    seed: Whole = Field(default=20240322, description="The seed of the random order of prompts.")
 
 
 class Budget(Strict):
     """What the run may cost."""
 
-    max_spend_usd: Annotated[Number, Field(gt=0)] | None = None
+    max_spend_usd: Annotated[Number, Field(gt=0)] | None = Field(
+        default=None,
+        description="The most that the run may cost in USD. An estimate above it prevents the start; "
+        "reaching it ends the run.",
+    )
 
 
 class Price(Strict):
     """A price set by hand, for all instance types or by type, and where it comes from."""
 
-    usd_per_hour: Annotated[Number, Field(gt=0)] | dict[str, Annotated[Number, Field(gt=0)]] | None = None
-    source: str = "set in the plan"
-    discount: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    usd_per_hour: Annotated[Number, Field(gt=0)] | dict[str, Annotated[Number, Field(gt=0)]] | None = Field(
+        default=None,
+        description="The price in USD per instance-hour: one number, or one for each instance type. By "
+        "default, from the AWS Price List API, else from a dated table.",
+    )
+    source: str = Field(
+        default="set in the plan", description="Where the price comes from; the report prints it."
+    )
+    discount: Annotated[Number, Field(gt=0, le=1)] = Field(
+        default=1.0, description="The factor for the price: 0.7 for 30% off."
+    )
 
 
 class Plan(Strict):
     """One benchmark: every instance type × payload is an experiment, every concurrency a step of each."""
 
-    name: Name
-    model: Model
-    endpoint: Endpoint = Endpoint()
-    workload: Workload
-    load: Load
-    slo: Slo = Slo()
-    budget: Budget = Budget()
-    price: Price = Price()
+    name: Name = Field(description="The name of the benchmark. It names the run folder.")
+    model: Model = Field(description="The model.")
+    endpoint: Endpoint = Field(default=Endpoint(), description="Where the model is served.")
+    workload: Workload = Field(description="What is sent.")
+    load: Load = Field(description="How the load is stepped.")
+    slo: Slo = Field(default=Slo(), description="Service level objectives.")
+    budget: Budget = Field(default=Budget(), description="A limit of the run's cost.")
+    price: Price = Field(default=Price(), description="A price that you set yourself.")
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

@@ -2,11 +2,12 @@
 
 import difflib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
-from configs.durations import parse_seconds
+from configs.durations import DURATION_SCHEMA, parse_seconds
 from configs.fields import Number, Strict
 
 SLO_KEY = re.compile(r"^(ttft|tpot|e2e)_(mean|p50|p90|p95|p99)$")
@@ -35,7 +36,11 @@ class Slo(Strict):
     """
 
     objectives: tuple[Objective, ...] = ()
-    error_rate: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    error_rate: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
+        default=None,
+        description="The share of requests that may fail, such as `0.01` for 1%. Without it, a step with "
+        "more than 5% errors is not recommended.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -60,6 +65,23 @@ class Slo(Strict):
                     "(for example ttft_p95: 1s), or error_rate"
                 )
         return {"objectives": objectives, **rest}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The keys that a plan has, in place of ``objectives``."""
+        schema = handler.resolve_ref_schema(handler(core))
+        rate = schema["properties"]["error_rate"]
+        latencies = {
+            key: {**DURATION_SCHEMA, "description": f"The limit of the {_statistic(key)}."}
+            for key in _SLO_KEYS
+            if key != "error_rate"
+        }
+        return {**schema, "properties": {**latencies, "error_rate": rate}}
+
+
+def _statistic(key: str) -> str:
+    metric, statistic = key.split("_")
+    return f"{statistic} of the {metric.upper()}"
 
 
 def _share(value: object) -> object:
