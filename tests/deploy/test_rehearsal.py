@@ -12,6 +12,8 @@ from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import preflight
 from tests.deploy.harness import IMAGE, LIGHT, QUICK, plan
 
+pytestmark = pytest.mark.e2e
+
 GATED = {"name": "Gated", "source": "image", "image": IMAGE, "env": LIGHT, "hub_token_secret": "hub-token"}
 OTHER_ACCOUNT = "arn:aws:iam::999999999999:role/service-role/MySageMakerRole"
 
