@@ -9,9 +9,8 @@ from typing import Any, Literal
 from common.files import write_atomically
 from configs.plan import Load
 from locustfiles.master.step_tally import StepTally
+from runfolder.layout import STATUS
 from runfolder.records import StepRow
-
-STATUS = "status.json"
 
 Phase = Literal["start", "ramp", "warm_up", "measure", "tail", "drain", "done"]
 

@@ -21,7 +21,7 @@ from locustfiles.master.status import LoadStatus, Phase, eta_s, live_step_rows
 from locustfiles.master.step_checks import check_step
 from locustfiles.master.step_table import StepTable
 from locustfiles.master.step_workers import StepWorkers
-from locustfiles.master.worker_link import RunEndedError, WorkerLink, unexpected
+from locustfiles.master.worker_link import RunEndedError, WorkerLink, unexpected_end
 from locustfiles.messages import Ending, MeasureWindow
 from runfolder import layout
 from runfolder.records import ReasonCode, StepRow
@@ -97,7 +97,7 @@ class StepSequence:
             self._end_early(RunEndedError(ExitCode.INTERRUPTED, reason))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
-            self._end_early(unexpected(error))
+            self._end_early(unexpected_end(error))
         finally:
             self._finish(ending)
 
@@ -112,7 +112,7 @@ class StepSequence:
 
     def fail(self, error: Exception) -> None:
         """End the run in order because something beside the steps has failed."""
-        self._aborts.failure = self._aborts.failure or unexpected(error)
+        self._aborts.failure = self._aborts.failure or unexpected_end(error)
 
     def _wait_for_workers(self) -> None:
         """Wait until every worker has its assignment.
@@ -255,7 +255,7 @@ class StepSequence:
         try:
             self._mark_ended(_END_CODES[end.code], str(end))
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
-            self._set_end(ExitCode.FAILED, unexpected(error))
+            self._set_end(ExitCode.FAILED, unexpected_end(error))
 
     def _set_end(self, code: ExitCode, error: UserError) -> None:
         self.exit_code, self.status.message = code, str(error)
@@ -292,7 +292,7 @@ class StepSequence:
             if unwritable is not None and self.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE):
                 self._set_end(ExitCode.FAILED, unwritable)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
-            self._set_end(ExitCode.FAILED, unexpected(error))
+            self._set_end(ExitCode.FAILED, unexpected_end(error))
         finally:
             self.status.exit_code = self.exit_code
             self._enter("done")

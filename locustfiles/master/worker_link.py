@@ -33,7 +33,7 @@ class RunEndedError(UserError):
         self.code = code
 
 
-def unexpected(error: Exception) -> RunEndedError:
+def unexpected_end(error: Exception) -> RunEndedError:
     """The end of a load that failed through a bug; the traceback goes to the log."""
     logger.error("The load failed", exc_info=error)
     cause = f"{type(error).__name__}: {error}"
