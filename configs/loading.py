@@ -50,21 +50,21 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such plan; `ls configs/*.yml` shows those that there are") from None
+        raise UserError(f"{path}: no such plan", "`ls configs/*.yml` shows those that there are") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; name the plan's YAML file in it") from None
+        raise UserError(f"{path}: is a folder", "name the plan's YAML file in it") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be read ({reason}); name another file") from None
+        raise UserError(f"{path}: cannot be read ({reason})", "name another file") from None
     if len(content) > _LARGEST:
         raise UserError(
-            f"{path}: is larger than {_LARGEST / 1e6:.0f} MB, which no plan is; name another file"
+            f"{path}: is larger than {_LARGEST / 1e6:.0f} MB, which no plan is", "name another file"
         )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+        raise UserError(f"{path}: line {line} is not UTF-8", "save the file as UTF-8") from None
 
 
 def _refuse_secrets(path: Path, text: str, content: dict[str, Any]) -> None:

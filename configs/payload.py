@@ -81,11 +81,11 @@ def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
         if row.messages is None:
             continue
         if schema != "openai" and workload.route != "openai":
-            raise UserError(f"{path}: row {row.payload_id} has messages; set workload.schema: openai")
+            raise UserError(f"{path}: row {row.payload_id} has messages", "set workload.schema: openai")
         if workload.unique_prefix and with_prefix(row, "") is None:
             raise UserError(
-                f"{path}: row {row.payload_id} has no user text that a prefix could stand before; "
-                "set workload.unique_prefix: false"
+                f"{path}: row {row.payload_id} has no user text that a prefix could stand before",
+                "set workload.unique_prefix: false",
             )
 
 
