@@ -81,7 +81,7 @@ setup: $(READY) $(DATA) ## Install into .venv, and prepare the model and the pro
 ##@ Development
 test: setup $(DEV) ## Run every test, including runs with the real model: TESTS= JOBS=
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
-test-fast: setup $(DEV) ## The tests that start no process and write no whole report
+test-fast: setup $(DEV) ## Run the tests that start no process and write no whole report: TESTS= JOBS=
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not e2e" $(TESTS)
 check: setup $(DEV) ## Lint, type checks and import rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -1,4 +1,4 @@
-"""What a model server speaks and serves, by its image and its environment: one rule for every room."""
+"""What a model server speaks and serves, by its image and its environment: one rule for all packages."""
 
 import re
 from collections.abc import Mapping

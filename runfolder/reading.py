@@ -1,7 +1,7 @@
 """Read a run folder's tables into frames. What is damaged is left out and told, never guessed.
 
 The table engine is pyarrow's CSV reader behind plain pandas frames (measured in ``docs/performance.md``);
-the rooms above see frames only.
+the packages above see frames only.
 """
 
 import codecs

@@ -109,7 +109,7 @@ class Palette:
 def canvas(
     height: float = 3.8, rows: int = 1, columns: int = 1, **options: Any
 ) -> Iterator[tuple["Figure", Any]]:
-    """A figure in the house's look; closed afterwards."""
+    """A figure in the report's style; closed afterwards."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl  # noqa: PLC0415 - a second to import, and only the report needs it
 
