@@ -70,7 +70,7 @@ def test_the_report_comes_before_the_deletion_and_whoever_insists_may_leave(benc
 
 
 def test_an_interrupt_while_deploying_leaves_no_experiment_running(bench: Bench) -> None:
-    with LocalSageMaker(["--create-seconds", "60"]) as local:
+    with LocalSageMaker(["--create-seconds", "8"]) as local:
         process = bench.start(
             "run", "--plan", bench.plan(PLAN), "--results", bench.results, environment=local.environment
         )
