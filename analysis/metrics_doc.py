@@ -49,21 +49,30 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             definitions.most_per_minute,
         ),
     ),
-    ("Cost", (cost.usd_per_request, cost.usd_per_million_tokens, cost.run_cost, fleet.fleet_of)),
+    (
+        "Cost",
+        (
+            cost.usd_per_request,
+            cost.usd_per_million_tokens,
+            cost.cost_per_request,
+            cost.run_cost,
+            fleet.fleet_of,
+        ),
+    ),
     (
         "Statistics",
         (
             definitions.started_in,
             percentile,
             statistics.samples_needed,
-            statistics.cosine_terms,
+            statistics.cosine_projections,
             statistics.effective_samples,
             statistics.percentile_interval,
             statistics.ratio_interval,
             statistics.share_interval,
-            statistics.drawn_totals,
+            statistics.simulate_totals,
             repetitions.pool,
-            slo.judge_one,
+            slo.check_objective,
         ),
     ),
     ("FMBench's method", (method.fmbench_level, method.bursts_of)),
@@ -102,7 +111,7 @@ def document() -> str:
     parts += [f"- **{_title(check)}**: {_first_line(check)}" for check in trust.CHECKS]
     parts.append(
         f"\nBounds: in flight more than {trust.LITTLE_WARN:.0%} below the target warns, "
-        f"{trust.LITTLE_VOID:.0%} voids; a core {trust.CPU_BUSY:.0f}% busy warns; drifts count above "
+        f"{trust.UNDERLOAD_VOID:.0%} voids; a core {trust.CPU_BUSY:.0f}% busy warns; drifts count above "
         f"{trust.DRIFT:.0%} and what noise reaches once in 370 times; "
         f"more than {trust.CENSORED_VOID:.0%} cut off voids. "
         f"In comparisons a change counts above {THRESHOLD:.0%} and beyond its interval.\n"

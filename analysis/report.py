@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.decide.cloudwatch import judge_counts
+from analysis.decide.cloudwatch import check_invocation_count
 from analysis.decide.fleet import read_demand
 from analysis.decide.recommendation import Choice, choose
-from analysis.decide.trust import judge_run
+from analysis.decide.trust import check_run
 from analysis.importers.locust.files import read_stats
-from analysis.importers.locust.reconcile import judge_reconciled, reconcile
+from analysis.importers.locust.reconcile import check_reconciled, reconcile
 from analysis.measure.locust_run import Reconciled
 from analysis.measure.results import RunResult
 from analysis.measure.steps import measure_run
@@ -80,8 +80,8 @@ def measure_and_judge(folder: Path) -> RunResult:
     except OSError as error:
         raise UserError(f"{error.filename or folder}: cannot be read ({error.strerror or error})") from None
     result = measure_run(tables)
-    judge_run(result)
-    judge_counts(result)
+    check_run(result)
+    check_invocation_count(result)
     result.reconciled = _reconcile_run(result, folder)
     return result
 
@@ -121,7 +121,7 @@ def _reconcile_run(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:
             pair = None if stats is None or rows is None else reconcile(step, rows, stats)
             if pair is not None:
                 compared.append(pair)
-                judge_reconciled(step, pair)
+                check_reconciled(step, pair)
     return tuple(compared)
 
 
@@ -140,9 +140,9 @@ def warnings_of(result: RunResult, choices: list[Choice]) -> list[str]:
     """What the command line repeats: problems of the folder and steps that are not sound."""
     found = list(result.problems)
     found += [
-        f"{step.id} is {step.verdict.level}: {'; '.join(step.verdict.texts)}."
+        f"{step.id} is {step.trust.level}: {'; '.join(step.trust.texts)}."
         for step in result.steps
-        if step.verdict.level == "void"
+        if step.trust.level == "void"
     ]
     found += [
         f"{choice.payload}: no step passes." for choice in choices if choice.best is None and choice.compared

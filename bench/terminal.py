@@ -236,7 +236,7 @@ def _latency(milliseconds: float | None, digits: int = 0) -> str:
 
 def _slo(judged: dict[str, Any] | None) -> str:
     """``met``, ``missed`` or ``open``; an en dash where the plan has no objectives."""
-    return str(judged["judgement"]) if judged and judged["objectives"] else "–"
+    return str(judged["status"]) if judged and judged["objectives"] else "–"
 
 
 def _times(value: float | None, factor: float) -> float | None:

@@ -25,8 +25,33 @@ class Objective(Strict):
 
     @property
     def key(self) -> str:
-        """The objective as the plan spells it, for example ``ttft_p95``."""
+        """The objective as the plan writes it, for example ``ttft_p95``."""
         return f"{self.metric}_{self.statistic}"
+
+    @property
+    def percentile(self) -> int | None:
+        """95 for p95; None for a mean."""
+        return None if self.statistic == "mean" else int(self.statistic[1:])
+
+    @property
+    def allowed_share(self) -> float | None:
+        """Share of the requests that may exceed the limit, 0 to 1; None for a mean."""
+        return None if self.percentile is None else 1 - self.percentile / 100
+
+    @property
+    def name(self) -> str:
+        """``TTFT p95``."""
+        return f"{self.metric.upper()} {self.statistic}"
+
+    @property
+    def limit(self) -> str:
+        """The limit with its unit: ``800 ms``, ``1 s``, ``2.5 s``."""
+        return f"{self.limit_ms / 1000:g} s" if self.limit_ms >= 1000 else f"{self.limit_ms:g} ms"
+
+    @property
+    def label(self) -> str:
+        """``TTFT p95 ≤ 1 s``."""
+        return f"{self.name} ≤ {self.limit}"
 
 
 class Slo(Strict):

@@ -12,11 +12,11 @@ from analysis.metrics.statistics import Floats
 from common.formatting import count
 
 _TOLERANCE = 0.01
-_LATENCIES = ("ModelLatency", "OverheadLatency", "FirstChunkLatency")
+_LATENCIES = ("ModelLatency", "OverheadLatency")
 
 
 @dataclass(frozen=True)
-class ServiceView:
+class CloudWatchLatency:
     """The same requests by both clocks, means in milliseconds; None where CloudWatch has no such metric."""
 
     step: StepResult
@@ -24,7 +24,6 @@ class ServiceView:
     """Of the requests that ended in those periods: CloudWatch counts by the end, too."""
     model_ms: float
     overhead_ms: float | None
-    first_chunk_ms: float | None
 
     @property
     def rest_ms(self) -> float:
@@ -32,9 +31,9 @@ class ServiceView:
         return max(0.0, self.client_ms - self.model_ms - (self.overhead_ms or 0.0))
 
 
-def service_views(result: RunResult) -> list[ServiceView]:
+def cloudwatch_latencies(result: RunResult) -> list[CloudWatchLatency]:
     """The steps of which CloudWatch has at least one whole period inside the window."""
-    views = []
+    latencies = []
     for experiment in result.experiments:
         own = _own(result, experiment)
         if not len(own):
@@ -46,19 +45,13 @@ def service_views(result: RunResult) -> list[ServiceView]:
             means = {name: _mean_over(own, name, starts) for name in _LATENCIES}
             client = e2e[_inside(ended, starts, period) & np.isfinite(e2e)]
             if len(client) and (model := means["ModelLatency"]) is not None:
-                views.append(
-                    ServiceView(
-                        step,
-                        float(client.mean()),
-                        model,
-                        means["OverheadLatency"],
-                        means["FirstChunkLatency"],
-                    )
+                latencies.append(
+                    CloudWatchLatency(step, float(client.mean()), model, means["OverheadLatency"])
                 )
-    return views
+    return latencies
 
 
-def judge_counts(result: RunResult) -> None:
+def check_invocation_count(result: RunResult) -> None:
     """Compare CloudWatch's invocations of each experiment with its rows; a difference enters the verdicts."""
     for experiment in result.experiments:
         counted = invocations(_own(result, experiment))
@@ -66,7 +59,7 @@ def judge_counts(result: RunResult) -> None:
         if counted is None or abs(counted - rows) <= _TOLERANCE * max(rows, 1):
             continue
         for step in experiment.steps:
-            step.verdict.add(
+            step.trust.add(
                 "warn",
                 "cloudwatch_count_differs",
                 f"CloudWatch counted {count(counted)} invocations of this experiment, the rows {rows:,}",

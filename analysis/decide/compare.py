@@ -1,4 +1,4 @@
-"""Compare runs: the same steps paired, each difference with its interval, and a verdict beyond noise."""
+"""Compare runs: the same steps paired, each difference with its interval, and whether it is beyond noise."""
 
 import math
 from collections.abc import Sequence
@@ -7,15 +7,14 @@ from typing import Any, Literal
 
 from analysis.decide.repetitions import pool
 from analysis.measure.results import RunResult, StepResult
-from analysis.metrics import time_blocks
-from analysis.metrics.statistics import SWINGS, T95, Interval, standard_error, student
+from analysis.metrics.statistics import NOISE_TERMS, T95, Interval, standard_error, student
 from common.errors import UserError
 from common.formatting import listed, milliseconds, number, percent
 from common.markdown import escape_markdown
 
 THRESHOLD = 0.05
 """A change below a twentieth is no regression, however certain."""
-Judgement = Literal["same", "better", "worse", "unclear"]
+Effect = Literal["same", "better", "worse", "unclear"]
 _PLAN_IGNORES = frozenset({"name", "price", "budget"})
 
 
@@ -64,7 +63,7 @@ class Line:
     after: str
     change: float
     interval: Interval
-    judgement: Judgement
+    effect: Effect
 
 
 @dataclass
@@ -79,16 +78,16 @@ class Comparison:
     @property
     def regressed(self) -> list[Line]:
         """What got worse beyond noise."""
-        return [line for line in self.lines if line.judgement == "worse"]
+        return [line for line in self.lines if line.effect == "worse"]
 
     @property
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """One sentence."""
         worse = [f"{line.metric} at {line.step} by {_signed(line.change)}" for line in self.regressed]
         if worse:
             more = f" and {len(worse) - 3} more" if len(worse) > 3 else ""
             return f"Regression: {'; '.join(worse[:3])}{more}."
-        better = sum(line.judgement == "better" for line in self.lines)
+        better = sum(line.effect == "better" for line in self.lines)
         gain = f", {better} better" if better else ""
         return f"No regression beyond noise in {len(self.lines)} comparisons{gain}."
 
@@ -115,12 +114,12 @@ def compare(before: Sequence[RunResult], after: Sequence[RunResult]) -> Comparis
         for metric in METRICS
         if (a := metric.read(step)) is not None and (b := metric.read(other)) is not None
     ]
-    reach = student(1 - 0.05 / max(1, len(measured)), 2 * SWINGS)
+    reach = student(1 - 0.05 / max(1, len(measured)), 2 * NOISE_TERMS)
     lines = [_line(step, metric, a, b, reach) for step, metric, a, b in measured]
     failures, notes = _errors(pairs)
     lines += failures
     voids = [
-        f"{one.id} is void in {side}: {one.verdict.texts[0]}"
+        f"{one.id} is void in {side}: {one.trust.texts[0]}"
         for pair in pairs
         for one, side in zip(pair, names, strict=True)
         if not one.usable
@@ -173,21 +172,21 @@ def _line(
     scale = before[0] or 1.0
     interval = Interval((difference - reach * spread) / scale, (difference + reach * spread) / scale)
     change = difference / scale
-    judgement: Judgement = "same"
+    effect: Effect = "same"
     if interval.low > 0 or interval.high < 0:
         if abs(change) > THRESHOLD:
-            judgement = "better" if (change > 0) == metric.more_is_better else "worse"
+            effect = "better" if (change > 0) == metric.more_is_better else "worse"
     elif max(abs(interval.low), abs(interval.high)) > 4 * THRESHOLD:
-        judgement = "unclear"
+        effect = "unclear"
     return Line(
-        step.id, metric.label, metric.show(before[0]), metric.show(after[0]), change, interval, judgement
+        step.id, metric.label, metric.show(before[0]), metric.show(after[0]), change, interval, effect
     )
 
 
 def _errors(pairs: list[tuple[StepResult, StepResult]]) -> tuple[list[Line], list[str]]:
     """Error rates: more failures than the baseline's, beyond chance, are a regression too."""
     lines, notes = [], []
-    certain = student(0.9973, 2 * SWINGS)
+    certain = student(0.9973, 2 * NOISE_TERMS)
     for step, other in pairs:
         a, b = step.error_rate or 0.0, other.error_rate or 0.0
         n, m = step.window_ok + step.window_failed, other.window_ok + other.window_failed
@@ -197,9 +196,9 @@ def _errors(pairs: list[tuple[StepResult, StepResult]]) -> tuple[list[Line], lis
         chance = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
         reach = certain * max(chance, math.hypot(_swing(step) / n, _swing(other) / m))
         sure = abs(b - a) > reach
-        judgement: Judgement = ("worse" if b > a else "better") if sure else "unclear"
+        effect: Effect = ("worse" if b > a else "better") if sure else "unclear"
         interval = Interval(b - a - reach, b - a + reach)
-        lines.append(Line(step.id, "error rate", percent(a), percent(b), b - a, interval, judgement))
+        lines.append(Line(step.id, "error rate", percent(a), percent(b), b - a, interval, effect))
         if not sure:
             notes.append(f"{step.id}: error rates {percent(a)} and {percent(b)} are not told apart.")
     return lines, notes
@@ -207,7 +206,7 @@ def _errors(pairs: list[tuple[StepResult, StepResult]]) -> tuple[list[Line], lis
 
 def _swing(step: StepResult) -> float:
     """Standard error of a step's failures: errors come in bursts, which chance alone would not."""
-    return 0.0 if step.blocks is None else standard_error(step.blocks[:, time_blocks.FAILED]) or 0.0
+    return 0.0 if step.blocks is None else standard_error(step.blocks.failed) or 0.0
 
 
 def _lengths(step: StepResult, other: StepResult) -> list[str]:
@@ -242,7 +241,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
     return {
         "baseline": found.baseline,
         "candidate": found.candidate,
-        "verdict": found.verdict,
+        "summary": found.summary,
         "regressed": bool(found.regressed),
         "notes": found.notes,
         "lines": [
@@ -253,7 +252,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
                 "after": line.after,
                 "change": line.change,
                 "change_interval": [line.interval.low, line.interval.high],
-                "judgement": line.judgement,
+                "effect": line.effect,
             }
             for line in found.lines
         ],
@@ -263,7 +262,7 @@ def comparison_data(found: Comparison) -> dict[str, Any]:
 def comparison_markdown(found: Comparison) -> str:
     """The comparison for a pull request."""
     sides = escape_markdown(f"{found.baseline} → {found.candidate}")
-    text = [f"### {sides}", "", f"**{escape_markdown(found.verdict)}**", ""]
+    text = [f"### {sides}", "", f"**{escape_markdown(found.summary)}**", ""]
     text += [f"> {escape_markdown(note)}\n" for note in found.notes]
     text += ["| step | metric | before | after | change | interval | |", "|---|---|---:|---:|---:|---|---|"]
     for line in found.lines:
@@ -275,7 +274,7 @@ def comparison_markdown(found: Comparison) -> str:
             line.after,
             _signed(line.change),
             between,
-            line.judgement,
+            line.effect,
         )
         escaped = [escape_markdown(cell).replace("|", "\\|") for cell in cells]
         text.append(f"| {' | '.join(escaped)} |")

@@ -1,48 +1,53 @@
 """The answer: the cheapest step that passes, the runner-up, and how sure that is. Pure functions."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.decide.repetitions import pool
-from analysis.decide.slo import Finding, Judgement, judge, verdict
+from analysis.decide.slo import SloCheck, SloStatus, check_slo, slo_status
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.measure.steps import price_step
-from analysis.metrics import time_blocks
-from analysis.metrics.statistics import RESAMPLES, Floats, drawn_totals
+from analysis.metrics.cost import Cost, cost_per_request
+from analysis.metrics.statistics import RESAMPLES, Floats, simulate_totals
+from analysis.metrics.time_blocks import BlockSums
+from configs.slo import Objective
 
 SURE = 0.95
-_DEAREST = float("inf")
+_SEED = 20240322
+_ROUNDING = 1e-12
+"""A share of exactly 5% is within p95's 5%, whatever the last bit of the quotient."""
 Flags = NDArray[np.bool_]
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidate:
-    """A step of an experiment, with its repetitions, judged against the SLO."""
+    """A step of an experiment, with its repetitions, checked against the SLO."""
 
     experiment: ExperimentResult
     step: StepResult
-    """With ``members`` that are several, what all of them measured together."""
-    findings: list[Finding]
-    judgement: Judgement
-    members: tuple[StepResult, ...]
-    """The repetitions of the step, as they stand in the tables."""
+    """Where there are several ``repetitions``, what all of them measured together."""
+    checks: list[SloCheck]
+    slo_status: SloStatus
+    repetitions: tuple[StepResult, ...]
+    """The steps as they stand in the tables."""
 
     @property
     def passes(self) -> bool:
         """Trustworthy and within the SLO."""
-        return self.step.usable and self.judgement == "met"
+        return self.step.usable and self.slo_status == "met"
 
     @property
-    def order(self) -> float:
-        """What is minimised: dollars per request or, without a price, instance-minutes per request."""
-        if self.step.usd_per_request is not None:
-            return self.step.usd_per_request
-        if self.experiment.usd_per_hour is not None or not self.step.per_minute:
-            return _DEAREST
-        return self.experiment.instance_count / self.step.per_minute
+    def cost_per_request(self) -> Cost | None:
+        """What is minimized: dollars or, without a price, instance-minutes; None without a rate."""
+        experiment = self.experiment
+        return cost_per_request(experiment.usd_per_hour, experiment.instance_count, self.step.per_minute)
+
+    def cheaper_than(self, other: "Candidate") -> bool:
+        """Whether a request costs less here; what has no cost is never cheaper."""
+        return _amount(self) < _amount(other)
 
 
 @dataclass
@@ -53,18 +58,18 @@ class Choice:
     candidates: list[Candidate]
     best: Candidate | None = None
     runner_up: Candidate | None = None
-    gap: float | None = None
-    """Runner-up minus best, in dollars per request (in minutes per request without a price)."""
-    gap_share: float | None = None
-    stays: float | None = None
-    """Share of bootstrap draws in which the best stays the cheapest that passes."""
-    rival: Candidate | None = None
-    """The step that wins most of the other draws, when the best is not sure."""
-    settle: list[tuple[Candidate, float]] = field(default_factory=list)
-    """Where more minutes would tell best and rival apart, and how many at each; empty when none would."""
+    extra_cost: Cost | None = None
+    """What a request costs more at the runner-up than at the best."""
+    extra_share: float | None = None
+    """The same as a share of the cost at the best."""
+    win_share: float | None = None
+    """Share of bootstrap draws in which the best is the cheapest that passes."""
+    contender: Candidate | None = None
+    """The step that wins most of the other draws, where the best is not sure."""
+    more_minutes_needed: list[tuple[Candidate, float]] = field(default_factory=list)
+    """Which steps to measure longer, and for how many minutes, to decide between best and contender."""
     closest: Candidate | None = None
     """When nothing passes: the trustworthy step that misses by least."""
-    closest_by: float | None = None
     priced: bool = True
     compared: bool = True
     """False where only one level of a foreign run was measured: it is described, not recommended."""
@@ -79,7 +84,7 @@ class Choice:
     @property
     def sure(self) -> bool:
         """Whether the draws agree."""
-        return self.stays is None or self.stays >= SURE
+        return self.win_share is None or self.win_share >= SURE
 
 
 def choose(result: RunResult) -> list[Choice]:
@@ -90,158 +95,178 @@ def choose(result: RunResult) -> list[Choice]:
     return [choose_for(payload, result) for payload in payloads]
 
 
+def candidates_by_step(choices: Iterable[Choice]) -> dict[str, Candidate]:
+    """The candidate of each step, by step id; the repetitions of a step share one."""
+    return {
+        step.id: candidate
+        for choice in choices
+        for candidate in choice.candidates
+        for step in candidate.repetitions
+    }
+
+
+def cheapest(candidates: Iterable[Candidate]) -> Candidate | None:
+    """The candidate with the least cost per request; None of none."""
+    return min(candidates, key=_amount, default=None)
+
+
 def candidates_for(payload: str, result: RunResult) -> list[Candidate]:
-    """Every measured level of the payload with its judgement; repetitions of a level are one candidate."""
-    found = []
+    """Every measured level of the payload, checked; repetitions of a level are one candidate."""
+    candidates = []
     for experiment in result.experiments:
         if experiment.payload != payload:
             continue
         levels: dict[object, list[StepResult]] = {}
         for step in experiment.steps:
             if step.window is not None and step.window_ok:
-                # What cannot be trusted stands alone: it is shown, and spoils no other.
+                # A step that cannot be trusted stands alone: it is shown, and spoils no other.
                 # Locust's files hold no rows that could be pooled.
                 alone = not step.usable or result.source == "locust"
                 levels.setdefault(step.id if alone else step.concurrency, []).append(step)
-        found += [_candidate(experiment, steps, result) for steps in levels.values()]
-    return found
+        candidates += [_candidate(experiment, steps, result) for steps in levels.values()]
+    return candidates
 
 
 def _candidate(experiment: ExperimentResult, steps: list[StepResult], result: RunResult) -> Candidate:
     step = pool([(step, result.rows) for step in steps])
     if len(steps) > 1:
         price_step(step, experiment.usd_per_hour, experiment.instance_count)
-    findings = judge(step, result.objectives)
-    judged = verdict(findings, step.error_rate, result.error_rate_limit)
-    return Candidate(experiment, step, findings, judged, tuple(steps))
+    checks = check_slo(step, result.objectives)
+    status = slo_status(checks, step.error_rate, result.error_rate_limit)
+    return Candidate(experiment, step, checks, status, tuple(steps))
 
 
 def choose_for(payload: str, result: RunResult) -> Choice:
     """Choose for one payload."""
     candidates = candidates_for(payload, result)
     choice = Choice(payload, candidates)
-    with_price = [c for c in candidates if c.step.usd_per_request is not None]
-    choice.priced = bool(with_price)
-    if with_price:
+    choice.priced = any(c.step.usd_per_request is not None for c in candidates)
+    if choice.priced:
         choice.unpriced = sorted(
             {c.experiment.instance for c in candidates if c.experiment.usd_per_hour is None}
         )
-    competing = with_price or candidates
-    passing = sorted((c for c in competing if c.passes and c.order < _DEAREST), key=lambda c: c.order)
+    competing = choice.competing
+    passing = sorted((c for c in competing if c.passes and c.cost_per_request is not None), key=_amount)
     if not passing:
-        _find_closest(choice, result.error_rate_limit)
+        choice.closest = _closest(choice, result.error_rate_limit)
         return choice
     choice.best = passing[0]
-    if len(passing) > 1:
+    best_cost = choice.best.cost_per_request
+    if len(passing) > 1 and best_cost is not None:
         choice.runner_up = passing[1]
-        choice.gap = passing[1].order - passing[0].order
-        choice.gap_share = choice.gap / passing[0].order
-    _weigh(choice, [c for c in competing if c.step.usable], result)
+        extra = _amount(choice.runner_up) - best_cost.value
+        choice.extra_cost = Cost(extra, best_cost.unit)
+        choice.extra_share = extra / best_cost.value
+    _bootstrap(choice, choice.best, [c for c in competing if c.step.usable], result)
     return choice
 
 
-def _find_closest(choice: Choice, error_limit: float) -> None:
-    """The step whose worst miss is least: latency as a share of its limit, errors as a share of requests."""
-    misses = []
-    for candidate in choice.competing:
-        if candidate.step.usable and candidate.judgement == "missed":
-            by = [excess(f) for f in candidate.findings if f.judgement == "missed"]
-            by.append((candidate.step.error_rate or 0.0) - error_limit)
-            misses.append((max(by), candidate))
-    if misses:
-        choice.closest_by, choice.closest = min(misses, key=lambda pair: pair[0])
+def _amount(candidate: Candidate) -> float:
+    """The amount of a cost for comparison: infinite where there is none."""
+    cost = candidate.cost_per_request
+    return float("inf") if cost is None else cost.value
 
 
-def excess(finding: Finding) -> float:
-    """By which share a missed objective is above its limit."""
-    limit = float(finding.objective["limit_ms"])
-    return 0.0 if finding.value_ms is None or limit <= 0 else finding.value_ms / limit - 1
+def _closest(choice: Choice, error_limit: float) -> Candidate | None:
+    """The step with the least worst miss: latency as a share of its limit, errors as a share of requests."""
+    missing = [c for c in choice.competing if c.step.usable and c.slo_status == "missed"]
+
+    def worst_miss(candidate: Candidate) -> float:
+        misses = [check.excess for check in candidate.checks if check.status == "missed"]
+        return max([*misses, (candidate.step.error_rate or 0.0) - error_limit])
+
+    return min(missing, key=worst_miss, default=None)
 
 
-def _weigh(choice: Choice, usable: list[Candidate], result: RunResult) -> None:
+def _bootstrap(choice: Choice, best: Candidate, usable: list[Candidate], result: RunResult) -> None:
     """Draw every step anew and answer again, a thousand times."""
     usable = [c for c in usable if c.step.blocks is not None]
-    if choice.best not in usable or len(usable) < 2:
+    if best not in usable or len(usable) < 2:
         return
-    rng = np.random.default_rng(20240322)
-    drawn = [_drawn_order(candidate, result, rng) for candidate in usable]
-    orders = np.column_stack([np.where(passes, order, _DEAREST) for order, passes in drawn])
-    best = next(i for i, c in enumerate(usable) if c is choice.best)
-    winners = np.argmin(orders, axis=1)
-    answered = np.isfinite(orders.min(axis=1))
-    choice.stays = float(((winners == best) & answered).mean())
-    others = np.bincount(winners[(winners != best) & answered], minlength=len(usable))
-    if choice.stays < SURE and others.any():
-        rival = int(np.argmax(others))
-        choice.rival = usable[rival]
-        fails = float((~drawn[best][1]).mean())
-        dearer = float((drawn[best][0] > drawn[rival][0]).mean())
-        choice.settle = _settle(usable[best], usable[rival], fails=fails, dearer=dearer)
+    rng = np.random.default_rng(_SEED)
+    drawn = [_simulated_costs(candidate, result, rng) for candidate in usable]
+    costs = np.column_stack([np.where(passes, cost, np.inf) for cost, passes in drawn])
+    at_best = next(i for i, c in enumerate(usable) if c is best)
+    winners = np.argmin(costs, axis=1)
+    answered = np.isfinite(costs.min(axis=1))
+    choice.win_share = float(((winners == at_best) & answered).mean())
+    others = np.bincount(winners[(winners != at_best) & answered], minlength=len(usable))
+    if choice.win_share < SURE and others.any():
+        at_contender = int(np.argmax(others))
+        choice.contender = usable[at_contender]
+        choice.more_minutes_needed = _more_minutes_needed(
+            best,
+            choice.contender,
+            fails=float((~drawn[at_best][1]).mean()),
+            dearer=float((drawn[at_best][0] > drawn[at_contender][0]).mean()),
+        )
 
 
-def _settle(
-    best: Candidate, rival: Candidate, *, fails: float, dearer: float
+def _more_minutes_needed(
+    best: Candidate, contender: Candidate, *, fails: float, dearer: float
 ) -> list[tuple[Candidate, float]]:
-    """Where, and for how many more minutes each, to measure until best and rival are told apart.
+    """Where, and for how many more minutes each, to measure until best and contender are told apart.
 
-    Intervals shrink with the root of time. A rival that misses the SLO by no more than noise, or is open, is
-    told apart when its own statistic is; so is a best that may miss it. Between two that pass, the difference
-    in cost must outgrow the interval of both, so both are measured longer.
+    Intervals shrink with the root of time. A contender that misses the SLO by no more than noise, or is open,
+    is told apart when its own statistic is; so is a best that may miss it. Between two that pass, the
+    difference in cost must outgrow the interval of both, so both are measured longer.
 
     Args:
         best: the cheapest that passes.
-        rival: what wins most of the other draws.
+        contender: what wins most of the other draws.
         fails: share of the draws in which the best misses the SLO.
-        dearer: share of the draws in which the best costs more than the rival.
+        dearer: share of the draws in which the best costs more than the contender.
     """
-    if not rival.passes:
-        return _unsettled(rival)
-    waits = dict.fromkeys((best.step.id, rival.step.id), 0.0)
+    if not contender.passes:
+        return _undecided(contender)
+    waits = dict.fromkeys((best.step.id, contender.step.id), 0.0)
     doubt = (1 - SURE) / 2
     if fails > doubt:
-        waits[best.step.id] = max((minutes for _, minutes in _unsettled(best)), default=0.0)
-    gap = rival.order - best.order
-    if dearer > doubt and gap > 0:
-        times = (float(np.hypot(_reach(best), _reach(rival))) / gap) ** 2
-        for one in (best, rival):
-            if one.step.window is not None:
-                longer = max(0.0, times - 1) * one.step.window.seconds / 60
-                waits[one.step.id] = max(waits[one.step.id], longer)
-    return [(one, waits[one.step.id]) for one in (best, rival) if waits[one.step.id] > 0]
+        waits[best.step.id] = max((minutes for _, minutes in _undecided(best)), default=0.0)
+    extra = _amount(contender) - _amount(best)
+    if dearer > doubt and extra > 0:
+        times = (float(np.hypot(_half_width(best), _half_width(contender))) / extra) ** 2
+        for candidate in (best, contender):
+            step = candidate.step
+            if step.seconds is not None:
+                waits[step.id] = max(waits[step.id], max(0.0, times - 1) * step.seconds / 60)
+    return [(c, waits[c.step.id]) for c in (best, contender) if waits[c.step.id] > 0]
 
 
-def _unsettled(candidate: Candidate) -> list[tuple[Candidate, float]]:
-    """The candidate with the longest wait of its unsure objectives."""
-    waits = [f.more_minutes for f in candidate.findings if not f.sure and f.more_minutes is not None]
+def _undecided(candidate: Candidate) -> list[tuple[Candidate, float]]:
+    """The candidate with the longest time that one of its unsure objectives needs."""
+    waits = [c.more_minutes for c in candidate.checks if not c.sure and c.more_minutes is not None]
     return [(candidate, max(waits))] if waits else []
 
 
-def _reach(candidate: Candidate) -> float:
-    """Half the 95% interval of what a candidate costs, in the unit of its order."""
+def _half_width(candidate: Candidate) -> float:
+    """Half the 95% interval of the cost per request, in its unit."""
     interval, rate = candidate.step.per_minute_interval, candidate.step.per_minute
-    return (
-        0.0 if interval is None or not rate else candidate.order * (interval.high - interval.low) / 2 / rate
-    )
+    if interval is None or not rate:
+        return 0.0
+    return _amount(candidate) * (interval.high - interval.low) / 2 / rate
 
 
-def _drawn_order(candidate: Candidate, result: RunResult, rng: np.random.Generator) -> tuple[Floats, Flags]:
-    """Drawn costs of a step, and whether each draw meets the SLO."""
+def _simulated_costs(
+    candidate: Candidate, result: RunResult, rng: np.random.Generator
+) -> tuple[Floats, Flags]:
+    """Drawn costs per request of a step, and whether each draw meets the SLO."""
     step = candidate.step
     if step.blocks is None or not step.completions:
-        return np.full(RESAMPLES, _DEAREST), np.zeros(RESAMPLES, dtype=bool)
-    sums = drawn_totals(step.blocks, rng)
+        return np.full(RESAMPLES, np.inf), np.zeros(RESAMPLES, dtype=bool)
+    totals = BlockSums.from_matrix(simulate_totals(step.blocks.matrix(), rng))
     with np.errstate(divide="ignore", invalid="ignore"):
-        order = candidate.order * step.completions / sums[:, time_blocks.COMPLETIONS]
-        ended = sums[:, time_blocks.FAILED] + sums[:, time_blocks.LATENCY_COUNT]
-        passes = sums[:, time_blocks.FAILED] <= result.error_rate_limit * ended
-        for index, objective in enumerate(result.objectives):
-            passes = passes & _meets(sums, index, objective)
-    return order, passes
+        cost = _amount(candidate) * step.completions / totals.completions
+        ended = totals.failed + totals.answered
+        passes = totals.failed <= result.error_rate_limit * ended
+        return cost, passes & _within(totals, result.objectives)
 
 
-def _meets(sums: Floats, index: int, objective: dict[str, Any]) -> Flags:
-    column = time_blocks.FIRST_OBJECTIVE + 2 * index
-    ratio = sums[:, column + 1] / sums[:, column]
-    if objective["statistic"] == "mean":
-        return np.asarray(ratio <= float(objective["limit_ms"]))
-    return np.asarray(ratio <= 1 - int(str(objective["statistic"]).removeprefix("p")) / 100 + 1e-12)
+def _within(totals: BlockSums, objectives: Sequence[Objective]) -> Flags:
+    """In which draws every latency objective is met."""
+    within = np.ones(len(totals), dtype=bool)
+    for objective, sums in zip(objectives, totals.objectives, strict=True):
+        ratio = sums.amounts / sums.measured
+        allowed = objective.allowed_share
+        within &= ratio <= (objective.limit_ms if allowed is None else allowed + _ROUNDING)
+    return within

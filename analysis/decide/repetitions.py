@@ -11,14 +11,11 @@ from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES
 from analysis.measure.results import LATENCIES, Distribution, StepResult
 from analysis.measure.steps import rate_interval
 from analysis.metrics import definitions
-from analysis.metrics.definitions import Window
-from analysis.metrics.time_blocks import BLOCKS, block_of
+from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of
 
 Part = tuple[StepResult, pd.DataFrame]
 """A measured step and the rows of its run."""
 
-_COUNTS = ("window_ok", "window_failed", "window_censored", "step_ok", "step_failed", "step_censored")
-_RATES = ("per_minute", "completion_tokens_per_s", "prompt_tokens_per_s", "goodput_per_s", "in_flight")
 _TOKENS = ("prompt_tokens", "completion_tokens")
 
 
@@ -28,47 +25,66 @@ def pool(parts: Sequence[Part]) -> StepResult:
     Formula: counts and rows are put together, rates are the amounts of all windows / their seconds. Where
     repetitions differ by more than their own noise, each counts as one block: then the spread between them
     is the noise, with one degree of freedom less than there are repetitions.
-    Unit: as of the parts; ``window`` begins with the first and is as long as all together.
+    Unit: as of the parts; ``seconds`` is the sum of all windows.
     Source: repetitions at different times show the slow noise that no single window can.
     """
     steps = [step for step, _ in parts]
     if len(steps) == 1:
         return steps[0]
-    windows = [step.window for step in steps if step.window is not None]
-    seconds = np.array([window.seconds for window in windows])
-    first = steps[0]
-    found = StepResult(first.id, first.experiment, first.ordinal, first.concurrency, "complete")
-    found.window = Window(windows[0].start, windows[0].start + float(seconds.sum()))
-    for name in _COUNTS:
-        setattr(found, name, sum(getattr(step, name) for step in steps))
-    found.completions = sum(step.completions or 0 for step in steps)
-    for name in _RATES:
-        setattr(found, name, _mean([getattr(step, name) for step in steps], seconds))
+    seconds = np.array([step.seconds for step in steps], dtype=float)
     starts = np.array([step.window_ok + step.window_failed + step.window_censored for step in steps])
-    found.goodput_share = _mean([step.goodput_share for step in steps], starts)
-    ended = found.window_ok + found.window_failed
-    found.error_rate = found.window_failed / ended if ended else None
-    for name in ("error_classes", "finish_reasons", "token_sources", "clocks"):
-        setattr(found, name, _added(getattr(step, name) for step in steps))
-    each_is_one = differ(steps)
-    per_part = 1 if each_is_one else BLOCKS
-    found.latency = {n: d for n in LATENCIES if (d := _described(parts, n, per_part)) is not None}
-    found.tokens = {n: d for n in _TOKENS if (d := _described(parts, n, per_part)) is not None}
-    for name, described in found.tokens.items():
-        setattr(found, f"{name}_mean", described.mean)
-    e2e = found.latency.get("e2e")
-    found.little = definitions.little_residual(
-        found.concurrency or 0, found.per_minute, None if e2e is None else e2e.mean
+    differing = differ(steps)
+    blocks_each = 1 if differing else BLOCKS
+    latency = {n: d for n in LATENCIES if (d := _described(parts, n, blocks_each)) is not None}
+    tokens = {n: d for n in _TOKENS if (d := _described(parts, n, blocks_each)) is not None}
+    ok, failed = sum(step.window_ok for step in steps), sum(step.window_failed for step in steps)
+    first = steps[0]
+    pooled = StepResult(
+        id=first.id,
+        experiment=first.experiment,
+        ordinal=first.ordinal,
+        concurrency=first.concurrency,
+        state="complete",
+        seconds=float(seconds.sum()),
+        window_ok=ok,
+        window_failed=failed,
+        window_censored=sum(step.window_censored for step in steps),
+        step_ok=sum(step.step_ok for step in steps),
+        step_failed=sum(step.step_failed for step in steps),
+        step_censored=sum(step.step_censored for step in steps),
+        latency=latency,
+        tokens=tokens,
+        prompt_tokens_mean=_mean_of(tokens.get("prompt_tokens")),
+        completion_tokens_mean=_mean_of(tokens.get("completion_tokens")),
+        completions=sum(step.completions or 0 for step in steps),
+        per_minute=_weighted([step.per_minute for step in steps], seconds),
+        completion_tokens_per_s=_weighted([step.completion_tokens_per_s for step in steps], seconds),
+        prompt_tokens_per_s=_weighted([step.prompt_tokens_per_s for step in steps], seconds),
+        goodput_per_s=_weighted([step.goodput_per_s for step in steps], seconds),
+        goodput_share=_weighted([step.goodput_share for step in steps], starts),
+        in_flight=_weighted([step.in_flight for step in steps], seconds),
+        error_rate=failed / (ok + failed) if ok + failed else None,
+        error_classes=_added(step.error_classes for step in steps),
+        finish_reasons=_added(step.finish_reasons for step in steps),
+        token_sources=_added(step.token_sources for step in steps),
+        clocks=_added(step.clocks for step in steps),
     )
-    _judge(found, steps)
-    cut = [step.blocks for step in steps if step.blocks is not None]
-    if len(cut) == len(steps):
-        found.blocks = np.vstack([sums.sum(axis=0) for sums in cut] if each_is_one else cut)
-        found.per_minute_interval = rate_interval(found.blocks, np.repeat(seconds / per_part, per_part))
-    if each_is_one:
+    pooled.little = definitions.little_residual(
+        pooled.concurrency or 0, pooled.per_minute, _mean_of(latency.get("e2e"))
+    )
+    _check(pooled, steps)
+    sums = [step.blocks.matrix() for step in steps if step.blocks is not None]
+    if len(sums) == len(steps):
+        pooled.blocks = BlockSums.from_matrix(
+            np.vstack([matrix.sum(axis=0) for matrix in sums] if differing else sums)
+        )
+        pooled.per_minute_interval = rate_interval(
+            pooled.blocks, np.repeat(seconds / blocks_each, blocks_each)
+        )
+    if differing:
         text = "the repetitions differ by more than their own noise"
-        found.verdict.add("warn", "repetitions_differ", text)
-    return found
+        pooled.trust.add("warn", "repetitions_differ", text)
+    return pooled
 
 
 def differ(steps: Sequence[StepResult]) -> bool:
@@ -86,8 +102,8 @@ def differ(steps: Sequence[StepResult]) -> bool:
     )
 
 
-def _described(parts: Sequence[Part], name: str, per_part: int) -> Distribution | None:
-    """A metric over all repetitions, each with ``per_part`` blocks of its own."""
+def _described(parts: Sequence[Part], name: str, blocks_each: int) -> Distribution | None:
+    """A metric over all repetitions, each with ``blocks_each`` blocks of its own."""
     values, block = [], []
     for index, (step, rows) in enumerate(parts):
         if step.window is None:
@@ -97,11 +113,11 @@ def _described(parts: Sequence[Part], name: str, per_part: int) -> Distribution 
         all_values = definitions.per_row(ok, name) if name in LATENCIES else definitions.numbers(ok, name)
         known = ~np.isnan(all_values)
         values.append(all_values[known])
-        block.append(block_of(ok[known], step.window) * per_part // BLOCKS + index * per_part)
-    return Distribution.of(np.concatenate(values), np.concatenate(block), per_part * len(parts))
+        block.append(block_of(ok[known], step.window) * blocks_each // BLOCKS + index * blocks_each)
+    return Distribution.of(np.concatenate(values), np.concatenate(block), blocks_each * len(parts))
 
 
-def _mean(values: Sequence[float | None], weights: np.ndarray) -> float | None:
+def _weighted(values: Sequence[float | None], weights: np.ndarray) -> float | None:
     """Weighted mean; None where a part has no value or nothing weighs."""
     known = [value for value in values if value is not None]
     if len(known) < len(values) or weights.sum() <= 0:
@@ -109,14 +125,18 @@ def _mean(values: Sequence[float | None], weights: np.ndarray) -> float | None:
     return float(np.average(known, weights=weights))
 
 
+def _mean_of(described: Distribution | None) -> float | None:
+    return None if described is None else described.mean
+
+
 def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    return dict(sum((Counter(one) for one in counts), Counter[str]()).most_common())
+    return dict(sum((Counter(each) for each in counts), Counter[str]()).most_common())
 
 
-def _judge(found: StepResult, steps: Sequence[StepResult]) -> None:
+def _check(pooled: StepResult, steps: Sequence[StepResult]) -> None:
     """What holds of the counts together, and every other reason of a repetition, once."""
     for check in COUNT_CHECKS:
-        check(found)
-    for reason in itertools.chain.from_iterable(step.verdict.reasons for step in steps):
-        if reason.code not in COUNT_CODES and reason not in found.verdict.reasons:
-            found.verdict.add_reason(reason)
+        check(pooled)
+    for reason in itertools.chain.from_iterable(step.trust.reasons for step in steps):
+        if reason.code not in COUNT_CODES and reason not in pooled.trust.reasons:
+            pooled.trust.add_reason(reason)

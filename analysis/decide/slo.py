@@ -1,28 +1,29 @@
-"""Service level objectives: whether a step meets them, how sure that is, and goodput. Pure functions."""
+"""Service level objectives: whether a step meets them and how certain that is. Pure functions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from analysis.measure.results import StepResult
-from analysis.metrics import time_blocks
 from analysis.metrics.statistics import (
-    Floats,
     effective_count,
     ratio_interval,
     samples_needed,
-    samples_to_settle,
+    samples_to_decide,
     share_interval,
 )
+from analysis.metrics.time_blocks import ObjectiveSums
+from configs.slo import Objective
 
-Judgement = Literal["met", "missed", "open", "unmeasured"]
+SloStatus = Literal["met", "missed", "open", "unmeasured"]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One objective at one step: the statistic, and what would settle an open one."""
+class SloCheck:
+    """One objective at one step: the statistic, and how long an open one must be measured."""
 
-    objective: dict[str, Any]
-    judgement: Judgement
+    objective: Objective
+    status: SloStatus
     value_ms: float | None = None
     samples: int = 0
     sure: bool = False
@@ -31,88 +32,78 @@ class Finding:
 
     @property
     def hidden(self) -> bool:
-        """Whether the figure rests on too few samples to be printed, however sure the judgement is."""
-        statistic = str(self.objective["statistic"])
-        return statistic != "mean" and self.samples < samples_needed(int(statistic.removeprefix("p")))
+        """Whether the samples are too few to show the value, however certain the status is."""
+        percentile = self.objective.percentile
+        return percentile is not None and self.samples < samples_needed(percentile)
 
     @property
     def label(self) -> str:
-        """The objective in words, for example ``TTFT p95 ≤ 1 s``."""
-        return objective_label(self.objective)
+        """``TTFT p95 ≤ 1 s``."""
+        return self.objective.label
+
+    @property
+    def excess(self) -> float:
+        """Share by which the value exceeds the limit; negative below it."""
+        return 0.0 if self.value_ms is None else self.value_ms / self.objective.limit_ms - 1
 
 
-def objective_label(objective: dict[str, Any]) -> str:
-    """``TTFT p95 ≤ 1 s``."""
-    return f"{objective['metric'].upper()} {objective['statistic']} ≤ {limit_text(objective['limit_ms'])}"
+def check_slo(step: StepResult, objectives: Sequence[Objective]) -> list[SloCheck]:
+    """Check every objective at a step; see `check_objective`."""
+    return [check_objective(step, objective, index) for index, objective in enumerate(objectives)]
 
 
-def limit_text(limit_ms: float) -> str:
-    """A limit as people say it: ``800 ms``, ``1 s``, ``2.5 s``."""
-    return f"{limit_ms / 1000:g} s" if limit_ms >= 1000 else f"{limit_ms:g} ms"
+def check_objective(step: StepResult, objective: Objective, index: int) -> SloCheck:
+    """Check one objective, the one at ``index`` of the plan's.
 
-
-def judge(step: StepResult, objectives: list[dict[str, Any]]) -> list[Finding]:
-    """Judge every objective at a step; see `judge_one`."""
-    return [judge_one(step, objective, index) for index, objective in enumerate(objectives)]
-
-
-def judge_one(step: StepResult, objective: dict[str, Any], index: int) -> Finding:
-    """Judge one objective.
-
-    A percentile is judged as a share: p95 ≤ L means at most 5% above L. With fewer samples than the
+    A percentile is checked as a share: p95 ≤ L means at most 5% above L. With fewer samples than the
     percentile needs, it is met or missed only when the share's 95% interval says so, else open. With enough
-    of them, the measured value decides and ``sure`` tells whether the interval agrees.
+    of them, the measured value decides and ``sure`` says whether the interval agrees.
     """
-    found = step.latency.get(objective["metric"])
-    statistic, limit = objective["statistic"], float(objective["limit_ms"])
-    if found is None or (value := found.statistic(statistic)) is None:
-        return Finding(objective, "unmeasured")
-    by_value: Judgement = "met" if value <= limit else "missed"
+    described = step.latency.get(objective.metric)
+    if described is None or (value := described.statistic(objective.percentile)) is None:
+        return SloCheck(objective, "unmeasured")
+    by_value = SloCheck(objective, "met" if value <= objective.limit_ms else "missed", value, described.n)
     if step.blocks is None:
-        return Finding(objective, by_value, value, found.n)
-    column = time_blocks.FIRST_OBJECTIVE + 2 * index
-    measured, summed = step.blocks[:, column], step.blocks[:, column + 1]
-    if statistic == "mean":
-        return _judge_mean(step, Finding(objective, by_value, value, found.n), measured, summed)
-    above = float(summed.sum()) / found.n
-    allowed = 1 - int(statistic.removeprefix("p")) / 100
-    worth = effective_count(found.n, above, summed - above * measured)
-    interval = share_interval(above * worth, worth)
-    if interval.high <= allowed or interval.low > allowed:
-        return Finding(objective, by_value, value, found.n, sure=True)
-    needed = samples_needed(int(statistic.removeprefix("p")))
-    if found.n < needed:
-        return Finding(objective, "open", value, found.n, more_minutes=_minutes(step, needed / found.n))
-    settle = samples_to_settle(above, allowed)
-    longer = None if settle is None else _minutes(step, settle / worth)
-    return Finding(objective, by_value, value, found.n, more_minutes=longer)
+        return by_value
+    sums = step.blocks.objectives[index]
+    if objective.percentile is None or objective.allowed_share is None:
+        return _check_mean(step, by_value, sums)
+    above = float(sums.amounts.sum()) / described.n
+    effective_n = effective_count(described.n, above, sums.amounts - above * sums.measured)
+    interval = share_interval(above * effective_n, effective_n)
+    if interval.high <= objective.allowed_share or interval.low > objective.allowed_share:
+        return replace(by_value, sure=True)
+    needed = samples_needed(objective.percentile)
+    if described.n < needed:
+        return replace(by_value, status="open", more_minutes=_more_minutes(step, needed / described.n))
+    samples = samples_to_decide(above, objective.allowed_share)
+    return replace(
+        by_value, more_minutes=None if samples is None else _more_minutes(step, samples / effective_n)
+    )
 
 
-def _judge_mean(step: StepResult, finding: Finding, measured: Floats, summed: Floats) -> Finding:
+def _check_mean(step: StepResult, check: SloCheck, sums: ObjectiveSums) -> SloCheck:
     """Whether the mean's interval agrees; else the time in which it would shrink to the distance."""
-    interval = ratio_interval(summed, measured)
-    if interval is None or finding.value_ms is None:
-        return finding
-    limit = float(finding.objective["limit_ms"])
+    interval = ratio_interval(sums.amounts, sums.measured)
+    if interval is None or check.value_ms is None:
+        return check
+    limit = check.objective.limit_ms
     if interval.high <= limit or interval.low > limit:
-        return replace(finding, sure=True)
-    distance = abs(finding.value_ms - limit)
+        return replace(check, sure=True)
+    distance = abs(check.value_ms - limit)
     times = ((interval.high - interval.low) / 2 / distance) ** 2 if distance else None
-    return replace(finding, more_minutes=None if times is None else _minutes(step, times))
+    return replace(check, more_minutes=None if times is None else _more_minutes(step, times))
 
 
-def _minutes(step: StepResult, times: float) -> float | None:
-    """Minutes beyond its window that a step must run to be ``times`` as long."""
-    return None if step.window is None else max(0.0, times - 1) * step.window.seconds / 60
+def _more_minutes(step: StepResult, times: float) -> float | None:
+    """Minutes beyond the measured time after which it is ``times`` as long."""
+    return None if step.seconds is None else max(0.0, times - 1) * step.seconds / 60
 
 
-def verdict(findings: list[Finding], error_rate: float | None, error_limit: float) -> Judgement:
+def slo_status(checks: Sequence[SloCheck], error_rate: float | None, error_limit: float) -> SloStatus:
     """All objectives and the error rate together: missed beats unmeasured beats open beats met."""
     if error_rate is None or error_rate > error_limit:
         return "missed"
-    judgements = {finding.judgement for finding in findings}
-    order: tuple[Judgement, ...] = ("missed", "unmeasured", "open")
-    for worst in order:
-        if worst in judgements:
-            return worst
-    return "met"
+    statuses = {check.status for check in checks}
+    worst_first: tuple[SloStatus, ...] = ("missed", "unmeasured", "open")
+    return next((status for status in worst_first if status in statuses), "met")

@@ -11,13 +11,12 @@ import numpy as np
 from analysis.decide.trust_answers import ANSWER_CHECKS, check_tokens
 from analysis.decide.trust_workers import WORKER_CHECKS
 from analysis.measure.results import Level, RunResult, StepResult
-from analysis.metrics import time_blocks
-from analysis.metrics.statistics import CERTAIN, Floats, samples_needed, standard_error
+from analysis.metrics.statistics import THREE_SIGMA, Floats, samples_needed, standard_error
 from common.formatting import count, milliseconds, number, percent, plural
 
 CPU_BUSY, CPU_FULL = 85.0, 97.0
 """Per cent of one core (a worker is one process on one core): queueing starts well before 100."""
-LITTLE_WARN, LITTLE_VOID = 0.05, 0.25
+LITTLE_WARN, UNDERLOAD_VOID = 0.05, 0.25
 DRIFT = 0.10
 """A drift below a tenth is not worth a word even when it is certain."""
 LAG_SHARE = 0.05
@@ -30,15 +29,15 @@ COUNTS_VOID = 0.05
 _KEY_BEFORE_0_2 = "honest_concurrency"
 
 
-def judge_run(result: RunResult) -> None:
+def check_run(result: RunResult) -> None:
     """Give every step its verdict."""
     limits = accurate_concurrency(result.calibration).values()
     calibrated = max((limit for limit in limits if limit), default=None)
     for step in result.steps:
-        judge_step(step)
+        check_step(step)
         per_worker = (step.concurrency or 0) / (step.health.workers or 1)
         if calibrated is not None and per_worker > calibrated:
-            step.verdict.add(
+            step.trust.add(
                 "warn",
                 "beyond_calibration",
                 f"{number(per_worker)} streams per worker exceed this machine's calibrated limit of "
@@ -60,27 +59,28 @@ def accurate_concurrency(calibration: dict[str, Any] | None) -> dict[str, int | 
     return {str(name): limit if isinstance(limit, int) else None for name, limit in limits.items()}
 
 
-def judge_step(step: StepResult) -> None:
+def check_step(step: StepResult) -> None:
     """Run every check on one step; a step without a window or without an ok request is void at once."""
     if step.state == "interrupted":
-        step.verdict.add("void", "interrupted", f"the step was interrupted{_because(step)}")
+        step.trust.add("void", "interrupted", f"the step was interrupted{_because(step)}")
     if step.state == "planned":
-        step.verdict.add("void", "not_played", step.reasons or "the step was not played")
+        step.trust.add("void", "not_played", step.reasons or "the step was not played")
     elif step.state == "lost":
         rows = step.step_ok + step.step_failed + step.step_censored
         text = f"steps.csv has no row of this step, though {plural(rows, 'request')} of it are on record"
-        step.verdict.add("void", "step_lost", text, rows=rows)
+        step.trust.add("void", "step_lost", text, rows=rows)
     elif step.state == "running":
-        step.verdict.add("void", "not_finished", "the step was not finished")
+        step.trust.add("void", "not_finished", "the step was not finished")
     elif step.window is None and step.state != "interrupted":
-        step.verdict.add("void", "no_window", "the measure window is not on record")
+        step.trust.add("void", "no_window", "the measure window is not on record")
     if step.window is None:
         return
     if step.window_ok == 0:
         failed = ""
         if step.window_failed:
-            failed = f": all {plural(step.window_failed, 'request')} failed{_which(step.error_classes)}"
-        step.verdict.add(
+            classes = _error_class_suffix(step.error_classes)
+            failed = f": all {plural(step.window_failed, 'request')} failed{classes}"
+        step.trust.add(
             "void",
             "nothing_answered",
             f"no request that started in the window was answered{failed}",
@@ -95,7 +95,7 @@ def judge_step(step: StepResult) -> None:
 def check_state(step: StepResult) -> None:
     """What the load generator itself said of the step."""
     if step.state == "degraded":
-        step.verdict.add("warn", "degraded", f"the load generator calls the step degraded{_because(step)}")
+        step.trust.add("warn", "degraded", f"the load generator calls the step degraded{_because(step)}")
 
 
 def check_samples(step: StepResult) -> None:
@@ -108,16 +108,16 @@ def check_samples(step: StepResult) -> None:
     else:
         return
     samples = plural(step.window_ok, "sample")
-    step.verdict.add(level, "too_few_samples", f"{samples}: {text}", samples=step.window_ok)
+    step.trust.add(level, "too_few_samples", f"{samples}: {text}", samples=step.window_ok)
 
 
 def check_lost(step: StepResult) -> None:
     """Requests that the load generator started but no row tells of, or that were cut off."""
     rows = step.step_ok + step.step_failed + step.step_censored
-    started = step.announced.get("started")
+    started = step.reported_counts.get("started")
     if started is not None and started != rows:
-        step.verdict.add(
-            _void_if(abs(started - rows) > 0.01 * started),
+        step.trust.add(
+            _void_or_warn(abs(started - rows) > 0.01 * started),
             "rows_missing",
             f"{count(started)} requests were started, {count(rows)} rows tell of them",
             started=started,
@@ -127,8 +127,8 @@ def check_lost(step: StepResult) -> None:
         total = step.window_ok + step.window_failed + step.window_censored
         share = step.window_censored / total
         cut = plural(step.window_censored, "request")
-        step.verdict.add(
-            _void_if(share > CENSORED_VOID),
+        step.trust.add(
+            _void_or_warn(share > CENSORED_VOID),
             "censored_requests",
             f"{cut} ({percent(share)}) were cut off",
             censored=step.window_censored,
@@ -138,11 +138,11 @@ def check_lost(step: StepResult) -> None:
 
 def check_locust(step: StepResult) -> None:
     """Our count against Locust's own."""
-    counted = step.announced.get("locust_requests")
+    counted = step.reported_counts.get("locust_requests")
     rows = step.step_ok + step.step_failed + step.step_censored
     if counted is not None and counted != rows:
-        step.verdict.add(
-            _void_if(abs(counted - rows) > COUNTS_VOID * max(counted, rows)),
+        step.trust.add(
+            _void_or_warn(abs(counted - rows) > COUNTS_VOID * max(counted, rows)),
             "locust_count_differs",
             f"Locust counted {count(counted)} requests, the rows {count(rows)}",
             locust=counted,
@@ -154,10 +154,10 @@ def check_errors(step: StepResult) -> None:
     """Failed requests are told; whether they are too many is the SLO's business."""
     if step.window_failed:
         failed = f"{plural(step.window_failed, 'request')} failed ({percent(step.error_rate)})"
-        step.verdict.add(
+        step.trust.add(
             "warn",
             "failed_requests",
-            f"{failed}{_which(step.error_classes)}",
+            f"{failed}{_error_class_suffix(step.error_classes)}",
             failed=step.window_failed,
             share=step.error_rate,
             classes=step.error_classes,
@@ -169,19 +169,19 @@ def check_stationary(step: StepResult) -> None:
     if step.blocks is None or len(step.blocks) < 8:
         return
     half, quarter = len(step.blocks) // 2, len(step.blocks) // 4
-    rate = step.blocks[:, time_blocks.COMPLETIONS]
+    rate = step.blocks.completions
     if (change := _change(rate, np.ones_like(rate), half)) is not None:
         text = f"not stationary: throughput changed by {_signed(change)} between halves"
-        step.verdict.add("warn", "throughput_drift", text, change=change)
-    latency, count = step.blocks[:, time_blocks.LATENCY_SUM], step.blocks[:, time_blocks.LATENCY_COUNT]
-    rest = _change(latency[quarter:], count[quarter:], (len(latency) - quarter) // 2)
-    early = _change(latency, count, quarter)
+        step.trust.add("warn", "throughput_drift", text, change=change)
+    latency, answered = step.blocks.latency_ms, step.blocks.answered
+    rest = _change(latency[quarter:], answered[quarter:], (len(latency) - quarter) // 2)
+    early = _change(latency, answered, quarter)
     if rest is None and early is not None:
         text = f"warm-up still drifting: E2E changed by {_signed(early)} after the first quarter"
-        step.verdict.add("warn", "warm_up_drift", text, change=early)
-    elif (change := _change(latency, count, half)) is not None:
+        step.trust.add("warn", "warm_up_drift", text, change=early)
+    elif (change := _change(latency, answered, half)) is not None:
         text = f"not stationary: E2E changed by {_signed(change)} between the halves"
-        step.verdict.add("warn", "latency_drift", text, change=change)
+        step.trust.add("warn", "latency_drift", text, change=change)
 
 
 def check_client(step: StepResult) -> None:
@@ -191,7 +191,7 @@ def check_client(step: StepResult) -> None:
     kernel = step.clocks.get("kernel", 0) / max(1, sum(step.clocks.values()))
     if health.cpu_max is not None and health.cpu_max >= CPU_BUSY:
         void = health.cpu_max >= CPU_FULL and kernel < 0.99
-        step.verdict.add(
+        step.trust.add(
             "void" if void else "warn",
             "client_cpu",
             f"a worker's core was {number(health.cpu_max)}% busy: the client may have been the bottleneck",
@@ -204,7 +204,7 @@ def check_client(step: StepResult) -> None:
         else:
             late = "the clock was read in the client, so this lag is inside the latency"
         text = f"the client's event loop lagged {milliseconds(lag)} at p99: {late}"
-        step.verdict.add("warn", "client_lag", text, lag_p99_ms=lag, kernel_share=kernel)
+        step.trust.add("warn", "client_lag", text, lag_p99_ms=lag, kernel_share=kernel)
 
 
 def check_little(step: StepResult) -> None:
@@ -216,7 +216,7 @@ def check_little(step: StepResult) -> None:
     if over > LITTLE_WARN:
         mean = step.latency["e2e"].mean / 1000
         users = "client" if step.concurrency == 1 else "clients"
-        step.verdict.add(
+        step.trust.add(
             "void",
             "impossible_little",
             f"impossible by Little's law: {step.concurrency} {users} at {number(mean)} s cannot do "
@@ -225,7 +225,7 @@ def check_little(step: StepResult) -> None:
         )
     if step.in_flight is None:
         if step.window_failed or step.window_censored:
-            step.verdict.add(
+            step.trust.add(
                 "warn",
                 "in_flight_unknown",
                 "how many requests were in flight is not known: "
@@ -234,8 +234,8 @@ def check_little(step: StepResult) -> None:
         return
     short = 1 - step.in_flight / step.concurrency
     if short > LITTLE_WARN:
-        step.verdict.add(
-            _void_if(short > LITTLE_VOID),
+        step.trust.add(
+            _void_or_warn(short > UNDERLOAD_VOID),
             "underload",
             f"{number(step.in_flight)} requests were in flight on average, not {step.concurrency}: "
             "the load did not reach its target",
@@ -288,11 +288,11 @@ def _change(amounts: Floats, per: Floats, split: int) -> float | None:
     each = error / np.sqrt(len(per))
     shares = [np.sqrt(split) / totals[0], np.sqrt(len(per) - split) / totals[1]]
     change = levels[1] / levels[0] - 1
-    certain = abs(levels[1] - levels[0]) > CERTAIN * each * float(np.hypot(*shares))
+    certain = abs(levels[1] - levels[0]) > THREE_SIGMA * each * float(np.hypot(*shares))
     return change if certain and abs(change) > DRIFT else None
 
 
-def _which(classes: dict[str, int]) -> str:
+def _error_class_suffix(classes: dict[str, int]) -> str:
     """How the failed requests failed: ``: throttled``, ``, most of them throttled (3)``."""
     if not classes:
         return ""
@@ -300,7 +300,7 @@ def _which(classes: dict[str, int]) -> str:
     return f": {top}" if len(classes) == 1 else f", most of them {top} ({count})"
 
 
-def _void_if(condition: bool) -> Level:  # noqa: FBT001 - reads as a sentence where it is called
+def _void_or_warn(condition: bool) -> Level:  # noqa: FBT001 - reads as a sentence where it is called
     return "void" if condition else "warn"
 
 

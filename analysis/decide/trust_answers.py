@@ -33,7 +33,7 @@ def _other_length(step: StepResult, facts: AnswerFacts, how: str, answers: int, 
         f"{percent(answers / facts.counted)} of the answers are {how} than asked: {bound} {count(asked)} "
         f"tokens were asked for, and the mean is {number(mean)}"
     )
-    step.verdict.add(
+    step.trust.add(
         level,
         f"answers_{how}_than_asked",
         text,
@@ -50,13 +50,13 @@ def check_tokens(step: StepResult) -> None:
     unknown = step.token_sources.get("unknown", 0)
     if guessed:
         text = f"{percent(guessed / total)} of the token counts are estimates"
-        step.verdict.add("warn", "estimated_tokens", text, share=guessed / total)
+        step.trust.add("warn", "estimated_tokens", text, share=guessed / total)
     if unknown:
         text = f"{percent(unknown / total)} of the answers have no token count"
-        step.verdict.add("warn", "no_token_counts", text, share=unknown / total)
+        step.trust.add("warn", "no_token_counts", text, share=unknown / total)
     if step.more_chunks_than_tokens:
         answers = plural(step.more_chunks_than_tokens, "answer")
-        step.verdict.add(
+        step.trust.add(
             "warn",
             "more_chunks_than_tokens",
             f"token counts disagree: {answers} with more chunks than tokens",
@@ -74,7 +74,7 @@ def check_contradictions(step: StepResult) -> None:
         "(more tokens than bytes, or none beside text): these counts are left out"
     )
     level: Level = "void" if share > CONTRADICTED_VOID and not step.completion_tokens_per_s else "warn"
-    step.verdict.add(level, "token_counts_contradict_text", text, share=share)
+    step.trust.add(level, "token_counts_contradict_text", text, share=share)
 
 
 def check_cache(step: StepResult) -> None:
@@ -82,7 +82,7 @@ def check_cache(step: StepResult) -> None:
     share = step.answers.cached_share
     if share is not None and share > CACHED_WARN:
         text = f"{percent(share)} of the prompt tokens came from the server's cache: TTFT is of a warm cache"
-        step.verdict.add("warn", "cached_prompts", text, share=share)
+        step.trust.add("warn", "cached_prompts", text, share=share)
 
 
 def check_events(step: StepResult) -> None:
@@ -91,7 +91,7 @@ def check_events(step: StepResult) -> None:
     if answers:
         share = answers / max(1, step.window_ok)
         text = f"{percent(share)} of the answers held events of an unknown kind, which were skipped"
-        step.verdict.add("warn", "skipped_events", text, answers=answers, share=share)
+        step.trust.add("warn", "skipped_events", text, answers=answers, share=share)
 
 
 ANSWER_CHECKS = (check_lengths, check_tokens, check_contradictions, check_cache, check_events)

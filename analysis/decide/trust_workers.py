@@ -4,7 +4,7 @@ import numpy as np
 
 from analysis.measure.results import Level, StepResult
 from analysis.measure.workers import WorkerFacts
-from analysis.metrics.statistics import CERTAIN, T95
+from analysis.metrics.statistics import T95, THREE_SIGMA
 from common.formatting import milliseconds, number, percent
 
 LOAD_HELD = 0.95
@@ -34,7 +34,7 @@ def check_workers(step: StepResult) -> None:
     flight = "" if least is None else f"; at the least {number(least)} of {target} requests were in flight"
     for code in codes:
         text = f"{_EVENTS[code]}{flight}"
-        step.verdict.add("warn" if held else "void", code, text, least_in_flight=least)
+        step.trust.add("warn" if held else "void", code, text, least_in_flight=least)
 
 
 def check_agreement(step: StepResult) -> None:
@@ -52,9 +52,7 @@ def check_agreement(step: StepResult) -> None:
             f"worker {worker.worker} measured a median of {milliseconds(middle)} to the first token, and "
             f"{nearest.worker} {milliseconds(other)}: the step's latency is a mixture of both"
         )
-        step.verdict.add(
-            "warn", "workers_disagree", text, worker=worker.worker, p50_ms=middle, other_ms=other
-        )
+        step.trust.add("warn", "workers_disagree", text, worker=worker.worker, p50_ms=middle, other_ms=other)
         return
 
 
@@ -63,7 +61,7 @@ def _apart(worker: WorkerFacts, other: WorkerFacts) -> float:
     a, b = worker.first_token_p50_ms or 0.0, other.first_token_p50_ms or 0.0
     one, two = worker.first_token_interval, other.first_token_interval
     assert one is not None and two is not None  # noqa: PT018, S101 - the caller's condition
-    noise = CERTAIN / T95 * float(np.hypot(one.high - one.low, two.high - two.low)) / 2
+    noise = THREE_SIGMA / T95 * float(np.hypot(one.high - one.low, two.high - two.low)) / 2
     return abs(a - b) - max(noise, DIFFERENCE * min(a, b))
 
 
@@ -74,7 +72,7 @@ def check_clocks(step: StepResult) -> None:
         share = step.outside / rows
         text = f"{percent(share)} of the requests began outside of their step: a worker's clock is wrong"
         level: Level = "void" if share > OUTSIDE_VOID else "warn"
-        step.verdict.add(level, "rows_outside_step", text, rows=step.outside, share=share)
+        step.trust.add(level, "rows_outside_step", text, rows=step.outside, share=share)
 
 
 WORKER_CHECKS = (check_workers, check_agreement, check_clocks)

@@ -20,13 +20,15 @@ from analysis.metrics.statistics import (
     percentile_interval,
     samples_needed,
 )
+from analysis.metrics.time_blocks import BlockSums
+from configs.slo import Objective
 from runfolder.manifest import PriceQuote
 from runfolder.percentiles import percentile
 
 Level = Literal["pass", "warn", "void"]
 LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
 LATENCIES = ("ttft", "ttfo", "tpot", "e2e")
-ERRORS_UNSTATED = 0.05
+DEFAULT_ERROR_RATE_LIMIT = 0.05
 """Errors that a step may have where the plan names no limit: told, and above this not recommended."""
 
 
@@ -57,11 +59,11 @@ class Distribution:
             return None
         ordered = np.sort(values)
         percentiles = {p: percentile(ordered, p) or 0.0 for p in PERCENTILES}
-        worth = {
+        effective_n = {
             p: effective_samples((values > value).astype(float), block, blocks)
             for p, value in percentiles.items()
         }
-        intervals = {p: percentile_interval(ordered, p, worth[p]) for p in PERCENTILES}
+        intervals = {p: percentile_interval(ordered, p, effective_n[p]) for p in PERCENTILES}
         return cls(
             n=len(ordered),
             mean=float(ordered.mean()),
@@ -72,17 +74,14 @@ class Distribution:
             intervals={p: i for p, i in intervals.items() if i is not None},
         )
 
-    def shown(self, p: int) -> float | None:
-        """The percentile when there are samples enough for it (n ≥ 5/(1 − p)), else None."""
-        return self.percentiles.get(p) if self.n >= samples_needed(p) else None
+    def shown(self, percentile: int | None) -> float | None:
+        """A percentile when there are samples enough for it (n ≥ 5/(1 − p)), else None; the mean for None."""
+        enough = percentile is None or self.n >= samples_needed(percentile)
+        return self.statistic(percentile) if enough else None
 
-    def statistic(self, name: str) -> float | None:
-        """``mean`` or ``p95`` and the like, shown or not."""
-        return self.mean if name == "mean" else self.percentiles.get(int(name.removeprefix("p")))
-
-    def hidden(self, name: str) -> bool:
-        """Whether the statistic rests on too few samples to be shown."""
-        return name != "mean" and self.n < samples_needed(int(name.removeprefix("p")))
+    def statistic(self, percentile: int | None) -> float | None:
+        """A percentile, or the mean for None, however few the samples."""
+        return self.mean if percentile is None else self.percentiles.get(percentile)
 
 
 _TITLES = {
@@ -115,7 +114,7 @@ class Reason:
 
 
 @dataclass
-class Verdict:
+class Trust:
     """Whether a step can be trusted, and why not. A void step cannot enter a recommendation."""
 
     level: Level = "pass"
@@ -126,7 +125,7 @@ class Verdict:
         self.add_reason(Reason(code, text, level, values))
 
     def add_reason(self, reason: Reason) -> None:
-        """Add a reason of another verdict."""
+        """Add a reason of another step."""
         self.reasons.append(reason)
         if LEVELS.index(reason.level) > LEVELS.index(self.level):
             self.level = reason.level
@@ -168,13 +167,16 @@ class StepResult:
     reason_codes: tuple[str, ...] = ()
     """What happened to the step by the load generator's book (`runfolder.records.ReasonCode`)."""
     window: Window | None = None
+    """None also for pooled repetitions, which share no window."""
+    seconds: float | None = None
+    """Measured time: the length of the window, or of all windows together where repetitions are pooled."""
     window_ok: int = 0
     window_failed: int = 0
     window_censored: int = 0
     step_ok: int = 0
     step_failed: int = 0
     step_censored: int = 0
-    announced: dict[str, float] = field(default_factory=dict)
+    reported_counts: dict[str, float] = field(default_factory=dict)
     """What steps.csv says: started, ok, failed, censored, locust_requests, locust_failures."""
     latency: dict[str, Distribution] = field(default_factory=dict)
     user_speed_p50: float | None = None
@@ -209,21 +211,18 @@ class StepResult:
     usd_per_million_output: float | None = None
     usd_per_million_total: float | None = None
     health: Health = field(default_factory=Health)
-    verdict: Verdict = field(default_factory=Verdict)
-    blocks: Floats | None = None
-    """Sums per block of time, see `analysis.metrics.time_blocks`."""
+    trust: Trust = field(default_factory=Trust)
+    blocks: BlockSums | None = None
 
     @property
     def usable(self) -> bool:
         """Whether the step may enter a recommendation on grounds of trust."""
-        return self.verdict.level != "void"
+        return self.trust.level != "void"
 
-    def shown(self, metric: str, statistic: str) -> float | None:
-        """A latency statistic in milliseconds, absent when not measured or on too few samples."""
-        found = self.latency.get(metric)
-        if found is None or found.hidden(statistic):
-            return None
-        return found.statistic(statistic)
+    def shown(self, metric: str, percentile: int | None) -> float | None:
+        """A percentile of a latency, or its mean for None, in ms; None where it cannot be shown."""
+        described = self.latency.get(metric)
+        return None if described is None else described.shown(percentile)
 
 
 @dataclass
@@ -277,7 +276,7 @@ class RunResult:
     ended_at: float | None
     experiments: list[ExperimentResult]
     problems: list[str]
-    objectives: list[dict[str, Any]]
+    objectives: tuple[Objective, ...]
     error_rate_slo: float | None
     """The plan's limit; None where it names none."""
     rows: pd.DataFrame
@@ -304,7 +303,7 @@ class RunResult:
     @property
     def error_rate_limit(self) -> float:
         """The share of errors above which a step is not recommended."""
-        return ERRORS_UNSTATED if self.error_rate_slo is None else self.error_rate_slo
+        return DEFAULT_ERROR_RATE_LIMIT if self.error_rate_slo is None else self.error_rate_slo
 
     @property
     def assumed_price(self) -> bool:

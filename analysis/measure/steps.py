@@ -1,6 +1,6 @@
 """From a run folder's frames to a `RunResult`: every metric of every step, each from its definition."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +11,18 @@ from pydantic import ValidationError
 from analysis.measure.answers import asked_length, describe_answers, without_contradictions
 from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, Health, RunResult, StepResult
 from analysis.measure.workers import rows_outside, worker_facts
-from analysis.metrics import definitions, time_blocks
+from analysis.metrics import definitions
 from analysis.metrics.cost import Span, run_cost, usd_per_million_tokens, usd_per_request
 from analysis.metrics.definitions import Window, goodput
 from analysis.metrics.statistics import Floats, Interval, ratio_interval
+from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of, block_sums
 from common.errors import UserError
 from configs.slo import Objective
 from runfolder.manifest import ExperimentEntry
 from runfolder.reading import RunTables
 
 _TOKENS = ("prompt_tokens", "completion_tokens")
-_ANNOUNCED = ("started", "ok", "failed", "censored", "locust_requests", "locust_failures")
+_REPORTED_COUNTS = ("started", "ok", "failed", "censored", "locust_requests", "locust_failures")
 
 
 def measure_run(tables: RunTables) -> RunResult:
@@ -35,7 +36,7 @@ def measure_run(tables: RunTables) -> RunResult:
     """
     manifest = tables.manifest
     slo = manifest.plan.get("slo") or {}
-    objectives = [_objective(item) for item in slo.get("objectives") or ()]
+    objectives = tuple(_objective(item) for item in slo.get("objectives") or ())
     entries = manifest.experiments
     tables = replace(tables, requests=without_contradictions(tables.requests))
     experiments = [_experiment(entry, tables, objectives) for entry in entries]
@@ -74,18 +75,17 @@ def measure_run(tables: RunTables) -> RunResult:
     )
 
 
-def _objective(item: object) -> dict[str, Any]:
+def _objective(item: object) -> Objective:
     try:
-        objective: dict[str, Any] = Objective.model_validate(item).model_dump()
+        return Objective.model_validate(item)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise UserError(f"manifest.json: plan.slo.objectives: {place}: {first['msg']}") from None
-    return objective
 
 
 def _experiment(
-    entry: ExperimentEntry, tables: RunTables, objectives: list[dict[str, object]]
+    entry: ExperimentEntry, tables: RunTables, objectives: Sequence[Objective]
 ) -> ExperimentResult:
     steps = tables.steps
     own = steps[(steps["experiment"] == entry.name) | steps["step"].isin(entry.steps)]
@@ -161,7 +161,7 @@ def _step(
     entry: ExperimentEntry,
     rows: pd.DataFrame,
     tables: RunTables,
-    objectives: list[dict[str, object]],
+    objectives: Sequence[Objective],
 ) -> StepResult:
     step_id = str(row["step"])
     own = rows[rows["step"] == step_id]
@@ -173,12 +173,13 @@ def _step(
         state=_text(row["state"]) or "unknown",
         reasons=_text(row["reasons"]),
         reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),
-        announced={name: v for name in _ANNOUNCED if (v := _number(row[name])) is not None},
+        reported_counts={name: v for name in _REPORTED_COUNTS if (v := _number(row[name])) is not None},
     )
     result.step_ok, result.step_failed, result.step_censored = _outcomes(own["outcome"])
     start, end = _number(row["measure_started_at"]), _window_end(row, rows)
     if start is not None and end is not None and end > start:
         result.window = Window(start, end)
+        result.seconds = result.window.seconds
         gaps = tables.gaps[tables.gaps["step"] == step_id]
         result.health = worker_health(tables.workers, result.window)
         measure_window(result, rows, own, gaps, objectives)
@@ -205,7 +206,7 @@ def measure_window(
     rows: pd.DataFrame,
     own: pd.DataFrame,
     gaps: pd.DataFrame,
-    objectives: list[dict[str, object]],
+    objectives: Sequence[Objective],
 ) -> None:
     """Fill in what the window holds.
 
@@ -248,28 +249,25 @@ def measure_window(
     result.more_chunks_than_tokens = int((ok["chunks"] > ok["completion_tokens"]).sum())
     result.prompt_tokens_mean = _mean(result.tokens.get("prompt_tokens"))
     result.completion_tokens_mean = _mean(result.tokens.get("completion_tokens"))
-    result.blocks = time_blocks.block_sums(overlapping, started, window, objectives)
-    result.per_minute_interval = rate_interval(
-        result.blocks, np.full(time_blocks.BLOCKS, window.seconds / time_blocks.BLOCKS)
-    )
+    result.blocks = block_sums(overlapping, started, window, objectives)
+    result.per_minute_interval = rate_interval(result.blocks, np.full(BLOCKS, window.seconds / BLOCKS))
 
 
 def describe(rows: pd.DataFrame, name: str, window: Window) -> Distribution | None:
     """A latency or a count of tokens of rows that started in the window; None when none has it."""
     values = definitions.per_row(rows, name) if name in LATENCIES else definitions.numbers(rows, name)
     known = ~np.isnan(values)
-    return Distribution.of(values[known], time_blocks.block_of(rows[known], window), time_blocks.BLOCKS)
+    return Distribution.of(values[known], block_of(rows[known], window), BLOCKS)
 
 
-def rate_interval(sums: Floats, seconds: Floats) -> Interval | None:
+def rate_interval(sums: BlockSums, seconds: Floats) -> Interval | None:
     """The 95% interval of the requests per minute; None without a completed request.
 
     Args:
-        sums: as `blocks.block_sums` gives them.
+        sums: the step's, per block.
         seconds: the length of each block.
     """
-    done = sums[:, time_blocks.COMPLETIONS]
-    return ratio_interval(60 * done, seconds) if done.any() else None
+    return ratio_interval(60 * sums.completions, seconds) if sums.completions.any() else None
 
 
 def price_step(result: StepResult, usd_per_hour: float | None, instances: int) -> None:

@@ -99,8 +99,8 @@ def _median(values: Floats, rows: pd.DataFrame, window: Window) -> tuple[float |
     middle = percentile(ordered, 50)
     if middle is None:
         return None, None
-    worth = effective_samples((values > middle).astype(float), block_of(rows, window), BLOCKS)
-    return middle, percentile_interval(ordered, 50, worth)
+    effective_n = effective_samples((values > middle).astype(float), block_of(rows, window), BLOCKS)
+    return middle, percentile_interval(ordered, 50, effective_n)
 
 
 def _largest(frame: pd.DataFrame, column: str) -> float | None:

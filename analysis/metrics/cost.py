@@ -2,11 +2,36 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 UTILISATIONS = (1.0, 0.6, 0.3)
 HOURS_PER_MONTH = 730.0
 Span = tuple[float | None, float | None]
 """Start and end in epoch seconds."""
+CostUnit = Literal["usd", "instance_minutes"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An amount with its unit: dollars or, where no price is known, minutes of one instance."""
+
+    value: float
+    unit: CostUnit
+
+
+def cost_per_request(usd_per_hour: float | None, instances: int, per_minute: float | None) -> Cost | None:
+    """What one request takes at a measured rate; None without completed requests.
+
+    Formula: `usd_per_request` or, without a price, instances / requests per minute.
+    Unit: US dollars, or minutes of one instance.
+    Source: as `usd_per_request`; without prices, fewer instances for the same rate are cheaper.
+    """
+    usd = usd_per_request(usd_per_hour, instances, per_minute)
+    if usd is not None:
+        return Cost(usd, "usd")
+    if usd_per_hour is not None or not per_minute:
+        return None
+    return Cost(instances / per_minute, "instance_minutes")
 
 
 def usd_per_request(

@@ -6,13 +6,14 @@ is half-open, ``[start, end)`` in epoch seconds. Every docstring gives formula, 
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.metrics.statistics import Floats
+from configs.slo import Objective
 
 _PARTS = 20
 
@@ -298,7 +299,7 @@ def most_per_minute(concurrency: float, mean_latency_ms: float) -> float:
 
 
 def goodput(
-    started: pd.DataFrame, window: Window, objectives: list[dict[str, Any]]
+    started: pd.DataFrame, window: Window, objectives: Sequence[Objective]
 ) -> tuple[float | None, float | None]:
     """Goodput: requests that met every latency limit, per second and as a share of all requests.
 
@@ -310,6 +311,6 @@ def goodput(
         return None, None
     good = (started["outcome"] == "ok").to_numpy()
     for objective in objectives:
-        good = good & (per_row(started, str(objective["metric"])) <= float(objective["limit_ms"]))
+        good = good & (per_row(started, objective.metric) <= objective.limit_ms)
     count = int(good.sum())
     return count / window.seconds, (count / len(started) if len(started) else None)

@@ -1,8 +1,9 @@
 """How many samples a statistic needs, and how sure it is. Pure functions of arrays.
 
 Requests of a load test are not independent: a slow moment of the server makes many of them slow. So the noise
-of every figure is taken from how its sums swing over the window (`cosine_terms`), never from the number of
-requests alone. `python -m bench.benchmarks.coverage` measures how often the intervals hold the truth.
+of every figure is taken from how its sums swing over the window (`cosine_projections`), never from the
+number of requests alone. `python -m bench.benchmarks.coverage` measures how often the intervals hold the
+truth.
 """
 
 import math
@@ -18,7 +19,7 @@ Integers = NDArray[np.int64]
 RESAMPLES = 1000
 Z95 = 1.959963984540054
 PERCENTILES = (50, 90, 95, 99)
-SWINGS = 6
+NOISE_TERMS = 6
 """Cosine terms that estimate the noise. Fewer cover a longer memory of the load, more give narrower
 intervals: with six, what the load has forgotten after a twentieth of the window is covered."""
 
@@ -31,13 +32,13 @@ class Interval:
     high: float
 
 
-def student(confidence: float, freedom: float = SWINGS) -> float:
+def student(confidence: float, freedom: float = NOISE_TERMS) -> float:
     """Student's t: how many standard errors a two-sided interval of this confidence reaches to each side."""
     return float(stdtrit(freedom, (1 + confidence) / 2))
 
 
 T95 = student(0.95)
-CERTAIN = student(0.9973)
+THREE_SIGMA = student(0.9973)
 """Standard errors that a difference must exceed: as rare by chance as three of a known noise."""
 
 
@@ -49,7 +50,7 @@ def samples_needed(percentile: float) -> int:
     return math.ceil(round(5 / (1 - percentile / 100), 6))
 
 
-def cosine_terms(blocks: Floats, first: int = 1) -> Floats:
+def cosine_projections(blocks: Floats, first: int = 1) -> Floats:
     """The slow swings of sums over a window: their projections on cosines of 1/2, 1, 3/2 … periods.
 
     Formula: c_j = √2 · Σ_t x_t cos(π j (t + ½) / T) for T blocks, six of them from j = ``first``. The mean
@@ -67,24 +68,24 @@ def cosine_terms(blocks: Floats, first: int = 1) -> Floats:
         a row per term; fewer than six when there are fewer blocks than terms.
     """
     count = len(blocks)
-    swing = np.arange(first, min(first + SWINGS, count))
+    swing = np.arange(first, min(first + NOISE_TERMS, count))
     phase = (np.arange(count) + 0.5) / max(1, count)
     return np.asarray(math.sqrt(2) * np.cos(np.pi * np.outer(swing, phase)) @ blocks, dtype=float)
 
 
 def standard_error(blocks: Floats, first: int = 1) -> float | None:
     """Standard error of the total of one quantity's blocks; None from fewer than two blocks."""
-    terms = cosine_terms(blocks, first)
+    terms = cosine_projections(blocks, first)
     return math.sqrt(float(np.mean(terms * terms))) if len(terms) else None
 
 
-def drawn_totals(blocks: Floats, rng: np.random.Generator, resamples: int = RESAMPLES) -> Floats:
+def simulate_totals(blocks: Floats, rng: np.random.Generator, resamples: int = RESAMPLES) -> Floats:
     """Totals as other windows of the same load might have had them, all quantities of a draw together.
 
-    Formula: total + Σ_j z_j c_j / √χ²₆, z_j normal and χ²₆ drawn anew for each draw, c_j the `cosine_terms`:
-    Student's t around the measured totals with their covariance, cut off at 0.
+    Formula: total + Σ_j z_j c_j / √χ²₆, z_j normal and χ²₆ drawn anew for each draw, c_j the
+    `cosine_projections`: Student's t around the measured totals with their covariance, cut off at 0.
     Unit: that of the sums.
-    Source: as `cosine_terms`.
+    Source: as `cosine_projections`.
 
     Args:
         blocks: one row per block of time, one column per quantity.
@@ -95,7 +96,7 @@ def drawn_totals(blocks: Floats, rng: np.random.Generator, resamples: int = RESA
         ``resamples`` rows, one column per quantity.
     """
     total = blocks.sum(axis=0)
-    terms = cosine_terms(blocks)
+    terms = cosine_projections(blocks)
     if not len(terms):
         return np.repeat(total[None, :], resamples, axis=0)
     normal = rng.standard_normal((resamples, len(terms)))
@@ -104,10 +105,10 @@ def drawn_totals(blocks: Floats, rng: np.random.Generator, resamples: int = RESA
 
 
 def effective_samples(flags: Floats, block: Integers, blocks: int) -> float:
-    """How many independent samples a share is worth.
+    """How many independent samples a share rests on.
 
-    Formula: n / (max(1, g) · (t/z)²); g = variance of the flagged sum by its `cosine_terms` over that of
-    independent samples, n · share · (1 − share); t and z the 95% points of Student's t (as many degrees
+    Formula: n / (max(1, g) · (t/z)²); g = variance of the flagged sum by its `cosine_projections` over that
+    of independent samples, n · share · (1 − share); t and z the 95% points of Student's t (as many degrees
     of freedom as terms) and of the normal distribution.
     Unit: samples, at most those that there are.
     Source: A. Vehtari et al., "Rank-Normalization, Folding, and Localization", 2021: the effective sample
@@ -126,7 +127,7 @@ def effective_samples(flags: Floats, block: Integers, blocks: int) -> float:
 def effective_count(samples: int, share: float, residuals: Floats) -> float:
     """`effective_samples` from sums: ``residuals`` is, per block, samples flagged − share × samples."""
     independent = samples * share * (1 - share)
-    terms = cosine_terms(residuals)
+    terms = cosine_projections(residuals)
     if not len(terms) or independent <= 0:
         return float(samples)  # where all agree no swing was seen
     excess = float(np.mean(terms * terms)) / independent
@@ -136,14 +137,14 @@ def effective_count(samples: int, share: float, residuals: Floats) -> float:
 def percentile_interval(ordered: Floats, p: float, effective: float) -> Interval | None:
     """95% interval of a percentile: the values at the ends of the interval of its share.
 
-    Formula: [Q(low), Q(high)], low and high `share_interval` of p for as many samples as these are worth.
+    Formula: [Q(low), Q(high)], low and high `share_interval` of p for the effective number of samples.
     Unit: that of the values.
     Source: R. S. Woodruff, "Confidence Intervals for Medians and Other Position Measures", 1952.
 
     Args:
         ordered: the values, ascending.
         p: the percentile, 0 to 100.
-        effective: independent samples that they are worth, see `effective_samples`.
+        effective: their effective number of independent samples, see `effective_samples`.
     """
     if len(ordered) < 2:
         return None
@@ -158,7 +159,7 @@ def ratio_interval(amounts: Floats, per: Floats) -> Interval | None:
     Formula: R ± t · s / Σ per, R = Σ amounts / Σ per, s the `standard_error` of amounts − R · per; not
     below 0.
     Unit: that of the ratio.
-    Source: linearised ratio estimator with the noise of `cosine_terms`.
+    Source: linearised ratio estimator with the noise of `cosine_projections`.
 
     Args:
         amounts: what is counted, per block of time.
@@ -171,7 +172,7 @@ def ratio_interval(amounts: Floats, per: Floats) -> Interval | None:
     if total <= 0:
         return None
     ratio = float(amounts.sum()) / total
-    terms = cosine_terms(amounts - ratio * per)
+    terms = cosine_projections(amounts - ratio * per)
     if not len(terms):
         return None
     reach = student(0.95, len(terms)) * math.sqrt(float(np.mean(terms * terms))) / total
@@ -182,7 +183,7 @@ def share_interval(count: float, total: float) -> Interval:
     """Wilson's 95% score interval of a share.
 
     A percentile objective is a share: "p95 ≤ L" says that at most 5% lie above L, whatever the distribution.
-    Source: E. B. Wilson, 1927; z = 1.96, for independent samples: ``total`` is what the samples are worth.
+    Source: E. B. Wilson, 1927; z = 1.96, for independent samples: ``total`` is the effective number.
 
     Raises:
         ValueError: ``total`` is not positive or ``count`` outside 0..total.
@@ -196,7 +197,7 @@ def share_interval(count: float, total: float) -> Interval:
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
-def samples_to_settle(share: float, allowed: float) -> int | None:
+def samples_to_decide(share: float, allowed: float) -> int | None:
     """Independent samples after which a share could be told from ``allowed`` (95%); None when equal."""
     distance = abs(share - allowed)
     spread = max(share * (1 - share), allowed * (1 - allowed))

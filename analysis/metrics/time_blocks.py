@@ -3,20 +3,61 @@
 Requests that ran together influenced each other, so noise is judged by blocks, not by requests.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
 from analysis.metrics.definitions import Window, ended_at, numbers, per_row
 from analysis.metrics.statistics import Floats, Integers
-
-COMPLETIONS, STARTED, FAILED, LATENCY_SUM, LATENCY_COUNT = range(5)
-FIRST_OBJECTIVE = 5
-"""Two columns per objective follow: for a percentile rows measured and rows above the limit, for a mean
-rows measured and the sum of the metric in milliseconds."""
-
+from configs.slo import Objective
 
 BLOCKS = 60
 """Into how many blocks a window is cut; only swings much slower than a block are looked at."""
+
+
+@dataclass(frozen=True)
+class ObjectiveSums:
+    """Sums for one latency objective, one value per block."""
+
+    measured: Floats
+    """Answered requests that have the metric."""
+    amounts: Floats
+    """For a percentile, how many of them exceed the limit; for a mean, the sum of the metric in ms."""
+
+
+@dataclass(frozen=True)
+class BlockSums:
+    """Sums per block of time: every array has one value per block, in the order of time.
+
+    ``completions`` counts requests by their end. Everything else is of the requests that started in the
+    block: how many, how many of them failed and were answered, and the sum of their E2E latency in ms.
+    """
+
+    completions: Floats
+    started: Floats
+    failed: Floats
+    latency_ms: Floats
+    answered: Floats
+    objectives: tuple[ObjectiveSums, ...] = ()
+    """In the order of the plan."""
+
+    def __len__(self) -> int:
+        return len(self.completions)
+
+    def matrix(self) -> Floats:
+        """One row per block, one column per quantity; two columns per objective come last."""
+        per_objective = [column for sums in self.objectives for column in (sums.measured, sums.amounts)]
+        own = [self.completions, self.started, self.failed, self.latency_ms, self.answered]
+        return np.column_stack([*own, *per_objective])
+
+    @classmethod
+    def from_matrix(cls, matrix: Floats) -> "BlockSums":
+        """The sums of such a matrix; its rows may also be repetitions, or simulated totals."""
+        completions, started, failed, latency_ms, answered, *rest = matrix.T
+        objectives = tuple(ObjectiveSums(*pair) for pair in zip(rest[::2], rest[1::2], strict=True))
+        return cls(completions, started, failed, latency_ms, answered, objectives)
 
 
 def block_of(rows: pd.DataFrame, window: Window) -> Integers:
@@ -26,39 +67,40 @@ def block_of(rows: pd.DataFrame, window: Window) -> Integers:
 
 
 def block_sums(
-    rows: pd.DataFrame, started: pd.DataFrame, window: Window, objectives: list[dict[str, object]]
-) -> Floats:
-    """Sums per block of time, one row per block.
+    rows: pd.DataFrame, started: pd.DataFrame, window: Window, objectives: Sequence[Objective]
+) -> BlockSums:
+    """Cut a window into blocks.
 
     Args:
         rows: all rows of the experiment (completions are counted by their end).
         started: the rows that started in the window (latency, errors and objectives).
         window: the measure window.
-        objectives: as in the plan: metric, statistic, limit_ms.
+        objectives: the plan's latency objectives.
     """
     edges = np.linspace(window.start, window.end, BLOCKS + 1)
-    sums = np.zeros((BLOCKS, FIRST_OBJECTIVE + 2 * len(objectives)))
-    ok_rows = (rows["outcome"] == "ok").to_numpy()
-    sums[:, COMPLETIONS] = np.histogram(_inside(ended_at(rows)[ok_rows], window), edges)[0]
-    start = numbers(started, "started_at")
+    start, e2e = numbers(started, "started_at"), numbers(started, "e2e_ms")
     ok = (started["outcome"] == "ok").to_numpy()
-    e2e = numbers(started, "e2e_ms")
-    sums[:, STARTED] = np.histogram(start, edges)[0]
-    sums[:, FAILED] = np.histogram(start[(started["outcome"] == "failed").to_numpy()], edges)[0]
-    sums[:, LATENCY_SUM] = np.histogram(start[ok], edges, weights=e2e[ok])[0]
-    sums[:, LATENCY_COUNT] = np.histogram(start[ok], edges)[0]
-    for index, objective in enumerate(objectives):
-        values = per_row(started, str(objective["metric"]))
-        known = ok & ~np.isnan(values)
-        column = FIRST_OBJECTIVE + 2 * index
-        sums[:, column] = np.histogram(start[known], edges)[0]
-        if objective["statistic"] == "mean":
-            weights = values[known]
-        else:
-            weights = (values[known] > float(str(objective["limit_ms"]))).astype(float)
-        sums[:, column + 1] = np.histogram(start[known], edges, weights=weights)[0]
-    return sums
+    failed = (started["outcome"] == "failed").to_numpy()
+    ends = ended_at(rows)[(rows["outcome"] == "ok").to_numpy()]
+    return BlockSums(
+        completions=_histogram(ends[(ends >= window.start) & (ends < window.end)], edges),
+        started=_histogram(start, edges),
+        failed=_histogram(start[failed], edges),
+        latency_ms=_histogram(start[ok], edges, e2e[ok]),
+        answered=_histogram(start[ok], edges),
+        objectives=tuple(_objective_sums(started, ok, edges, objective) for objective in objectives),
+    )
 
 
-def _inside(times: Floats, window: Window) -> Floats:
-    return times[(times >= window.start) & (times < window.end)]
+def _objective_sums(
+    started: pd.DataFrame, ok: np.ndarray, edges: Floats, objective: Objective
+) -> ObjectiveSums:
+    values = per_row(started, objective.metric)
+    known = ok & ~np.isnan(values)
+    start, values = numbers(started, "started_at")[known], values[known]
+    weights = values if objective.percentile is None else (values > objective.limit_ms).astype(float)
+    return ObjectiveSums(_histogram(start, edges), _histogram(start, edges, weights))
+
+
+def _histogram(times: Floats, edges: Floats, weights: Floats | None = None) -> Floats:
+    return np.histogram(times, edges, weights=weights)[0].astype(float)

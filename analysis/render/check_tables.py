@@ -39,7 +39,7 @@ def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[Table]:
         for step in experiment.steps:
             if step.window is None or not step.concurrency or not step.window_ok:
                 continue
-            chosen = any(c.best is not None and step is c.best.members[0] for c in choices)
+            chosen = any(c.best is not None and step is c.best.repetitions[0] for c in choices)
             if not chosen and result.source != "fmbench":
                 continue
             bursts, note = result.fmbench.get(step.id), ""

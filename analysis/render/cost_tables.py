@@ -1,7 +1,7 @@
 """What the run cost, what a request costs at lower utilisations, and the fleets for a demand."""
 
 from analysis.decide.fleet import EXAMPLES, HEADROOM, Demand, Fleet, fleets
-from analysis.decide.recommendation import Candidate, Choice
+from analysis.decide.recommendation import Candidate, Choice, cheapest
 from analysis.measure.results import ExperimentResult, RunResult
 from analysis.metrics.cost import UTILISATIONS, usd_per_million_tokens, usd_per_request
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
@@ -49,7 +49,7 @@ def utilisation_table(result: RunResult, choices: list[Choice]) -> Table:
     for choice in choices:
         for experiment in result.experiments:
             passing = [c for c in choice.candidates if c.experiment is experiment and c.passes]
-            best = min(passing, key=lambda c: c.order, default=None)
+            best = cheapest(passing)
             if best is None or experiment.usd_per_hour is None:
                 continue
             name = f"{experiment_label(experiment)}, concurrency {best.step.concurrency}"

@@ -1,13 +1,13 @@
 """The page that this report descends from: its table, its sentences, its cost table, with true figures."""
 
-from analysis.decide.recommendation import Candidate, Choice
-from analysis.decide.slo import limit_text
+from analysis.decide.recommendation import Candidate, Choice, cheapest
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.render.locust_answer_text import level_sentences
 from analysis.render.no_recommendation_text import not_decided
 from analysis.render.prices import assumed_mark
 from analysis.render.tables import Column, Table, texts
 from common.formatting import ABSENT, code_span, listed, number
+from configs.slo import Objective
 
 INFORMATION = (
     ("experiment_name", ""),
@@ -110,21 +110,19 @@ def _recommendation(result: RunResult, experiment: ExperimentResult, choices: li
     if choice is not None and not choice.compared:
         return " ".join(level_sentences(experiment))
     candidates = [c for c in (choice.candidates if choice else []) if c.experiment is experiment]
-    best = min((c for c in candidates if c.passes), key=lambda c: c.order, default=None)
+    best = cheapest(c for c in candidates if c.passes)
     return _sentence(result, experiment, best) if best else _no_combination(result, experiment, candidates)
 
 
 def _budget(result: RunResult) -> str:
-    limits = [
-        f"{o['metric'].upper()} {o['statistic']} of `{_spelt(o['limit_ms'])}`" for o in result.objectives
-    ]
+    limits = [f"{o.name} of `{_spelt(o)}`" for o in result.objectives]
     return "a latency budget of " + " and ".join(limits)
 
 
-def _spelt(limit_ms: float) -> str:
+def _spelt(objective: Objective) -> str:
     """A limit as FMBench spells it: ``1 second``, ``20 seconds``, ``800 ms``."""
-    seconds = limit_ms / 1000
-    return f"{seconds:g} second{'' if seconds == 1 else 's'}" if seconds >= 1 else limit_text(limit_ms)
+    seconds = objective.limit_ms / 1000
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}" if seconds >= 1 else objective.limit
 
 
 def _price(usd: float) -> str:

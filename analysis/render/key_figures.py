@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from analysis.decide.recommendation import Candidate, Choice
-from analysis.decide.slo import Finding, limit_text
+from analysis.decide.slo import SloCheck
 from analysis.render.prices import PER_REQUESTS, request_price
 from common.formatting import ABSENT, milliseconds, number, plural
 
@@ -35,16 +35,16 @@ def _of_best(best: Candidate, *, several: bool) -> list[KeyFigure]:
     tokens = step.completion_tokens_per_s
     note = ABSENT if tokens is None else f"{number(tokens)} output tokens/s"
     figures.append(KeyFigure("requests per minute", number(step.per_minute), note))
-    if best.findings:
-        return figures + [_of_check(check) for check in best.findings]
-    medians = [(metric, step.shown(metric, "p50")) for metric in ("ttft", "e2e")]
+    if best.checks:
+        return figures + [_of_check(check) for check in best.checks]
+    medians = [(metric, step.shown(metric, 50)) for metric in ("ttft", "e2e")]
     return figures + [KeyFigure(f"{m.upper()} p50", milliseconds(v)) for m, v in medians if v]
 
 
-def _of_check(check: Finding) -> KeyFigure:
+def _of_check(check: SloCheck) -> KeyFigure:
     """One objective: the measured value or, on too few samples for it, the limit that surely holds."""
-    label = f"{check.objective['metric'].upper()} {check.objective['statistic']}"
-    limit = limit_text(float(check.objective["limit_ms"]))
+    label = check.objective.name
+    limit = check.objective.limit
     if check.hidden:
         return KeyFigure(label, f"≤ {limit}", f"95% confidence, {plural(check.samples, 'sample')}")
     return KeyFigure(label, milliseconds(check.value_ms), f"limit {limit}")

@@ -38,11 +38,11 @@ def _sentence(experiment: ExperimentResult, step: StepResult) -> str:
     e2e = step.latency.get("e2e")
     if e2e is not None:
         facts.append(f"mean response time {milliseconds(e2e.mean)}")
-        facts += [f"p95 {milliseconds(p95)}" for p95 in [step.shown("e2e", "p95")] if p95 is not None]
+        facts += [f"p95 {milliseconds(p95)}" for p95 in [step.shown("e2e", 95)] if p95 is not None]
     if step.usd_per_request is not None:
         price = (
             f"{dollars(step.usd_per_request)} per request at {hourly_price(experiment.usd_per_hour)} an hour"
         )
         facts.append(price)
-    doubt = "" if step.usable else f" This cannot be trusted: {listed(step.verdict.texts)}."
+    doubt = "" if step.usable else f" This cannot be trusted: {listed(step.trust.texts)}."
     return f"{where}: {', '.join(facts) or 'neither rate nor response time is known'}.{doubt}"

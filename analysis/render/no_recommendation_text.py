@@ -1,7 +1,7 @@
 """Why nothing is recommended, in words: not decided yet, not measured, too many errors, too slow."""
 
-from analysis.decide.recommendation import Candidate, Choice, excess
-from analysis.decide.slo import Finding, limit_text, objective_label
+from analysis.decide.recommendation import Candidate, Choice
+from analysis.decide.slo import SloCheck
 from analysis.measure.results import RunResult
 from common.formatting import limit_percent, listed, milliseconds, more_minutes, percent
 
@@ -15,17 +15,16 @@ def place(candidate: Candidate) -> str:
 
 def slo_words(result: RunResult) -> str:
     """``TTFT p95 ≤ 1 s and TPOT p95 ≤ 60 ms``; empty without latency objectives."""
-    return listed([objective_label(objective) for objective in result.objectives])
+    return listed([objective.label for objective in result.objectives])
 
 
-def measured(finding: Finding) -> str:
+def measured(check: SloCheck) -> str:
     """``TTFT p95 166 ms``; on too few samples for the figure only on which side of the limit it surely is."""
-    name = f"{finding.objective['metric'].upper()} {finding.objective['statistic']}"
-    if not finding.hidden:
-        return f"{name} {milliseconds(finding.value_ms)}"
-    side = "within" if finding.judgement == "met" else "above"
-    limit = limit_text(float(finding.objective["limit_ms"]))
-    return f"{name} surely {side} {limit} ({finding.samples} samples)"
+    name = check.objective.name
+    if not check.hidden:
+        return f"{name} {milliseconds(check.value_ms)}"
+    side = "within" if check.status == "met" else "above"
+    return f"{name} surely {side} {check.objective.limit} ({check.samples} samples)"
 
 
 def nothing_passes(result: RunResult, choice: Choice) -> str:
@@ -34,15 +33,15 @@ def nothing_passes(result: RunResult, choice: Choice) -> str:
         return "Nothing was measured for this payload."
     usable = [c for c in choice.competing if c.step.usable]
     if not usable:
-        reasons = dict.fromkeys(r for c in choice.competing for r in c.step.verdict.texts)
+        reasons = dict.fromkeys(r for c in choice.competing for r in c.step.trust.texts)
         return f"No step can be trusted, so nothing is recommended: {listed(list(reasons)[:3])}."
-    missed = [c for c in usable if c.judgement == "missed"]
+    missed = [c for c in usable if c.slo_status == "missed"]
     undecided = not_decided(usable)
     if undecided is None and not missed:
         return f"Nothing can be recommended: at {_places(usable)} no answer ended inside the window."
     if undecided is None:
         return f"Nothing passes: {_why_missed(result, missed)}. {_closest(result, choice)}."
-    yet = " yet" if any(c.judgement == "open" for c in usable) else ""
+    yet = " yet" if any(c.slo_status == "open" for c in usable) else ""
     text = f"No step can be called passing{yet}: {undecided}."
     if not missed:
         return text
@@ -53,9 +52,9 @@ def nothing_passes(result: RunResult, choice: Choice) -> str:
 def not_decided(candidates: list[Candidate]) -> str | None:
     """Which steps are open or not measured, and what would settle them; None when all are judged."""
     parts = []
-    undecided = [c for c in candidates if c.judgement == "open"]
+    undecided = [c for c in candidates if c.slo_status == "open"]
     if undecided:
-        found = [f for c in undecided for f in c.findings if f.judgement == "open"]
+        found = [f for c in undecided for f in c.checks if f.status == "open"]
         wait = max((f.more_minutes for f in found if f.more_minutes is not None), default=None)
         which = listed(list(dict.fromkeys(f.label for f in found)))
         have = "has" if len(undecided) == 1 else "have"
@@ -64,15 +63,13 @@ def not_decided(candidates: list[Candidate]) -> str | None:
             f"{_places(undecided)} {have} too few samples to judge {which}; "
             f"about {more_minutes(wait)}{per} would settle it"
         )
-    blind = [c for c in candidates if c.judgement == "unmeasured"]
-    metrics = dict.fromkeys(
-        f.objective["metric"] for c in blind for f in c.findings if f.judgement == "unmeasured"
-    )
+    blind = [c for c in candidates if c.slo_status == "unmeasured"]
+    metrics = dict.fromkeys(f.objective.metric for c in blind for f in c.checks if f.status == "unmeasured")
     for metric in metrics:
         own = [
             c
             for c in blind
-            if any(f.judgement == "unmeasured" and f.objective["metric"] == metric for f in c.findings)
+            if any(f.status == "unmeasured" and f.objective.metric == metric for f in c.checks)
         ]
         needs = f" (it needs {_NEEDS[metric]})" if metric in _NEEDS else ""
         parts.append(f"{metric.upper()} was not measured at {_places(own)}{needs}")
@@ -89,13 +86,12 @@ def errors_allowed(result: RunResult) -> str:
 def misses(result: RunResult, candidate: Candidate) -> list[str]:
     """Everything that a step misses, each with how far it is off."""
     found = []
-    for finding in candidate.findings:
-        if finding.judgement == "missed":
-            limit = float(finding.objective["limit_ms"])
-            over = milliseconds((finding.value_ms or 0) - limit)
-            over += f" ({percent(excess(finding))})" if limit > 0 else ""
-            said = f"{measured(finding)} is {over} above the limit of {limit_text(limit)}"
-            found.append(measured(finding) if finding.hidden else said)
+    for check in candidate.checks:
+        if check.status == "missed":
+            over = milliseconds((check.value_ms or 0) - check.objective.limit_ms)
+            over += f" ({percent(check.excess)})"
+            said = f"{measured(check)} is {over} above the limit of {check.objective.limit}"
+            found.append(measured(check) if check.hidden else said)
     rate = candidate.step.error_rate
     if rate is not None and rate > result.error_rate_limit:
         found.append(f"{percent(rate)} of the requests failed ({errors_allowed(result)})")
@@ -103,7 +99,7 @@ def misses(result: RunResult, candidate: Candidate) -> list[str]:
 
 
 def _why_missed(result: RunResult, missed: list[Candidate]) -> str:
-    slow = [c for c in missed if any(f.judgement == "missed" for f in c.findings)]
+    slow = [c for c in missed if any(f.status == "missed" for f in c.checks)]
     failing = [c for c in missed if (c.step.error_rate or 0) > result.error_rate_limit]
     if not slow:
         return "too many requests failed at every step"

@@ -1,7 +1,6 @@
 """The answer in words: what opens the report, a line per payload, and notes on what else matters."""
 
-from analysis.decide.recommendation import Candidate, Choice
-from analysis.decide.slo import limit_text
+from analysis.decide.recommendation import Candidate, Choice, cheapest
 from analysis.measure.results import RunResult
 from analysis.metrics.statistics import RESAMPLES
 from analysis.render.locust_answer_text import locust_answer
@@ -44,7 +43,7 @@ def answer_notes(result: RunResult, choices: list[Choice]) -> list[str]:
         own = []
         if choice.best is not None and choice.compared:
             own += _warnings(choice, choice.best)
-            own += _runner_up(result, choice, choice.best)
+            own += _runner_up(result, choice)
             own += _open_sentences(choice, choice.best)
         if choice.unpriced:
             own.append(f"No price is known for {listed(choice.unpriced)}, so it is not compared.")
@@ -70,26 +69,30 @@ def _sentences(result: RunResult, choice: Choice) -> list[str]:
     if best is None:
         return [nothing_passes(result, choice)]
     sentences = [_recommendation(result, choice, best), _figures(choice, best)]
-    if choice.stays is not None:
+    if choice.win_share is not None:
         sentences.append(_how_sure(result, choice))
     return sentences
 
 
-def _runner_up(result: RunResult, choice: Choice, best: Candidate) -> list[str]:
-    if choice.runner_up is None or choice.gap is None or choice.gap_share is None:
+def _runner_up(result: RunResult, choice: Choice) -> list[str]:
+    if choice.runner_up is None or choice.extra_cost is None or choice.extra_share is None:
         return []
     assumed = " at an assumed price" if result.assumed_price else ""
-    each = f"{dollars(10_000 * choice.gap)} per 10,000 requests{assumed}"
-    gap = f"costs {percent(choice.gap_share)} more ({each})"
-    if not choice.priced:
-        gap = f"does {percent(1 - best.order / choice.runner_up.order)} fewer requests per instance"
-    return [f"The runner-up, {place(choice.runner_up)}, {gap}."]
+    if choice.extra_cost.unit == "usd":
+        each = f"{dollars(10_000 * choice.extra_cost.value)} per 10,000 requests{assumed}"
+        difference = f"costs {percent(choice.extra_share)} more ({each})"
+    else:
+        fewer = choice.extra_share / (1 + choice.extra_share)
+        difference = f"does {percent(fewer)} fewer requests per instance"
+    return [f"The runner-up, {place(choice.runner_up)}, {difference}."]
 
 
 def _recommendation(result: RunResult, choice: Choice, best: Candidate) -> str:
     slo = slo_words(result)
     within = f"that meets {slo}" if slo else "measured (no SLO was set)"
-    use = "Use" if choice.stays is None or choice.stays >= DECIDED else "Not decided yet; for now, use"
+    use = (
+        "Use" if choice.win_share is None or choice.win_share >= DECIDED else "Not decided yet; for now, use"
+    )
     if not choice.priced:
         return f"{use} {place(best)}: the highest throughput {within}; no price is known."
     return f"{use} {place(best)}: it is the cheapest choice {within}."
@@ -98,7 +101,7 @@ def _recommendation(result: RunResult, choice: Choice, best: Candidate) -> str:
 def _figures(choice: Choice, best: Candidate) -> str:
     """What the recommended step gives, and what it costs per 10,000 requests."""
     step = best.step
-    facts = [measured(finding) for finding in best.findings]
+    facts = [measured(check) for check in best.checks]
     if not facts and "e2e" in step.latency:
         facts.append(f"mean E2E {milliseconds(step.latency['e2e'].mean)}")
     if step.error_rate:
@@ -116,15 +119,14 @@ def _figures(choice: Choice, best: Candidate) -> str:
 
 def _warnings(choice: Choice, best: Candidate) -> list[str]:
     """What the trust gate says of the recommended step, and the best step of which it says nothing."""
-    reasons = list(dict.fromkeys(reason.title for reason in best.step.verdict.reasons))
+    reasons = list(dict.fromkeys(reason.title for reason in best.step.trust.reasons))
     if not reasons:
         return []
     more = len(reasons) - NAMED
     named = reasons[:NAMED] + ([f"{more} more"] if more > 0 else [])
     text = f"The recommended step has warnings: {listed(named)}."
-    sound = [c for c in choice.competing if c.passes and c.step.verdict.level == "pass"]
-    if sound:
-        other = min(sound, key=lambda c: c.order)
+    sound = [c for c in choice.competing if c.passes and c.step.trust.level == "pass"]
+    if (other := cheapest(sound)) is not None:
         price = ""
         if choice.priced and other.step.usd_per_request is not None:
             price = f" ({dollars(10_000 * other.step.usd_per_request)} per 10,000 requests)"
@@ -133,65 +135,61 @@ def _warnings(choice: Choice, best: Candidate) -> list[str]:
 
 
 def _how_sure(result: RunResult, choice: Choice) -> str:
-    drawn = min(choice.stays or 0.0, 1 - 1 / RESAMPLES)  # a thousand draws show no more
+    drawn = min(choice.win_share or 0.0, 1 - 1 / RESAMPLES)  # a thousand draws show no more
     share = f"It is {confidence(drawn)} sure that this is the best of those measured"
-    rival = choice.rival
-    if choice.sure or rival is None:
+    contender = choice.contender
+    if choice.sure or contender is None:
         return f"{share}."
-    if rival.passes:
-        why = f"{place(rival)} may be better"
-    elif rival.judgement == "open":
-        why = _open(choice, rival)
+    if contender.passes:
+        why = f"{place(contender)} may be better"
+    elif contender.slo_status == "open":
+        why = _open(choice, contender)
     else:
-        why = f"{place(rival)} misses the SLO by no more than noise ({listed(_near(result, rival))})"
-    if not choice.settle:
+        why = f"{place(contender)} misses the SLO by no more than noise ({listed(_near(result, contender))})"
+    if not choice.more_minutes_needed:
         return f"{share}: {why}."
-    return f"{share}: {why}; about {_longer(choice.settle, rival)} would settle it."
+    return f"{share}: {why}; about {_longer(choice.more_minutes_needed, contender)} would settle it."
 
 
-def _longer(settle: list[tuple[Candidate, float]], rival: Candidate) -> str:
+def _longer(needed: list[tuple[Candidate, float]], contender: Candidate) -> str:
     """How many more minutes, and where: ``3 more minutes at each of the two``."""
-    if len({more_minutes(wait) for _, wait in settle}) == 1 and len(settle) > 1:
-        return f"{more_minutes(settle[0][1])} at each of the two"
-    if [candidate for candidate, _ in settle] == [rival] and rival.judgement == "open":
-        return f"{more_minutes(settle[0][1])} there"
-    return listed([f"{more_minutes(wait)} at {place(candidate)}" for candidate, wait in settle])
+    first = more_minutes(needed[0][1])
+    if len(needed) > 1 and {more_minutes(minutes) for _, minutes in needed} == {first}:
+        return f"{first} at each of the two"
+    if [candidate for candidate, _ in needed] == [contender] and contender.slo_status == "open":
+        return f"{first} there"
+    return listed([f"{more_minutes(minutes)} at {place(candidate)}" for candidate, minutes in needed])
 
 
-def _near(result: RunResult, rival: Candidate) -> list[str]:
-    """What the rival misses or has not measured, in figures."""
-    limits = [
-        f"{measured(f)}, limit {limit_text(float(f.objective['limit_ms']))}"
-        for f in rival.findings
-        if f.judgement != "met"
-    ]
-    return limits or [f"{percent(rival.step.error_rate)} errors, {errors_allowed(result)}"]
+def _near(result: RunResult, contender: Candidate) -> list[str]:
+    """What the contender misses or has not measured, in figures."""
+    limits = [f"{measured(f)}, limit {f.objective.limit}" for f in contender.checks if f.status != "met"]
+    return limits or [f"{percent(contender.step.error_rate)} errors, {errors_allowed(result)}"]
 
 
 def _open_sentences(choice: Choice, best: Candidate) -> list[str]:
     """Steps that might be the better choice, once they have samples enough."""
     text = []
     for candidate in choice.competing:
-        told = candidate is choice.rival and not choice.sure
-        if candidate.judgement != "open" or not candidate.step.usable or told:
+        told = candidate is choice.contender and not choice.sure
+        if candidate.slo_status != "open" or not candidate.step.usable or told:
             continue
-        if candidate.order < best.order:
-            wait = max((f.more_minutes or 0 for f in candidate.findings if f.judgement == "open"), default=0)
+        if candidate.cheaper_than(best):
+            wait = max((f.more_minutes or 0 for f in candidate.checks if f.status == "open"), default=0)
             text.append(f"{_open(choice, candidate)}; about {more_minutes(wait or None)} would settle it.")
     return text
 
 
 def _open(choice: Choice, candidate: Candidate) -> str:
     """What an open step would be, and why it cannot be judged."""
-    first = max((f for f in candidate.findings if f.judgement == "open"), key=lambda f: f.more_minutes or 0)
-    objective = first.objective
+    first = max((f for f in candidate.checks if f.status == "open"), key=lambda f: f.more_minutes or 0)
     assert choice.best is not None  # noqa: S101 - only said beside one
     would = "would be cheaper but cannot" if choice.priced else "would do more requests but cannot"
-    if candidate.order >= choice.best.order:
+    if not candidate.cheaper_than(choice.best):
         would = "cannot"
     return (
         f"{place(candidate)} {would} be judged yet: {first.samples} samples are too few for "
-        f"{objective['metric'].upper()} {objective['statistic']}"
+        f"{first.objective.name}"
     )
 
 

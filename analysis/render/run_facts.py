@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from analysis.decide.slo import objective_label
 from analysis.decide.trust import accurate_concurrency
 from analysis.measure.results import ExperimentResult, RunResult
 from analysis.render.no_recommendation_text import errors_allowed
@@ -140,7 +139,7 @@ def _discount(result: RunResult) -> str | None:
 def run_details(result: RunResult) -> list[tuple[str, str]]:
     """Name and value: state, times, objectives, prices, versions, host and random seed."""
     error = f": {result.error}" if result.error else ""
-    objectives = listed([objective_label(o) for o in result.objectives]) or "none for latency"
+    objectives = listed([o.label for o in result.objectives]) or "none for latency"
     return [
         ("state", f"{result.state}{error}"),
         ("started, ended (UTC)", f"{utc(result.started_at)}, {utc(result.ended_at)}"),

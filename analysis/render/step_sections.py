@@ -48,9 +48,9 @@ def experiment_sections(result: RunResult, choices: list[Choice]) -> list[Experi
             experiment.error,
             step_tables(result, experiment, choices),
             [
-                StepNote(concurrency_label(step), step.verdict.level, "; ".join(step.verdict.texts))
+                StepNote(concurrency_label(step), step.trust.level, "; ".join(step.trust.texts))
                 for step in experiment.steps
-                if step.verdict.reasons
+                if step.trust.reasons
             ],
             [StepDetails(concurrency_label(step), _facts(step)) for step in experiment.steps if step.window],
         )

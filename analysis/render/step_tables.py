@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from analysis.decide.recommendation import Candidate, Choice
+from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES, Interval
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
@@ -16,7 +16,7 @@ Judged = dict[str, Candidate]
 
 def step_tables(result: RunResult, experiment: ExperimentResult, choices: list[Choice]) -> list[Table]:
     """All tables of one experiment, in the order of the page."""
-    judged = {step.id: c for choice in choices for c in choice.candidates for step in c.members}
+    judged = candidates_by_step(choices)
     kinds = [_row_kind(step, judged.get(step.id), choices) for step in experiment.steps]
     tables = (
         _throughput(result, experiment, judged, kinds),
@@ -47,11 +47,11 @@ def _throughput(result: RunResult, experiment: ExperimentResult, judged: Judged,
         candidate = judged.get(step.id)
         slo = Cell(ABSENT)
         if candidate is not None and result.objectives:
-            slo = Cell(candidate.judgement, candidate.judgement)
+            slo = Cell(candidate.slo_status, candidate.slo_status)
         rows.append(
             [
                 concurrency_label(step),
-                Cell(step.verdict.level, step.verdict.level),
+                Cell(step.trust.level, step.trust.level),
                 slo,
                 *(count(n) for n in (step.window_ok, step.window_failed, step.window_censored)),
                 number(step.per_minute),
@@ -69,17 +69,17 @@ def _throughput(result: RunResult, experiment: ExperimentResult, judged: Judged,
 
 def _latency(experiment: ExperimentResult, kinds: list[str]) -> Table:
     """The percentiles that at least one step can show; p50 always."""
-    names = [(metric, f"p{p}") for metric in METRICS for p in PERCENTILES]
     shown = [
-        (metric, statistic)
-        for metric, statistic in names
-        if statistic == "p50" or any(step.shown(metric, statistic) is not None for step in experiment.steps)
+        (metric, p)
+        for metric in METRICS
+        for p in PERCENTILES
+        if p == 50 or any(step.shown(metric, p) is not None for step in experiment.steps)
     ]
-    columns = [*texts("concurrency"), *numbers(*(f"{m.upper()} {statistic}" for m, statistic in shown))]
+    columns = [*texts("concurrency"), *numbers(*(f"{m.upper()} p{p}" for m, p in shown))]
     rows = [
         [
             concurrency_label(step),
-            *(milliseconds(step.shown(metric, statistic)) for metric, statistic in shown),
+            *(milliseconds(step.shown(metric, p)) for metric, p in shown),
         ]
         for step in experiment.steps
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.decide.recommendation import Candidate, Choice
+from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES
 from analysis.render.locust_tables import locust_data
@@ -21,7 +21,7 @@ def summary(result: RunResult, choices: list[Choice], answer: str) -> dict[str, 
     ``requests_ok`` and ``requests_failed`` of a step are of the requests that started in its measure window;
     ``whole_step`` counts every request of the step. Percentiles on too few samples are null.
     """
-    judged = {id(step): c for choice in choices for c in choice.candidates for step in c.members}
+    judged = candidates_by_step(choices)
     return {
         "format": FORMAT,
         "run": {
@@ -33,7 +33,10 @@ def summary(result: RunResult, choices: list[Choice], answer: str) -> dict[str, 
             "notices": result.notices,
             "started_at": utc(result.started_at),
             "ended_at": utc(result.ended_at),
-            "slo": {"objectives": result.objectives, "error_rate": result.error_rate_slo},
+            "slo": {
+                "objectives": [o.model_dump() for o in result.objectives],
+                "error_rate": result.error_rate_slo,
+            },
             "problems": result.problems,
         },
         "answer": answer,
@@ -61,14 +64,14 @@ def summary_frame(result: RunResult) -> pd.DataFrame:
                     }
                 elif not isinstance(value, list):
                     row[key] = value
-            row["trust"] = step.verdict.level
-            row["trust_reasons"] = "; ".join(step.verdict.texts)
-            row["trust_codes"] = " ".join(step.verdict.codes)
+            row["trust"] = step.trust.level
+            row["trust_reasons"] = "; ".join(step.trust.texts)
+            row["trust_codes"] = " ".join(step.trust.codes)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _experiment(experiment: ExperimentResult, judged: dict[int, Candidate]) -> dict[str, Any]:
+def _experiment(experiment: ExperimentResult, judged: dict[str, Candidate]) -> dict[str, Any]:
     cost = experiment.cost
     return {
         "name": experiment.name,
@@ -94,7 +97,7 @@ def _experiment(experiment: ExperimentResult, judged: dict[int, Candidate]) -> d
             "usd": cost.usd,
             "basis": cost.basis,
         },
-        "steps": [_step(step, judged.get(id(step))) for step in experiment.steps],
+        "steps": [_step(step, judged.get(step.id)) for step in experiment.steps],
     }
 
 
@@ -131,7 +134,7 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
         "usd_per_request_95": [price.low, price.high] if price else None,
         "usd_per_million_output_tokens": step.usd_per_million_output,
         "usd_per_million_tokens": step.usd_per_million_total,
-        "trust": asdict(step.verdict),
+        "trust": asdict(step.trust),
         "answers": asdict(step.answers),
         "workers": [asdict(worker) for worker in step.workers],
         "slo": None if judged is None else _slo(judged),
@@ -140,15 +143,15 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
 
 def _slo(candidate: Candidate) -> dict[str, Any]:
     return {
-        "judgement": candidate.judgement,
+        "status": candidate.slo_status,
         "objectives": [
             {
                 "objective": f.label,
                 "value_ms": None if f.hidden else f.value_ms,
-                "judgement": f.judgement,
+                "status": f.status,
                 "sure": f.sure,
             }
-            for f in candidate.findings
+            for f in candidate.checks
         ],
     }
 
@@ -174,7 +177,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
         return {
             "experiment": candidate.experiment.name,
             "step": candidate.step.id,
-            "repetitions": [step.id for step in candidate.members],
+            "repetitions": [step.id for step in candidate.repetitions],
             "concurrency": candidate.step.concurrency,
             "usd_per_request": candidate.step.usd_per_request,
         }
@@ -183,7 +186,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "payload": choice.payload,
         "best": where(choice.best),
         "runner_up": where(choice.runner_up),
-        "gap_usd_per_request": choice.gap if choice.priced else None,
-        "gap_share": choice.gap_share,
-        "stays_best_in_resamples": choice.stays,
+        "gap_usd_per_request": choice.extra_cost.value if choice.extra_cost and choice.priced else None,
+        "gap_share": choice.extra_share,
+        "stays_best_in_resamples": choice.win_share,
     }

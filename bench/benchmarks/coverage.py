@@ -20,8 +20,8 @@ from analysis.decide.trust import check_stationary
 from analysis.measure.results import StepResult
 from analysis.measure.steps import measure_window
 from analysis.metrics.definitions import Window
-from analysis.metrics.statistics import Interval, drawn_totals
-from analysis.metrics.time_blocks import COMPLETIONS
+from analysis.metrics.statistics import Interval, simulate_totals
+from analysis.metrics.time_blocks import BlockSums
 from runfolder.records import REQUEST_COLUMNS
 
 SWING = 0.15
@@ -107,7 +107,8 @@ def best_for_sure(step_a: StepResult, step_b: StepResult, rng: np.random.Generat
     if step_a.blocks is None or step_b.blocks is None:
         return False
     first, second = (
-        drawn_totals(s.blocks, rng)[:, COMPLETIONS] for s in (step_a, step_b) if s.blocks is not None
+        BlockSums.from_matrix(simulate_totals(blocks.matrix(), rng)).completions
+        for blocks in (step_a.blocks, step_b.blocks)
     )
     share = float((first > second).mean())
     return max(share, 1 - share) >= SURE
@@ -126,7 +127,7 @@ def row(load: Load, runs: int, rng: np.random.Generator) -> list[str]:
                 held[name] += interval.low <= truth[name] <= interval.high
                 width[name] += (interval.high - interval.low) / 2 / truth[name]
         check_stationary(measured)
-        alarms += measured.verdict.level != "pass"
+        alarms += measured.trust.level != "pass"
         sure += before is not None and best_for_sure(before, measured, rng)
         before = measured
     memory = "none" if load.memory_s <= 0 else f"{load.memory_s:g} s"

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from analysis.decide.recommendation import Choice, choose
-from analysis.decide.slo import judge
+from analysis.decide.slo import check_slo
 from analysis.measure.results import RunResult
+from analysis.metrics.cost import Cost
 from analysis.render.fmbench_page import recommendation_table
 from analysis.render.recommendation_text import answer_text
 from analysis.report import measure_and_judge
@@ -44,7 +45,10 @@ def test_the_cheapest_step_within_the_slo_wins_and_not_the_cheapest_of_all(tmp_p
     assert choice.best.step.concurrency == 4, "concurrency 8 is cheaper but its TTFT p95 is about 255 ms"
     assert choice.runner_up is not None
     assert choice.runner_up.step.concurrency == 2
-    assert choice.gap == pytest.approx(choice.runner_up.order - choice.best.order)
+    runner_up, best = choice.runner_up.cost_per_request, choice.best.cost_per_request
+    assert runner_up is not None
+    assert best is not None
+    assert choice.extra_cost == Cost(runner_up.value - best.value, "usd")
     assert choice.sure
     assert "Use ml.g5.xlarge at concurrency 4" in text
     assert "% sure that this is the best of those measured." in text
@@ -74,10 +78,10 @@ def test_two_that_are_equal_are_not_told_apart_and_the_wait_is_named(tmp_path: P
         Deployed("ml.g5b.xlarge", measure_s=60, concurrency=(4,)),
     )
     _, (choice,), text = answered(tmp_path, one, twin, slo=slo(1000))
-    assert choice.stays is not None
-    assert choice.stays < 0.95
-    assert [candidate.step.id for candidate, _ in choice.settle] == [
-        candidate.step.id for candidate in (choice.best, choice.rival) if candidate is not None
+    assert choice.win_share is not None
+    assert choice.win_share < 0.95
+    assert [candidate.step.id for candidate, _ in choice.more_minutes_needed] == [
+        candidate.step.id for candidate in (choice.best, choice.contender) if candidate is not None
     ]
     assert "may be better" in text
     assert "at each of the two would settle it" in text
@@ -87,8 +91,8 @@ def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path) -> None:
     one = Deployed(measure_s=120, concurrency=(4,))
     dear = Deployed("ml.g5.2xlarge", usd_per_hour=1.88, measure_s=120, concurrency=(4,))
     _, (choice,), text = answered(tmp_path, one, dear, slo=slo(1000))
-    assert choice.stays == 1.0
-    assert choice.gap_share == pytest.approx(1.88 / 1.4084 - 1, abs=0.1)
+    assert choice.win_share == 1.0
+    assert choice.extra_share == pytest.approx(1.88 / 1.4084 - 1, abs=0.1)
     assert "It is more than 99% sure that this is the best of those measured." in text
 
 
@@ -96,8 +100,8 @@ def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: 
     result, (choice,), text = answered(tmp_path, Deployed(measure_s=40, concurrency=(1,)), slo=slo(155))
     (step,) = result.steps
     assert step.window_ok < 100
-    finding = judge(step, result.objectives)[0]
-    assert finding.judgement == "open"
+    finding = check_slo(step, result.objectives)[0]
+    assert finding.status == "open"
     assert finding.more_minutes == pytest.approx((100 - finding.samples) * 40 / finding.samples / 60)
     assert choice.best is None
     assert "has too few samples to judge" in text
@@ -109,7 +113,7 @@ def test_few_samples_can_still_be_certain(tmp_path: Path) -> None:
     result, _, _ = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(1000))
     (step,) = result.steps
     assert 75 <= step.window_ok < 100
-    assert {f.judgement for f in judge(step, result.objectives)} == {"met"}
+    assert {f.status for f in check_slo(step, result.objectives)} == {"met"}
 
 
 def test_a_limit_on_a_mean_counts_in_the_draws_too(tmp_path: Path) -> None:
@@ -119,10 +123,10 @@ def test_a_limit_on_a_mean_counts_in_the_draws_too(tmp_path: Path) -> None:
         "ml.g6.xlarge", usd_per_hour=0.2, measure_s=120, concurrency=(4,), server=Server(tpot_ms=60)
     )
     _, (choice,), _ = answered(tmp_path, Deployed(measure_s=120, concurrency=(4,)), slow, slo=within)
-    assert [c.judgement for c in choice.candidates] == ["met", "missed"]
+    assert [c.slo_status for c in choice.candidates] == ["met", "missed"]
     assert choice.best is not None
     assert choice.best.experiment.instance_type == "ml.g5.xlarge"
-    assert choice.stays == 1.0
+    assert choice.win_share == 1.0
 
 
 def test_one_answer_per_payload(tmp_path: Path) -> None:
@@ -187,7 +191,6 @@ def test_of_two_that_fail_too_often_the_closest_fails_less(tmp_path: Path) -> No
         )
         assert choice.closest is not None
         assert choice.closest.experiment.instance_type == "ml.g6.xlarge"
-        assert choice.closest_by == pytest.approx((choice.closest.step.error_rate or 0) - 0.01)
 
 
 def test_without_a_limit_errors_are_told_and_only_many_disqualify(tmp_path: Path) -> None:
@@ -212,7 +215,7 @@ def test_open_steps_are_not_said_to_have_failed(tmp_path: Path) -> None:
 
 def test_beside_open_steps_those_that_missed_are_told(tmp_path: Path) -> None:
     _, (choice,), text = answered(tmp_path, Deployed(measure_s=40, concurrency=(1, 8)), slo=slo(155))
-    assert [c.judgement for c in choice.candidates] == ["open", "missed"]
+    assert [c.slo_status for c in choice.candidates] == ["open", "missed"]
     assert "No step can be called passing yet" in text
     assert "1 other step misses the SLO. The closest is ml.g5.xlarge at concurrency 8, where" in text
 
@@ -222,10 +225,10 @@ def test_an_open_rival_is_told_once_and_not_as_a_miss(tmp_path: Path) -> None:
     cheap = Deployed("ml.g6.xlarge", usd_per_hour=0.9, measure_s=40, concurrency=(1,))
     _, (choice,), text = answered(tmp_path, sure, cheap, slo=slo(165))
     assert choice.best is not None
-    assert choice.rival is not None
-    assert choice.rival.judgement == "open"
-    assert choice.stays is not None
-    assert choice.stays < 0.5
+    assert choice.contender is not None
+    assert choice.contender.slo_status == "open"
+    assert choice.win_share is not None
+    assert choice.win_share < 0.5
     assert text.startswith("Not decided yet; for now, use ml.g5.xlarge at concurrency 1")
     assert text.count("ml.g6.xlarge at concurrency 1 would be cheaper but cannot be judged yet") == 1
     assert text.count("would settle it") == 1
@@ -237,7 +240,7 @@ def test_what_has_no_price_is_never_called_cheaper(tmp_path: Path) -> None:
     sure = Deployed(usd_per_hour=200.0, measure_s=200, concurrency=(1,), server=Server(ttft_ms=20))
     free = Deployed("ml.new.xlarge", usd_per_hour=None, measure_s=40, concurrency=(1,))
     _, (choice,), text = answered(tmp_path, sure, free, slo=slo(155))
-    assert {c.judgement for c in choice.candidates} == {"met", "open"}
+    assert {c.slo_status for c in choice.candidates} == {"met", "open"}
     assert "would be cheaper" not in text
     assert "No price is known for ml.new.xlarge" in text
 
@@ -259,7 +262,7 @@ def test_a_figure_that_the_table_withholds_is_not_quoted(tmp_path: Path) -> None
     """80 answers make the limit certain and the p95 no figure worth printing."""
     result, _, text = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(1000))
     (step,) = result.steps
-    assert step.shown("ttft", "p95") is None
+    assert step.shown("ttft", 95) is None
     assert f"TTFT p95 surely within 1 s ({step.window_ok} samples)" in text
 
 
@@ -288,10 +291,10 @@ def test_an_answer_that_never_came_wins_nothing(tmp_path: Path, usd_per_hour: fl
     rows.to_csv(tmp_path / "requests.csv", index=False)
     _, (choice,), text = answered_again(tmp_path)
     silent = choice.candidates[0]
-    assert (silent.step.completions, silent.step.usable, silent.judgement) == (0, True, "met")
+    assert (silent.step.completions, silent.step.usable, silent.slo_status) == (0, True, "met")
     assert choice.best is not None
     assert choice.best.experiment.instance_type == "ml.g5.xlarge"
     assert choice.runner_up is None
-    assert choice.stays in (None, 1.0)
+    assert choice.win_share in (None, 1.0)
     assert choice.unpriced == []
     assert ("no price is known" in text) == (usd_per_hour is None)

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.decide.slo import judge
+from analysis.decide.slo import check_slo
 from analysis.metrics.definitions import Window, completion_tokens_in, gap_percentile_ms, most_per_minute
 from analysis.report import measure_and_judge
+from configs.slo import Objective
 from tests.analysis.records import records, streamed
 from tests.support.synthetic_run import Deployed, write_run
 
@@ -31,16 +32,14 @@ def test_the_median_of_two_gaps_is_the_lower_bucket() -> None:
 
 
 def test_a_mean_that_is_the_second_limit_is_judged_by_its_own_blocks(tmp_path: Path) -> None:
-    objectives = [
-        {"metric": "ttft", "statistic": "p95", "limit_ms": 1.0},
-        {"metric": "e2e", "statistic": "mean", "limit_ms": 1.0},
-    ]
-    write_run(tmp_path, (Deployed(measure_s=120, concurrency=(4,)),), slo={"objectives": objectives})
+    ttft = Objective(metric="ttft", statistic="p95", limit_ms=1.0)
+    e2e = Objective(metric="e2e", statistic="mean", limit_ms=1.0)
+    slo = {"objectives": [ttft.model_dump(), e2e.model_dump()]}
+    write_run(tmp_path, (Deployed(measure_s=120, concurrency=(4,)),), slo=slo)
     (step,) = measure_and_judge(tmp_path).steps
     mean = step.latency["e2e"].mean
-    for factor, judgement, sure in ((0.5, "missed", True), (1.0001, "met", False), (2.0, "met", True)):
-        changed = [objectives[0], objectives[1] | {"limit_ms": mean * factor}]
-        _, found = judge(step, changed)
-        assert (found.judgement, found.sure) == (judgement, sure)
+    for factor, status, sure in ((0.5, "missed", True), (1.0001, "met", False), (2.0, "met", True)):
+        _, found = check_slo(step, [ttft, e2e.model_copy(update={"limit_ms": mean * factor})])
+        assert (found.status, found.sure) == (status, sure)
         assert found.value_ms == pytest.approx(mean)
     assert np.isfinite(mean)

@@ -30,7 +30,7 @@ def test_a_repetition_raises_no_alarm(runs: dict[str, Path]) -> None:
     found = compare([measure_and_judge(runs["a"])], [measure_and_judge(runs["again"])])
     assert len(found.lines) == 14
     assert found.regressed == []
-    assert "No regression beyond noise" in found.verdict
+    assert "No regression beyond noise" in found.summary
 
 
 def test_short_noisy_repetitions_raise_no_alarm_either(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_slower_tokens_are_a_regression_in_the_right_places(runs: dict[str, Path
 def test_faster_is_better_and_no_regression(runs: dict[str, Path]) -> None:
     found = compare([measure_and_judge(runs["slow"])], [measure_and_judge(runs["a"])])
     assert found.regressed == []
-    assert any(line.judgement == "better" and line.metric == "requests/min" for line in found.lines)
+    assert any(line.effect == "better" and line.metric == "requests/min" for line in found.lines)
 
 
 def test_new_errors_are_a_regression(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_several_runs_of_a_side_are_repetitions(runs: dict[str, Path], tmp_path:
     assert result.return_value == 0
     assert found["baseline"] == "a and again"
     rate = next(line for line in found["lines"] if line["metric"] == "requests/min")
-    assert rate["judgement"] == "unclear"
+    assert rate["effect"] == "unclear"
 
 
 def test_errors_in_one_burst_are_no_certain_regression(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -145,4 +145,4 @@ def test_errors_in_one_burst_are_no_certain_regression(runs: dict[str, Path], tm
     rows.to_csv(path, index=False)
     found = compare([measure_and_judge(runs["a"])], [measure_and_judge(tmp_path)])
     errors = [line for line in found.lines if line.metric == "error rate"]
-    assert [line.judgement for line in errors] == ["unclear"]
+    assert [line.effect for line in errors] == ["unclear"]

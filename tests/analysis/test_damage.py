@@ -93,12 +93,12 @@ def test_a_missing_column_is_told_and_never_counted_as_zero(folder: Path, column
     step = result.steps[0]
     if column == "ttft_ms":
         assert "ttft" not in step.latency
-        assert (step.shown("e2e", "p50") or 0) > 0
+        assert (step.shown("e2e", 50) or 0) > 0
     elif column == "prompt_tokens":
         assert step.prompt_tokens_per_s is None
     else:
         assert step.window_ok == 0
-        assert step.verdict.level == "void"
+        assert step.trust.level == "void"
 
 
 def test_negative_infinite_and_impossible_times_count_as_unmeasured(folder: Path) -> None:
@@ -146,8 +146,8 @@ def test_a_clock_that_jumped_back_makes_a_window_void(folder: Path) -> None:
     (folder / "steps.csv").write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
     result = measure_and_judge(folder)
     assert "window(s) end before they begin" in " ".join(result.problems)
-    assert result.steps[0].verdict.level == "void"
-    assert result.steps[1].verdict.level != "void"
+    assert result.steps[0].trust.level == "void"
+    assert result.steps[1].trust.level != "void"
 
 
 def test_many_rows_of_one_step_and_none_of_another(folder: Path) -> None:
@@ -156,8 +156,8 @@ def test_many_rows_of_one_step_and_none_of_another(folder: Path) -> None:
 
     rows(folder, only_first)
     first, second = measure_and_judge(folder).steps
-    assert first.verdict.level != "void"
-    assert second.verdict.level == "void"
+    assert first.trust.level != "void"
+    assert second.trust.level == "void"
     assert second.per_minute in {0, None}
 
 
@@ -301,7 +301,7 @@ def test_a_step_of_no_user_at_all_is_not_one(folder: Path) -> None:
     steps["concurrency"] = 0
     steps.to_csv(path, index=False)
     result = measure_and_judge(folder)
-    assert {step.verdict.level for step in result.steps} == {"void"}
+    assert {step.trust.level for step in result.steps} == {"void"}
     assert "without step or concurrency left out" in " ".join(result.problems)
 
 
@@ -321,5 +321,5 @@ def test_a_worker_whose_clock_is_wrong_voids_the_step(folder: Path) -> None:
     rows.loc[rows.index % 2 == 1, "started_at"] += 3000.0
     rows.to_csv(path, index=False)
     for step in measure_and_judge(folder).steps:
-        assert "rows_outside_step" in step.verdict.codes
-        assert step.verdict.level == "void"
+        assert "rows_outside_step" in step.trust.codes
+        assert step.trust.level == "void"

@@ -74,11 +74,11 @@ def test_a_failed_burst_takes_the_time_between_the_files(tmp_path: Path) -> None
     suite = FmbenchSuite(rounds, 2)
     step = only_step(load_fmbench(suite.write_json(tmp_path / "json"), Prices(1.41)))
     assert step.per_minute == pytest.approx(60 * 38 / 98, rel=1e-3)
-    assert "how long 1 failed burst took" in "; ".join(step.verdict.texts)
+    assert "how long 1 failed burst took" in "; ".join(step.trust.texts)
     step = only_step(load_fmbench(suite.write_csv(tmp_path / "csv"), Prices(1.41)))
-    assert (step.per_minute, step.usd_per_request, step.verdict.level) == (None, None, "void")
-    assert "does not say how long 1 burst took" in "; ".join(step.verdict.texts)
-    assert step.shown("e2e", "p50") == pytest.approx(2000)
+    assert (step.per_minute, step.usd_per_request, step.trust.level) == (None, None, "void")
+    assert "does not say how long 1 burst took" in "; ".join(step.trust.texts)
+    assert step.shown("e2e", 50) == pytest.approx(2000)
 
 
 @st.composite
@@ -124,7 +124,7 @@ def test_json_and_csv_of_one_suite_give_the_same_figures(tmp_path: Path, suite: 
             assert {name: found[name] for name in known} == pytest.approx(known, rel=1e-9)
             assert theirs.error_rate == ours.error_rate
             if other is from_csv or ours.concurrency == 1:
-                pair = [step.shown("e2e", "p50") or -1.0 for step in (ours, theirs)]
+                pair = [step.shown("e2e", 50) or -1.0 for step in (ours, theirs)]
                 assert pair[0] == pytest.approx(pair[1])
 
 
@@ -163,7 +163,7 @@ def test_a_repeated_prompt_is_no_output(tmp_path: Path, form: str) -> None:
     step = only_step(load_fmbench(folder, Prices(1.41)))
     assert step.completion_tokens_per_s == pytest.approx(12)
     assert step.usd_per_million_output == pytest.approx(1e6 * 1.41 / 3600 / 12)
-    assert "completions repeat their prompts (20 of 20)" in "; ".join(step.verdict.texts)
+    assert "completions repeat their prompts (20 of 20)" in "; ".join(step.trust.texts)
 
 
 def test_counts_beyond_the_limit_show_a_repeated_prompt(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_without_texts_counts_that_follow_the_prompts_are_not_output(tmp_path: P
     step = only_step(load_fmbench(echoing().write_csv(tmp_path, requests=False), Prices(1.41)))
     assert (step.completion_tokens_per_s, step.usd_per_million_output) == (None, None)
     assert step.per_minute == pytest.approx(60)
-    assert "completion counts follow the prompt counts" in "; ".join(step.verdict.texts)
+    assert "completion counts follow the prompt counts" in "; ".join(step.trust.texts)
 
 
 def test_an_echo_without_an_answer_is_no_answer(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_a_disagreement_reaches_the_verdict(reconciled: Path, column: str, facto
     result = measure_and_judge(reconciled)
     (compared,) = result.reconciled
     assert not compared.agrees
-    assert result.steps[0].verdict.level == "warn"
-    assert "Locust's CSV says" in result.steps[0].verdict.reasons[-1].text
+    assert result.steps[0].trust.level == "warn"
+    assert "Locust's CSV says" in result.steps[0].trust.reasons[-1].text
 
 
 def test_counts_that_differ_grossly_void_the_step(reconciled: Path) -> None:
@@ -70,6 +70,6 @@ def test_counts_that_differ_grossly_void_the_step(reconciled: Path) -> None:
         (row,) = csv.DictReader(file)
     write(path, STATS, row | {"Request Count": str(int(row["Request Count"]) // 2)})
     (step,) = measure_and_judge(reconciled).steps
-    assert step.verdict.level == "void"
-    (reason,) = step.verdict.reasons
+    assert step.trust.level == "void"
+    (reason,) = step.trust.reasons
     assert (reason.code, reason.values["rows"]) == ("locust_csv_differs", step.step_ok)

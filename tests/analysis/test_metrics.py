@@ -7,6 +7,7 @@ import pytest
 from analysis.metrics import definitions
 from analysis.metrics.cost import run_cost, usd_per_million_tokens, usd_per_request
 from analysis.metrics.definitions import Window, goodput
+from configs.slo import Objective
 from tests.analysis.records import records, streamed
 
 WINDOW = Window(100.0, 110.0)
@@ -102,8 +103,8 @@ def test_goodput_counts_only_requests_that_meet_every_limit_and_all_in_the_denom
         streamed(105, 100, 1000, 11) | {"outcome": "censored"},
     )
     limits = [
-        {"metric": "ttft", "statistic": "p95", "limit_ms": 200},
-        {"metric": "e2e", "statistic": "p95", "limit_ms": 2000},
+        Objective(metric="ttft", statistic="p95", limit_ms=200),
+        Objective(metric="e2e", statistic="p95", limit_ms=2000),
     ]
     assert goodput(rows, WINDOW, limits) == (0.1, 0.2)
     assert goodput(rows, WINDOW, []) == (None, None)

@@ -135,7 +135,7 @@ def test_bars_stand_by_payload_and_an_open_step_is_not_said_to_miss(
     ]
     result = run_of(tmp_path, *deployed, p95=2600.0)
     choices = choose(result)
-    assert {c.judgement for choice in choices for c in choice.candidates} == {"open"}
+    assert {c.slo_status for choice in choices for c in choice.candidates} == {"open"}
 
     def draw(shown: RunResult, palette: Palette) -> Any:
         return fmbench.business_summary(shown, choices, palette)

@@ -24,8 +24,7 @@ def test_a_pooled_step_is_all_requests_over_all_time(folder: Path) -> None:
     result = measure_and_judge(folder)
     first, _, again = result.steps
     both = pool([(first, result.rows), (again, result.rows)])
-    assert both.window is not None
-    assert both.window.seconds == pytest.approx(180)
+    assert (both.window, both.seconds) == (None, pytest.approx(180))
     assert both.window_ok == first.window_ok + again.window_ok
     assert both.window_failed == first.window_failed + again.window_failed > 0
     assert both.completions == (first.completions or 0) + (again.completions or 0)
@@ -69,7 +68,7 @@ def test_what_differs_between_repetitions_is_noise(tmp_path: Path) -> None:
     assert pooled is not None
     assert differ([one.steps[0], other.steps[0]])
     assert pooled.high - pooled.low > 5 * (each.high - each.low), "two runs that disagree say little"
-    assert "differ by more than their own noise" in both.verdict.reasons[-1].text
+    assert "differ by more than their own noise" in both.trust.reasons[-1].text
 
 
 def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path) -> None:
@@ -83,17 +82,17 @@ def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path) -> None:
         if (interval := step.per_minute_interval) is not None
     ]
     assert widths[2] < max(widths[:2])
-    assert both.verdict.level == "pass"
+    assert both.trust.level == "pass"
 
 
 def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path) -> None:
     failing = Server(failing=0.03)
     write_run(tmp_path, (Deployed(measure_s=30, concurrency=(4, 4), server=failing),))
     result = measure_and_judge(tmp_path)
-    assert all("too few for a p95" in step.verdict.reasons[0].text for step in result.steps)
+    assert all("too few for a p95" in step.trust.reasons[0].text for step in result.steps)
     both = pool([(step, result.rows) for step in result.steps])
     assert both.window_ok >= 100
-    said = "; ".join(both.verdict.texts)
+    said = "; ".join(both.trust.texts)
     assert "too few for a p95" not in said
     assert said.count("failed (") == 1
     assert f"{both.window_failed} requests failed" in said
@@ -102,15 +101,15 @@ def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path) -> None:
 def test_other_reasons_of_a_repetition_stay(folder: Path) -> None:
     result = measure_and_judge(folder)
     first, _, again = result.steps
-    again.verdict.add("warn", "client_lag", "the client's event loop lagged")
+    again.trust.add("warn", "client_lag", "the client's event loop lagged")
     both = pool([(first, result.rows), (again, result.rows)])
-    assert "client_lag" in both.verdict.codes
-    assert both.verdict.level == "warn"
+    assert "client_lag" in both.trust.codes
+    assert both.trust.level == "warn"
 
 
 def test_a_repetition_does_not_compete_with_itself(folder: Path) -> None:
     (choice,) = choose(measure_and_judge(folder))
-    assert [len(candidate.members) for candidate in choice.candidates] == [2, 1]
+    assert [len(candidate.repetitions) for candidate in choice.candidates] == [2, 1]
     assert choice.best is not None
     assert choice.runner_up is not None
     assert {choice.best.step.concurrency, choice.runner_up.step.concurrency} == {4, 8}
@@ -122,7 +121,7 @@ def test_a_void_repetition_spoils_no_other(folder: Path) -> None:
     (folder / "steps.csv").write_text("\n".join(steps) + "\n")
     result = measure_and_judge(folder)
     (choice,) = choose(result)
-    assert [[step.id[-2:] for step in c.members] for c in choice.candidates] == [["c4"], ["c8"], ["#2"]]
+    assert [[step.id[-2:] for step in c.repetitions] for c in choice.candidates] == [["c4"], ["c8"], ["#2"]]
     assert [c.step.usable for c in choice.candidates] == [True, True, False]
 
 
@@ -136,4 +135,4 @@ def test_the_tables_show_every_repetition_and_mark_those_of_the_best(folder: Pat
     if chosen["concurrency"] == 4:
         assert chosen["repetitions"] == ["ml.g5.xlarge/en_1-500/c4", "ml.g5.xlarge/en_1-500/c4#2"]
     assert page.count('<tr class="best">') == 3 * len(chosen["repetitions"])
-    assert [step["slo"]["judgement"] for step in made.summary["experiments"][0]["steps"]] == ["met"] * 3
+    assert [step["slo"]["status"] for step in made.summary["experiments"][0]["steps"]] == ["met"] * 3

@@ -6,12 +6,12 @@ import pytest
 from analysis.metrics.statistics import (
     T95,
     Z95,
-    cosine_terms,
-    drawn_totals,
+    cosine_projections,
     effective_samples,
     percentile_interval,
     ratio_interval,
     share_interval,
+    simulate_totals,
     standard_error,
     student,
 )
@@ -21,7 +21,7 @@ RNG = np.random.default_rng(11)
 
 
 def test_what_never_swings_has_no_noise() -> None:
-    assert cosine_terms(np.full(60, 7.0)) == pytest.approx(np.zeros(6), abs=1e-12)
+    assert cosine_projections(np.full(60, 7.0)) == pytest.approx(np.zeros(6), abs=1e-12)
     found = ratio_interval(np.full(60, 7.0), np.full(60, 2.0))
     assert found is not None
     assert (found.low, found.high) == pytest.approx((3.5, 3.5))
@@ -30,7 +30,7 @@ def test_what_never_swings_has_no_noise() -> None:
 def test_one_cosine_is_one_term_and_its_size_is_known() -> None:
     """x_t = cos(π j (t + ½) / T): Σ cos² = T/2, so c_j = √2 · T/2 and every other term is 0."""
     swing = np.cos(np.pi * 3 * (np.arange(60) + 0.5) / 60)
-    terms = cosine_terms(swing)
+    terms = cosine_projections(swing)
     assert terms == pytest.approx([0, 0, np.sqrt(2) * 30, 0, 0, 0], abs=1e-9)
     assert standard_error(swing) == pytest.approx(np.sqrt(2) * 30 / np.sqrt(6))
     assert standard_error(swing, first=4) == pytest.approx(0, abs=1e-9)
@@ -45,7 +45,7 @@ def test_independent_blocks_have_the_noise_of_their_sum() -> None:
 def test_draws_have_the_spread_of_students_t_and_keep_quantities_together() -> None:
     blocks = np.column_stack([RNG.poisson(5, 60), np.zeros(60)]).astype(float)
     blocks[:, 1] = 2 * blocks[:, 0]
-    draws = drawn_totals(blocks, np.random.default_rng(1), 20_000)
+    draws = simulate_totals(blocks, np.random.default_rng(1), 20_000)
     assert draws[:, 1] == pytest.approx(2 * draws[:, 0])
     low, high = np.percentile(draws[:, 0], [2.5, 97.5])
     wanted = ratio_interval(blocks[:, 0], np.full(60, 1 / 60))
@@ -56,7 +56,7 @@ def test_draws_have_the_spread_of_students_t_and_keep_quantities_together() -> N
 def test_draws_are_never_below_nothing() -> None:
     blocks = np.zeros((60, 1))
     blocks[3, 0] = 1.0
-    assert drawn_totals(blocks, np.random.default_rng(1)).min() == 0.0
+    assert simulate_totals(blocks, np.random.default_rng(1)).min() == 0.0
 
 
 def test_flags_in_one_stretch_are_worth_few_samples_and_scattered_ones_nearly_all() -> None:

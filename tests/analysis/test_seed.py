@@ -35,7 +35,7 @@ def test_the_truth_of_the_seeds_run(result: RunResult) -> None:
     assert step.prompt_tokens_per_s == pytest.approx(689.333542004583, rel=1e-6)
     assert step.completion_tokens_per_s == pytest.approx(22.873983652554543, rel=1e-6)
     assert step.latency["e2e"].mean == pytest.approx(2354.931588868688)
-    assert step.shown("e2e", "p50") == pytest.approx(1278.557625002577)
+    assert step.shown("e2e", 50) == pytest.approx(1278.557625002577)
     assert step.usd_per_request == pytest.approx(0.0006580725495560835, rel=1e-6)
 
 
@@ -72,10 +72,10 @@ def test_each_bursts_rate_is_truncated_before_the_mean() -> None:
 
 def test_the_trust_gate_sees_what_was_wrong(result: RunResult) -> None:
     (step,) = result.steps
-    reasons = "; ".join(step.verdict.texts)
+    reasons = "; ".join(step.trust.texts)
     assert "one client at 2.35 s cannot do 49 a minute (at most 25.5)" in reasons
     assert "15 samples: too few for a p95" in reasons
-    assert step.shown("e2e", "p95") is None
+    assert step.shown("e2e", 95) is None
 
 
 def test_percentiles_are_linear_between_order_statistics() -> None:
@@ -120,7 +120,7 @@ def test_bursts_alone_give_true_rates(tmp_path: Path) -> None:
     assert (step.window_ok, step.window_failed) == (15, 1)
     assert step.per_minute == pytest.approx(60 * 15 / (LATENCY.sum() + 1))
     assert step.latency["e2e"].mean == pytest.approx(2354.93, abs=0.01)
-    assert step.shown("e2e", "p50") == pytest.approx(1278.557625002577)
+    assert step.shown("e2e", 50) == pytest.approx(1278.557625002577)
     assert step.prompt_tokens_mean == pytest.approx(24350 / 15)
 
 

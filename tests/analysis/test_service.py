@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.decide.cloudwatch import service_views
+from analysis.decide.cloudwatch import cloudwatch_latencies
 from analysis.measure.results import RunResult
 from analysis.render.plots.cloudwatch import where_time_goes
 from analysis.report import measure_and_judge
@@ -44,10 +44,9 @@ def test_microseconds_become_milliseconds_of_whole_periods_inside_the_window(
         ("OverheadLatency", "Average", 0, 20_000),
         ("OverheadLatency", "Average", 30, 20_000),
     )
-    (view,) = service_views(result)
+    (view,) = cloudwatch_latencies(result)
     assert view.model_ms == pytest.approx(1550)
     assert view.overhead_ms == pytest.approx(20)
-    assert view.first_chunk_ms is None
     assert view.rest_ms == pytest.approx(view.client_ms - 1570)
     drawn = where_time_goes(result)
     assert drawn is not None
@@ -65,7 +64,7 @@ def test_both_means_are_of_the_requests_that_ended_in_the_same_periods(
         ("Invocations", "Sum", 30, 30.0),
         ("Invocations", "Sum", 60, 10.0),
     )
-    (view,) = service_views(result)
+    (view,) = cloudwatch_latencies(result)
     assert view.model_ms == pytest.approx((30 * 1000 + 10 * 4000) / 40), "a mean of means, each by its count"
     window = view.step.window
     assert window is not None
@@ -78,16 +77,16 @@ def test_both_means_are_of_the_requests_that_ended_in_the_same_periods(
 def test_a_count_that_differs_from_cloudwatchs_reaches_the_verdict(run_folder: Path, tmp_path: Path) -> None:
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, 10.0))
     mine, other = result.experiments
-    assert all("CloudWatch counted 10" in "; ".join(s.verdict.texts) for s in mine.steps)
-    assert not any("CloudWatch" in "; ".join(s.verdict.texts) for s in other.steps)
+    assert all("CloudWatch counted 10" in "; ".join(s.trust.texts) for s in mine.steps)
+    assert not any("CloudWatch" in "; ".join(s.trust.texts) for s in other.steps)
 
 
 def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path) -> None:
     rows = sum(s.step_ok + s.step_failed for s in measure_and_judge(run_folder).experiments[0].steps)
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, float(rows)))
-    assert not any("CloudWatch" in "; ".join(s.verdict.texts) for s in result.steps)
+    assert not any("CloudWatch" in "; ".join(s.trust.texts) for s in result.steps)
 
 
 def test_without_points_there_is_no_picture(run_folder: Path) -> None:
-    assert service_views(measure_and_judge(run_folder)) == []
+    assert cloudwatch_latencies(measure_and_judge(run_folder)) == []
     assert where_time_goes(measure_and_judge(run_folder)) is None

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES, check_stationary, judge_run, judge_step
+from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES, check_run, check_stationary, check_step
 from analysis.measure.results import Distribution, Health, StepResult
 from analysis.metrics.definitions import Window
+from analysis.metrics.time_blocks import BlockSums
 from analysis.report import measure_and_judge
 from bench.benchmarks.coverage import Load
 from bench.benchmarks.coverage import step as measured_step
@@ -27,30 +28,30 @@ def step(**changes: object) -> StepResult:
         latency={"e2e": Distribution.of(latency, BLOCK, 50), "ttft": Distribution.of(latency / 5, BLOCK, 50)},  # type: ignore[dict-item]
         completions=200, per_minute=240.0, error_rate=0.0, in_flight=4.0, little=0.0,
         token_sources={"server": 200}, clocks={"kernel": 200}, blocks=blocks(np.ones(40)),
-        announced={"started": 260.0, "locust_requests": 260.0},
+        reported_counts={"started": 260.0, "locust_requests": 260.0},
     )  # fmt: skip
     for name, value in changes.items():
         setattr(found, name, value)
     return found
 
 
-def blocks(latency: np.ndarray, rate: np.ndarray | None = None) -> np.ndarray:
+def blocks(latency: np.ndarray, rate: np.ndarray | None = None) -> BlockSums:
     """Blocks of five requests each with the given mean latency in seconds, plus a little noise."""
     count = len(latency)
     noise = 1 + 0.01 * np.sin(np.arange(count) * 2.3)
     requests = np.full(count, 5.0) if rate is None else rate
     latencies = 1000 * latency * noise * requests
-    return np.column_stack([requests * noise, requests, np.zeros(count), latencies, requests])
+    return BlockSums(requests * noise, requests, np.zeros(count), latencies, requests)
 
 
-def verdict(**changes: object) -> tuple[str, str]:
+def level_and_reasons(**changes: object) -> tuple[str, str]:
     judged = step(**changes)
-    judge_step(judged)
-    return judged.verdict.level, "; ".join(judged.verdict.texts)
+    check_step(judged)
+    return judged.trust.level, "; ".join(judged.trust.texts)
 
 
 def test_a_sound_step_passes_without_a_word() -> None:
-    assert verdict() == ("pass", "")
+    assert level_and_reasons() == ("pass", "")
 
 
 @pytest.mark.parametrize(
@@ -63,9 +64,9 @@ def test_a_sound_step_passes_without_a_word() -> None:
         ({"window_ok": 0}, "void", "no request that started in the window was answered"),
         ({"window_ok": 9}, "void", "too few for a median"),
         ({"window_ok": 99}, "warn", "99 samples: too few for a p95"),
-        ({"announced": {"started": 261.0}}, "warn", "261 requests were started, 260 rows"),
-        ({"announced": {"started": 300.0}}, "void", "300 requests were started"),
-        ({"announced": {"locust_requests": 259.0}}, "warn", "Locust counted 259"),
+        ({"reported_counts": {"started": 261.0}}, "warn", "261 requests were started, 260 rows"),
+        ({"reported_counts": {"started": 300.0}}, "void", "300 requests were started"),
+        ({"reported_counts": {"locust_requests": 259.0}}, "warn", "Locust counted 259"),
         ({"window_censored": 1}, "warn", "1 request (0.50%) were cut off"),
         ({"window_censored": 40}, "void", "were cut off"),
         (
@@ -108,7 +109,7 @@ def test_a_sound_step_passes_without_a_word() -> None:
     ],
 )
 def test_each_check_bites(changes: dict[str, object], level: str, reason: str) -> None:
-    found, reasons = verdict(**changes)
+    found, reasons = level_and_reasons(**changes)
     assert reason in reasons
     assert found == level
 
@@ -120,11 +121,11 @@ def test_each_check_bites(changes: dict[str, object], level: str, reason: str) -
         {"little": 0.01},
         {"in_flight": 3.9},
         {"blocks": blocks(np.r_[np.full(20, 1.0), np.full(20, 1.04)])},
-        {"announced": {}},
+        {"reported_counts": {}},
     ],
 )
 def test_what_is_within_bounds_raises_no_alarm(changes: dict[str, object]) -> None:
-    assert verdict(**changes)[0] == "pass"
+    assert level_and_reasons(**changes)[0] == "pass"
 
 
 def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path) -> None:
     (step,) = measure_and_judge(tmp_path).steps
     assert step.window_failed > 3
     assert step.in_flight == pytest.approx(8, rel=0.01)
-    assert not any("in flight" in reason for reason in step.verdict.texts)
+    assert not any("in flight" in reason for reason in step.trust.texts)
     path = tmp_path / "requests.csv"
     path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
     result = measure_and_judge(tmp_path)
@@ -147,8 +148,8 @@ def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path) -> None:
 def test_more_streams_than_the_calibration_allows_warn(run_folder: Path, key: str) -> None:
     result = measure_and_judge(run_folder)
     result.calibration = {key: {"HTTP": 6, "TLS": None}}
-    judge_run(result)
-    warned = {s.concurrency for s in result.steps if "calibrated limit" in "; ".join(s.verdict.texts)}
+    check_run(result)
+    warned = {s.concurrency for s in result.steps if "calibrated limit" in "; ".join(s.trust.texts)}
     assert warned == {8}
 
 
@@ -160,7 +161,7 @@ def test_a_steady_load_rings_no_drift_alarm() -> None:
     for _ in range(100):
         steady = measured_step(load, load.window_s, rng)
         check_stationary(steady)
-        reasons += steady.verdict.texts
+        reasons += steady.trust.texts
     assert len(reasons) <= 2, reasons
 
 
@@ -184,11 +185,11 @@ def test_the_codes_of_the_counts_are_those_that_their_checks_give() -> None:
     )
     for check in COUNT_CHECKS:
         check(judged)
-    assert set(judged.verdict.codes) == COUNT_CODES
+    assert set(judged.trust.codes) == COUNT_CODES
 
 
 def test_compare_and_report_judge_a_folder_alike(tmp_path: Path) -> None:
-    """Locust's own statistics enter the verdict whoever asks for it."""
+    """Locust's own statistics enter the trust check whoever asks for it."""
     write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),))
     step = measure_and_judge(tmp_path).steps[0]
     rows = step.step_ok + step.step_failed
@@ -198,7 +199,7 @@ def test_compare_and_report_judge_a_folder_alike(tmp_path: Path) -> None:
     )
     result = measure_and_judge(tmp_path)
     reported = summary_of(result)["experiments"][0]["steps"][0]["trust"]
-    compared = result.steps[0].verdict
+    compared = result.steps[0].trust
     assert "locust_csv_differs" in compared.codes
     assert [reason["code"] for reason in reported["reasons"]] == compared.codes
     assert reported["level"] == compared.level == "warn"
@@ -211,8 +212,8 @@ def test_a_step_that_steps_csv_has_lost_is_void_and_its_rows_are_its_own(tmp_pat
     result = measure_and_judge(tmp_path)
     lost = result.steps[-1]
     assert (lost.id, lost.concurrency) == ("ml.g5.xlarge/en_1-500/c4", 4)
-    assert lost.verdict.level == "void"
-    assert lost.verdict.codes == ["step_lost"]
+    assert lost.trust.level == "void"
+    assert lost.trust.codes == ["step_lost"]
     assert lost.step_ok > 0
     assert not any("belong to no step" in problem for problem in result.problems)
 
@@ -225,7 +226,7 @@ def test_an_experiment_that_was_never_loaded_has_its_steps_as_not_played(tmp_pat
     )
     manifest.save(tmp_path)
     steps = measure_and_judge(tmp_path).experiments[1].steps
-    assert [(step.concurrency, step.verdict.codes) for step in steps] == [
+    assert [(step.concurrency, step.trust.codes) for step in steps] == [
         (1, ["not_played"]),
         (4, ["not_played"]),
     ]

@@ -45,9 +45,9 @@ def test_the_asked_length_is_that_of_the_plan(workload: dict[str, Any], asked: A
 @pytest.mark.parametrize(("asked", "level"), [(60, "pass"), (64, "warn"), (2000, "void")])
 def test_answers_shorter_than_asked(tmp_path: Path, asked: int, level: str) -> None:
     step = judged(tmp_path, {"parameters": {"max_tokens": asked, "ignore_eos": True}})
-    assert step.verdict.level == level
+    assert step.trust.level == level
     if level != "pass":
-        (reason,) = step.verdict.reasons
+        (reason,) = step.trust.reasons
         assert reason.code == "answers_shorter_than_asked"
         assert reason.values == {"asked_tokens": asked, "mean_tokens": 60.0, "share": 1.0}
 
@@ -55,43 +55,43 @@ def test_answers_shorter_than_asked(tmp_path: Path, asked: int, level: str) -> N
 def test_answers_longer_than_the_limit(tmp_path: Path) -> None:
     """A server that ignores the limit, or counts its prompt as output."""
     step = judged(tmp_path, {"parameters": {"max_new_tokens": 16}})
-    assert step.verdict.codes == ["answers_longer_than_asked"]
-    assert step.verdict.level == "void"
+    assert step.trust.codes == ["answers_longer_than_asked"]
+    assert step.trust.level == "void"
 
 
 def test_estimates_do_not_say_that_answers_are_short(tmp_path: Path) -> None:
     asked = {"parameters": {"max_tokens": 2000, "ignore_eos": True}}
     step = judged(tmp_path, asked, completion_tokens_source="estimate")
-    assert step.verdict.codes == ["estimated_tokens"]
+    assert step.trust.codes == ["estimated_tokens"]
 
 
 @pytest.mark.parametrize("columns", [{"bytes_in": 20}, {"completion_tokens": 0}])
 def test_counts_that_contradict_what_arrived_are_no_counts(tmp_path: Path, columns: dict[str, Any]) -> None:
     step = judged(tmp_path, **columns)
-    assert "token_counts_contradict_text" in step.verdict.codes
+    assert "token_counts_contradict_text" in step.trust.codes
     assert step.completion_tokens_per_s is None
     assert step.usd_per_million_output is None
     assert "tpot" not in step.latency
-    assert step.shown("e2e", "p50") is not None, "latency stands"
+    assert step.shown("e2e", 50) is not None, "latency stands"
 
 
 def test_a_warm_cache_is_named_with_its_share(tmp_path: Path) -> None:
     step = judged(tmp_path, prompt_tokens=200, cached_prompt_tokens=150)
-    (reason,) = step.verdict.reasons
+    (reason,) = step.trust.reasons
     assert (reason.level, reason.code, reason.values) == ("warn", "cached_prompts", {"share": 0.75})
 
 
 def test_a_cached_chat_template_is_no_warm_cache(tmp_path: Path) -> None:
-    assert judged(tmp_path, prompt_tokens=200, cached_prompt_tokens=16).verdict.codes == []
+    assert judged(tmp_path, prompt_tokens=200, cached_prompt_tokens=16).trust.codes == []
 
 
 def test_events_of_an_unknown_kind_are_counted(tmp_path: Path) -> None:
     step = judged(tmp_path, skipped_events=np.float64(2))
-    (reason,) = step.verdict.reasons
+    (reason,) = step.trust.reasons
     assert (reason.code, reason.values["share"]) == ("skipped_events", 1.0)
 
 
 def test_a_server_that_cached_more_than_the_prompt_says_nothing(tmp_path: Path) -> None:
     step = judged(tmp_path, prompt_tokens=150, cached_prompt_tokens=900)
-    assert step.verdict.codes == []
+    assert step.trust.codes == []
     assert step.answers.cached_share is None

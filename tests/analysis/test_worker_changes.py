@@ -49,7 +49,7 @@ def test_other_workers_are_a_warning_where_the_load_held(folder: Path, code: str
     step = judged(folder)
     assert step.least_in_flight is not None
     assert step.least_in_flight > 0.95 * CONCURRENCY
-    assert (step.verdict.level, code in step.verdict.codes) == ("warn", True)
+    assert (step.trust.level, code in step.trust.codes) == ("warn", True)
 
 
 @pytest.mark.parametrize("code", ["worker_lost", "worker_joined", "fewer_workers"])
@@ -59,19 +59,19 @@ def test_other_workers_void_a_step_whose_load_did_not_hold(folder: Path, code: s
     step = judged(folder)
     assert step.in_flight is not None
     assert step.in_flight > 0.8 * CONCURRENCY, "on average it is not much"
-    assert (step.verdict.level, code in step.verdict.codes) == ("void", True)
+    assert (step.trust.level, code in step.trust.codes) == ("void", True)
 
 
 @pytest.mark.parametrize("code", ["worker_silent", "load_gap", "clock_set"])
 def test_what_nobody_saw_is_void_whatever_the_rows_say(folder: Path, code: str) -> None:
     change_step(folder, state="degraded", reasons="it happened", reason_codes=f"proxy;{code}")
     step = judged(folder)
-    assert (step.verdict.level, code in step.verdict.codes) == ("void", True)
+    assert (step.trust.level, code in step.trust.codes) == ("void", True)
 
 
 def test_other_codes_decide_nothing(folder: Path) -> None:
     change_step(folder, reasons="latency includes the proxy p:1", reason_codes="proxy")
-    assert judged(folder).verdict.level == "pass"
+    assert judged(folder).trust.level == "pass"
 
 
 @pytest.mark.parametrize(("share", "level"), [(1.01, "warn"), (1.2, "void"), (0.9, "void"), (8.0, "void")])
@@ -79,7 +79,7 @@ def test_counts_that_disagree_grossly_are_void(folder: Path, share: float, level
     rows = len(pd.read_csv(folder / "requests.csv"))
     change_step(folder, locust_requests=int(rows * share))
     step = judged(folder)
-    assert (step.verdict.level, step.verdict.codes) == (level, ["locust_count_differs"])
+    assert (step.trust.level, step.trust.codes) == (level, ["locust_count_differs"])
 
 
 def test_a_window_that_nobody_closed_ends_as_planned_or_with_the_last_row(folder: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_window_that_nobody_closed_ends_as_planned_or_with_the_last_row(folder
     assert before is not None
     change_step(folder, state="running", measure_ended_at=None, measure_planned_end_at=before.end)
     step = judged(folder)
-    assert (step.window, step.verdict.level) == (before, "void")
+    assert (step.window, step.trust.level) == (before, "void")
     assert step.per_minute is not None
     change_step(folder, measure_planned_end_at=before.end + 1000)
     late = judged(folder).window

@@ -37,7 +37,7 @@ def test_every_worker_has_a_row_and_a_far_one_a_reason(tmp_path: Path) -> None:
     assert near.first_token_p50_ms is not None
     assert far.first_token_p50_ms == pytest.approx(near.first_token_p50_ms + 120, rel=0.05)
     assert (far.rtt_ms, far.connect_p50_ms, far.cpu_max, far.host) == (120.0, 243.0, 31.0, "far")
-    (reason,) = (r for r in step.verdict.reasons if r.code == "workers_disagree")
+    (reason,) = (r for r in step.trust.reasons if r.code == "workers_disagree")
     assert reason.level == "warn"
     assert {reason.values["worker"]} <= {"w1", "w2"}
 
@@ -46,7 +46,7 @@ def test_workers_that_agree_give_no_reason(tmp_path: Path) -> None:
     two_workers(tmp_path, far_ms=0.0)
     (step,) = measure_and_judge(tmp_path).steps
     assert len(step.workers) == 2
-    assert "workers_disagree" not in step.verdict.codes
+    assert "workers_disagree" not in step.trust.codes
 
 
 def test_a_single_worker_needs_no_table(run_folder: Path) -> None:

@@ -8,17 +8,19 @@ tokenizing. A burst of one took as long as its request.
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.importers.fmbench.method import Burst
 from analysis.importers.fmbench.records import BurstRecord
 from analysis.importers.fmbench.runs import BurstGroup
 from analysis.measure.results import Distribution, StepResult
 from analysis.measure.steps import rate_interval
-from analysis.metrics import time_blocks
 from analysis.metrics.definitions import Window, little_residual
 from analysis.metrics.statistics import Floats
+from analysis.metrics.time_blocks import BLOCKS, BlockSums
 
 COARSE = 0.25
 """FMBench rounds rates to 0.01: a smaller one says how long a burst took by no better than 2%."""
@@ -153,6 +155,7 @@ def measure_bursts(step: StepResult, start: float, bursts: list[MeasuredBurst]) 
     if not seconds or not ok:
         return
     step.window = Window(start, start + seconds)
+    step.seconds = step.window.seconds
     step.completions = ok
     step.per_minute = 60 * ok / seconds
     step.prompt_tokens_per_s = None if prompt is None else prompt / seconds
@@ -161,9 +164,7 @@ def measure_bursts(step: StepResult, start: float, bursts: list[MeasuredBurst]) 
         step.little = little_residual(step.concurrency or 0, step.per_minute, 1000 * latency / ok)
         step.in_flight = latency / seconds if not failed else None
     step.blocks = _block_sums(bursts, seconds)
-    step.per_minute_interval = rate_interval(
-        step.blocks, np.full(time_blocks.BLOCKS, seconds / time_blocks.BLOCKS)
-    )
+    step.per_minute_interval = rate_interval(step.blocks, np.full(BLOCKS, seconds / BLOCKS))
 
 
 def _mean_latency(bursts: list[MeasuredBurst], ok: int, total: float) -> Distribution:
@@ -172,24 +173,24 @@ def _mean_latency(bursts: list[MeasuredBurst], ok: int, total: float) -> Distrib
     return Distribution(ok, 1000 * total / ok, None, min(each), max(each), {}, {})
 
 
-def _block_sums(bursts: list[MeasuredBurst], seconds: float) -> Floats:
+def _block_sums(bursts: list[MeasuredBurst], seconds: float) -> BlockSums:
     """As `time_blocks.block_sums`: answers at the end of their burst, the rest at its start."""
     lengths = np.array([b.seconds or 0.0 for b in bursts])
     ends = np.cumsum(lengths)
-    edges = np.linspace(0, seconds * (1 + 1e-9), time_blocks.BLOCKS + 1)
-    sums = np.zeros((time_blocks.BLOCKS, time_blocks.FIRST_OBJECTIVE))
+    starts = ends - lengths
+    edges = np.linspace(0, seconds * (1 + 1e-9), BLOCKS + 1)
     ok, failed = np.array([b.ok for b in bursts]), np.array([b.failed for b in bursts])
-    latency = 1000 * np.array([b.latency_sum or 0.0 for b in bursts])
-    columns = (
-        (time_blocks.COMPLETIONS, ends, ok),
-        (time_blocks.STARTED, ends - lengths, ok + failed),
-        (time_blocks.FAILED, ends - lengths, failed),
-        (time_blocks.LATENCY_SUM, ends - lengths, latency),
-        (time_blocks.LATENCY_COUNT, ends - lengths, ok),
+
+    def per_block(times: Floats, weights: NDArray[Any]) -> Floats:
+        return np.histogram(np.clip(times, 0, seconds), edges, weights=weights)[0].astype(float)
+
+    return BlockSums(
+        completions=per_block(ends, ok),
+        started=per_block(starts, ok + failed),
+        failed=per_block(starts, failed),
+        latency_ms=per_block(starts, 1000 * np.array([b.latency_sum or 0.0 for b in bursts])),
+        answered=per_block(starts, ok),
     )
-    for column, times, weights in columns:
-        sums[:, column] = np.histogram(np.clip(times, 0, seconds), edges, weights=weights)[0]
-    return sums
 
 
 def as_recorded(group: BurstGroup) -> Burst:

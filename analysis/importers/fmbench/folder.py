@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.decide.trust import judge_run
+from analysis.decide.trust import check_run
 from analysis.importers.command_line_prices import Prices
 from analysis.importers.fmbench.bursts import as_recorded, burst_seconds, measure_bursts
 from analysis.importers.fmbench.experiments import describe_experiments, share_bills
@@ -172,7 +172,7 @@ def _measure(result: RunResult, levels: list[FmbenchLevel], starts: dict[str, fl
         for step in experiment.steps:
             measure_bursts(step, starts[step.id], by_step[step.id].bursts)
             price_step(step, experiment.usd_per_hour, experiment.instance_count)
-    judge_run(result)
+    check_run(result)
     for experiment in result.experiments:
         for step in experiment.steps:
             check_level(step, by_step[step.id])
@@ -180,7 +180,7 @@ def _measure(result: RunResult, levels: list[FmbenchLevel], starts: dict[str, fl
             impossible = impossible_rate(step, figures) if figures else None
             if impossible:
                 text = f"FMBench's own figure is impossible: {impossible}"
-                step.verdict.add("warn", "impossible_fmbench_figure", text)
+                step.trust.add("warn", "impossible_fmbench_figure", text)
 
 
 def _remarks(levels: list[FmbenchLevel], entries: list[ExperimentEntry]) -> list[str]:

@@ -120,14 +120,14 @@ def check_level(step: StepResult, level: FmbenchLevel) -> None:
     """Add to the step's verdict what FMBench's records do not say, and what was corrected."""
     unknown = sum(seconds is None for seconds in level.seconds)
     if unknown:
-        step.verdict.add(
+        step.trust.add(
             "void",
             "burst_time_unknown",
             f"the record does not say how long {plural(unknown, 'burst')} took: rates and cost are not known",
             bursts=unknown,
         )
     if level.by_file_times:
-        step.verdict.add(
+        step.trust.add(
             "warn",
             "burst_time_from_files",
             f"only the times of the files say how long {plural(level.by_file_times, 'failed burst')} took",
@@ -135,7 +135,7 @@ def check_level(step: StepResult, level: FmbenchLevel) -> None:
         )
     echo = level.echo
     if echo is not None:
-        step.verdict.add(
+        step.trust.add(
             "warn",
             "prompt_in_completion",
             f"completions repeat their prompts ({echo.answers} of {echo.of}): output tokens are completion "
@@ -145,7 +145,7 @@ def check_level(step: StepResult, level: FmbenchLevel) -> None:
             evidence=echo.evidence,
         )
     if level.counts_follow:
-        step.verdict.add(
+        step.trust.add(
             "warn",
             "prompt_in_completion",
             "completion counts follow the prompt counts, so completions seem to repeat their prompts: "
@@ -153,7 +153,7 @@ def check_level(step: StepResult, level: FmbenchLevel) -> None:
             evidence="counts",
         )
     if any(b.ok and b.prompt_tokens is None for b in level.bursts):
-        step.verdict.add(
+        step.trust.add(
             "warn",
             "prompt_tokens_unknown",
             "the prompt tokens of answered requests are not known: the record holds them only "

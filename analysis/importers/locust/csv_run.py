@@ -31,7 +31,7 @@ from analysis.importers.locust.levels import (
     measure,
     one_after_the_other,
 )
-from analysis.importers.locust.trust import judge_level, judge_own_step, judge_whole_run
+from analysis.importers.locust.trust import check_level, check_own_step, check_whole_run
 from analysis.measure.locust_run import LocustEntry, LocustRun
 from analysis.measure.results import Distribution, ExperimentResult, RunResult, StepResult
 from analysis.measure.steps import price_step
@@ -81,7 +81,7 @@ def load_locust(prefix: Path, prices: Prices = Prices()) -> RunResult:  # noqa: 
         ended_at=ended,
         experiments=experiments,
         problems=problems,
-        objectives=[],
+        objectives=(),
         error_rate_slo=None,
         rows=pd.DataFrame(columns=list(REQUEST_COLUMNS)),
         workers=pd.DataFrame(columns=list(WORKER_COLUMNS)),
@@ -152,7 +152,7 @@ def _own_steps(
         for streamed in measures:
             if streamed.name == entry.name and streamed.method in _STREAMED:
                 _describe(step, _distribution(streamed), _STREAMED[streamed.method])
-        judge_own_step(step, run, mixed=not covers(run, own, level))
+        check_own_step(step, run, mixed=not covers(run, own, level))
         steps.append(step)
     return steps
 
@@ -182,7 +182,7 @@ def _level_steps(
         whole = _whole_run_distribution(requests, measures, files) if len(found) == 1 else None
         usable = covers(run, amounts, level) and whole is not None
         _describe(step, whole if usable else _mean_alone(part))
-        judge_level(step, run, level, part)
+        check_level(step, run, level, part)
         steps.append(step)
         _rate_by_name(requests, run, step, part)
     return steps
@@ -221,8 +221,9 @@ def _whole_run_step(
         step.per_minute = sum(known)
     if run is not None:
         step.window = Window(float(run.at[0]), float(run.at[-1]))
+        step.seconds = step.window.seconds
     _describe(step, _whole_run_distribution(requests, measures, files) or _weighted_mean(requests))
-    judge_whole_run(step, run, level)
+    check_whole_run(step, run, level)
     return step
 
 
@@ -252,7 +253,7 @@ def _count(step: StepResult, ok: int, failed: int) -> None:
 
 
 def _fill_rate(step: StepResult, part: LevelAmounts) -> None:
-    step.window = part.window
+    step.window, step.seconds = part.window, part.seconds
     step.completions = part.ok
     step.per_minute = part.per_minute
 

@@ -42,7 +42,7 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
     )
 
 
-def judge_reconciled(step: StepResult, compared: Reconciled) -> None:
+def check_reconciled(step: StepResult, compared: Reconciled) -> None:
     """Add a disagreement to the step's verdict: void where the counts differ grossly."""
     if compared.agrees:
         return
@@ -52,4 +52,4 @@ def judge_reconciled(step: StepResult, compared: Reconciled) -> None:
         f"{compared.failed_rows:,} failed or cut off, mean {milliseconds(compared.mean_ms)}"
     )
     gross = abs(compared.rows - compared.locust) > COUNTS_VOID * max(compared.rows, compared.locust)
-    step.verdict.add("void" if gross else "warn", "locust_csv_differs", text, **asdict(compared))
+    step.trust.add("void" if gross else "warn", "locust_csv_differs", text, **asdict(compared))

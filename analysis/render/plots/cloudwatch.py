@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.decide.cloudwatch import service_views
+from analysis.decide.cloudwatch import cloudwatch_latencies
 from analysis.measure.results import RunResult
 from analysis.render.plots.drawing import HUES, Drawing, canvas, finish, legend_below
 from common.formatting import milliseconds
@@ -10,7 +10,7 @@ from common.formatting import milliseconds
 
 def where_time_goes(result: RunResult) -> Drawing | None:
     """Mean latency per step, split into model, SageMaker's overhead, and network with client."""
-    views = service_views(result)
+    views = cloudwatch_latencies(result)
     if not views:
         return None
     parts = (

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.decide.slo import limit_text
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import Interval
 from analysis.render.plots.drawing import (
@@ -44,23 +43,30 @@ def _per_instance(experiment: ExperimentResult, step: StepResult) -> float | Non
 _TOKENS = Axis("output tokens/s per instance", _per_instance)
 
 
-def statistic_of(result: RunResult, metric: str) -> str:
-    """One statistic for a whole picture: the SLO's own where any step can show it, else what all can show."""
-    wanted = [str(o["statistic"]) for o in result.objectives if o["metric"] == metric]
-    steps = [s for s in result.steps if s.shown(metric, "p50") is not None]
-    for name in wanted:
-        if any(s.shown(metric, name) is not None for s in steps):
-            return name
-    for name in ("p95", "p90"):
-        if all(s.shown(metric, name) is not None for s in steps):
-            return name
-    return "p50"
+def percentile_of(result: RunResult, metric: str) -> int | None:
+    """One statistic for a whole picture: the SLO's own where any step can show it, else what all can show.
+
+    None stands for the mean.
+    """
+    wanted = [o.percentile for o in result.objectives if o.metric == metric]
+    steps = [s for s in result.steps if s.shown(metric, 50) is not None]
+    for percentile in wanted:
+        if any(s.shown(metric, percentile) is not None for s in steps):
+            return percentile
+    for percentile in (95, 90):
+        if all(s.shown(metric, percentile) is not None for s in steps):
+            return percentile
+    return 50
+
+
+def _statistic(percentile: int | None) -> str:
+    return "mean" if percentile is None else f"p{percentile}"
 
 
 def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
     """Throughput against TTFT and E2E latency, with the SLO's limits."""
     metrics = [
-        m for m in ("ttft", "e2e") if any(s.shown(m, "p50") is not None for s in result.steps if s.per_minute)
+        m for m in ("ttft", "e2e") if any(s.shown(m, 50) is not None for s in result.steps if s.per_minute)
     ]
     if not metrics:
         return None
@@ -77,9 +83,7 @@ def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
 
 def cost_latency(result: RunResult, palette: Palette) -> Drawing | None:
     """Dollars per million output tokens against E2E latency."""
-    if not any(
-        s.usd_per_million_output is not None and s.shown("e2e", "p50") is not None for s in result.steps
-    ):
+    if not any(s.usd_per_million_output is not None and s.shown("e2e", 50) is not None for s in result.steps):
         return None
     assumed = " (assumed price)" if result.assumed_price else ""
     cost = Axis(f"US dollars per million output tokens{assumed}", lambda _, step: step.usd_per_million_output)
@@ -110,18 +114,18 @@ def speed_throughput(result: RunResult, palette: Palette) -> Drawing | None:
 
 
 def _latency(result: RunResult, metric: str) -> Axis:
-    statistic = statistic_of(result, metric)
+    percentile = percentile_of(result, metric)
 
     def interval(_: ExperimentResult, step: StepResult) -> Interval | None:
         described = step.latency.get(metric)
-        own = described.intervals.get(int(statistic[1:])) if described and statistic != "mean" else None
+        own = described.intervals.get(percentile) if described and percentile is not None else None
         return None if own is None else Interval(own.low / 1000, own.high / 1000)
 
     def figure(_: ExperimentResult, step: StepResult) -> float | None:
-        value = step.shown(metric, statistic)
+        value = step.shown(metric, percentile)
         return None if value is None else value / 1000
 
-    return Axis(f"{_AXES[metric]} {statistic} (s)", figure, interval)
+    return Axis(f"{_AXES[metric]} {_statistic(percentile)} (s)", figure, interval)
 
 
 def _draw(
@@ -214,12 +218,12 @@ def _levels(axes: Any, drawn: list[Point]) -> None:
 
 def _limits(axes: Any, result: RunResult, metric: str, highest: float) -> tuple[float, bool]:
     """The SLO's lines where they are near the data, else a word in the panel; the new top, and if any."""
-    statistic = statistic_of(result, metric)
+    percentile = percentile_of(result, metric)
     top, dashed = highest, False
     for objective in result.objectives:
-        if objective["metric"] != metric or objective["statistic"] != statistic:
+        if objective.metric != metric or objective.percentile != percentile:
             continue
-        limit, label = objective["limit_ms"] / 1000, f"SLO {statistic} ≤ {limit_text(objective['limit_ms'])}"
+        limit, label = objective.limit_ms / 1000, f"SLO {objective.statistic} ≤ {objective.limit}"
         if limit > 3 * highest:
             place = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 8.5}
             axes.annotate(f"{label}: far above", (0, 1), (4, -11), color=ALERT, **place)
@@ -235,19 +239,19 @@ def _marks(result: RunResult, metrics: list[str], *, dashed: bool) -> str:
     text = "; dashed: the SLO" if dashed else ""
     if any(not s.usable for s in result.steps):
         text += "; hollow: void step"
-    shown = {metric: statistic_of(result, metric) for metric in metrics}
-    few = [f"{m.upper()} {name}" for m, name in shown.items() if _some_lack(result, m, name)]
+    shown = {metric: percentile_of(result, metric) for metric in metrics}
+    few = [f"{m.upper()} {_statistic(p)}" for m, p in shown.items() if _some_lack(result, m, p)]
     if few:
         text += f". Steps with too few samples for {listed(few)} are left out"
-    other = [o for o in result.objectives if o["metric"] in shown]
-    other = [o for o in other if o["statistic"] != shown[str(o["metric"])]]
+    other = [o for o in result.objectives if o.metric in shown]
+    other = [o for o in other if o.percentile != shown[o.metric]]
     if other:
-        what = listed([f"{o['metric'].upper()} {o['statistic']}" for o in other])
+        what = listed([o.name for o in other])
         text += f". No limit is drawn for {what}: the curve shows another statistic"
     return text
 
 
-def _some_lack(result: RunResult, metric: str, statistic: str) -> bool:
+def _some_lack(result: RunResult, metric: str, percentile: int | None) -> bool:
     """Whether a step measured the metric on too few samples for the statistic."""
     measured = [s for s in result.steps if s.latency.get(metric) is not None]
-    return any(step.shown(metric, statistic) is None for step in measured)
+    return any(step.shown(metric, percentile) is None for step in measured)

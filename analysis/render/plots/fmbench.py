@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.decide.recommendation import Candidate, Choice
+from analysis.decide.recommendation import Candidate, Choice, cheapest
 from analysis.measure.results import ExperimentResult, RunResult
 from analysis.measure.steps import steps_with_rows
 from analysis.metrics.definitions import numbers
@@ -60,7 +60,7 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
             e2e = step.latency.get("e2e")
             label = f"{'$' if priced else ''}{number(value)} · {number(step.per_minute)} requests/min"
             label += f" · {number(e2e.mean / 1000)} s each" if e2e else ""
-            label += "" if passes else f" · {_UNMET[candidate.judgement]}"
+            label += "" if passes else f" · {_UNMET[candidate.slo_status]}"
             axes.annotate(
                 label, (0, place + 0.3), (1, 2), textcoords="offset points", va="bottom", fontsize=8.5
             )
@@ -93,8 +93,8 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
 def _pick(experiment: ExperimentResult, choice: Choice) -> Candidate | None:
     """The experiment's best step: of those that pass, else of those that may yet, else of all."""
     own = [c for c in choice.candidates if c.experiment is experiment and c.step.usable]
-    undecided = [c for c in own if c.judgement != "missed"]
-    return min([c for c in own if c.passes] or undecided or own, key=lambda c: c.order, default=None)
+    undecided = [c for c in own if c.slo_status != "missed"]
+    return cheapest([c for c in own if c.passes] or undecided or own)
 
 
 def error_rates(result: RunResult, palette: Palette) -> Drawing | None:

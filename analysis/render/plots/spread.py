@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from analysis.decide.slo import limit_text
 from analysis.measure.results import RunResult
 from analysis.measure.steps import steps_with_rows
 from analysis.metrics.definitions import measured, numbers, per_row
@@ -36,7 +35,8 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
     experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
     if not experiments:
         return None
-    limits = [o for o in result.objectives if o["metric"] == metric and o["statistic"] != "mean"]
+    own = [o for o in result.objectives if o.metric == metric]
+    limits = [(o, o.percentile) for o in own if o.percentile is not None]
     with panels(len(experiments), 3.9) as (figure, grid):
         for axes, experiment in zip(grid, experiments, strict=True):
             for _, step, values in (d for d in drawn if d[0] is experiment):
@@ -50,13 +50,11 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
                     label=f"concurrency {step.concurrency}",
                 )
             right = max(float(np.percentile(v, 99.5)) for e, _, v in drawn if e is experiment) * 1.08
-            for objective in limits:
-                limit = objective["limit_ms"] / 1000
+            for objective, percentile in limits:
+                limit = objective.limit_ms / 1000
                 if limit <= right * 1.6:
                     right = max(right, limit * 1.08)
-                    axes.plot(
-                        [limit], [int(objective["statistic"][1:])], marker="X", color=ALERT, clip_on=False
-                    )
+                    axes.plot([limit], [percentile], marker="X", color=ALERT, clip_on=False)
                     axes.axvline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)))
             axes.set_xlim(0, right)
             axes.set_ylim(0, 101)
@@ -64,7 +62,9 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
             if len(experiments) > 1:
                 axes.set_title(label_of(experiment, result), fontsize=9)
         legend_below(figure, grid)
-        slo = f" Red: the SLO ({'; '.join(_limit(o) for o in limits)})." if limits else ""
+        slo = (
+            f" Red: the SLO ({'; '.join(f'{o.statistic} ≤ {o.limit}' for o, _ in limits)})." if limits else ""
+        )
         return finish(
             figure,
             result,
@@ -120,7 +120,3 @@ def _whole_bins(counts: Floats) -> Floats:
     low, high = float(counts.min()), float(counts.max())
     width = max(1.0, np.ceil((high - low + 1) / 25))
     return np.arange(low, high + width + 1, width) - 0.5
-
-
-def _limit(objective: dict[str, object]) -> str:
-    return f"{objective['statistic']} ≤ {limit_text(float(str(objective['limit_ms'])))}"
