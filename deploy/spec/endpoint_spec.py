@@ -143,10 +143,9 @@ def build_endpoint_spec(
     name = resource_name(plan.name, instance_type, run_id, owner)
     own_models = {c.name: child_name(name, c.name) for c in endpoint.components if c.name in containers}
     models = [ModelSpec(own_models.get(key or "", name), container) for key, container in containers.items()]
-    components = tuple(
-        _component(name, part, own_models.get(part.name, name)) for part in endpoint.components
-    )
+    components = tuple(_component(name, c, own_models.get(c.name, name)) for c in endpoint.components)
     expires_at = now + endpoint.max_lifetime
+    components_expire_at = expires_at - components_expire_earlier_s(endpoint.max_lifetime)
     host = _host(endpoint, containers.values())
     return EndpointSpec(
         name=name,
@@ -166,9 +165,7 @@ def build_endpoint_spec(
         volume_gb=host.volume_gb,
         max_lifetime=endpoint.max_lifetime,
         expires_at=expires_at,
-        components_expire_at=expires_at - components_expire_earlier_s(endpoint.max_lifetime)
-        if components
-        else None,
+        components_expire_at=components_expire_at if components else None,
         scheduler_role_arn=scheduler_role_arn,
         tags={**check_plan_tags(endpoint.tags), **suite_tags(run_id, owner, process, expires_at)},
     )
