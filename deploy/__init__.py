@@ -1,6 +1,6 @@
-"""Endpoints on Amazon SageMaker: planned, priced, created, awaited, watched, and always deleted.
+"""Endpoints on Amazon SageMaker: checked, priced, created, waited for, and always deleted.
 
-Uses plain botocore clients, so the same code serves an AWS account and any server that speaks its API.
-`lifecycle.endpoint.deployed` is the entry point. From the top: `preflight`, `lifecycle`, `spec`, `aws`; each
+Uses plain botocore clients, so the same code works with AWS and with any server that implements its API.
+The entry point is `lifecycle.endpoint.deployed`. From the top: `preflight`, `lifecycle`, `spec`, `aws`; each
 imports only those after it. Used by `bench` only. Never imports Locust or gevent.
 """

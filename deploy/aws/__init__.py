@@ -1,4 +1,4 @@
-"""What AWS says and how: clients, errors, resource names, secrets, CloudWatch.
+"""AWS's APIs: clients, errors, resource kinds, secrets, CloudWatch.
 
-The lowest layer of `deploy`: every peculiarity of an AWS API stands here once.
+The lowest layer of `deploy`. Every peculiarity of an AWS API is handled here, in one place.
 """

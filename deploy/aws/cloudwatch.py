@@ -140,7 +140,7 @@ def collect_metrics(
     if not points:
         return "CloudWatch has no figures for these minutes yet"
     if expected_invocations and counted < expected_invocations:
-        return f"CloudWatch had counted {counted:g} of {expected_invocations} invocations when it was asked"
+        return f"CloudWatch had counted {counted:g} of {expected_invocations} invocations when it was queried"
     return None
 
 

@@ -1,1 +1,1 @@
-"""Endpoints from create to deleted, and the ledger that records each of them before the call."""
+"""Creates endpoints, waits for them and deletes them; records each in the ledger before its create call."""

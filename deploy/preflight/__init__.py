@@ -1,1 +1,1 @@
-"""What can be known before a dollar is spent: checks, prices, duration and cost."""
+"""What is known before a run spends money: checks, prices, duration and cost."""

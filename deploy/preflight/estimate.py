@@ -62,8 +62,8 @@ def estimate(
     shortest_load = rounds * (sum(short for short, _ in windows) + overhead)
     longest_load = rounds * (sum(long for _, long in windows) + overhead)
     booting = {kind: _boot(plan, kind, boots) for kind in types}
-    ours = not plan.endpoint.name
-    idle = {kind: boot + (TEARDOWN_S if ours else 0.0) for kind, boot in booting.items()}
+    teardown_s = 0.0 if plan.endpoint.name else TEARDOWN_S
+    idle = {kind: boot + teardown_s for kind, boot in booting.items()}
     requests = sum(
         users * (long + plan.load.warm_up) / answer_s
         for users, (_, long) in zip(plan.load.concurrency, windows, strict=True)

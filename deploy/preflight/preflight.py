@@ -125,7 +125,7 @@ def _check_identity(clients: Clients, plan: Plan) -> Check | None:
     A load on an existing endpoint needs only the runtime API, which may be all that a private subnet reaches.
     """
     try:
-        clients.identity  # noqa: B018 - asked now, so that refused credentials are the first line
+        clients.identity  # noqa: B018 - requested now: refused credentials are the first check
     except UserError as error:
         if plan.endpoint.name and _unreachable(error):
             return Check("credentials", "warning", error.finding, "the load needs only the runtime API")

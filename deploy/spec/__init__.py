@@ -1,4 +1,4 @@
-"""From a plan to what will be created: images, JumpStart models, API requests, tags, owners.
+"""Turns a plan into what will be created: images, JumpStart models, API requests, tags, owners.
 
-Looks things up; creates nothing.
+Makes read-only calls at most.
 """

@@ -9,12 +9,12 @@ from deploy.preflight import plan_checks
 from deploy.preflight.account_checks import may_assume
 from deploy.preflight.estimate import BOOT_S, TEARDOWN_S, Estimate, estimate
 from deploy.preflight.plan_checks import MachineFacts, PayloadFacts
-from deploy.spec.endpoint_spec import EndpointSpec
+from deploy.spec.endpoint_spec import Container, EndpointSpec, ModelSpec
 from runfolder.manifest import PriceQuote
 from tests.deploy.harness import IMAGE, plan
 
 QUOTES = {"ml.g5.xlarge": PriceQuote(usd_per_hour=3.6)}
-TARGET = EndpointSpec("bench", "run", "us-east-1", "ml.g5.xlarge")
+SPEC = EndpointSpec("bench", "run", "us-east-1", "ml.g5.xlarge")
 
 
 def workload(tokens: int | None, *, stream: bool = True) -> dict[str, Any]:
@@ -118,16 +118,16 @@ def test_the_expiry_of_every_endpoint_counts_from_the_start_of_the_run() -> None
 
 def test_an_image_of_another_region_stops() -> None:
     uri = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/vllm:0.30.0-gpu-py312-cu130"
-    assert plan_checks.check_image(uri, TARGET).level == "stop"
-    assert plan_checks.check_image(uri, replace(TARGET, region="eu-west-1")).level == "ok"
+    assert plan_checks.check_image(uri, SPEC).level == "stop"
+    assert plan_checks.check_image(uri, replace(SPEC, region="eu-west-1")).level == "ok"
 
 
 def test_an_image_that_hides_its_cuda_is_a_warning_until_the_host_is_chosen() -> None:
     uri = "763104351884.dkr.ecr.us-east-1.amazonaws.com/vllm:server-sagemaker-cuda-v2.6"
-    assert plan_checks.check_image(uri, TARGET).level == "warning"
+    assert plan_checks.check_image(uri, SPEC).level == "warning"
     assert (
         plan_checks.check_image(
-            uri, replace(TARGET, inference_ami="al2023-ami-sagemaker-inference-gpu-4-1")
+            uri, replace(SPEC, inference_ami="al2023-ami-sagemaker-inference-gpu-4-1")
         ).level
         == "ok"
     )
@@ -142,7 +142,7 @@ def test_an_image_that_hides_its_cuda_is_a_warning_until_the_host_is_chosen() ->
     ],
 )
 def test_an_image_that_sagemaker_does_not_pull_stops(uri: str, word: str) -> None:
-    check = plan_checks.check_image(uri, TARGET)
+    check = plan_checks.check_image(uri, SPEC)
     assert (check.level, word in check.finding) == ("stop", True)
 
 
@@ -155,7 +155,7 @@ def test_an_image_that_sagemaker_does_not_pull_stops(uri: str, word: str) -> Non
     ],
 )
 def test_images_by_tag_by_digest_and_from_any_ecr_are_sound(uri: str) -> None:
-    assert plan_checks.check_image(uri, TARGET).level == "ok"
+    assert plan_checks.check_image(uri, SPEC).level == "ok"
 
 
 @pytest.mark.parametrize(
@@ -175,10 +175,23 @@ def test_the_models_size_is_read_from_its_name(name: str, gigabytes: float | Non
 
 def test_a_big_model_needs_longer_time_outs() -> None:
     big = plan(model={"name": "Big 405b", "source": "huggingface", "id": "org/Big-405B"})
-    assert plan_checks.check_timeouts(big, TARGET).level == "warning"
-    assert "startup_timeout" in plan_checks.check_timeouts(big, TARGET).remedy
+    assert plan_checks.check_timeouts(big, SPEC).level == "warning"
+    assert "startup_timeout" in plan_checks.check_timeouts(big, SPEC).remedy
     small = plan(model={"name": "Small 7b", "source": "huggingface", "id": "org/Small-7B"})
-    assert plan_checks.check_timeouts(small, TARGET).level == "ok"
+    assert plan_checks.check_timeouts(small, SPEC).level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("supported", "levels"),
+    [((), []), (("ml.g5.xlarge", "ml.g5.2xlarge"), ["ok"]), (("ml.g6.xlarge",), ["warning"])],
+)
+def test_an_instance_type_that_jumpstart_does_not_list_is_a_warning(
+    supported: tuple[str, ...], levels: list[str]
+) -> None:
+    spec = replace(SPEC, models=(ModelSpec("m", Container(IMAGE, instance_types=supported)),))
+    checks = plan_checks.check_instance_supported(spec)
+    assert [check.level for check in checks] == levels
+    assert all("ml.g6.xlarge" in check.remedy for check in checks if check.level == "warning")
 
 
 def course(**changes: Any) -> Estimate:

@@ -66,7 +66,7 @@ def test_what_was_there_before_is_never_touched(account: Account, clients: Clien
         PrimaryContainer={"Image": spec.models[0].container.image},
         ExecutionRoleArn=spec.role_arn,
     )
-    with pytest.raises(UserError, match="nothing that exists was changed"), deployed(spec, clients, ledger):
+    with pytest.raises(UserError, match="the existing one was not changed"), deployed(spec, clients, ledger):
         pass
     assert account.left() == [f"models/{spec.name}"]
     assert ledger.open_items() == []

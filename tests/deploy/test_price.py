@@ -9,6 +9,7 @@ import pytest
 
 from configs.plan import Price
 from deploy.aws.clients import Clients
+from deploy.preflight.account_checks import check_price
 from deploy.preflight.prices import from_price_list, quote
 
 
@@ -49,7 +50,8 @@ def test_anything_but_one_price_asks_for_it(products: list[dict[str, Any]]) -> N
 
 def test_the_plans_own_price_is_not_asked_for() -> None:
     found = quote("ml.g5.xlarge", "us-east-1", Price(usd_per_hour=1.1, source="contract"), None)
-    assert (found.usd_per_hour, found.source, found.assumption) == (1.1, "contract", False)
+    assert (found.kind, found.usd_per_hour, found.source) == ("plan", 1.1, "contract")
+    assert found.assumption is False
 
 
 def test_a_price_by_type() -> None:
@@ -60,14 +62,15 @@ def test_a_price_by_type() -> None:
 
 def test_the_shipped_table_says_that_it_is_old(tmp_path: Path) -> None:
     found = quote("ml.g5.xlarge", "us-east-1", Price(), None, tmp_path / "cache")
-    assert found.usd_per_hour == 1.4084
+    assert (found.kind, found.usd_per_hour) == ("table", 1.4084)
     assert "unverified" in found.source
+    assert check_price("ml.g5.xlarge", found).level == "warning"
     assert found.as_of == "2025"
 
 
 def test_no_price_is_none_and_says_why(tmp_path: Path) -> None:
     found = quote("ml.g5.xlarge", "eu-north-1", Price(), None, tmp_path / "cache")
-    assert found.usd_per_hour is None
+    assert (found.kind, found.usd_per_hour) == (None, None)
     assert found.source
 
 
@@ -85,6 +88,8 @@ def test_the_price_list_is_asked_once_and_remembered_with_its_date(
     asked = quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache)
     again = quote("ml.g5.xlarge", "us-east-1", Price(), clients, cache)
     assert asked.usd_per_hour is not None
+    assert asked.kind == "api"
+    assert check_price("ml.g5.xlarge", asked).level == "ok"
     assert asked.as_of == time.strftime("%Y-%m-%d", time.gmtime())
     assert again == asked
     assert account.calls(before) == [("pricing", "GetProducts")]
