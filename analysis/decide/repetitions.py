@@ -19,6 +19,9 @@ Part = tuple[StepResult, pd.DataFrame]
 _TOKENS = ("prompt_tokens", "completion_tokens")
 
 
+_DIFFER = "the repetitions differ by more than their own noise"
+
+
 def pool(parts: Sequence[Part]) -> StepResult:
     """One result for repetitions of a step: all their requests, all their time.
 
@@ -69,22 +72,24 @@ def pool(parts: Sequence[Part]) -> StepResult:
         token_sources=_added(step.token_sources for step in steps),
         clocks=_added(step.clocks for step in steps),
     )
-    pooled.little = definitions.little_residual(
-        pooled.concurrency or 0, pooled.per_minute, _mean_of(latency.get("e2e"))
-    )
+    mean_e2e = _mean_of(latency.get("e2e"))
+    pooled.little = definitions.little_residual(pooled.concurrency or 0, pooled.per_minute, mean_e2e)
     _check(pooled, steps)
-    sums = [step.blocks.matrix() for step in steps if step.blocks is not None]
-    if len(sums) == len(steps):
-        pooled.blocks = BlockSums.from_matrix(
-            np.vstack([matrix.sum(axis=0) for matrix in sums] if differing else sums)
-        )
-        pooled.per_minute_interval = rate_interval(
-            pooled.blocks, np.repeat(seconds / blocks_each, blocks_each)
-        )
+    pooled.blocks = _stacked_blocks(steps, one_each=differing)
+    if pooled.blocks is not None:
+        block_seconds = np.repeat(seconds / blocks_each, blocks_each)
+        pooled.per_minute_interval = rate_interval(pooled.blocks, block_seconds)
     if differing:
-        text = "the repetitions differ by more than their own noise"
-        pooled.trust.add("warn", "repetitions_differ", text)
+        pooled.trust.add("warn", "repetitions_differ", _DIFFER)
     return pooled
+
+
+def _stacked_blocks(steps: Sequence[StepResult], *, one_each: bool) -> BlockSums | None:
+    """The blocks of all steps, or one block per step; None if a step has none."""
+    sums = [step.blocks.matrix() for step in steps if step.blocks is not None]
+    if len(sums) < len(steps):
+        return None
+    return BlockSums.from_matrix(np.vstack([matrix.sum(axis=0) for matrix in sums] if one_each else sums))
 
 
 def differ(steps: Sequence[StepResult]) -> bool:
