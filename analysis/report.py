@@ -16,7 +16,7 @@ from analysis.measure.locust_run import Reconciled
 from analysis.measure.results import RunResult
 from analysis.measure.steps import measure_run
 from analysis.render.files import write_pages
-from analysis.render.plots.gallery import draw
+from analysis.render.plots.draw_all import draw_all
 from analysis.render.recommendation_text import answer_text
 from analysis.render.summary_json import summary
 from analysis.render.template_context import ReportOptions
@@ -102,7 +102,7 @@ def write_report(result: RunResult, out: Path, options: ReportOptions | None = N
             result=result,
             choices=choices,
             data=data,
-            drawings=draw(result, choices),
+            drawings=draw_all(result, choices),
             options=options or ReportOptions(),
         )
     except OSError as error:

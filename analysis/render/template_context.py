@@ -79,9 +79,6 @@ def template_context(
 
 
 def notices(result: RunResult) -> list[str]:
-    """What must stand on every page."""
-    said = any("rehearsal" in notice.lower() for notice in result.notices)
-    first = (
-        ["Rehearsal: a simulated endpoint, no figure here is AWS's."] if result.rehearsal and not said else []
-    )
-    return first + result.notices
+    """What must stand on every page: that the run is a rehearsal, then the run's own notices."""
+    rehearsal = ["Rehearsal: a simulated endpoint. None of these figures is from AWS."]
+    return (rehearsal if result.rehearsal else []) + result.notices

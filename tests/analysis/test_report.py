@@ -9,7 +9,7 @@ import pytest
 
 from analysis import Report, make_report
 from analysis.decide.recommendation import choose
-from analysis.render.plots.gallery import draw
+from analysis.render.plots.draw_all import draw_all
 from analysis.report import measure_and_judge
 from common.errors import UserError
 from runfolder.manifest import load_manifest
@@ -138,9 +138,9 @@ def test_a_rehearsal_says_so_everywhere(tmp_path: Path) -> None:
 def test_the_mark_of_a_rehearsal_changes_every_picture(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),), slo=SLO)
     result = measure_and_judge(tmp_path)
-    plain = draw(result, choose(result))
+    plain = draw_all(result, choose(result))
     result.rehearsal = True
-    marked = draw(result, choose(result))
+    marked = draw_all(result, choose(result))
     assert len(plain) >= 10
     assert [name for name, drawing in plain.items() if drawing.png == marked[name].png] == []
     assert [name for name, drawing in plain.items() if drawing.svg == marked[name].svg] == []

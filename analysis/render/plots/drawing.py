@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+import textwrap
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -43,8 +44,11 @@ _PARTNERS = _DARK | dict(_PAIRS) | dict(_SHADES)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """One more than hues: color and marker together repeat only after 42 instances."""
 WIDTH = 6.4
+_DPI = 150
 _LONGEST = 44
 """Characters of a name in a picture."""
+_NOTICE_WIDTH = 76
+"""Characters of a notice's line: as many as fit beside each other in a picture, in bold."""
 _HEX = re.compile(r"#[0-9a-f]{6}")
 
 
@@ -109,20 +113,17 @@ class Palette:
 def canvas(
     height: float = 3.8, rows: int = 1, columns: int = 1, **options: Any
 ) -> Iterator[tuple["Figure", Any]]:
-    """A figure in the report's style; closed afterwards."""
+    """A figure in the common style. Without pyplot, which takes long to import and keeps figures alive."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl  # noqa: PLC0415 - a second to import, and only the report needs it
-
-    mpl.use("Agg", force=True)
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - must follow use("Agg")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
 
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a font or a layout is no matter of the user's
-        figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **options)
-        try:
-            yield figure, axes
-        finally:
-            plt.close(figure)
+        figure = Figure(figsize=(WIDTH, height), dpi=_DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure, figure.subplots(rows, columns, **options)
 
 
 @contextmanager
@@ -162,28 +163,29 @@ def payload_grid(
 
 
 def finish(figure: "Figure", result: RunResult, *, name: str, title: str, alt: str, caption: str) -> Drawing:
-    """Render a figure twice; the run's notices are written on the picture itself."""
-    notice = notice_of(result)
+    """Render a figure as PNG and as SVG, with the run's notices below its title."""
+    notice = notice_lines(result)
     heading = figure.suptitle(
-        f"{title}\n" if notice else title, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK
+        title + "\n" * len(notice), x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK
     )
-    figure.draw_without_rendering()
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
     figure.set_layout_engine(None)  # laid out once; both files are drawn from that
-    if notice:  # on the heading's own second line, which the layout has kept free
+    if notice:  # on the heading's empty lines, for which the layout has kept room
         low = figure.transFigure.inverted().transform(heading.get_window_extent())[0][1]
-        figure.text(0.012, low, notice, va="bottom", fontsize=8.5, color=ALERT, fontweight="bold")
+        figure.text(0.012, low, "\n".join(notice), va="bottom", fontsize=8.5, color=ALERT, fontweight="bold")
     png, svg = io.BytesIO(), io.StringIO()
-    figure.savefig(png, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    figure.savefig(png, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
     figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return Drawing(name, title, alt, caption, png.getvalue(), _follow_reader(svg.getvalue()))
+    return Drawing(name, title, alt, caption, png.getvalue(), _with_color_scheme(svg.getvalue()))
 
 
-def notice_of(result: RunResult) -> str | None:
-    """What must stand on every picture."""
-    marks = ["REHEARSAL: simulated endpoint"] if result.rehearsal else []
-    marks += [n for n in result.notices if not (result.rehearsal and "rehearsal" in n.lower())]
-    text = " · ".join(marks)
-    return (text if len(text) <= 110 else text[:107] + "…") or None
+def notice_lines(result: RunResult) -> list[str]:
+    """The notices of every picture, in at most two lines that fit its width."""
+    notices = ["REHEARSAL: simulated endpoint"] if result.rehearsal else []
+    text = " · ".join([*notices, *result.notices])
+    return textwrap.wrap(text, _NOTICE_WIDTH, max_lines=2, placeholder=" …")
 
 
 def label_of(experiment: ExperimentResult, result: RunResult | None = None) -> str:
@@ -228,7 +230,7 @@ def decorate(axes: "Axes", x: str, y: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _follow_reader(svg: str) -> str:
+def _with_color_scheme(svg: str) -> str:
     """Let the picture's colours follow light and dark mode: known colours become CSS variables."""
     svg = svg[svg.index("<svg") :]
     used = [c for c in dict.fromkeys(_HEX.findall(svg)) if c in _PARTNERS]

@@ -6,7 +6,7 @@ from analysis.render.plots import cloudwatch, curves, fmbench, overtime, scatter
 from analysis.render.plots.drawing import Drawing, Palette
 
 
-def draw(result: RunResult, choices: list[Choice]) -> dict[str, Drawing]:
+def draw_all(result: RunResult, choices: list[Choice]) -> dict[str, Drawing]:
     """Draw what the run has data for, by file stem."""
     palette = Palette.of(result)
     drawn = (
