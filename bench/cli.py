@@ -37,6 +37,7 @@ SETTINGS: dict[Setting, str] = {
 
 HINTS: dict[Setting, str] = {
     "AWS credentials": "or play the plan on this machine without AWS: `make rehearse`",
+    "built payloads": "for example with `make setup`",
 }
 """A setting that is not an option → what else the user can do here."""
 

@@ -1,4 +1,4 @@
-"""What is told to the user in one sentence, without a traceback."""
+"""Errors that are reported to the user in one sentence, without a traceback."""
 
 import errno
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ Setting = Literal[
     "master host",
     "region",
     "AWS credentials",
+    "built payloads",
 ]
 """A setting that a user changes to correct a mistake; the command line adds how to set it."""
 
@@ -50,14 +51,14 @@ class UserError(Exception):
 
 
 class StartedError(UserError):
-    """What went wrong after something was started: reported in the same way, but no mistake in the plan."""
+    """A failure after something was started. It is reported in the same way; the plan may be correct."""
 
     exit_code = ExitCode.FAILED
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Report a file that cannot be written in one sentence: more often than not, the disk is full.
+    """Report a file that cannot be written in one sentence. The usual cause is a full disk.
 
     Raises:
         UserError: instead of an ``OSError`` of the block.

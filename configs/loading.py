@@ -35,14 +35,17 @@ def load_plan(path: Path, overrides: dict[str, Any] | None = None) -> Plan:
     except PlanYamlError as error:
         raise UserError(f"{path}: {one_line(str(error))}") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: a plan is a mapping of keys (name, model, workload, load, …)")
+        raise UserError(
+            f"{path}: is not a mapping", "write the keys of a plan (name, model, workload, load, …)"
+        )
     _refuse_secrets(path, text, content)
     for dotted, value in (overrides or {}).items():
         _set(content, dotted.split("."), value)
     try:
         return Plan.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{path}: {one_line(_first_mistake(error))}") from None
+        finding, remedy = _first_mistake(error)
+        raise UserError(f"{path}: {one_line(finding)}", one_line(remedy)) from None
 
 
 def _read_text(path: Path) -> str:
@@ -74,9 +77,9 @@ def _refuse_secrets(path: Path, text: str, content: dict[str, Any]) -> None:
         place = f"line {line}"
     if place:
         raise UserError(
-            f"{path}: {place} looks like a secret, and a plan is kept with its results; take it out (a gated "
-            "model's token: export it and name the variable in model.hub_token_env, or use "
-            "model.hub_token_secret)"
+            f"{path}: {place} looks like a secret, and a plan is kept with its results",
+            "take it out (a gated model's token: export it and name the variable in model.hub_token_env, or "
+            "use model.hub_token_secret)",
         )
 
 
@@ -119,7 +122,8 @@ _PHRASES = (
 """pydantic's phrases → ours."""
 
 
-def _first_mistake(error: ValidationError) -> str:
+def _first_mistake(error: ValidationError) -> tuple[str, str]:
+    """The finding and the remedy of the mistake that explains the others; some findings need no remedy."""
     every = error.errors(include_url=False)
     places = [mistake["loc"] for mistake in every]
     # What is wrong inside a value explains what is wrong with the value.
@@ -127,14 +131,17 @@ def _first_mistake(error: ValidationError) -> str:
     # A misspelt key explains the missing one; of a union's branches the deepest is what was meant.
     first = min(mistakes, key=lambda mistake: (mistake["type"] != "extra_forbidden", -len(mistake["loc"])))
     key = ".".join(_named(first))
-    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+    remedy = ""
     if first["type"] == "extra_forbidden":
-        return f"{key} is not a key of a plan{_suggestion(first['loc'])}{more}"
-    if first["type"] == "missing":
-        return f"{key} is missing{more}"
-    advice = _advice(first)
-    named = advice if not key or advice.startswith(f"{key}.") else f"{key}: {advice}"
-    return f"{named}{_shown(first['input'])}{_intended(first)}{more}"
+        finding, remedy = f"{key} is not a key of a plan", _suggestion(first["loc"])
+    elif first["type"] == "missing":
+        finding = f"{key} is missing"
+    else:
+        advice = _advice(first)
+        named = advice if not key or advice.startswith(f"{key}.") else f"{key}: {advice}"
+        finding, remedy = f"{named}{_shown(first['input'])}", _intended(first)
+    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+    return (finding, remedy + more) if remedy else (finding + more, "")
 
 
 def _named(mistake: ErrorDetails) -> list[str]:
@@ -189,12 +196,12 @@ def _suggestion(location: tuple[int | str, ...]) -> str:
     if hint:
         return hint
     elsewhere = _place_of(str(location[-1]), Plan)
-    return f"; it belongs under {elsewhere}" if elsewhere else f"; its keys are {', '.join(known)}"
+    return f"it belongs under {elsewhere}" if elsewhere else f"its keys are {', '.join(known)}"
 
 
 def _did_you_mean(given: str, known: list[str]) -> str:
     close = difflib.get_close_matches(given.lower().replace("-", "_"), known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

@@ -47,9 +47,13 @@ def read_payload(path: Path) -> list[PayloadRow]:
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
-        raise UserError(f"{path}: the payload cannot be read ({error.strerror})") from None
+        raise UserError(
+            f"{path}: the payload cannot be read ({error.strerror})", "name another file in workload.payload"
+        ) from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: the payload is not UTF-8 ({error.reason} at byte {error.start})") from None
+        raise UserError(
+            f"{path}: the payload is not UTF-8 ({error.reason} at byte {error.start})", "save it as UTF-8"
+        ) from None
     rows = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -57,11 +61,13 @@ def read_payload(path: Path) -> list[PayloadRow]:
         try:
             rows.append(_row(json.loads(line), number))
         except json.JSONDecodeError as error:
-            raise UserError(f"{path} line {number}: not a JSON line ({error.msg})") from None
+            raise UserError(
+                f"{path} line {number}: not a JSON line ({error.msg})", "write one JSON object in each line"
+            ) from None
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path} line {number}: {error}") from None
     if not rows:
-        raise UserError(f"{path}: the payload holds no prompts")
+        raise UserError(f"{path}: the payload holds no prompts", "write at least one row")
     return rows
 
 
@@ -73,11 +79,13 @@ def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
     """
     schema = workload.request_schema
     for row in rows:
-        if (row.body is None) == (schema == "raw"):
+        if row.body is None and schema == "raw":
             raise UserError(
-                f"{path}: row {row.payload_id} "
-                + ("has no body; with workload.schema: raw every row is a body" if row.body is None else _RAW)
+                f"{path}: row {row.payload_id} has no body",
+                "with workload.schema: raw, give every row a body",
             )
+        if row.body is not None and schema != "raw":
+            raise UserError(f"{path}: row {row.payload_id} has a body", "set workload.schema: raw")
         if row.messages is None:
             continue
         if schema != "openai" and workload.route != "openai":
@@ -87,9 +95,6 @@ def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
                 f"{path}: row {row.payload_id} has no user text that a prefix could stand before",
                 "set workload.unique_prefix: false",
             )
-
-
-_RAW = "has a body; set workload.schema: raw"
 
 
 def with_prefix(row: PayloadRow, prefix: str) -> PayloadRow | None:

@@ -49,7 +49,11 @@ class Model(Strict):
         description="Where the model comes from: SageMaker JumpStart, Hugging Face, an image of your own, "
         "this machine (`local`), or the existing endpoint in `endpoint.name` (`endpoint`)."
     )
-    id: str | None = Field(default=None, description="The JumpStart or Hugging Face model id.")
+    id: str | None = Field(
+        default=None,
+        description="The JumpStart or Hugging Face model id. A Hugging Face model is served by vLLM unless "
+        "`image` names another container.",
+    )
     version: str | None = Field(
         default=None,
         description="The version of the JumpStart model, such as `3.*`.",
@@ -57,7 +61,11 @@ class Model(Strict):
     image: str | None = Field(
         default=None, description="The container: `vllm`, `sglang`, `lmi`, `tgi` or a full image URI."
     )
-    model_data: str | None = Field(default=None, description="The S3 URI of the model's files.")
+    model_data: str | None = Field(
+        default=None,
+        description="The S3 URI of the model's files: a gzip archive, or a prefix that ends in `/`. By "
+        "default, JumpStart's value.",
+    )
     env: Environment = Field(default_factory=dict, description="Environment variables of the container.")
     accept_eula: bool = Field(default=False, description="Accept the model's end-user license agreement.")
     hub_token_env: str | None = Field(
@@ -98,7 +106,10 @@ class Model(Strict):
 class Component(Strict):
     """An inference component: copies of a model, the plan's own unless it names one, on a shared endpoint."""
 
-    name: Name = Field(description="The name of the inference component.")
+    name: Name = Field(
+        description="The name of the inference component. A run that creates the endpoint puts the "
+        "endpoint's name before it; for an existing endpoint, give the full name."
+    )
     model: Model | None = Field(
         default=None, description="The component's model; the default is the plan's own model."
     )
@@ -108,7 +119,7 @@ class Component(Strict):
     )
     cpus: Annotated[Number, Field(ge=0.25)] | None = Field(default=None, description="vCPUs for each copy.")
     memory_mb: Annotated[Whole, Field(ge=128)] = Field(
-        default=1024, description="Memory for each copy in MB."
+        default=1024, description="The least memory for each copy in MB."
     )
 
 
@@ -146,14 +157,21 @@ class Endpoint(Strict):
         description="The longest time for the download of the model: 60 s to 1 h. By default, JumpStart's "
         "value, else 20 min.",
     )
-    inference_ami: str | None = Field(default=None, description="The AMI version of the host.")
+    inference_ami: str | None = Field(
+        default=None,
+        description="The host's AMI, as SageMaker's `InferenceAmiVersion`. By default, JumpStart's value, "
+        "else an AMI with the driver for the image's CUDA version.",
+    )
     volume_gb: Annotated[Whole, Field(ge=1, le=512)] | None = Field(
-        default=None, description="The size of the storage volume in GB."
+        default=None,
+        description="The size of the storage volume in GB. By default, JumpStart's value, else SageMaker's.",
     )
     max_lifetime: Annotated[Seconds, Field(gt=0)] = Field(
         default=4 * 3600.0, description="The time after which the safety schedule deletes the endpoint."
     )
-    components: tuple[Component, ...] = Field(default=(), description="Inference components on the endpoint.")
+    components: tuple[Component, ...] = Field(
+        default=(), description="Inference components on the endpoint. The first receives the requests."
+    )
 
     _listify = field_validator("instance_type", mode="before")(as_tuple)
 
@@ -177,7 +195,7 @@ class Workload(Strict):
         default="auto",
         alias="schema",
         description="The format of the request's body. `auto` chooses by the container; `raw` sends the "
-        "`body` of each row unchanged.",
+        "`body` of each row unchanged. See [docs/formats.md](formats.md#requests).",
     )
     route: Route = Field(
         default="invocations", description="`invocations` (SigV4) or `openai` (bearer token)."

@@ -40,7 +40,7 @@ class FileTokenizer:
 def main(tokenizer: Path, out: Path, seed: int, force: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Build the prompts of every length bucket with a tokenizer."""
     if not tokenizer.is_file():
-        raise UserError(f"{tokenizer}: no such tokenizer; `make setup` writes the default one")
+        raise UserError(f"{tokenizer}: no such tokenizer", "give the path of a tokenizer.json")
     recipe = {
         "seed": seed,
         "tokenizer_sha256": hashlib.sha256(tokenizer.read_bytes()).hexdigest(),

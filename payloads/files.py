@@ -8,10 +8,10 @@ BUILT = Path(__file__).parent / "built"
 
 
 def payload_path(payload: str, built: Path = BUILT) -> Path:
-    """The file that a plan's ``workload.payload`` means: a label, a file name, or a path of one's own.
+    """The file that a plan's ``workload.payload`` means: a label, a file name, or a path.
 
     Raises:
-        UserError: when there is no such file.
+        UserError: there is no such file.
     """
     label = payload.removeprefix("payload_").removesuffix(".jsonl")
     candidates = [Path(payload), built / payload, built / f"payload_{label}.jsonl"]
@@ -19,5 +19,7 @@ def payload_path(payload: str, built: Path = BUILT) -> Path:
         if path.is_file():
             return path.resolve()
     known = sorted(path.stem.removeprefix("payload_") for path in built.glob("payload_*.jsonl"))
-    listed = f"; built are {', '.join(known)}" if known else "; `make setup` builds them"
-    raise UserError(f"workload.payload: no payload {payload!r}{listed}")
+    finding = f"workload.payload: no payload {payload!r}"
+    if known:
+        raise UserError(finding, f"name a file, or one of {', '.join(known)}")
+    raise UserError(finding, "name a file, or build the payloads", "built payloads")

@@ -20,7 +20,7 @@ def change(**parts: dict[str, Any]) -> dict[str, Any]:
     [
         (change(load={"concurency": 3}), "load.concurency is not a key of a plan; did you mean concurrency?"),
         (change(endpoint={"instance_type": "ml.g5.xlurge"}), "did you mean ml.g5.xlarge?"),
-        (change(workload={"payload": "en_7-8"}), "no payload 'en_7-8'; built are"),
+        (change(workload={"payload": "en_7-8"}), "no payload 'en_7-8'; name a file"),
         (
             change(workload={"payload": ["en_50-100", "payload_en_50-100.jsonl"]}),
             "ml.g5.xlarge/en_50-100 is in the plan 2 times",

@@ -168,7 +168,7 @@ def test_a_mistake_names_file_key_and_remedy(tmp_path: Path, change: dict[str, o
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("a: [", "is not YAML"), ("- 1", "a plan is a mapping"), ("", "mapping")]
+    ("text", "told"), [("a: [", "is not YAML"), ("- 1", "is not a mapping"), ("", "mapping")]
 )
 def test_what_is_no_plan_at_all_is_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(UserError, match=told):

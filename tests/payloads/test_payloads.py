@@ -67,5 +67,5 @@ def test_a_label_a_file_name_and_a_path_mean_the_same_file(tmp_path: Path) -> No
 
 def test_a_payload_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     (tmp_path / "payload_en_7-9.jsonl").write_text("{}\n")
-    with pytest.raises(UserError, match=r"no payload 'en_1-2'; built are en_7-9"):
+    with pytest.raises(UserError, match=r"no payload 'en_1-2'; name a file, or one of en_7-9"):
         payload_path("en_1-2", tmp_path)
