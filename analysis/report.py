@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.decide.autoscaling import autoscaling_policies
 from analysis.decide.cloudwatch import check_invocation_count
-from analysis.decide.fleet import read_demand
+from analysis.decide.fleet import plan_fleets, read_demand
 from analysis.decide.recommendation import Choice, choose
 from analysis.decide.trust import check_run
 from analysis.importers.locust.files import read_stats
@@ -57,19 +58,19 @@ def make_report(folder: Path, *, out: Path | None = None, demand: str | None = N
 def measure_and_judge(folder: Path) -> RunResult:
     """Read a run folder, measure its steps and judge them. Everything that shows a run starts here.
 
-    The verdicts hold the trust checks, CloudWatch's counts and Locust's own.
+    Every step's trust holds the trust checks, CloudWatch's counts and Locust's own.
 
     Raises:
         UserError: no such folder, no manifest in it, or a damaged one.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such run folder; `ls results` shows those that there are")
+        raise UserError(f"{folder}: no such run folder", "name a folder below your results folder")
     try:
         manifest = load_manifest(folder)
     except FileNotFoundError:
         raise UserError(
-            f"{folder} holds no manifest.json, so it is no run folder; "
-            "for Locust's own CSV files use LOCUST=prefix, for FMBench's results FMBENCH=folder"
+            f"{folder} holds no manifest.json, so it is not a run folder",
+            "for other tools' results, give the prefix of Locust's CSV files or FMBench's result folder",
         ) from None
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -94,7 +95,10 @@ def write_report(result: RunResult, out: Path, options: ReportOptions | None = N
     """
     choices = choose(result)
     answer = answer_text(result, choices)
-    data = summary(result, choices, answer)
+    options = options or ReportOptions()
+    fleets = plan_fleets(choices, options.demand)
+    policies = autoscaling_policies(result, choices, options.demand)
+    data = summary(result, choices, answer, fleets, policies)
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = write_pages(
@@ -103,7 +107,9 @@ def write_report(result: RunResult, out: Path, options: ReportOptions | None = N
             choices=choices,
             data=data,
             drawings=draw_all(result, choices),
-            options=options or ReportOptions(),
+            fleets=fleets,
+            policies=policies,
+            options=options,
         )
     except OSError as error:
         raise UserError(f"{out}: the report cannot be written ({error.strerror or error})") from None
@@ -111,7 +117,7 @@ def write_report(result: RunResult, out: Path, options: ReportOptions | None = N
 
 
 def _reconcile_run(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:
-    """Our rows beside Locust's own CSV, step by step; a disagreement enters the step's verdict."""
+    """Our rows beside Locust's own CSV, step by step; a disagreement lowers the step's trust."""
     by_step = {str(name): rows for name, rows in result.rows.groupby("step", observed=True)}
     compared = []
     for experiment in result.experiments:

@@ -32,6 +32,7 @@ SETTINGS: dict[Setting, str] = {
     "token": "token",
     "master host": "master",
     "region": "region",
+    "price": "price",
 }
 """A setting as the packages below name it → its option, which is a variable of make in capitals."""
 

@@ -20,6 +20,7 @@ Setting = Literal[
     "token",
     "master host",
     "region",
+    "price",
     "AWS credentials",
     "built payloads",
 ]

@@ -1,6 +1,5 @@
 """Requests for Application Auto Scaling that hold each instance at the recommended concurrency."""
 
-import json
 import re
 from typing import Any
 
@@ -13,18 +12,20 @@ PLACEHOLDER = (1, 10)
 """Least and most instances where no demand was given."""
 
 
-def policy_files(result: RunResult, choices: list[Choice], demand: Demand | None) -> dict[str, str]:
-    """File name and content per payload that has an answer; ``autoscaling.json`` where there is one payload.
+def autoscaling_policies(
+    result: RunResult, choices: list[Choice], demand: Demand | None
+) -> dict[str, dict[str, Any]]:
+    """File name → content per payload with a recommendation; ``autoscaling.json`` for the only payload.
 
-    An endpoint takes one policy for its variant, so with several payloads the reader chooses.
+    An endpoint takes one policy for its variant, so with several payloads the user chooses.
     """
-    files = {}
+    policies = {}
     for choice in choices:
         if choice.best is not None and choice.best.step.concurrency:
             safe = re.sub(r"[^A-Za-z0-9._-]", "_", choice.payload)
             name = "autoscaling.json" if len(choices) == 1 else f"autoscaling_{safe}.json"
-            files[name] = json.dumps(autoscaling(choice.best, result.plan, demand), indent=2) + "\n"
-    return files
+            policies[name] = autoscaling(choice.best, result.plan, demand)
+    return policies
 
 
 def autoscaling(

@@ -106,7 +106,7 @@ def compare(before: Sequence[RunResult], after: Sequence[RunResult]) -> Comparis
     names = (_names(before), _names(after))
     pairs = [(step, second[key]) for key, step in first.items() if key in second]
     if not pairs:
-        raise UserError(f"{names[0]} and {names[1]} have no step in common: compare runs of the same plan")
+        raise UserError(f"{names[0]} and {names[1]} have no step in common", "compare runs of the same plan")
     measured = [
         (step, metric, a, b)
         for step, other in pairs

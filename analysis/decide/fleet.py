@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from common.errors import UserError
 
 HEADROOM = 0.25
 EXAMPLES = (60.0, 600.0, 6000.0)
+"""Demands in requests per minute that are planned for where none is given."""
 _DAY = 24
 
 
@@ -37,6 +39,7 @@ class Fleet:
     """What the quietest hour needs."""
     spare: int
     per_instance: float
+    """Measured requests per minute of one instance."""
     utilisation: float
     """Mean demand / capacity of all instances of the fixed fleet."""
     usd_per_month: float | None
@@ -52,6 +55,26 @@ class Fleet:
         return f"{round(each, 1):g}"
 
 
+@dataclass(frozen=True)
+class FleetPlan:
+    """The ways to carry one demand for one payload, cheapest first."""
+
+    payload: str
+    demand: Demand
+    fleets: list[Fleet]
+
+
+def plan_fleets(choices: Sequence[Choice], demand: Demand | None) -> list[FleetPlan]:
+    """Fleets for every payload that has a step to recommend; for `EXAMPLES` where no demand is given."""
+    demands = [Demand((rate,) * _DAY) for rate in EXAMPLES] if demand is None else [demand]
+    return [
+        FleetPlan(choice.payload, each, found)
+        for choice in choices
+        for each in demands
+        if (found := fleets(choice, each))
+    ]
+
+
 def read_demand(text: str) -> Demand:
     """A number of requests per minute, or a CSV file of a 24-hour curve (hour, requests per minute).
 
@@ -63,18 +86,21 @@ def read_demand(text: str) -> Demand:
     except ValueError:
         path = Path(text)
     if not path.is_file():
-        raise UserError(f"{text}: give a number of requests per minute, or a CSV file with 24 hours of them")
+        raise UserError(
+            f"demand {text} is neither a number nor a file",
+            "give requests per minute, or a CSV file with 24 hours of them",
+        )
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
         values = {int(row[0]): _positive(row[1], zero=True) for row in rows if row[0].strip().isdigit()}
     except (ValueError, IndexError, UnicodeDecodeError, OSError) as error:
         raise UserError(
-            f"{path}: rows of hour (0 to 23) and requests per minute are expected ({error})"
+            f"{path} is not a demand curve ({error})", "write rows of hour (0 to 23) and requests per minute"
         ) from None
     if sorted(values) != list(range(_DAY)) or max(values.values()) <= 0:
         raise UserError(
-            f"{path}: the hours 0 to 23 are expected once each, with some demand; it has {len(values)}"
+            f"{path} has {len(values)} hours or no demand at all", "write each hour from 0 to 23 once"
         )
     return Demand(tuple(values[hour] for hour in range(_DAY)))
 

@@ -34,11 +34,15 @@ class Prices:
         found = sorted(set(instance_types))
         if self.every is not None and len(found) > 1:
             raise UserError(
-                f"one price cannot be that of {listed(found)}: give each its own, "
-                f"like --price {found[0]}=1.41 --price {found[1]}=2.82"
+                f"one price cannot be that of {listed(found)}",
+                f"give each its own, such as {found[0]}=1.41 and {found[1]}=2.82",
+                "price",
             )
         if unknown := sorted(self.by_type.keys() - set(found)):
-            raise UserError(f"--price names {listed(unknown)}, but the results are of {listed(found)}")
+            raise UserError(
+                f"there is a price for {listed(unknown)}, but the results are of {listed(found)}",
+                setting="price",
+            )
 
 
 def read_prices(texts: Sequence[str]) -> Prices:
@@ -53,13 +57,21 @@ def read_prices(texts: Sequence[str]) -> Prices:
         name, equals, figure = item.rpartition("=")
         usd = _dollars(figure, item)
         if (equals and not name) or name in by_type or (not equals and every is not None):
-            raise UserError(f"--price {item}: give USD once, or TYPE=USD once per instance type")
+            raise UserError(
+                f"price {item} lacks its instance type or is given twice",
+                "give USD once, or TYPE=USD once per instance type",
+                "price",
+            )
         if equals:
             by_type[name] = usd
         else:
             every = usd
     if every is not None and by_type:
-        raise UserError("--price: give either one price or one per instance type (TYPE=USD), not both")
+        raise UserError(
+            "there is one price for all and one per instance type",
+            "give either USD or TYPE=USD, not both",
+            "price",
+        )
     return Prices(every, by_type)
 
 
@@ -70,6 +82,8 @@ def _dollars(text: str, item: str) -> float:
         usd = math.nan
     if not math.isfinite(usd) or usd <= 0:
         raise UserError(
-            f"--price {item}: dollars per instance-hour are expected, as 1.41 or ml.g5.xlarge=1.41"
+            f"{item} is not a price",
+            "write dollars per instance-hour, such as 1.41 or ml.g5.xlarge=1.41",
+            "price",
         )
     return usd

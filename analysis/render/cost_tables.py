@@ -1,6 +1,8 @@
 """What the run cost, what a request costs at lower utilisations, and the fleets for a demand."""
 
-from analysis.decide.fleet import EXAMPLES, HEADROOM, Demand, Fleet, fleets
+from collections.abc import Sequence
+
+from analysis.decide.fleet import HEADROOM, Fleet, FleetPlan
 from analysis.decide.recommendation import Candidate, Choice, cheapest
 from analysis.measure.results import ExperimentResult, RunResult
 from analysis.metrics.cost import UTILISATIONS, usd_per_million_tokens, usd_per_request
@@ -70,32 +72,31 @@ def _prices(best: Candidate, utilisation: float) -> list[str]:
     return [request_price(request), *(dollars(price) for price in tokens)]
 
 
-def fleet_table(choices: list[Choice], demand: Demand | None, policies: list[str]) -> Table:
-    """The ways to carry a demand; three example demands when none is given.
+def fleet_table(plans: Sequence[FleetPlan], policies: list[str], *, given: bool, several: bool) -> Table:
+    """The ways to carry each demand.
 
     Args:
-        choices: one per payload.
-        demand: what the fleets have to carry, if the user gave one.
+        plans: per payload and demand.
         policies: names of the files with autoscaling policies.
+        given: whether the user gave the demand.
+        several: whether the run has several payloads.
     """
-    demands = [demand] if demand else [Demand((rate,) * 24) for rate in EXAMPLES]
     rows = [
-        [_demand_label(each, choice, several=len(choices) > 1), *_fleet_cells(fleet)]
-        for choice in choices
-        for each in demands
-        for fleet in fleets(choice, each)
+        [_demand_label(plan, several=several), *_fleet_cells(fleet)]
+        for plan in plans
+        for fleet in plan.fleets
     ]
     columns = texts("demand", "instance, concurrency of each")
     columns += numbers("instances", "spare", "utilisation", "$/month", "$/month scaled hourly")
     columns += numbers(f"$/{PER_REQUESTS}")
-    note = _fleet_note(policies, given=demand is not None)
+    note = _fleet_note(policies, given=given)
     return Table("How many instances", columns, rows, grouped=True, note=note)
 
 
-def _demand_label(demand: Demand, choice: Choice, *, several: bool) -> str:
-    constant = len(set(demand.per_hour_of_day)) == 1
-    label = f"{demand.peak:,.10g} requests/min" if constant else "24-hour curve"
-    return f"{label}, {choice.payload}" if several else label
+def _demand_label(plan: FleetPlan, *, several: bool) -> str:
+    constant = len(set(plan.demand.per_hour_of_day)) == 1
+    label = f"{plan.demand.peak:,.10g} requests/min" if constant else "24-hour curve"
+    return f"{label}, {plan.payload}" if several else label
 
 
 def _fleet_cells(fleet: Fleet) -> list[str]:

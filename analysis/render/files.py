@@ -10,7 +10,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from analysis.decide.autoscaling import policy_files
+from analysis.decide.fleet import FleetPlan
 from analysis.decide.recommendation import Choice
 from analysis.measure.results import RunResult
 from analysis.render.plots.drawing import Drawing
@@ -31,6 +31,8 @@ def write_pages(
     choices: list[Choice],
     data: dict[str, Any],
     drawings: dict[str, Drawing],
+    fleets: list[FleetPlan],
+    policies: dict[str, dict[str, Any]],
     options: ReportOptions,
 ) -> list[Path]:
     """Write every file of the report into ``out``.
@@ -41,15 +43,14 @@ def write_pages(
     Raises:
         OSError: a file cannot be written.
     """
-    policies = policy_files(result, choices, options.demand)
-    context = template_context(result, choices, drawings, options, list(policies))
+    context = template_context(result, choices, drawings, options, fleets=fleets, policies=list(policies))
     files = {
         "report.md": _environment(html=False).get_template("report.md.jinja").render(context),
         "report.html": _environment(html=True).get_template("report.html.jinja").render(context),
         "summary.json": json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         "summary.csv": _guarded(summary_frame(result)).to_csv(index=False),
     }
-    files |= policies
+    files |= {name: json.dumps(policy, indent=2) + "\n" for name, policy in policies.items()}
     contents = {name: text.encode() for name, text in files.items()}
     contents |= {f"{drawing.name}.png": drawing.png for drawing in drawings.values()}
     write_all_or_none(out, contents)

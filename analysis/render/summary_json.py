@@ -1,10 +1,12 @@
 """``summary.json`` and ``summary.csv``: the figures of the report for programs. null is "not measured"."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
+from analysis.decide.fleet import FleetPlan
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES
@@ -12,10 +14,16 @@ from analysis.render.locust_tables import locust_data
 from common.formatting import utc
 
 FORMAT = 2
-"""2: the reasons of a verdict are objects with a code; 1 had sentences."""
+"""2: trust reasons are objects with a code, and fleets and policies are included; 1 had sentences."""
 
 
-def summary(result: RunResult, choices: list[Choice], answer: str) -> dict[str, Any]:
+def summary(
+    result: RunResult,
+    choices: list[Choice],
+    answer: str,
+    fleets: Sequence[FleetPlan] = (),
+    policies: dict[str, dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """The whole report as data.
 
     ``requests_ok`` and ``requests_failed`` of a step are of the requests that started in its measure window;
@@ -42,7 +50,31 @@ def summary(result: RunResult, choices: list[Choice], answer: str) -> dict[str, 
         "answer": answer,
         "choices": [_choice(choice) for choice in choices],
         "experiments": [_experiment(experiment, judged) for experiment in result.experiments],
+        "fleets": [_fleet_plan(plan) for plan in fleets],
+        "policies": policies or {},
         "locust": None if result.locust is None else locust_data(result.locust),
+    }
+
+
+def _fleet_plan(plan: FleetPlan) -> dict[str, Any]:
+    return {
+        "payload": plan.payload,
+        "peak_requests_per_minute": plan.demand.peak,
+        "requests_per_minute_by_hour": list(plan.demand.per_hour_of_day),
+        "fleets": [
+            {
+                "experiment": fleet.candidate.experiment.name,
+                "step": fleet.candidate.step.id,
+                "requests_per_minute_per_instance": fleet.per_instance,
+                "instances": fleet.instances,
+                "spare": fleet.spare,
+                "utilisation": fleet.utilisation,
+                "usd_per_month": fleet.usd_per_month,
+                "usd_per_month_scaled_hourly": fleet.usd_per_month_scaled,
+                "usd_per_request": fleet.usd_per_request,
+            }
+            for fleet in plan.fleets
+        ],
     }
 
 
@@ -186,7 +218,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "payload": choice.payload,
         "best": where(choice.best),
         "runner_up": where(choice.runner_up),
-        "gap_usd_per_request": choice.extra_cost.value if choice.extra_cost and choice.priced else None,
-        "gap_share": choice.extra_share,
-        "stays_best_in_resamples": choice.win_share,
+        "extra_usd_per_request": choice.extra_cost.value if choice.extra_cost and choice.priced else None,
+        "extra_share": choice.extra_share,
+        "win_share": choice.win_share,
     }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.decide.fleet import Demand
+from analysis.decide.fleet import Demand, FleetPlan
 from analysis.decide.recommendation import Choice
 from analysis.measure.results import RunResult
 from analysis.render import cost_tables, fmbench_page
@@ -31,6 +31,8 @@ def template_context(
     choices: list[Choice],
     drawings: dict[str, Drawing],
     options: ReportOptions,
+    *,
+    fleets: Sequence[FleetPlan] = (),
     policies: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The names that both templates use.
@@ -40,6 +42,7 @@ def template_context(
         choices: one per payload.
         drawings: the pictures by file stem.
         options: what the user asked for.
+        fleets: the ways to carry the demand, per payload.
         policies: names of the files with autoscaling policies.
     """
     pictures = dict(drawings)
@@ -69,7 +72,9 @@ def template_context(
         "locust_tables": locust_tables(result),
         "utilisation": cost_tables.utilisation_table(result, choices),
         "no_cost": cost_tables.no_cost_text(choices),
-        "fleets": cost_tables.fleet_table(choices, options.demand, list(policies)),
+        "fleets": cost_tables.fleet_table(
+            fleets, list(policies), given=options.demand is not None, several=len(choices) > 1
+        ),
         "locust_check": locust_check_table(result),
         "fmbench": fmbench_tables(result, choices),
         "calibration": calibration_sentence(result),

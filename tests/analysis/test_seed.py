@@ -137,7 +137,7 @@ def test_several_instance_types_take_a_price_each(tmp_path: Path) -> None:
     folder = several_instances(tmp_path)
     with pytest.raises(UserError, match=r"cannot be that of ml.g5.xlarge and ml.p4d.24xlarge"):
         load_fmbench(folder, Prices(1.4084))
-    with pytest.raises(UserError, match=r"names ml.g5.2xlarge, but"):
+    with pytest.raises(UserError, match=r"a price for ml.g5.2xlarge, but"):
         load_fmbench(folder, Prices(by_type={"ml.g5.2xlarge": 1.5}))
     result = load_fmbench(folder, Prices(by_type={"ml.g5.xlarge": 1.4084, "ml.p4d.24xlarge": 37.69}))
     assert [e.usd_per_hour for e in result.experiments] == [1.4084, 37.69]
@@ -169,7 +169,7 @@ def test_prices_are_read_from_the_command_line(texts: tuple[str, ...], found: Pr
 
 @pytest.mark.parametrize("text", ["-1", "0", "nan", "much", "a=", "=2", "1,2", "a=1,a=2", "1,a=2"])
 def test_what_is_no_price_is_a_clear_error(text: str) -> None:
-    with pytest.raises(UserError, match="--price"):
+    with pytest.raises(UserError, match="price"):
         read_prices((text,))
 
 

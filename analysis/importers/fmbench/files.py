@@ -79,7 +79,7 @@ def find_suites(folder: Path) -> list[SuiteFiles]:
         what = (
             "is a file, not a folder; give the folder that holds it" if folder.exists() else "does not exist"
         )
-        raise UserError(f"{folder} {what}: a folder of FMBench results is expected")
+        raise UserError(f"{folder} {what}", "give a folder of FMBench results")
     suites: dict[Path, SuiteFiles] = {}
     for path in sorted(folder.rglob("*")):
         attribute = _PLACES.get(path.name)

@@ -65,7 +65,9 @@ def load_fmbench(folder: Path, prices: Prices = Prices()) -> RunResult:  # noqa:
     runs = load_fmbench_runs(folder, prices)
     if len(runs) > 1:
         names = listed([run.label for run in runs])
-        raise UserError(f"{folder} holds {len(runs)} FMBench runs ({names}); name one of them")
+        raise UserError(
+            f"{folder} holds {len(runs)} FMBench runs ({names})", "name the folder of one of them"
+        )
     return runs[0].result
 
 

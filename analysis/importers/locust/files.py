@@ -125,7 +125,9 @@ def _read_statistics(prefix: Path, history: pd.DataFrame | None, problems: list[
         return _read(prefix, "stats", STATS, problems)
     except FileNotFoundError:
         if history is None or history.empty:
-            raise UserError(f"{path}: no such file; give Locust's --csv prefix, without _stats.csv") from None
+            raise UserError(
+                f"{path}: no such file", "give the prefix that Locust's --csv had, without _stats.csv"
+            ) from None
     problems.append(f"{path.name} is missing: totals come from the end of the history, without percentiles.")
     last = history.groupby(["Type", "Name"], sort=False).tail(1)
     totals = last[["Type", "Name", *(column for column in last.columns if column.startswith("Total "))]]
