@@ -52,7 +52,7 @@ def cloudwatch_latencies(result: RunResult) -> list[CloudWatchLatency]:
 
 
 def check_invocation_count(result: RunResult) -> None:
-    """Compare CloudWatch's invocations of each experiment with its rows; a difference enters the verdicts."""
+    """Add a trust reason where CloudWatch's invocations of an experiment differ from its rows."""
     for experiment in result.experiments:
         counted = invocations(_own(result, experiment))
         rows = sum(s.step_ok + s.step_failed + s.step_censored for s in experiment.steps)

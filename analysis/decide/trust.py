@@ -18,19 +18,19 @@ CPU_BUSY, CPU_FULL = 85.0, 97.0
 """Per cent of one core (a worker is one process on one core): queueing starts well before 100."""
 LITTLE_WARN, UNDERLOAD_VOID = 0.05, 0.25
 DRIFT = 0.10
-"""A drift below a tenth is not worth a word even when it is certain."""
+"""A drift below a tenth is not reported, however certain."""
 LAG_SHARE = 0.05
 """Reading lag that matters: a twentieth of the median TTFT."""
 CENSORED_VOID = 0.05
 COUNTS_VOID = 0.05
-"""A larger difference between two books of the same requests is no rounding at the edges."""
+"""A larger difference between two counts of the same requests is more than rounding at the edges."""
 
 
 _KEY_BEFORE_0_2 = "honest_concurrency"
 
 
 def check_run(result: RunResult) -> None:
-    """Give every step its verdict."""
+    """Run every check on every step."""
     limits = accurate_concurrency(result.calibration).values()
     calibrated = max((limit for limit in limits if limit), default=None)
     for step in result.steps:
@@ -93,9 +93,11 @@ def check_step(step: StepResult) -> None:
 
 
 def check_state(step: StepResult) -> None:
-    """What the load generator itself said of the step."""
+    """Whether the load generator reported trouble in the step."""
     if step.state == "degraded":
-        step.trust.add("warn", "degraded", f"the load generator calls the step degraded{_because(step)}")
+        step.trust.add(
+            "warn", "degraded", f"the load generator reported the step as degraded{_because(step)}"
+        )
 
 
 def check_samples(step: StepResult) -> None:
@@ -112,14 +114,14 @@ def check_samples(step: StepResult) -> None:
 
 
 def check_lost(step: StepResult) -> None:
-    """Requests that the load generator started but no row tells of, or that were cut off."""
+    """Requests that started but have no row, or that were cut off."""
     rows = step.step_ok + step.step_failed + step.step_censored
     started = step.reported_counts.get("started")
     if started is not None and started != rows:
         step.trust.add(
             _void_or_warn(abs(started - rows) > 0.01 * started),
             "rows_missing",
-            f"{count(started)} requests were started, {count(rows)} rows tell of them",
+            f"{count(started)} requests started, but {count(rows)} were recorded",
             started=started,
             rows=rows,
         )
@@ -151,7 +153,7 @@ def check_locust(step: StepResult) -> None:
 
 
 def check_errors(step: StepResult) -> None:
-    """Failed requests are told; whether they are too many is the SLO's business."""
+    """Failed requests. Whether they are too many is up to the SLO."""
     if step.window_failed:
         failed = f"{plural(step.window_failed, 'request')} failed ({percent(step.error_rate)})"
         step.trust.add(
@@ -165,7 +167,7 @@ def check_errors(step: StepResult) -> None:
 
 
 def check_stationary(step: StepResult) -> None:
-    """Does the second half tell another story than the first, or the first quarter than the rest?"""
+    """Whether the second half differs from the first, or the first quarter from the rest."""
     if step.blocks is None or len(step.blocks) < 8:
         return
     half, quarter = len(step.blocks) // 2, len(step.blocks) // 4
@@ -185,7 +187,7 @@ def check_stationary(step: StepResult) -> None:
 
 
 def check_client(step: StepResult) -> None:
-    """Was the load generator itself the bottleneck?"""
+    """Whether the load generator itself was the bottleneck."""
     health = step.health
     ttft = step.latency.get("ttft") or step.latency.get("e2e")
     kernel = step.clocks.get("kernel", 0) / max(1, sum(step.clocks.values()))

@@ -29,7 +29,7 @@ def measure_run(tables: RunTables) -> RunResult:
     """Measure every step of the run.
 
     Returns:
-        a result without verdicts; `analysis.decide.trust` adds them.
+        a result in which steps have no trust reasons yet; `analysis.decide.trust` adds them.
 
     Raises:
         UserError: the manifest's plan holds an objective that none can be.

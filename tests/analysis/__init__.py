@@ -1,1 +1,1 @@
-"""Tests of the analysis; the helpers beside them are `records`, `seed_data` and `runs`."""
+"""Tests of the analysis; the helpers beside them are `records`, `fmbench_march_2024` and `runs`."""

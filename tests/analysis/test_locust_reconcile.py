@@ -1,4 +1,4 @@
-"""Our rows beside Locust's own statistics: what agrees, and what reaches the verdict."""
+"""Our rows beside Locust's own statistics: what agrees, and what becomes a trust reason."""
 
 import csv
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_rows_and_locust_agree(reconciled: Path) -> None:
 
 
 @pytest.mark.parametrize(("column", "factor"), [("Request Count", 1.02), ("Average Response Time", 1.1)])
-def test_a_disagreement_reaches_the_verdict(reconciled: Path, column: str, factor: float) -> None:
+def test_a_disagreement_becomes_a_trust_reason(reconciled: Path, column: str, factor: float) -> None:
     path = reconciled / "locust_stats.csv"
     with path.open() as file:
         (row,) = csv.DictReader(file)

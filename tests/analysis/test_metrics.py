@@ -129,7 +129,7 @@ def test_without_its_end_on_record_nobody_knows_how_many_were_in_flight() -> Non
     assert definitions.mean_in_flight(rows[:1], WINDOW) == 0.9
 
 
-def test_littles_law_holds_for_two_users_of_one_second_and_not_for_the_seed() -> None:
+def test_littles_law_holds_for_two_users_of_one_second_and_not_for_fmbenchs() -> None:
     assert definitions.little_residual(2, 120, 1000) == 0
     assert definitions.little_residual(1, 49, 2354.93) == pytest.approx(0.9232, abs=1e-4)
     assert definitions.most_per_minute(1, 2354.931588868688) == pytest.approx(25.478447137746397)

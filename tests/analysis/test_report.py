@@ -58,7 +58,7 @@ def test_the_first_paragraph_answers_in_words(report: Report, run_folder: Path) 
         assert report.answer.split("≤")[0] in (run_folder / name).read_text()
 
 
-def test_the_seeds_page_is_all_there(report: Report, run_folder: Path) -> None:
+def test_fmbenchs_page_is_all_there(report: Report, run_folder: Path) -> None:
     page = (run_folder / "report.md").read_text()
     html = (run_folder / "report.html").read_text()
     for heading in ("Results for performance benchmarking", "Summary", "Per instance results", "Plots"):

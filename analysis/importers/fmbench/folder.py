@@ -167,7 +167,7 @@ _EMPTY = {"gaps": GAP_COLUMNS, "workers": WORKER_COLUMNS, "cloudwatch": CLOUDWAT
 
 
 def _measure(result: RunResult, levels: list[FmbenchLevel], starts: dict[str, float]) -> None:
-    """Rates and verdicts of every step, from its bursts."""
+    """Rates and trust of every step, from its bursts."""
     by_step = {level.step: level for level in levels}
     result.fmbench = {level.step: [as_recorded(group) for group in level.groups] for level in levels}
     for experiment in result.experiments:

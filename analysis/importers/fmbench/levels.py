@@ -117,7 +117,7 @@ def _forget_following_counts(level: FmbenchLevel) -> None:
 
 
 def check_level(step: StepResult, level: FmbenchLevel) -> None:
-    """Add to the step's verdict what FMBench's records do not say, and what was corrected."""
+    """Add a trust reason for what FMBench's records do not say, and for what was corrected."""
     unknown = sum(seconds is None for seconds in level.seconds)
     if unknown:
         step.trust.add(

@@ -43,7 +43,7 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
 
 
 def check_reconciled(step: StepResult, compared: Reconciled) -> None:
-    """Add a disagreement to the step's verdict: void where the counts differ grossly."""
+    """Add a trust reason for a disagreement: void where the counts differ grossly."""
     if compared.agrees:
         return
     text = (

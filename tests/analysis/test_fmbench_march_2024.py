@@ -1,4 +1,4 @@
-"""The seed's run: what FMBench printed, and what was true."""
+"""FMBench's published run of 22 March 2024: what FMBench printed, and what was true."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from analysis.measure.results import RunResult
 from analysis.report import write_report
 from common.errors import UserError
 from runfolder.percentiles import percentile
-from tests.analysis.seed_data import BURSTS, NAME, PAYLOAD, REQUESTS, write_fmbench_folder
+from tests.analysis.fmbench_march_2024 import BURSTS, NAME, PAYLOAD, REQUESTS, write_fmbench_folder
 
 LATENCY = np.array([latency for latency, _, _ in REQUESTS])
 
@@ -28,7 +28,7 @@ def result(folder: Path) -> RunResult:
     return load_fmbench(folder, Prices(1.006))
 
 
-def test_the_truth_of_the_seeds_run(result: RunResult) -> None:
+def test_the_true_figures_of_fmbenchs_run(result: RunResult) -> None:
     (step,) = result.steps
     assert step.window_ok == 15
     assert step.per_minute == pytest.approx(25.478447137746397, rel=1e-6)
@@ -125,7 +125,7 @@ def test_bursts_alone_give_true_rates(tmp_path: Path) -> None:
 
 
 def several_instances(folder: Path) -> Path:
-    """The seed's folder twice, as of two instance types."""
+    """The folder of that run twice, as of two instance types."""
     write_fmbench_folder(folder)
     for path in [*folder.rglob("*.json")]:
         other = json.loads(path.read_text()) | {"experiment_name": "llama2-7b-p4d.24xlarge"}

@@ -1,4 +1,4 @@
-"""The seed's 15 requests and 15 bursts of 22 March 2024, as FMBench recorded them (published under MIT-0)."""
+"""FMBench's 15 requests and 15 bursts of 22 March 2024, as FMBench recorded them (published under MIT-0)."""
 
 import json
 from pathlib import Path

@@ -44,10 +44,10 @@ def test_microseconds_become_milliseconds_of_whole_periods_inside_the_window(
         ("OverheadLatency", "Average", 0, 20_000),
         ("OverheadLatency", "Average", 30, 20_000),
     )
-    (view,) = cloudwatch_latencies(result)
-    assert view.model_ms == pytest.approx(1550)
-    assert view.overhead_ms == pytest.approx(20)
-    assert view.rest_ms == pytest.approx(view.client_ms - 1570)
+    (latency,) = cloudwatch_latencies(result)
+    assert latency.model_ms == pytest.approx(1550)
+    assert latency.overhead_ms == pytest.approx(20)
+    assert latency.rest_ms == pytest.approx(latency.client_ms - 1570)
     drawn = where_time_goes(result)
     assert drawn is not None
     assert drawn.name == "where_time_goes"
@@ -64,17 +64,21 @@ def test_both_means_are_of_the_requests_that_ended_in_the_same_periods(
         ("Invocations", "Sum", 30, 30.0),
         ("Invocations", "Sum", 60, 10.0),
     )
-    (view,) = cloudwatch_latencies(result)
-    assert view.model_ms == pytest.approx((30 * 1000 + 10 * 4000) / 40), "a mean of means, each by its count"
-    window = view.step.window
+    (latency,) = cloudwatch_latencies(result)
+    assert latency.model_ms == pytest.approx((30 * 1000 + 10 * 4000) / 40), (
+        "a mean of means, each by its count"
+    )
+    window = latency.step.window
     assert window is not None
-    rows = result.rows[result.rows["step"] == view.step.id]
+    rows = result.rows[result.rows["step"] == latency.step.id]
     ended = rows["started_at"] + rows["e2e_ms"] / 1000 - window.start
-    assert view.client_ms == pytest.approx(rows["e2e_ms"][ended.between(30, 90)].mean())
-    assert view.client_ms != pytest.approx(view.step.latency["e2e"].mean, rel=1e-6)
+    assert latency.client_ms == pytest.approx(rows["e2e_ms"][ended.between(30, 90)].mean())
+    assert latency.client_ms != pytest.approx(latency.step.latency["e2e"].mean, rel=1e-6)
 
 
-def test_a_count_that_differs_from_cloudwatchs_reaches_the_verdict(run_folder: Path, tmp_path: Path) -> None:
+def test_a_count_that_differs_from_cloudwatchs_becomes_a_trust_reason(
+    run_folder: Path, tmp_path: Path
+) -> None:
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, 10.0))
     mine, other = result.experiments
     assert all("CloudWatch counted 10" in "; ".join(s.trust.texts) for s in mine.steps)
