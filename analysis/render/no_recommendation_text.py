@@ -24,7 +24,7 @@ def measured(check: SloCheck) -> str:
     if not check.hidden:
         return f"{name} {milliseconds(check.value_ms)}"
     side = "within" if check.status == "met" else "above"
-    return f"{name} surely {side} {check.objective.limit} ({check.samples} samples)"
+    return f"{name} {side} {check.objective.limit} ({check.samples} samples, 95% confidence)"
 
 
 def nothing_passes(result: RunResult, choice: Choice) -> str:

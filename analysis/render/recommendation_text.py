@@ -36,12 +36,13 @@ def answer_lines(result: RunResult, choices: list[Choice]) -> list[str]:
 
 
 def answer_notes(result: RunResult, choices: list[Choice]) -> list[str]:
-    """What else matters to the answer: warnings, the runner-up, undecided steps, unknown prices."""
+    """What else matters to the answer: doubts, warnings, the runner-up, undecided steps, unknown prices."""
     notes = []
     several = len(choices) > 1
     for choice in choices:
         own = []
         if choice.best is not None and choice.compared:
+            own += _doubts(result, choice)
             own += _warnings(choice, choice.best)
             own += _runner_up(result, choice)
             own += _open_sentences(choice, choice.best)
@@ -54,7 +55,7 @@ def answer_notes(result: RunResult, choices: list[Choice]) -> list[str]:
 def _openings(result: RunResult) -> list[str]:
     lines = []
     if result.rehearsal:
-        lines.append("Rehearsal: the endpoint was simulated; no figure here is AWS's.")
+        lines.append("Rehearsal: a simulated endpoint. None of these figures is from AWS.")
     if result.state == "interrupted":
         lines.append("The run was interrupted; the answer covers what was measured.")
     elif result.state in ("failed", "running"):
@@ -70,7 +71,7 @@ def _sentences(result: RunResult, choice: Choice) -> list[str]:
         return [nothing_passes(result, choice)]
     sentences = [_recommendation(result, choice, best), _figures(choice, best)]
     if choice.win_share is not None:
-        sentences.append(_how_sure(result, choice))
+        sentences.append(_how_sure(choice))
     return sentences
 
 
@@ -118,7 +119,7 @@ def _figures(choice: Choice, best: Candidate) -> str:
 
 
 def _warnings(choice: Choice, best: Candidate) -> list[str]:
-    """What the trust gate says of the recommended step, and the best step of which it says nothing."""
+    """The trust warnings of the recommended step, and the best step without any."""
     reasons = list(dict.fromkeys(reason.title for reason in best.step.trust.reasons))
     if not reasons:
         return []
@@ -134,12 +135,16 @@ def _warnings(choice: Choice, best: Candidate) -> list[str]:
     return [text]
 
 
-def _how_sure(result: RunResult, choice: Choice) -> str:
+def _how_sure(choice: Choice) -> str:
     drawn = min(choice.win_share or 0.0, 1 - 1 / RESAMPLES)  # a thousand draws show no more
-    share = f"It is {confidence(drawn)} sure that this is the best of those measured"
+    return f"It is {confidence(drawn)} sure that this is the best of those measured."
+
+
+def _doubts(result: RunResult, choice: Choice) -> list[str]:
+    """Which other step may be the best, and how many more minutes would decide."""
     contender = choice.contender
-    if choice.sure or contender is None:
-        return f"{share}."
+    if choice.win_share is None or choice.sure or contender is None:
+        return []
     if contender.passes:
         why = f"{place(contender)} may be better"
     elif contender.slo_status == "open":
@@ -147,8 +152,8 @@ def _how_sure(result: RunResult, choice: Choice) -> str:
     else:
         why = f"{place(contender)} misses the SLO by no more than noise ({listed(_near(result, contender))})"
     if not choice.more_minutes_needed:
-        return f"{share}: {why}."
-    return f"{share}: {why}; about {_longer(choice.more_minutes_needed, contender)} would settle it."
+        return [f"{why}."]
+    return [f"{why}; about {_longer(choice.more_minutes_needed, contender)} would settle it."]
 
 
 def _longer(needed: list[tuple[Candidate, float]], contender: Candidate) -> str:
@@ -168,7 +173,7 @@ def _near(result: RunResult, contender: Candidate) -> list[str]:
 
 
 def _open_sentences(choice: Choice, best: Candidate) -> list[str]:
-    """Steps that might be the better choice, once they have samples enough."""
+    """Steps that may turn out better once they have enough samples."""
     text = []
     for candidate in choice.competing:
         told = candidate is choice.contender and not choice.sure

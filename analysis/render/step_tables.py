@@ -53,8 +53,8 @@ def _throughput(result: RunResult, experiment: ExperimentResult, judged: Judged,
                 concurrency_label(step),
                 Cell(step.trust.level, step.trust.level),
                 slo,
-                *(count(n) for n in (step.window_ok, step.window_failed, step.window_censored)),
                 number(step.per_minute),
+                *(count(n) for n in (step.window_ok, step.window_failed, step.window_censored)),
                 number(step.completion_tokens_per_s),
                 number(step.prompt_tokens_per_s),
                 request_price(step.usd_per_request),
@@ -62,7 +62,7 @@ def _throughput(result: RunResult, experiment: ExperimentResult, judged: Judged,
             ]
         )
     columns = [*texts("concurrency"), Column("trust", "status"), Column("SLO", "status")]
-    columns += numbers("ok", "failed", "cut off", "requests/min", "output tokens/s", "prompt tokens/s")
+    columns += numbers("requests/min", "ok", "failed", "cut off", "output tokens/s", "prompt tokens/s")
     columns += numbers(f"$/{PER_REQUESTS}{assumed}", f"$/1M output tokens{assumed}")
     return Table("Trust, throughput and cost", columns, rows, row_kinds=kinds)
 

@@ -263,7 +263,7 @@ def test_a_figure_that_the_table_withholds_is_not_quoted(tmp_path: Path) -> None
     result, _, text = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(1000))
     (step,) = result.steps
     assert step.shown("ttft", 95) is None
-    assert f"TTFT p95 surely within 1 s ({step.window_ok} samples)" in text
+    assert f"TTFT p95 within 1 s ({step.window_ok} samples, 95% confidence)" in text
 
 
 @pytest.mark.parametrize(
