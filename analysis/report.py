@@ -23,7 +23,7 @@ from analysis.render.summary_json import summary
 from analysis.render.template_context import ReportOptions
 from common.errors import UserError
 from runfolder.layout import MANIFEST
-from runfolder.manifest import load_manifest
+from runfolder.manifest import read_manifest
 from runfolder.reading import read_run
 
 
@@ -66,7 +66,7 @@ def measure_and_judge(folder: Path) -> RunResult:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such run folder", "name a folder below your results folder")
     try:
-        manifest = load_manifest(folder)
+        manifest = read_manifest(folder)
     except FileNotFoundError:
         raise UserError(
             f"{folder} holds no manifest.json, so it is not a run folder",

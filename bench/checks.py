@@ -5,6 +5,7 @@ import os
 import re
 import resource
 from collections import Counter
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -107,11 +108,19 @@ def check_tokenizer(path: Path) -> None:
         ) from None
 
 
-def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
+@dataclass(frozen=True)
+class CheckedPayload:
+    """A payload file that fits its plan."""
+
+    path: Path
+    facts: PayloadFacts
+
+
+def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
     """Check everything about a plan that does not need the account, which `preflight` checks.
 
     Returns:
-        The file of each payload that the plan names.
+        The file of each payload that the plan names, with its facts.
     """
     check_distinct(plan)
     if plan.endpoint.name is None:
@@ -120,9 +129,8 @@ def check_plan(plan: Plan, results: Path) -> dict[str, Path]:
     if isinstance(plan.price.usd_per_hour, dict):
         for instance_type in plan.price.usd_per_hour:
             check_instance(instance_type, "price.usd_per_hour")
-    payloads = {payload: payload_path(payload) for payload in plan.workload.payload}
-    for path in payloads.values():
-        check_rows(path, read_payload(path), plan.workload)
+    paths = {payload: payload_path(payload) for payload in plan.workload.payload}
+    payloads = {payload: CheckedPayload(path, payload_facts(plan, path)) for payload, path in paths.items()}
     check_headers(plan)
     if plan.model.tokenizer:
         check_tokenizer(Path(plan.model.tokenizer))

@@ -66,7 +66,6 @@ def experiment_of(
         samples=workload.samples,
         steps=plan_steps(plan, name),
         load=plan.load,
-        slo=plan.slo,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import provenance
 from bench.backend import Backend
-from bench.checks import payload_facts
+from bench.checks import CheckedPayload
 from bench.experiments import entries_of
 from bench.locust_process import LoadOptions
 from bench.terminal import print_status
@@ -56,18 +56,19 @@ class PreparedRun:
         return self.manifest.run_id
 
 
-def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Path]) -> PreparedRun:
+def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, CheckedPayload]) -> PreparedRun:
     """Resolve the plan's specs, check them against the account, and describe the run.
 
     Args:
         backend: where the plan is played; has the plan.
         options: how it is played.
-        payloads: file of each payload that the plan names, from `checks.check_plan`.
+        payloads: file and facts of each payload that the plan names, from `checks.check_plan`.
 
     Raises:
         UserError: a check stops the run; nothing was created.
     """
     clients = Clients.for_endpoint(backend.plan.endpoint)
+    files = {name: payload.path for name, payload in payloads.items()}
     folder = new_run_folder(options.results, backend.plan.name)
     # Two runs of one plan may start in the same second, on two hosts or into two results folders.
     run_id = f"{folder.name}-{secrets.token_hex(2)}"
@@ -76,7 +77,7 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Path])
         backend.plan,
         lambda: clients,
         ledger,
-        payloads=[payload_facts(backend.plan, path) for path in payloads.values()],
+        payloads=[payload.facts for payload in payloads.values()],
         results=options.results,
         run_id=run_id,
         assumption=backend.assumed_price,
@@ -92,9 +93,9 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Path])
         clients=clients,
         ledger=ledger,
         preflight=checked,
-        payloads=payloads,
+        payloads=files,
         folder=folder,
-        manifest=_manifest(run_id, backend, options, checked, payloads),
+        manifest=_manifest(run_id, backend, options, checked, files),
     )
 
 

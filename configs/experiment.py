@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from configs.containers import Family, WireSchema, schema_of
-from configs.plan import Load, Plan, Route, Workload
-from configs.slo import Slo
+from configs.load import Load
+from configs.plan import Plan, Route, Workload
 
 
 class Step(BaseModel):
@@ -48,7 +48,6 @@ class Experiment(BaseModel):
     """A ``tokenizer.json`` that counts the tokens of answers whose server gives no count."""
     steps: tuple[Step, ...]
     load: Load
-    slo: Slo = Slo()
 
 
 def experiment_name(instance_type: str, payload: str) -> str:

@@ -17,6 +17,7 @@ from configs.fields import (
     Whole,
     as_tuple,
 )
+from configs.load import Load
 from configs.slo import Slo
 
 Source = Literal["jumpstart", "huggingface", "image", "local", "endpoint"]
@@ -25,7 +26,6 @@ Route = Literal["invocations", "openai"]
 
 MAX_TOKENS_KEYS = frozenset({"max_new_tokens", "max_tokens", "max_completion_tokens", "n_predict"})
 """How the containers call the longest answer."""
-_DAY_S = 86_400.0
 _ROWS = "write it into the rows of the payload"
 _WRITTEN = {
     "messages": 'give rows of {"messages": […]} in the payload, with workload.schema: openai',
@@ -252,42 +252,6 @@ class Workload(Strict):
         if schema == "embeddings" and self.max_tokens:
             raise ValueError("embeddings have no tokens to limit; leave max_tokens out")
         return self
-
-
-class Timeouts(Strict):
-    """Seconds after which an invocation is given up; the defaults lie above SageMaker's own limits."""
-
-    connect: Annotated[Seconds, Field(gt=0)] = Field(
-        default=10.0, description="The longest time to open a connection."
-    )
-    first_byte: Annotated[Seconds, Field(gt=0)] = Field(
-        default=70.0, description="The longest time from the request to the first byte of the answer."
-    )
-    total: Annotated[Seconds, Field(gt=0)] = Field(
-        default=500.0, description="The longest time for a whole request."
-    )
-
-
-class Load(Strict):
-    """How the load is stepped. A window closes after ``measure``, or earlier at ``min_requests``."""
-
-    concurrency: Annotated[tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...], Field(min_length=1)] = (
-        Field(description="The steps in order, each a number of concurrent users.")
-    )
-    spawn_rate: Annotated[Number, Field(gt=0, le=1000)] | None = Field(
-        default=None, description="Users started per second. By default, it grows with the step."
-    )
-    warm_up: Annotated[Seconds, Field(le=_DAY_S)] = Field(
-        default=30.0, description="The time before the measurement of each step."
-    )
-    measure: Annotated[Seconds, Field(gt=0, le=_DAY_S)] = Field(
-        default=120.0, description="The length of the measurement of each step."
-    )
-    min_requests: Annotated[Whole, Field(ge=1)] | None = Field(
-        default=None, description="End the measurement early once this many of its requests have ended."
-    )
-    timeouts: Timeouts = Field(default=Timeouts(), description="When a request is given up.")
-    seed: Whole = Field(default=20240322, description="The seed of the random order of prompts.")
 
 
 class Budget(Strict):

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from common.errors import UserError
 from configs.containers import WireSchema
 from configs.experiment import Experiment
+from configs.load import Timeouts
 from configs.payload import PayloadRow
-from configs.plan import Route, Timeouts
+from configs.plan import Route
 from locustfiles.client.invocation_url import InvocationTarget
 from locustfiles.message_seal import MessageError
 from runfolder.records import Request

@@ -1,8 +1,10 @@
-"""Write rows as they come, so that a crash loses seconds and not the run."""
+"""Write rows as they arrive, so that a crash loses only the last seconds."""
 
 import csv
+import functools
 import json
-from collections.abc import Iterable, Sequence
+import typing
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, fields
 from operator import attrgetter
 from pathlib import Path
@@ -56,8 +58,8 @@ def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def row_from_strings(kind: type[Row], values: dict[str, str]) -> Row:
-    """Rebuild a row from a CSV line; empty cells become None. Types follow the field's annotation."""
-    return kind(**{f.name: _parse(str(f.type), values.get(f.name, "")) for f in fields(kind)})
+    """Rebuild a row from a line of a CSV file. An empty cell becomes None; the field gives the type."""
+    return kind(**{name: _parse(values.get(name, ""), parse) for name, parse in _parsers(kind).items()})
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
@@ -68,14 +70,20 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
         return [row_from_strings(kind, values) for values in csv.DictReader(file)]
 
 
-def _parse(annotation: str, text: str) -> object:
-    if text == "":
-        return None
-    if annotation.startswith(("<class 'int'>", "int")):
-        return int(text)
-    if annotation.startswith(("<class 'float'>", "float")):
-        return float(text)
-    return unguard_cell(text)
+@functools.cache
+def _parsers(kind: type["DataclassInstance"]) -> dict[str, Callable[[str], object]]:
+    """The function for each field of a row that turns its cell into a value."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: _parser(hints[field.name]) for field in fields(kind)}
+
+
+def _parser(hint: object) -> Callable[[str], object]:
+    types = {hint, *typing.get_args(hint)}  # ``int | None`` has two parts
+    return int if int in types else float if float in types else unguard_cell
+
+
+def _parse(text: str, parse: Callable[[str], object]) -> object:
+    return None if text == "" else parse(text)
 
 
 def _cell(value: object) -> object:

@@ -93,7 +93,7 @@ class Manifest(Part):
         write_atomically(folder / MANIFEST, self.model_dump_json(indent=2) + "\n")
 
 
-def load_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
     """Read a run's manifest.
 
     Raises:

@@ -58,11 +58,11 @@ def measure(folder: Path) -> None:
     """Report on one folder; print seconds of reading, seconds of all, and peak memory in MB."""
     began = time.perf_counter()
     from analysis import make_report  # noqa: PLC0415 - imports are part of what is measured
-    from runfolder.manifest import load_manifest  # noqa: PLC0415
+    from runfolder.manifest import read_manifest  # noqa: PLC0415
     from runfolder.reading import read_run  # noqa: PLC0415
 
     start = time.perf_counter()
-    read_run(folder, load_manifest(folder))
+    read_run(folder, read_manifest(folder))
     read = time.perf_counter() - start
     make_report(folder)
     whole = time.perf_counter() - began - read

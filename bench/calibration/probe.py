@@ -17,7 +17,7 @@ from bench.calibration.certificates import Certificates, make_certificates
 from bench.calibration.truth import AnswerSchedule
 from common.errors import UserError
 from configs.experiment import Experiment, Step
-from configs.plan import Load
+from configs.load import Load
 from locustfiles.launch import locust_command, locust_environment
 from runfolder import layout
 

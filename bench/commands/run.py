@@ -15,8 +15,8 @@ from bench.run import run_plan
 from bench.terminal import print_status
 from common.errors import UserError
 from common.parent_process import TOKEN_VARIABLE
-from configs.loading import load_plan
 from configs.plan import Plan
+from configs.reading import read_plan
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -74,7 +74,7 @@ def chosen_plan(choice: PlanChoice, default: Path = LOCAL_PLAN) -> tuple[Plan, P
         overrides["endpoint.instance_type"] = _instance_types(choice["instance"])
     if choice["endpoint"]:
         overrides["endpoint.name"] = choice["endpoint"]
-    return load_plan(path, overrides), path
+    return read_plan(path, overrides), path
 
 
 def _instance_types(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gevent
 from geventhttpclient.response import HTTPParseError
 
-from configs.plan import Timeouts
+from configs.load import Timeouts
 from locustfiles.client.answer_parser import AnswerError
 from locustfiles.client.error_classes import Failure, InvocationError
 from locustfiles.client.eventstream import EventStreamError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.files import write_atomically
-from configs.plan import Load
+from configs.load import Load
 from locustfiles.master.step_tally import StepTally
 from runfolder.layout import STATUS
 from runfolder.records import StepRow

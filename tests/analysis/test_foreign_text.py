@@ -14,7 +14,7 @@ from common.markdown import escape_markdown
 from runfolder import layout
 from runfolder.appending import read_rows, replace_rows
 from runfolder.cells import guard_cell, unguard_cell
-from runfolder.manifest import load_manifest
+from runfolder.manifest import read_manifest
 from runfolder.reading import read_table
 from runfolder.records import STEP_COLUMNS, StepRow
 from tests.support.synthetic_run import Deployed, write_run
@@ -25,7 +25,7 @@ EVIL = "<script>alert(1)</script> [click](https://evil.test) ![x](http://evil.te
 @pytest.mark.e2e
 def test_no_text_from_outside_is_markup_in_the_markdown(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,), instance_label=EVIL),), notices=(EVIL,))
-    manifest = load_manifest(tmp_path)
+    manifest = read_manifest(tmp_path)
     manifest.error = manifest.experiments[0].error = EVIL
     manifest.experiments[0].price.source = EVIL
     manifest.versions = {EVIL: EVIL}

@@ -12,7 +12,7 @@ from analysis.decide.recommendation import choose
 from analysis.render.plots.draw_all import draw_all
 from analysis.report import measure_and_judge
 from common.errors import UserError
-from runfolder.manifest import load_manifest
+from runfolder.manifest import read_manifest
 from tests.analysis.runs import SLO
 from tests.support.synthetic_run import Deployed, Server, write_run
 
@@ -97,7 +97,7 @@ def test_every_price_is_given_at_every_utilisation(report: Report, run_folder: P
 def test_two_payloads_on_one_endpoint_pay_for_it_once(tmp_path: Path) -> None:
     one, other = (Deployed(payload=p, measure_s=60, concurrency=(4,)) for p in ("en_1-500", "en_500-1000"))
     write_run(tmp_path, (one, other), slo=SLO)
-    first, second = load_manifest(tmp_path).experiments
+    first, second = read_manifest(tmp_path).experiments
     assert first.create_started_at == second.create_started_at
     bill = 1.4084 * ((first.deleted_at or 0) - (first.create_started_at or 0)) / 3600
     made = make_report(tmp_path)
@@ -176,7 +176,7 @@ def test_an_interrupted_run_reports_what_was_measured(run_folder: Path, tmp_path
     cells, names = steps[-1].split(","), steps[0].split(",")
     cells[names.index("state")], cells[names.index("measure_ended_at")] = "interrupted", ""
     (folder / "steps.csv").write_text("\n".join([*steps[:-1], ",".join(cells)]) + "\n")
-    manifest = load_manifest(folder)
+    manifest = read_manifest(folder)
     manifest.state = "interrupted"
     manifest.save(folder)
     made = make_report(folder)
@@ -242,7 +242,7 @@ def test_names_from_outside_cannot_break_the_page(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("placeholder_pictures")
 def test_texts_from_outside_cannot_break_the_markdown(tmp_path: Path) -> None:
     make_folder(tmp_path, instance_label="a`b")
-    manifest = load_manifest(tmp_path)
+    manifest = read_manifest(tmp_path)
     manifest.state, manifest.error = "failed", "Traceback | pipe\n\nline2"
     manifest.experiments[0].error = "no capacity\n# in this zone"
     manifest.versions = {"a|b": "1"}

@@ -12,7 +12,7 @@ from analysis.metrics.time_blocks import BlockSums
 from analysis.report import measure_and_judge
 from bench.benchmarks.coverage import Load
 from bench.benchmarks.coverage import step as measured_step
-from runfolder.manifest import load_manifest
+from runfolder.manifest import read_manifest
 from tests.analysis.runs import summary_of
 from tests.support.synthetic_run import Deployed, Server, write_run
 
@@ -220,7 +220,7 @@ def test_a_step_that_steps_csv_has_lost_is_void_and_its_rows_are_its_own(tmp_pat
 
 def test_an_experiment_that_was_never_loaded_has_its_steps_as_not_played(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=60, concurrency=(1, 4)),))
-    manifest = load_manifest(tmp_path)
+    manifest = read_manifest(tmp_path)
     manifest.experiments.append(
         manifest.experiments[0].model_copy(update={"name": "b/x", "steps": ["b/x/c1", "b/x/c4"]})
     )

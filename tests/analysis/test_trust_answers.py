@@ -10,7 +10,7 @@ import pytest
 from analysis.measure.answers import AskedLength, asked_length
 from analysis.measure.results import StepResult
 from analysis.report import measure_and_judge
-from runfolder.manifest import load_manifest
+from runfolder.manifest import read_manifest
 from tests.support.synthetic_run import Deployed, Server, write_run
 
 
@@ -18,7 +18,7 @@ def judged(folder: Path, workload: dict[str, Any] | None = None, **columns: obje
     """A run of 24 to 96 tokens an answer, with other values in some columns of its rows."""
     server = Server(completion_tokens=(60, 60)) if workload else Server()
     write_run(folder, (Deployed(server=server, measure_s=120, concurrency=(4,)),))
-    manifest = load_manifest(folder)
+    manifest = read_manifest(folder)
     manifest.plan["workload"] = workload or {}
     manifest.save(folder)
     rows = pd.read_csv(folder / "requests.csv").assign(**columns)  # type: ignore[arg-type]

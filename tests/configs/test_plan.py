@@ -18,8 +18,8 @@ from configs.experiment import (
     request_parameters,
     wire_schema,
 )
-from configs.loading import load_plan
 from configs.plan import Plan, Workload
+from configs.reading import read_plan
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = {
@@ -39,11 +39,11 @@ def write(folder: Path, content: object) -> Path:
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yml")), ids=lambda p: p.name)
 def test_every_shipped_plan_is_valid(path: Path) -> None:
     overrides = {"endpoint.name": "mine"} if path.stem == "endpoint" else {}
-    assert load_plan(path, overrides).load.concurrency
+    assert read_plan(path, overrides).load.concurrency
 
 
 def test_a_short_plan_gets_defaults(tmp_path: Path) -> None:
-    plan = load_plan(write(tmp_path, SMALL))
+    plan = read_plan(write(tmp_path, SMALL))
     assert plan.workload.payload == ("en_50-100",)
     assert plan.load.timeouts.first_byte == 70
     assert plan.slo.objectives == ()
@@ -51,13 +51,13 @@ def test_a_short_plan_gets_defaults(tmp_path: Path) -> None:
 
 def test_durations_and_objectives_are_read(tmp_path: Path) -> None:
     slo = {"ttft_p95": "800ms", "e2e_mean": 2, "error_rate": 0.05}
-    plan = load_plan(write(tmp_path, SMALL | {"slo": slo}))
+    plan = read_plan(write(tmp_path, SMALL | {"slo": slo}))
     assert [(o.key, o.limit_ms) for o in plan.slo.objectives] == [("ttft_p95", 800), ("e2e_mean", 2000)]
     assert plan.slo.error_rate == 0.05
 
 
 def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
-    plan = load_plan(write(tmp_path, SMALL), {"endpoint.instance_type": "ml.g5.2xlarge"})
+    plan = read_plan(write(tmp_path, SMALL), {"endpoint.instance_type": "ml.g5.2xlarge"})
     assert plan.endpoint.instance_type == ("ml.g5.2xlarge",)
 
 
@@ -160,7 +160,7 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
 def test_a_mistake_names_file_key_and_remedy(tmp_path: Path, change: dict[str, object], told: str) -> None:
     path = write(tmp_path, SMALL | change)
     with pytest.raises(UserError) as caught:
-        load_plan(path)
+        read_plan(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert told in message
@@ -172,7 +172,7 @@ def test_a_mistake_names_file_key_and_remedy(tmp_path: Path, change: dict[str, o
 )
 def test_what_is_no_plan_at_all_is_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        load_plan(write(tmp_path, text))
+        read_plan(write(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -187,25 +187,25 @@ def test_a_file_that_is_not_a_plans_text(tmp_path: Path, content: bytes, told: s
     path = tmp_path / "plan.yml"
     path.write_bytes(content)
     with pytest.raises(UserError, match=told):
-        load_plan(path)
+        read_plan(path)
 
 
 def test_a_folder_or_an_impossible_name_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a folder; name the plan's YAML file in it"):
-        load_plan(tmp_path)
+        read_plan(tmp_path)
     with pytest.raises(UserError, match="cannot be read"):
-        load_plan(Path("a\0b"))
+        read_plan(Path("a\0b"))
 
 
 def test_a_byte_order_mark_and_carriage_returns_are_read(tmp_path: Path) -> None:
     path = tmp_path / "plan.yml"
     path.write_bytes(b"\xef\xbb\xbf" + yaml.safe_dump(SMALL).replace("\n", "\r\n").encode())
-    assert load_plan(path).load.concurrency == (1, 2)
+    assert read_plan(path).load.concurrency == (1, 2)
 
 
 def test_variables_reach_the_container_as_they_are_written(tmp_path: Path) -> None:
     env = "{A: no, B: 010, C: true, D: 1:30, E: 2024-01-01, F: 4095}"
-    plan = load_plan(write(tmp_path, yaml.safe_dump(SMALL).replace("name: m", f"name: m\n  env: {env}")))
+    plan = read_plan(write(tmp_path, yaml.safe_dump(SMALL).replace("name: m", f"name: m\n  env: {env}")))
     assert plan.model.env == {
         "A": "no", "B": "010", "C": "true", "D": "1:30", "E": "2024-01-01", "F": "4095",
     }  # fmt: skip
@@ -233,7 +233,7 @@ def test_a_secret_is_refused_by_its_key_and_never_shown(tmp_path: Path, key: str
         before = content.get(section, {})
         content[section] = {**before, **change} if isinstance(change, dict) else change
     with pytest.raises(UserError, match=rf": {key} looks like a secret") as caught:
-        load_plan(write(tmp_path, content))
+        read_plan(write(tmp_path, content))
     for value in ("ghp_", "sesame", "eyJ", "hf_a", "abcdefgh", "sk-"):
         assert value not in str(caught.value)
 
@@ -241,7 +241,7 @@ def test_a_secret_is_refused_by_its_key_and_never_shown(tmp_path: Path, key: str
 def test_a_secret_in_a_comment_is_refused_by_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, yaml.safe_dump(SMALL) + "# the old key: hf_abcdefghijklmnopqrstuv\n")
     with pytest.raises(UserError, match=r"line \d+ looks like a secret") as caught:
-        load_plan(path)
+        read_plan(path)
     assert "hf_" not in str(caught.value)
 
 
@@ -251,13 +251,13 @@ def test_a_tokenizers_tokens_are_not_secrets(tmp_path: Path) -> None:
         "parameters": {"stop_token": "</s>", "eos_token": "x", "skip_special_tokens": True},
     }
     assert (
-        load_plan(write(tmp_path, SMALL | {"workload": workload})).workload.parameters["stop_token"] == "</s>"
+        read_plan(write(tmp_path, SMALL | {"workload": workload})).workload.parameters["stop_token"] == "</s>"
     )
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such plan"):
-        load_plan(tmp_path / "none.yml")
+        read_plan(tmp_path / "none.yml")
 
 
 @given(st.floats(0, 1e6, allow_nan=False).map(lambda x: round(x, 3)))

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import UserError
 from configs.containers import family_of
-from configs.loading import load_plan
+from configs.reading import read_plan
 from deploy.aws.clients import Clients
 from deploy.spec import resolve
 from deploy.spec.endpoint_spec import Host
@@ -265,7 +265,7 @@ def test_a_document_that_cannot_be_read_is_one_sentence() -> None:
 def test_the_shipped_plans_come_to_targets(clients: Clients) -> None:
     for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yml")):
         existing = {"endpoint.name": "mine"} if path.stem == "endpoint" else {}
-        assert endpoint_specs(load_plan(path, existing), "run", clients)
+        assert endpoint_specs(read_plan(path, existing), "run", clients)
 
 
 def test_the_newest_version_of_a_hub_model_is_found_by_its_meaning() -> None:

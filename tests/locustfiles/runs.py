@@ -14,7 +14,7 @@ from typing import Any
 from bench.calibration.probe import client_environment
 from bench.calibration.truth import AnswerSchedule
 from configs.experiment import Experiment, Step
-from configs.plan import Load, Timeouts
+from configs.load import Load, Timeouts
 from locustfiles.launch import locust_command
 
 DEADLINE_S = 60.0

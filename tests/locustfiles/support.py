@@ -11,7 +11,7 @@ from typing import Any
 
 import gevent
 
-from configs.plan import Timeouts
+from configs.load import Timeouts
 from emulator.eventstream import encode_payload_part
 from locustfiles.client.address import Proxy
 from locustfiles.client.invocation import Invoker

@@ -8,7 +8,7 @@ import time
 import gevent
 import pytest
 
-from configs.plan import Timeouts
+from configs.load import Timeouts
 from emulator.eventstream import encode_payload_part
 from locustfiles.client.invocation import InvocationExit
 from locustfiles.client.request_bodies import Body

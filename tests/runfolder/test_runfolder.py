@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runfolder.appending import RowAppender, append_jsonl, replace_rows, row_from_strings
 from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
-from runfolder.manifest import FORMAT, Manifest, load_manifest
+from runfolder.manifest import FORMAT, Manifest, read_manifest
 from runfolder.records import REQUEST_COLUMNS, STEP_COLUMNS, Request, StepRow
 
 MILLISECONDS = st.none() | st.floats(0, 1e7).map(lambda x: round(x, 6))
@@ -83,7 +83,7 @@ def test_locust_files_are_apart_only_where_there_are_several_experiments() -> No
 def test_a_manifest_survives_the_disk(tmp_path: Path) -> None:
     manifest = Manifest(run_id="r", plan={"name": "p"}, started_at=1.5, notices=["Rehearsal"])
     manifest.save(tmp_path)
-    assert load_manifest(tmp_path) == manifest
+    assert read_manifest(tmp_path) == manifest
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_manifest_survives_the_disk(tmp_path: Path) -> None:
 def test_a_damaged_manifest_is_told(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match=told):
-        load_manifest(tmp_path)
+        read_manifest(tmp_path)
 
 
 def test_json_lines_append(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ _LARGEST = 1_000_000
 _SHOWN = 60
 
 
-def load_plan(path: Path, overrides: dict[str, Any] | None = None) -> Plan:
+def read_plan(path: Path, overrides: dict[str, Any] | None = None) -> Plan:
     """Read and validate the plan at ``path``.
 
     Args:
