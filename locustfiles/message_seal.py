@@ -9,7 +9,7 @@ import hashlib
 import hmac
 from typing import Any
 
-import msgpack  # Locust's own wire format, and one of its requirements
+import msgpack  # Locust's own wire format
 
 MAX_BYTES = 16_000_000
 """A report of half a second at 10,000 requests per second is about 2 MB."""

@@ -8,6 +8,7 @@ from analysis.measure.results import ExperimentResult, RunResult
 from analysis.render.no_recommendation_text import errors_allowed
 from analysis.render.prices import assumed_mark
 from common.formatting import ABSENT, count, hourly_price, limit_percent, listed, percent, utc
+from runfolder.percentiles import percentile
 
 _DTYPES = ("OPTION_DTYPE", "SM_VLLM_DTYPE", "VLLM_DTYPE", "DTYPE")
 _QUANTIZATIONS = (
@@ -98,9 +99,9 @@ def _lengths(result: RunResult, name: str) -> str | None:
     found = [step.tokens[name] for step in result.steps if step.usable and name in step.tokens]
     if not found:
         return None
-    middles = sorted(d.percentiles[50] for d in found)
+    middle = percentile(sorted(d.percentiles[50] for d in found), 50)
     ends = [end for d in found for end in (d.low, d.high) if end is not None]
-    return f"{count(middles[len(middles) // 2])} tokens (median; {count(min(ends))} to {count(max(ends))})"
+    return f"{count(middle)} tokens (median; {count(min(ends))} to {count(max(ends))})"
 
 
 def _streamed(result: RunResult) -> str | None:

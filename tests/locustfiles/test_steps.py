@@ -1,11 +1,17 @@
 """Workers, clocks and reports: the protocol of the steps under every fault that can be scripted."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analysis.measure.steps import describe
+from analysis.metrics.definitions import Window, started_in
+from runfolder import layout
+from runfolder.reading import read_table, usable_requests
+from runfolder.records import REQUEST_COLUMNS
 from tests.locustfiles.fake import FakeWorker, Play, floats
 from tests.locustfiles.runs import rows_of
 
@@ -22,6 +28,19 @@ def test_a_run_without_a_fault_is_complete_and_has_no_reasons(play: Play) -> Non
         start, planned, end = floats(step, "measure_started_at", "measure_planned_end_at", "measure_ended_at")
         assert planned - start == pytest.approx(20.0)
         assert end - start == pytest.approx(20.0, abs=0.1)
+
+
+def test_screen_web_page_and_report_show_the_same_median(tmp_path: Path) -> None:
+    play = Play(tmp_path, (4,))
+    assert play() == 0
+    screen = json.loads((tmp_path / layout.STATUS).read_text(encoding="utf-8"))
+    page = play.sequence.live_step_rows()[-1]
+    requests = usable_requests(read_table(tmp_path / layout.REQUESTS, REQUEST_COLUMNS, []), [])
+    window = Window(*floats(play.steps()[0], "measure_started_at", "measure_ended_at"))
+    report = describe(started_in(requests, window), "ttft_ms", window)
+    assert report is not None
+    assert report.percentiles[50] == 21.5, "each worker's first tokens take 20, 21, 22 and 23 ms"
+    assert screen["ttft_p50_ms"] == page["ttft_p50_ms"] == report.percentiles[50]
 
 
 def test_a_step_that_has_enough_requests_ends_before_its_planned_end(tmp_path: Path) -> None:
