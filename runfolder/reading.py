@@ -1,4 +1,4 @@
-"""Read a run folder's tables into frames. What is damaged is left out and told, never guessed.
+"""Read a run folder's tables into frames. What is damaged is left out and reported, never guessed.
 
 The table engine is pyarrow's CSV reader behind plain pandas frames (measured in ``docs/performance.md``);
 the packages above see frames only.
@@ -145,8 +145,8 @@ def read_table(
         problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0][:160]}): it was left out.")
         return _frame(wanted)
     missing = [name for name in wanted if name not in frame.columns]
-    if told := [name for name in missing if name not in _LATER]:
-        problems.append(f"{path.name} has no column {', '.join(told)}.")
+    if absent := [name for name in missing if name not in _LATER]:
+        problems.append(f"{path.name} has no column {', '.join(absent)}.")
     for name in missing:
         frame[name] = pd.Categorical([None] * len(frame)) if name in _TEXT else np.nan
     return _unguarded(frame[wanted])

@@ -127,13 +127,13 @@ def compare(before: Sequence[RunResult], after: Sequence[RunResult]) -> Comparis
     if not lines:
         why = "; ".join(voids[:3]) or "no step has the samples that a percentile or a rate needs"
         raise UserError(f"nothing of {names[0]} and {names[1]} can be compared: {why}")
-    told = [note for a, b in _plan_pairs(before, after) for note in plan_differences(a, b)]
-    told += [note for pair in pairs for note in _lengths(*pair)]
+    differences = [note for a, b in _plan_pairs(before, after) for note in plan_differences(a, b)]
+    differences += [note for pair in pairs for note in _lengths(*pair)]
     left = first.keys() ^ second.keys()
     if left:
-        told.append(f"Only on one side: {', '.join(sorted(left))}.")
-    told += [f"Not compared: {void}." for void in voids]
-    return Comparison(*names, lines, list(dict.fromkeys(told + notes)))
+        differences.append(f"Only on one side: {', '.join(sorted(left))}.")
+    differences += [f"Not compared: {void}." for void in voids]
+    return Comparison(*names, lines, list(dict.fromkeys(differences + notes)))
 
 
 def _plan_pairs(
@@ -200,7 +200,7 @@ def _errors(pairs: list[tuple[StepResult, StepResult]]) -> tuple[list[Line], lis
         interval = Interval(b - a - reach, b - a + reach)
         lines.append(Line(step.id, "error rate", percent(a), percent(b), b - a, interval, effect))
         if not sure:
-            notes.append(f"{step.id}: error rates {percent(a)} and {percent(b)} are not told apart.")
+            notes.append(f"{step.id}: error rates {percent(a)} and {percent(b)} cannot be told apart.")
     return lines, notes
 
 

@@ -101,7 +101,8 @@ def e2e_ms(rows: pd.DataFrame) -> Floats:
 def tpot_ms(rows: pd.DataFrame) -> Floats:
     """TPOT, time per output token after the first chunk; undefined (absent, never 0) below two tokens.
 
-    Formula: (E2E − TTFT) / (n − k), n completion tokens, k tokens in the first chunk (1 when unknown), n > k.
+    Formula: (E2E − TTFT) / (n − k), n completion tokens, k tokens in the first chunk (1 when unknown), n > k;
+    absent where everything arrived in one chunk.
     Unit: milliseconds per token, one value per ok streamed request.
     Source: as vLLM's TPOT, corrected for first chunks of several tokens (ai-dynamo/aiperf#1279).
     """
@@ -114,6 +115,7 @@ def per_row(rows: pd.DataFrame, metric: str) -> Floats:
         return numbers(rows, f"{metric}_ms")
     first = np.maximum(np.nan_to_num(numbers(rows, "first_chunk_tokens"), nan=1.0), 1.0)
     after = numbers(rows, "completion_tokens") - first
+    after[numbers(rows, "chunks") < 2] = 0.0  # everything arrived at once
     decode = numbers(rows, "e2e_ms") - numbers(rows, "ttft_ms")
     tpot: Floats = np.divide(decode, after, out=np.full(len(rows), np.nan), where=after > 0)
     return tpot
@@ -126,8 +128,8 @@ def user_tokens_per_s(rows: pd.DataFrame) -> Floats:
     Unit: tokens per second, one value per ok streamed request.
     Source: reciprocal of TPOT, so TTFT is not part of it.
     """
-    pace = tpot_ms(rows)
-    return np.asarray(1000 / pace[pace > 0], dtype=float)
+    tpot = tpot_ms(rows)
+    return np.asarray(1000 / tpot[tpot > 0], dtype=float)
 
 
 def gap_percentile_ms(gaps: pd.DataFrame, p: float) -> float | None:

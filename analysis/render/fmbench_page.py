@@ -64,8 +64,8 @@ def summary_sentences(result: RunResult, choices: list[Choice]) -> list[str]:
         f"We did performance benchmarking for the {models} {plural_models} on {where} {noun} on {sets} "
         "and based on the test results "
     )
-    said = [_best_for(choice) for choice in choices]
-    return [f"{start}{one}" if i == 0 else f"{one[0].upper()}{one[1:]}" for i, one in enumerate(said)]
+    parts = [_best_for(choice) for choice in choices]
+    return [f"{start}{one}" if i == 0 else f"{one[0].upper()}{one[1:]}" for i, one in enumerate(parts)]
 
 
 def models_of(result: RunResult) -> list[str]:

@@ -8,12 +8,12 @@ from common.formatting import limit_percent, listed, milliseconds, more_minutes,
 _NEEDS = {"ttft": "streamed answers", "tpot": "streamed answers of two tokens or more"}
 
 
-def place(candidate: Candidate) -> str:
+def candidate_label(candidate: Candidate) -> str:
     """``ml.g5.xlarge at concurrency 4``."""
     return f"{candidate.experiment.deployed} at concurrency {candidate.step.concurrency}"
 
 
-def slo_words(result: RunResult) -> str:
+def slo_label(result: RunResult) -> str:
     """``TTFT p95 ≤ 1 s and TPOT p95 ≤ 60 ms``; empty without latency objectives."""
     return listed([objective.label for objective in result.objectives])
 
@@ -90,8 +90,8 @@ def misses(result: RunResult, candidate: Candidate) -> list[str]:
         if check.status == "missed":
             over = milliseconds((check.value_ms or 0) - check.objective.limit_ms)
             over += f" ({percent(check.excess)})"
-            said = f"{measured(check)} is {over} above the limit of {check.objective.limit}"
-            found.append(measured(check) if check.hidden else said)
+            excess = f"{measured(check)} is {over} above the limit of {check.objective.limit}"
+            found.append(measured(check) if check.hidden else excess)
     rate = candidate.step.error_rate
     if rate is not None and rate > result.error_rate_limit:
         found.append(f"{percent(rate)} of the requests failed ({errors_allowed(result)})")
@@ -104,12 +104,12 @@ def _why_missed(result: RunResult, missed: list[Candidate]) -> str:
     if not slow:
         return "too many requests failed at every step"
     at_most = f" with at most {limit_percent(result.error_rate_limit)} errors" if failing else ""
-    return f"no step meets {slo_words(result)}{at_most}"
+    return f"no step meets {slo_label(result)}{at_most}"
 
 
 def _closest(result: RunResult, choice: Choice) -> str:
     assert choice.closest is not None  # noqa: S101 - there is one wherever a step misses
-    return f"The closest is {place(choice.closest)}, where {listed(misses(result, choice.closest))}"
+    return f"The closest is {candidate_label(choice.closest)}, where {listed(misses(result, choice.closest))}"
 
 
 def _places(candidates: list[Candidate]) -> str:

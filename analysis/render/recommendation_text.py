@@ -4,7 +4,13 @@ from analysis.decide.recommendation import Candidate, Choice, cheapest
 from analysis.measure.results import RunResult
 from analysis.metrics.statistics import RESAMPLES
 from analysis.render.locust_answer_text import locust_answer
-from analysis.render.no_recommendation_text import errors_allowed, measured, nothing_passes, place, slo_words
+from analysis.render.no_recommendation_text import (
+    candidate_label,
+    errors_allowed,
+    measured,
+    nothing_passes,
+    slo_label,
+)
 from common.formatting import confidence, dollars, listed, milliseconds, more_minutes, number, percent
 
 DECIDED = 0.5
@@ -85,18 +91,18 @@ def _runner_up(result: RunResult, choice: Choice) -> list[str]:
     else:
         fewer = choice.extra_share / (1 + choice.extra_share)
         difference = f"does {percent(fewer)} fewer requests per instance"
-    return [f"The runner-up, {place(choice.runner_up)}, {difference}."]
+    return [f"The runner-up, {candidate_label(choice.runner_up)}, {difference}."]
 
 
 def _recommendation(result: RunResult, choice: Choice, best: Candidate) -> str:
-    slo = slo_words(result)
+    slo = slo_label(result)
     within = f"that meets {slo}" if slo else "measured (no SLO was set)"
     use = (
         "Use" if choice.win_share is None or choice.win_share >= DECIDED else "Not decided yet; for now, use"
     )
     if not choice.priced:
-        return f"{use} {place(best)}: the highest throughput {within}; no price is known."
-    return f"{use} {place(best)}: it is the cheapest choice {within}."
+        return f"{use} {candidate_label(best)}: the highest throughput {within}; no price is known."
+    return f"{use} {candidate_label(best)}: it is the cheapest choice {within}."
 
 
 def _figures(choice: Choice, best: Candidate) -> str:
@@ -131,7 +137,7 @@ def _warnings(choice: Choice, best: Candidate) -> list[str]:
         price = ""
         if choice.priced and other.step.usd_per_request is not None:
             price = f" ({dollars(10_000 * other.step.usd_per_request)} per 10,000 requests)"
-        text += f" The {_better(choice)} without warnings is {place(other)}{price}."
+        text += f" The {_better(choice)} without warnings is {candidate_label(other)}{price}."
     return [text]
 
 
@@ -146,11 +152,12 @@ def _doubts(result: RunResult, choice: Choice) -> list[str]:
     if choice.win_share is None or choice.sure or contender is None:
         return []
     if contender.passes:
-        why = f"{place(contender)} may be better"
+        why = f"{candidate_label(contender)} may be better"
     elif contender.slo_status == "open":
         why = _open(choice, contender)
     else:
-        why = f"{place(contender)} misses the SLO by no more than noise ({listed(_near(result, contender))})"
+        near = listed(_near(result, contender))
+        why = f"{candidate_label(contender)} misses the SLO by no more than noise ({near})"
     if not choice.more_minutes_needed:
         return [f"{why}."]
     return [f"{why}; about {_longer(choice.more_minutes_needed, contender)} would settle it."]
@@ -163,7 +170,9 @@ def _longer(needed: list[tuple[Candidate, float]], contender: Candidate) -> str:
         return f"{first} at each of the two"
     if [candidate for candidate, _ in needed] == [contender] and contender.slo_status == "open":
         return f"{first} there"
-    return listed([f"{more_minutes(minutes)} at {place(candidate)}" for candidate, minutes in needed])
+    return listed(
+        [f"{more_minutes(minutes)} at {candidate_label(candidate)}" for candidate, minutes in needed]
+    )
 
 
 def _near(result: RunResult, contender: Candidate) -> list[str]:
@@ -176,8 +185,8 @@ def _open_sentences(choice: Choice, best: Candidate) -> list[str]:
     """Steps that may turn out better once they have enough samples."""
     text = []
     for candidate in choice.competing:
-        told = candidate is choice.contender and not choice.sure
-        if candidate.slo_status != "open" or not candidate.step.usable or told:
+        contended = candidate is choice.contender and not choice.sure
+        if candidate.slo_status != "open" or not candidate.step.usable or contended:
             continue
         if candidate.cheaper_than(best):
             wait = max((f.more_minutes or 0 for f in candidate.checks if f.status == "open"), default=0)
@@ -188,12 +197,12 @@ def _open_sentences(choice: Choice, best: Candidate) -> list[str]:
 def _open(choice: Choice, candidate: Candidate) -> str:
     """What an open step would be, and why it cannot be judged."""
     first = max((f for f in candidate.checks if f.status == "open"), key=lambda f: f.more_minutes or 0)
-    assert choice.best is not None  # noqa: S101 - only said beside one
+    assert choice.best is not None  # noqa: S101 - only written beside one
     would = "would be cheaper but cannot" if choice.priced else "would do more requests but cannot"
     if not candidate.cheaper_than(choice.best):
         would = "cannot"
     return (
-        f"{place(candidate)} {would} be judged yet: {first.samples} samples are too few for "
+        f"{candidate_label(candidate)} {would} be judged yet: {first.samples} samples are too few for "
         f"{first.objective.name}"
     )
 

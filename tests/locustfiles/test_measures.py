@@ -1,9 +1,14 @@
 """What a row says of an answer: latencies, and token counts that bear their source."""
 
+from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from analysis.metrics import definitions
 from locustfiles.client.answer_formats import Usage
 from locustfiles.client.answer_parser import ParsedAnswer
 from locustfiles.client.request_metrics import fill_metrics
@@ -39,6 +44,24 @@ def test_tpot_by_hand() -> None:
 
 def test_tpot_leaves_out_the_tokens_of_the_first_chunk() -> None:
     assert row_of(answer([" a"] * 11, tokens=11, first=3)).tpot_ms == 250.0  # 2000 ms / (11 - 3)
+
+
+@given(tokens=st.integers(1, 40), first=st.integers(1, 40), chunks=st.integers(1, 5), seconds=st.floats(0, 9))
+def test_the_rows_tpot_is_the_reports(tokens: int, first: int, chunks: int, seconds: float) -> None:
+    parsed = ParsedAnswer(
+        first_at=101.0,
+        first_output_at=101.0,
+        last_at=101.0 + seconds,
+        chunks=chunks,
+        pieces=tokens,
+        text=[" a"] * tokens,
+        first_chunk_pieces=min(first, tokens),
+        usage=Usage(completion_tokens=tokens),
+    )
+    row = row_of(parsed)
+    frame = pd.DataFrame([asdict(row)]).astype({"tpot_ms": float, "chunks": float})
+    reported = definitions.per_row(frame, "tpot")
+    assert reported == pytest.approx(frame["tpot_ms"].to_numpy(), nan_ok=True)
 
 
 def test_tpot_of_one_token_is_unknown_and_never_zero() -> None:

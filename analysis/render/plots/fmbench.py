@@ -27,7 +27,7 @@ from analysis.render.plots.drawing import (
 from common.formatting import number
 
 PER_REQUESTS = 10_000
-_UNMET = {
+_STATUS_LABELS = {
     "met": "not trusted",
     "missed": "misses the SLO",
     "open": "not decided: too few samples",
@@ -60,7 +60,7 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
             e2e = step.latency.get("e2e")
             label = f"{'$' if priced else ''}{number(value)} · {number(step.per_minute)} requests/min"
             label += f" · {number(e2e.mean / 1000)} s each" if e2e else ""
-            label += "" if passes else f" · {_UNMET[candidate.slo_status]}"
+            label += "" if passes else f" · {_STATUS_LABELS[candidate.slo_status]}"
             axes.annotate(
                 label, (0, place + 0.3), (1, 2), textcoords="offset points", va="bottom", fontsize=8.5
             )
