@@ -135,6 +135,7 @@ def test_a_rehearsal_says_so_everywhere(tmp_path: Path) -> None:
     assert "Rehearsal" in (tmp_path / "report.md").read_text()[:200]
 
 
+@pytest.mark.e2e
 def test_the_mark_of_a_rehearsal_changes_every_picture(tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),), slo=SLO)
     result = measure_and_judge(tmp_path)

@@ -30,9 +30,11 @@ def test_what_an_older_version_wrote_down_is_found_and_closed(
     old = tmp_path / ".cache" / "ledger"
     item = Item("endpoint", "e", "e", "run", "me", "us-east-1", "https://api", "1", created_at=1.0)
     Ledger(old).will_create(item)
+    (tmp_path / "state").mkdir()
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "state"))
     if known_by == "BENCH_LEDGER":
         monkeypatch.setenv("BENCH_LEDGER", str(old))
+        monkeypatch.chdir(tmp_path / "state")
     else:
         monkeypatch.chdir(tmp_path)
     assert old_ledger_folders() == [old]
