@@ -1,0 +1,308 @@
+"""docs/summary.md, made from the keys of ``summary.json``. A key that `summary_json` writes has a row here.
+
+python -m analysis.render.summary_keys > docs/summary.md
+"""
+
+import itertools
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+AWS_REQUEST = "AWS request"
+_CLOSED = (AWS_REQUEST, "any")
+"""Types of values whose own keys the table does not list."""
+_NAME = re.compile(r"<[a-z ]+>")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A row of the table.
+
+    ``path`` joins the keys with full stops. ``[]`` stands for each item of a list, ``<name>`` for any key,
+    and ``{a,b}`` for each of the keys named.
+    """
+
+    path: str
+    kind: str
+    unit: str
+    meaning: str
+    null: str = ""
+    """When the value is null or the key absent; empty where it always has a value."""
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths that the row stands for, without braces."""
+        parts = re.split(r"\{([^}]*)\}", self.path)
+        choices = [part.split(",") if i % 2 else [part] for i, part in enumerate(parts)]
+        return ["".join(chosen) for chosen in itertools.product(*choices)]
+
+
+def _below(prefix: str, *rows: tuple[str, ...]) -> tuple[Key, ...]:
+    return tuple(Key(f"{prefix}{row[0]}", *row[1:]) for row in rows)
+
+
+_NO_TIMES = "not in the source files"
+_NO_TOKENS = "no answer has a token count"
+_NO_PRICE = "no price is known"
+_NO_OFFER = "no price is known or no request was answered"
+_NO_ROWS = "no raw records"
+_NO_WINDOW = "the step was not measured, or its source has no window"
+_FEW = "too few samples (n < 5/(1 − p)), or not measured"
+
+_RUN = (
+    Key("format", "integer", "", "Version of this format. New keys do not raise it."),
+    *_below(
+        "run.",
+        ("id", "text", "", "Name of the run."),
+        ("plan", "text", "", "Name of the plan.", _NO_TIMES),
+        ("state", "text", "", "`running`, `complete`, `interrupted` or `failed`."),
+        ("source", "text", "", "`records` (a run folder), `locust` or `fmbench` (files of these tools)."),
+        ("rehearsal", "boolean", "", "Whether a simulated endpoint was measured."),
+        ("notices[]", "text", "", "A sentence that every page shows."),
+        ("{started_at,ended_at}", "text", "UTC", "Start and end of the run.", _NO_TIMES),
+        ("slo.objectives[].metric", "text", "", "`ttft`, `tpot` or `e2e`."),
+        ("slo.objectives[].statistic", "text", "", "`mean`, `p50`, `p90`, `p95` or `p99`."),
+        ("slo.objectives[].limit_ms", "number", "ms", "The limit."),
+        ("slo.error_rate", "number", "0 to 1", "Limit of the error rate.", "the plan names none"),
+        ("problems[]", "text", "", "What is missing or damaged in the source files."),
+    ),
+    Key("answer", "text", "", "The recommendation in sentences."),
+)
+
+_CHOICES = _below(
+    "choices[].",
+    ("payload", "text", "", "The payload that the choice is for."),
+    ("{best,runner_up}", "object", "", "The cheapest step that passes, and the next one.", "there is none"),
+    ("{best,runner_up}.experiment", "text", "", "Name of its experiment."),
+    ("{best,runner_up}.step", "text", "", "Identifier of the step."),
+    ("{best,runner_up}.repetitions[]", "text", "", "Identifiers of the steps pooled in it."),
+    ("{best,runner_up}.concurrency", "integer", "requests", "Requests in flight."),
+    ("{best,runner_up}.usd_per_request", "number", "$", "Cost of a request at full load.", _NO_OFFER),
+    ("extra_usd_per_request", "number", "$", "What a request costs more at the runner-up.",
+     "no price or no runner-up"),
+    ("extra_share", "number", "share", "The same as a share of the cost at the best.", "no runner-up"),
+    ("win_share", "number", "0 to 1", "Share of bootstrap draws in which the best is cheapest and passes.",
+     "no other candidate, or no raw records"),
+)  # fmt: skip
+
+_EXPERIMENTS = _below(
+    "experiments[].",
+    ("name", "text", "", "`<instance type>/<payload>`."),
+    ("model", "text", "", "Name of the model."),
+    ("instance_type", "text", "", "Type of the instance."),
+    ("instance_label", "text", "", "Name of the instance on the pages."),
+    ("instance_count", "integer", "instances", "Instances of the endpoint."),
+    ("payload", "text", "", "Name of the payload."),
+    ("payload_file", "text", "", "File of the payload."),
+    ("state", "text", "", "As `run.state`."),
+    ("error", "text", "", "What ended the experiment early.", "nothing did"),
+    ("price.usd_per_hour", "number", "$/h", "Price of one instance.", _NO_PRICE),
+    ("price.source", "text", "", "Where the price comes from."),
+    ("price.as_of", "text", "", "Date of the price.", "unknown"),
+    ("price.assumption", "boolean", "", "Whether nobody charges this price."),
+    ("cost.duration_s", "number", "s", "Time that is billed.", _NO_TIMES),
+    ("cost.{boot_s,load_s,idle_s}", "number", "s", "Its parts: boot, load and the rest.", _NO_TIMES),
+    ("cost.usd", "number", "$", "What the experiment cost.", "no price or no duration"),
+    ("cost.basis", "text", "", "What was counted."),
+)
+
+_LATENCY = "{ttft,ttfo,tpot,e2e}_ms."
+_STEPS = _below(
+    "experiments[].steps[].",
+    ("id", "text", "", "Identifier of the step."),
+    ("concurrency", "integer", "requests", "Requests in flight.", _NO_TIMES),
+    ("state", "text", "", "`complete`, `degraded`, `interrupted`, `running` or `planned`."),
+    ("window_s", "number", "s", "Length of the measure window.", _NO_WINDOW),
+    ("{requests_ok,requests_failed,requests_censored}", "integer", "requests",
+     "Requests that started in the window, by outcome. A censored one was cut off by the end of the step."),
+    ("whole_step.{ok,failed,censored}", "integer", "requests", "The same for every request of the step."),
+    (f"{_LATENCY}{{p50,p90,p95,p99}}", "number", "ms", "Percentile of the latency.", _FEW),
+    (f"{_LATENCY}{{p50_95,p90_95,p95_95,p99_95}}[]", "number", "ms",
+     "Lower and upper end of the percentile's 95% confidence interval.", "absent without an interval"),
+    (f"{_LATENCY}mean", "number", "ms", "Mean of the latency.", "not measured"),
+    (f"{_LATENCY}{{std,min,max}}", "number", "ms", "Standard deviation, least and greatest latency.",
+     "absent where the latency was not measured; null where the source does not give it"),
+    (f"{_LATENCY}n", "integer", "requests", "Samples of the latency."),
+    ("{prompt_tokens_mean,completion_tokens_mean}", "number", "tokens", "Mean tokens per answered request.",
+     _NO_TOKENS),
+    ("{prompt_tokens_per_s,completion_tokens_per_s}", "number", "tokens/s", "Tokens in and out per second.",
+     _NO_TOKENS),
+    ("requests_per_minute", "number", "requests/min", "Answered requests per minute.", "not measured"),
+    ("requests_per_minute_95", "list", "requests/min", "Ends of its 95% confidence interval.",
+     "too little data"),
+    ("requests_per_minute_95[]", "number", "requests/min", "Lower end, then upper end."),
+    ("error_rate", "number", "0 to 1", "Share of the requests that failed.", "no requests"),
+    ("error_classes.<class>", "integer", "requests", "Failed requests by class."),
+    ("goodput_per_s", "number", "requests/s", "Requests within every limit.", "the plan names no limit"),
+    ("goodput_share", "number", "0 to 1", "Their share of all requests.", "the plan names no limit"),
+    ("user_tokens_per_s_p50", "number", "tokens/s", "Median speed of an answer as its user sees it.",
+     _NO_TOKENS),
+    ("chunk_gap_ms.{p50,p99}", "number", "ms", "Gap between chunks of a streamed answer.", "not streamed"),
+    ("mean_in_flight", "number", "requests", "Mean number of requests in flight.", _NO_ROWS),
+    ("little_residual", "number", "share", "Throughput × latency / users − 1 (Little's law).", _NO_ROWS),
+    ("finish_reasons.<reason>", "integer", "requests", "Answers by the reason for their end."),
+    ("token_sources.<source>", "integer", "requests", "Answers by the source of their token counts."),
+    ("usd_per_request", "number", "$", "Cost of a request at full load.", _NO_OFFER),
+    ("usd_per_request_95", "list", "$", "Ends of its 95% confidence interval.", "no price or few data"),
+    ("usd_per_request_95[]", "number", "$", "Lower end, then upper end."),
+    ("usd_per_million_output_tokens", "number", "$", "Cost of 1M output tokens at full load.", _NO_OFFER),
+    ("usd_per_million_tokens", "number", "$", "Cost of 1M tokens, in and out, at full load.", _NO_OFFER),
+    ("trust.level", "text", "", "`pass`, `warn` or `void`. A void step is never recommended."),
+    ("trust.reasons[].code", "text", "", "Stable name of the reason."),
+    ("trust.reasons[].text", "text", "", "The reason in a sentence, which may change between versions."),
+    ("trust.reasons[].level", "text", "", "As `trust.level`."),
+    ("trust.reasons[].values.<figure>", "any", "by its suffix", "The figures in the sentence."),
+    ("answers.asked.{at_least,at_most}", "integer", "tokens", "Bounds of the output that the plan sets.",
+     "the plan sets none"),
+    ("answers.counted", "integer", "requests", "Answers with a token count that is not an estimate."),
+    ("answers.{shorter,longer}", "integer", "requests", "Those of them outside these bounds."),
+    ("answers.mean_tokens", "number", "tokens", "Mean tokens of an answer.", _NO_TOKENS),
+    ("answers.cached_share", "number", "0 to 1", "Share of the prompt tokens from the server's cache.",
+     "the server does not report it"),
+    ("answers.with_skipped_events", "integer", "requests", "Answers with events of an unknown form."),
+    ("answers.contradicted", "integer", "requests", "Answers that contradict their own token count."),
+    ("workers[].worker", "text", "", "Name of a worker. The list is empty for one worker."),
+    ("workers[].host", "text", "", "Its host.", "unknown"),
+    ("workers[].rows", "integer", "requests", "Its requests that started in the window."),
+    ("workers[].share", "number", "0 to 1", "Their share of the step's."),
+    ("workers[].first_token_p50_ms", "number", "ms", "Median TTFT, or E2E latency where not streamed.",
+     "no answers"),
+    ("workers[].first_token_interval", "object", "", "Its 95% confidence interval.", "too few samples"),
+    ("workers[].first_token_interval.{low,high}", "number", "ms", "Ends of the interval."),
+    ("workers[].connect_p50_ms", "number", "ms", "Median time to set up a connection.", "none was opened"),
+    ("workers[].rtt_ms", "number", "ms", "Smallest round trip to the endpoint.", "not reported"),
+    ("workers[].cpu_max", "number", "%", "Greatest CPU load.", "not reported"),
+    ("workers[].lag_p99_ms", "number", "ms", "Lag of the event loop.", "not reported"),
+    ("slo", "object", "", "The step against the plan's limits.", "the step cannot be recommended"),
+    ("slo.status", "text", "", "`met`, `missed`, `open` (too few samples to decide) or `unmeasured`."),
+    ("slo.objectives[].objective", "text", "", "Name of the limit."),
+    ("slo.objectives[].value_ms", "number", "ms", "The measured value.", _FEW),
+    ("slo.objectives[].status", "text", "", "As `slo.status`."),
+    ("slo.objectives[].sure", "boolean", "", "Whether the status holds with 95% confidence."),
+)  # fmt: skip
+
+_FLEETS = (
+    *_below(
+        "fleets[].",
+        ("payload", "text", "", "The payload that the demand is for."),
+        ("peak_requests_per_minute", "number", "requests/min", "Demand of the busiest hour."),
+        (
+            "requests_per_minute_by_hour[]",
+            "number",
+            "requests/min",
+            "Demand of each hour of the day, 24 items.",
+        ),
+    ),
+    *_below(
+        "fleets[].fleets[].",
+        ("experiment", "text", "", "Name of the experiment."),
+        ("step", "text", "", "The step that each instance runs at."),
+        ("requests_per_minute_per_instance", "number", "requests/min", "Measured rate of one instance."),
+        ("instances", "integer", "instances", "Instances that carry the peak with headroom."),
+        ("spare", "integer", "instances", "Instances beyond them."),
+        ("utilisation", "number", "0 to 1", "Mean demand / capacity of all instances."),
+        ("usd_per_month", "number", "$", "Cost of a fixed fleet.", _NO_PRICE),
+        ("usd_per_month_scaled_hourly", "number", "$", "Cost of a fleet scaled each hour.", _NO_PRICE),
+        ("usd_per_request", "number", "$", "Cost of a request with the fixed fleet.", _NO_PRICE),
+    ),
+    *_below(
+        "policies.<file>.",
+        ("about", "text", "", "What the policy holds."),
+        ("register_scalable_target", AWS_REQUEST, "", "Request for `RegisterScalableTarget`."),
+        ("put_scaling_policy", AWS_REQUEST, "", "Request for `PutScalingPolicy`."),
+    ),
+)
+
+_LOCUST = (
+    Key("locust", "object", "", "Locust's statistics.", "the run was not read from Locust's CSV files"),
+    *_below(
+        "locust.",
+        ("basis", "text", "", "What the steps cover: `whole run` or `level`."),
+        ("resets", "integer", "", "How often the statistics were reset."),
+        ("requests[].{method,name}", "text", "", "Method and name of an entry."),
+        ("requests[].{requests,failed}", "integer", "requests", "All requests, and those that failed."),
+        ("requests[].error_rate", "number", "0 to 1", "Share that failed.", "no requests"),
+        ("requests[].errors.<error>", "integer", "requests", "Failures by error."),
+        ("requests[].ok_per_minute_whole_run", "number", "requests/min", "Rate over the run.", _NO_TIMES),
+        ("requests[].ok_per_minute_by_step.<step>", "number", "requests/min", "Rate in each step."),
+        ("requests[].response_time_ms.{mean,min,max}", "number", "ms", "Response time.", _NO_TIMES),
+        ("requests[].response_time_ms.<percentile>", "number", "ms", "Locust's percentile: `p50`, `p95`, …"),
+        ("requests[].content_bytes_mean", "number", "bytes", "Mean size of an answer.", _NO_TIMES),
+        ("measures[].{type,name}", "text", "", "Type and name of an event that is not a request."),
+        ("measures[].{count,failed}", "integer", "events", "All events, and those that failed."),
+        ("measures[].errors.<error>", "integer", "events", "Failures by error."),
+        ("measures[].value.{mean,min,max}", "number", "as reported", "The value.", _NO_TIMES),
+        ("measures[].value.<percentile>", "number", "as reported", "Locust's percentile of it."),
+        ("exceptions.<message>", "integer", "", "Exceptions in the users' code."),
+    ),
+)
+
+SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
+    ("The run", _RUN),
+    ("Choices", _CHOICES),
+    ("Experiments", _EXPERIMENTS),
+    ("Steps", _STEPS),
+    ("Fleets and policies", _FLEETS),
+    ("Locust", _LOCUST),
+)
+
+_INTRODUCTION = """\
+<!-- Generated by `python -m analysis.render.summary_keys`; do not edit. -->
+
+# `summary.json`
+
+Every key of `summary.json`, format 2. `[]` stands for each item of a list, `<name>` for any key, and `{a,b}`
+for each of the keys named. A null means "not measured". [metrics.md](metrics.md) has the formulas.
+
+`summary.csv` has a row for each step, with the same keys: a nested key is joined with `_` (`ttft_ms_p95`).
+"""
+
+
+def rows_by_path() -> dict[str, Key]:
+    """The table's row for each path, without braces."""
+    return {path: key for _, keys in SECTIONS for key in keys for path in key.paths}
+
+
+def occurrences(content: dict[str, Any]) -> Iterator[tuple[str, Key | None, Any]]:
+    """Every key and item of a summary: its path in the table, its row, and the value.
+
+    The row is None where the table lacks it. Objects and lists that have no row of their own are left out.
+    """
+    rows = rows_by_path()
+    parents = {path[: match.start()] for path in rows for match in re.finditer(r"\.|\[\]", path)}
+    yield from _walk(content, "", rows, parents)
+
+
+def _walk(
+    content: Any, path: str, rows: dict[str, Key], parents: set[str]
+) -> Iterator[tuple[str, Key | None, Any]]:
+    if path in rows and rows[path].kind in _CLOSED:
+        return
+    prefix = f"{path}." if path else ""
+    named = {p for p in (*rows, *parents) if p.startswith(prefix) and _NAME.fullmatch(p[len(prefix) :])}
+    children: list[tuple[str, Any]] = []
+    if isinstance(content, dict):
+        children = [(f"{prefix}{key}", value) for key, value in content.items()]
+    elif isinstance(content, list):
+        children = [(f"{path}[]", value) for value in content]
+    for plain, value in children:
+        taken = plain if plain in rows or plain in parents else next(iter(named), plain)
+        if taken in rows or taken not in parents:
+            yield taken, rows.get(taken), value
+        yield from _walk(value, taken, rows, parents)
+
+
+def document() -> str:
+    """The whole of docs/summary.md."""
+    parts = [_INTRODUCTION]
+    for title, keys in SECTIONS:
+        rows = ["| key | type | unit | meaning | null or absent when |", "|---|---|---|---|---|"]
+        rows += [f"| `{k.path}` | {k.kind} | {k.unit} | {k.meaning} | {k.null} |" for k in keys]
+        parts.append(f"## {title}\n\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,0 +1,107 @@
+"""docs/summary.md and ``summary.json`` have the same keys."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.decide.autoscaling import autoscaling_policies
+from analysis.decide.fleet import plan_fleets
+from analysis.decide.recommendation import choose
+from analysis.importers.command_line_prices import Prices
+from analysis.importers.fmbench.folder import load_fmbench
+from analysis.importers.locust.csv_run import load_locust
+from analysis.measure.results import RunResult
+from analysis.render.summary_json import summary
+from analysis.render.summary_keys import Key, document, occurrences, rows_by_path
+from analysis.report import measure_and_judge
+from tests.analysis.fmbench_march_2024 import write_fmbench_folder
+from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, stats_row, write
+from tests.analysis.runs import SLO, summary_of
+from tests.analysis.test_workers import two_workers
+from tests.support.synthetic_run import Deployed, Server, write_run
+
+ROOT = Path(__file__).parents[2]
+
+
+def _with_fleets(result: RunResult) -> dict[str, Any]:
+    choices = choose(result)
+    return summary(
+        result, choices, "", plan_fleets(choices, None), autoscaling_policies(result, choices, None)
+    )
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    """A run with failures and with samples enough for an interval of the p99."""
+    fast = Server(tpot_ms=1, tpot_ms_per_user=0.1, failing=0.05)
+    write_run(folder, (Deployed(server=fast, measure_s=120, concurrency=(8,)),), slo=SLO)
+    return _with_fleets(measure_and_judge(folder))
+
+
+def _workers(folder: Path) -> dict[str, Any]:
+    two_workers(folder, far_ms=120.0)
+    return summary_of(measure_and_judge(folder))
+
+
+def _locust(folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    measure = stats_row("prompt tokens", 600, 0, 512.0, Type="METRIC")
+    write(folder / "run_stats.csv", STATS, stats_row("/chat", 600, 3, 900.0), measure)
+    keys = [("POST", "/chat"), ("METRIC", "prompt tokens"), ("", "Aggregated")]
+    points = history([5] * 61, {key: [10] * 61 for key in keys})
+    write(folder / "run_stats_history.csv", HISTORY, *points)
+    errors = [
+        {"Method": method, "Name": name, "Error": "an error", "Occurrences": 3} for method, name in keys[:2]
+    ]
+    write(folder / "run_failures.csv", FAILURES, *errors)
+    write(
+        folder / "run_exceptions.csv",
+        ["Count", "Message", "Traceback", "Nodes"],
+        {"Count": 2, "Message": "KeyError", "Traceback": "", "Nodes": "local"},
+    )
+    return summary_of(load_locust(folder / "run", Prices(1.2)))
+
+
+def _fmbench(folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    return summary_of(load_fmbench(write_fmbench_folder(folder), Prices(1.006)))
+
+
+@pytest.fixture(scope="module")
+def found(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Key | None, Any]]:
+    """Every key and item of the summaries of five runs, of every source."""
+    folder = tmp_path_factory.mktemp("summaries")
+    summaries = [
+        _with_fleets(measure_and_judge(run_folder)),
+        _run(folder / "run"),
+        _workers(folder / "workers"),
+        _locust(folder / "locust"),
+        _fmbench(folder / "fmbench"),
+    ]
+    return [entry for content in summaries for entry in occurrences(content)]
+
+
+def test_every_key_of_a_summary_is_in_the_table(found: list[tuple[str, Key | None, Any]]) -> None:
+    assert sorted({path for path, row, _ in found if row is None}) == []
+
+
+def test_every_row_of_the_table_occurs_in_a_summary(found: list[tuple[str, Key | None, Any]]) -> None:
+    assert sorted(set(rows_by_path()) - {path for path, _, _ in found}) == []
+
+
+def test_types_and_nulls_are_as_the_table_says(found: list[tuple[str, Key | None, Any]]) -> None:
+    types: dict[str, tuple[type, ...]] = {
+        "text": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "list": (list,),
+    }  # fmt: skip
+    wrong = {
+        (path, repr(value)[:60])
+        for path, row, value in found
+        if row is not None
+        and (not row.null if value is None else not isinstance(value, types.get(row.kind, (object,))))
+    }
+    assert sorted(wrong) == []
+
+
+def test_the_document_is_what_the_rows_say() -> None:
+    written = (ROOT / "docs" / "summary.md").read_text(encoding="utf-8")
+    assert written == document(), "run: python -m analysis.render.summary_keys > docs/summary.md"
