@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     REFUSED = 4
     """The endpoint refused the requests."""
     ALL_VOID = 5
-    """Everything was played, and not one step has figures to rely on."""
+    """All steps ran, but none has figures to rely on."""
     HANGUP = 129
     INTERRUPTED = 130
     TERMINATED = 143

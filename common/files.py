@@ -1,4 +1,4 @@
-"""Replace files as a whole: a reader sees the old content or the new one, never a part of it."""
+"""Replace files as a whole: a reader gets the old content or the new one, never a part."""
 
 import contextlib
 import os
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to; it takes the place of ``path`` when the block ends well.
+    """Give a temporary file beside ``path``. It replaces ``path`` when the block ends without an error.
 
     Its name holds the process id, so that two processes that write one file do not share it. A block that
-    raises leaves ``path`` as it was, and nothing beside it.
+    raises leaves ``path`` unchanged, and no temporary file.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""Numbers as people read them: three significant digits, units, an en dash for what was not measured."""
+"""Numbers as text: three significant digits, units, and an en dash for values that were not measured."""
 
 import math
 from datetime import UTC, datetime
@@ -54,7 +54,7 @@ def dollars(value: float | None, digits: int = 3) -> str:
 
 
 def hourly_price(value: float | None) -> str:
-    """A price per hour as it is quoted, up to four decimals: ``$1.4084``, ``$1.515``, ``$0.10``."""
+    """A price per hour with up to four decimals: ``$1.4084``, ``$1.515``, ``$0.10``."""
     if value is None:
         return ABSENT
     text = f"{value:,.4f}"
@@ -63,7 +63,7 @@ def hourly_price(value: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """``0%``, ``1.3%``, ``42%``; what is short of the whole never reads ``100%``."""
+    """``0%``, ``1.3%``, ``42%``; a share below 1 is never shown as ``100%``."""
     if share is None or not math.isfinite(share):
         return ABSENT
     if 0.99 <= share < 1:

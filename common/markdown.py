@@ -1,4 +1,4 @@
-"""Text from outside in Markdown: no tags, links or images of a model server or a payload file."""
+"""Escape text from a model server or a payload file, so that Markdown shows no tags, links or images."""
 
 import re
 
@@ -7,10 +7,10 @@ _SPAN = re.compile(r"(?<!`)`[^`]+`(?!`)")
 
 
 def escape_markdown(text: str) -> str:
-    """Escape what Markdown would take for HTML, a link or an image, outside of code spans.
+    """Escape HTML, links and images outside of code spans.
 
-    Entities, not backslashes: a backslash in the text itself would undo those. A backtick that ends no code
-    span becomes an entity too, so that it cannot open one that reaches into our own text.
+    It uses entities, because a backslash in the text itself would undo a backslash. A single backtick becomes
+    an entity too, so that it cannot open a code span that includes the text after it.
     """
     spans = _SPAN.findall(text)
     plain = [_escape(part) for part in _SPAN.split(text)]

@@ -1,4 +1,4 @@
-"""Tie a process to its parent: when the parent dies, however it dies, the kernel ends the child."""
+"""Tie a process to its parent: when the parent dies for any reason, the kernel ends the child."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ import sys
 PARENT_VARIABLE = "LOCAL_SAGEMAKER_PARENT"
 LOAD_PARENT_VARIABLE = "BENCH_PARENT"
 TOKEN_VARIABLE = "BENCH_TOKEN"  # noqa: S105 - its name; in the environment, where no other user reads it
-"""The token of a run: what master and workers know each other by."""
+"""The token of a run, with which master and workers authenticate each other."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -16,7 +16,7 @@ def tie_to_parent(sig: signal.Signals, variable: str = PARENT_VARIABLE) -> None:
     """Ask the kernel for ``sig`` at the death of the thread that started this process.
 
     A parent that named itself by its process id in ``variable`` and is already gone ends this process:
-    the kernel only tells of deaths that come after the asking.
+    the kernel reports only deaths after this call.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,4 @@
-"""Where the suite keeps what outlives a run: the ledger, prices, the calibration, models."""
+"""The folders for data that outlives a run: the ledger, prices, the calibration, models."""
 
 import os
 from pathlib import Path
@@ -15,27 +15,27 @@ PROJECT = Path(__file__).resolve().parents[1]
 def state_folder() -> Path:
     """The state folder: ``$LLM_BENCH_HOME``, else ``.cache`` beside the packages.
 
-    It does not depend on the current directory: the ledger of what costs money must be the same one from
-    everywhere.
+    It does not depend on the current directory: the ledger of billed resources must be the same from every
+    folder.
     """
     override = os.environ.get(HOME_VARIABLE)
     return Path(override).expanduser().absolute() if override else PROJECT / ".cache"
 
 
 def ledger_folder() -> Path:
-    """The ledger of what was created on AWS."""
+    """The ledger of the resources on AWS."""
     return state_folder() / "ledger"
 
 
 def local_ledger_folder() -> Path:
-    """The ledger of what runs created on the local SageMaker, which is gone with it."""
+    """The ledger of the resources on the local SageMaker, which end with it."""
     return state_folder() / "local-ledger"
 
 
 def old_ledger_folders() -> list[Path]:
     """Where versions before 0.2 kept the ledger: under the current directory, or as ``BENCH_LEDGER`` said.
 
-    They are still read, so that nothing an older version created is forgotten.
+    They are still read, so that no resource of an older version is forgotten.
     """
     named = os.environ.get(_OLD_LEDGER_VARIABLE)
     candidates = dict.fromkeys(Path(name).absolute() for name in (named, ".cache/ledger") if name)
@@ -43,12 +43,12 @@ def old_ledger_folders() -> list[Path]:
 
 
 def price_cache() -> Path:
-    """Prices that AWS's price list gave, with the time they were asked for."""
+    """Prices from the AWS Price List API, with the time of the request."""
     return state_folder() / "prices.json"
 
 
 def calibration_file() -> Path:
-    """What `calibrate` measured of this machine."""
+    """The results of `calibrate` on this machine."""
     return state_folder() / "calibration.json"
 
 

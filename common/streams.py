@@ -1,4 +1,4 @@
-"""Standard streams that may go away: a closed terminal or a full disk must not decide the exit code."""
+"""Keep a closed terminal or a full disk from changing the exit code."""
 
 import contextlib
 import errno
@@ -8,11 +8,11 @@ import sys
 from typing import Any
 
 _READER_GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
-"""A pipe that nobody reads, a terminal that was closed."""
+"""A pipe without a reader, or a closed terminal."""
 
 
 def survive_lost_streams() -> None:
-    """Make this process's stdout and stderr drop what can no longer be written.
+    """Make this process's stdout and stderr drop output that can no longer be written.
 
     Without this, a write raises in the middle of a clean-up, and Python's own flush at shutdown replaces the
     exit code with 120. Call it before anything is written. A full disk on stdout is reported on stderr, once.
@@ -45,7 +45,7 @@ class _LossyFile(io.FileIO):
         self._reported = False
 
     def write(self, data: Any) -> int:
-        """Write; what cannot be written is gone."""
+        """Write; output that cannot be written is dropped."""
         try:
             written: int | None = super().write(data)
         except OSError as error:

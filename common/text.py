@@ -1,4 +1,4 @@
-"""Text from outside (a server, a container, a file), made safe to show."""
+"""Make text from a server, a container or a file safe to show."""
 
 import re
 import unicodedata
@@ -14,7 +14,7 @@ _LINE_BREAKS = frozenset("\n\r\t\v\f\x85\u2028\u2029")
 
 
 def printable(text: str) -> str:
-    """``text`` without terminal escape sequences, control characters and marks that reorder what is shown.
+    """``text`` without terminal escape sequences, control characters and marks that change the order of text.
 
     Line breaks and tabs stay.
     """

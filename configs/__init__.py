@@ -1,5 +1,5 @@
-"""Plans as people write them, validated, and the experiments they resolve to.
+"""Plans, their validation, and the experiments that they consist of.
 
 Every package may import it. `plan` and `load` hold the schema. `reading` reads YAML into it and reports each
-mistake in one sentence. `experiment` is what one plan × instance × payload hands to the load.
+mistake in one sentence. `experiment` describes one plan × instance × payload for the load.
 """

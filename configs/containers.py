@@ -1,4 +1,4 @@
-"""What a model server speaks and serves, by its image and its environment: one rule for all packages."""
+"""The family, request schema and model of a container, by its image and environment."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _BY_REPOSITORY: Mapping[str, Family] = {
     "sglang": "sglang",
     "llama": "llama-cpp",
 }
-"""A part of the repository's name → the family; the first that fits."""
+"""A part of the repository's name → the family; the first match counts."""
 _BY_VARIABLE: Mapping[str, Family] = {
     "SM_VLLM_": "vllm",
     "SM_SGLANG_": "sglang",
@@ -29,7 +29,7 @@ _BY_VARIABLE: Mapping[str, Family] = {
     "MAX_INPUT_TOKENS": "tgi",
     "MAX_TOTAL_TOKENS": "tgi",
 }
-"""How the variables of a family begin: for an image under a name of one's own."""
+"""Prefixes of a family's variables, for images with a custom name."""
 _MODEL_VARIABLES = (
     "SM_VLLM_MODEL",
     "SM_SGLANG_MODEL_PATH",
@@ -49,7 +49,7 @@ _CONTEXT_VARIABLES = (
 
 
 def family_of(image: str, environment: Mapping[str, str] | None = None) -> Family | None:
-    """The family of a container: by its repository, else by its variables; None where neither tells."""
+    """The family of a container: by its repository, else by its variables; None if neither matches."""
     repository = re.split("[:@]", image.rsplit("/", 1)[-1].lower())[0]
     for mark, family in _BY_REPOSITORY.items():
         if mark in repository:
@@ -61,17 +61,17 @@ def family_of(image: str, environment: Mapping[str, str] | None = None) -> Famil
 
 
 def schema_of(family: Family | None) -> WireSchema:
-    """The request schema of a family. What is not known is taken to speak OpenAI's, as most servers do."""
+    """The request schema of a family. The default is OpenAI's, as most servers support it."""
     return family if family in ("tgi", "lmi") else "openai"
 
 
 def served_model_id(environment: Mapping[str, str]) -> str | None:
-    """The model that a container's variables name; None where they name none, or a folder inside of it."""
+    """The model in a container's variables; None if there is none, or if it is a folder in the container."""
     values = (environment.get(name, "").strip() for name in _MODEL_VARIABLES)
     return next((value for value in values if value and not value.startswith(("/", "."))), None)
 
 
 def context_length(environment: Mapping[str, str]) -> int | None:
-    """The context, in tokens, that a container's variables set; None where they set none."""
+    """The context length in tokens that a container's variables set; None if they set none."""
     values = (environment.get(name, "").strip() for name in _CONTEXT_VARIABLES)
     return next((int(value) for value in values if value.isdecimal() and int(value) > 0), None)

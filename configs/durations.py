@@ -1,4 +1,4 @@
-"""Durations as people write them: ``500ms``, ``5s``, ``2m``, ``1h`` or a number of seconds."""
+"""Durations as a plan writes them: ``500ms``, ``5s``, ``2m``, ``1h`` or a number of seconds."""
 
 import re
 from typing import Annotated
@@ -16,7 +16,7 @@ def parse_seconds(value: object) -> float:
         value: a number of seconds, or text such as ``500ms``, ``5s``, ``2m``, ``1h``.
 
     Raises:
-        ValueError: when it is neither, or negative.
+        ValueError: it is neither, or it is negative or infinite.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
@@ -35,6 +35,6 @@ DURATION_SCHEMA = {
         {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|min|m|h)\s*$"},
     ]
 }
-"""JSON schema of a duration as a plan has it."""
+"""JSON schema of a duration in a plan."""
 Seconds = Annotated[float, BeforeValidator(parse_seconds), WithJsonSchema(DURATION_SCHEMA)]
 """A float of seconds; a plan may write it as a duration."""

@@ -1,4 +1,4 @@
-"""What one experiment hands to the load generator: everything it needs and no secret."""
+"""The description of one experiment for the load generator. It holds no secret."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ class Step(BaseModel):
 
 
 class Experiment(BaseModel):
-    """One endpoint under one payload, swept over the steps. Written as JSON, read by ``locustfiles``.
+    """One endpoint with one payload and all steps. Written as JSON, read by ``locustfiles``.
 
     ``payload`` is a JSON-lines file, see `configs.payload.read_payload`.
     """
@@ -45,13 +45,13 @@ class Experiment(BaseModel):
     unique_prefix: bool
     samples: bool
     tokenizer: Path | None = None
-    """A ``tokenizer.json`` that counts the tokens of answers whose server gives no count."""
+    """A ``tokenizer.json`` for answers without a token count from the server."""
     steps: tuple[Step, ...]
     load: Load
 
 
 def experiment_name(instance_type: str, payload: str) -> str:
-    """Name an experiment by what distinguishes it inside a plan: ``ml.g5.xlarge/en_1000-2000``."""
+    """The name of an experiment, unique in a plan: ``ml.g5.xlarge/en_1000-2000``."""
     return f"{instance_type}/{payload_label(payload)}"
 
 
@@ -72,11 +72,11 @@ def plan_steps(plan: Plan, experiment: str) -> tuple[Step, ...]:
 
 
 def wire_schema(workload: Workload, family: Family | None) -> WireSchema:
-    """The request schema that ``auto`` stands for: that of the container which answers.
+    """The request schema of a workload; for ``auto``, the schema of the container.
 
     Args:
         workload: the plan's.
-        family: of the container; None where it is not known.
+        family: of the container; None if it is not known.
     """
     if workload.request_schema != "auto":
         return workload.request_schema
@@ -84,7 +84,7 @@ def wire_schema(workload: Workload, family: Family | None) -> WireSchema:
 
 
 def request_parameters(workload: Workload, schema: WireSchema) -> dict[str, Any]:
-    """The parameters of every request, with the longest answer under the name that the schema has for it."""
+    """The parameters of every request, with ``max_tokens`` under the schema's name for it."""
     if workload.max_tokens is None:
         return workload.parameters
     name = "max_new_tokens" if schema in ("tgi", "lmi") else "max_tokens"

@@ -1,4 +1,4 @@
-"""The types that a plan's values are made of."""
+"""The types of a plan's values."""
 
 import re
 from typing import Annotated
@@ -6,13 +6,13 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,1023}")
-"""What SageMaker takes as the name of an environment variable."""
+"""What SageMaker accepts as the name of an environment variable."""
 _NAME = re.compile(r"^[a-zA-Z0-9](?:[-_.]?[a-zA-Z0-9])*$")
 
 
 def _check_name(value: str) -> str:
     if not _NAME.fullmatch(value) or len(value) > 40:
-        raise ValueError("use up to 40 letters, digits and single - _ . between them")
+        raise ValueError("use up to 40 letters and digits, with single - _ . only between them")
     return value
 
 
@@ -21,9 +21,9 @@ Name = Annotated[str, AfterValidator(_check_name)]
 
 def _check_endpoint_name(value: str) -> str:
     if value.startswith("arn:"):
-        raise ValueError(f"give the endpoint's name alone, {value.rsplit('/', 1)[-1]}")
+        raise ValueError(f"give only the endpoint's name, {value.rsplit('/', 1)[-1]}")
     if not re.fullmatch(r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}", value):
-        raise ValueError("an endpoint's name has up to 63 letters, digits and hyphens between them")
+        raise ValueError("use up to 63 letters and digits, with hyphens only between them")
     return value
 
 
@@ -44,7 +44,7 @@ def _check_no_flag(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_check_no_flag)]
-"""A whole number; ``true`` is none, though Python counts it as 1."""
+"""A whole number. ``true`` is not a number, although Python counts it as 1."""
 Number = Annotated[float, BeforeValidator(_check_no_flag)]
 OneOrMore = Annotated[
     tuple[str, ...],
@@ -62,17 +62,17 @@ def _check_environment(value: object) -> object:
     for key, text in value.items():
         if not VARIABLE.fullmatch(str(key)):
             raise ValueError(
-                f"{key!r} cannot be a variable's name: use letters, digits and _, a digit not first"
+                f"{key!r} is not a variable's name: use letters, digits and _, and do not begin with a digit"
             )
         if text is None:
             raise ValueError(f'the variable {key} has no value: give it one ("" for an empty one)')
         if isinstance(text, dict | list):
-            raise ValueError(f"the variable {key} is a text: put JSON in single quotes")  # noqa: TRY004
+            raise ValueError(f"the variable {key} must be text: put JSON in single quotes")  # noqa: TRY004
     return {str(key): _as_text(text) for key, text in value.items()}
 
 
 def _as_text(value: object) -> str:
-    """A variable's value as YAML has it: ``true``, not Python's ``True``."""
+    """A variable's value as YAML writes it: ``true``, not Python's ``True``."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -87,7 +87,7 @@ Environment = Annotated[
 
 
 def as_tuple(value: object) -> object:
-    """One text as a list of one. Raises ValueError for what is neither a text nor a list."""
+    """One text as a list of one. Raises ValueError for a value that is neither a text nor a list."""
     if not isinstance(value, str | list | tuple):
         raise ValueError("write one text, or a list of them")  # noqa: TRY004 - as above
     return (value,) if isinstance(value, str) else value

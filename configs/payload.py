@@ -1,4 +1,4 @@
-"""The one reader of payload files: what the check accepts before a deploy is what the load sends."""
+"""Payload files. The check before a deployment and the load read them with the same function."""
 
 import copy
 import json
@@ -11,14 +11,14 @@ from configs.plan import Workload
 
 
 class _BadRowError(ValueError):
-    """What is wrong with a row, in a few words."""
+    """A row is wrong; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadRow:
-    """What one request asks: a prompt, the messages of a chat, or a body that is sent as it is.
+    """The content of one request: a prompt, the messages of a chat, or a body that is sent unchanged.
 
-    ``prompt_tokens`` counts the prompt alone, None where nobody counted.
+    ``prompt_tokens`` counts the prompt alone; None if it was not counted.
     """
 
     payload_id: str
@@ -29,20 +29,20 @@ class PayloadRow:
 
     @property
     def shown(self) -> str:
-        """The row as text, for people."""
+        """The row as text for a reader."""
         asked = self.messages if self.body is None else self.body
         return self.prompt if asked is None else json.dumps(asked, ensure_ascii=False)
 
 
 def read_payload(path: Path) -> list[PayloadRow]:
-    r"""Read a payload file: JSON lines of ``{"prompt", "payload_id", "prompt_tokens"}``, blank lines apart.
+    r"""Read a payload file: JSON lines of ``{"prompt", "payload_id", "prompt_tokens"}``.
 
-    Instead of the prompt a row may have ``messages``, as OpenAI's chat has them, or a whole ``body``.
-    Only ``\n`` ends a line: JSON allows other line separators inside a text. A row without a ``payload_id``
-    is named by its line.
+    Instead of the prompt, a row may have ``messages`` in the format of OpenAI's chat, or a whole ``body``.
+    Blank lines are skipped. Only ``\n`` ends a line: JSON allows other line separators inside a text. The
+    default ``payload_id`` is the number of the line.
 
     Raises:
-        UserError: no file, no row, or a line that is not such a row.
+        UserError: the file cannot be read, has no row, or has a line that is not such a row.
     """
     try:
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
@@ -72,10 +72,10 @@ def read_payload(path: Path) -> list[PayloadRow]:
 
 
 def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
-    """Refuse rows that the request schema has no place for.
+    """Check that the request schema has a place for each row.
 
     Raises:
-        UserError: the row and the setting that mends it.
+        UserError: a row does not fit the schema.
     """
     schema = workload.request_schema
     for row in rows:
@@ -92,13 +92,13 @@ def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
             raise UserError(f"{path}: row {row.payload_id} has messages", "set workload.schema: openai")
         if workload.unique_prefix and with_prefix(row, "") is None:
             raise UserError(
-                f"{path}: row {row.payload_id} has no user text that a prefix could stand before",
+                f"{path}: row {row.payload_id} has no user text to put a prefix before",
                 "set workload.unique_prefix: false",
             )
 
 
 def with_prefix(row: PayloadRow, prefix: str) -> PayloadRow | None:
-    """The row with a text before its prompt, or before the first text of a user; None where there is none."""
+    """The row with a prefix before its prompt or its first user text; None if it has no such text."""
     if row.messages is None:
         return replace(row, prompt=prefix + row.prompt)
     messages = copy.deepcopy(row.messages)
@@ -122,15 +122,15 @@ def _row(content: Any, number: int) -> PayloadRow:
     name, tokens = content.get("payload_id"), content.get("prompt_tokens")
     name = f"line-{number}" if name is None else name
     if not isinstance(name, str | int):
-        raise _BadRowError("payload_id is a text, or is left out")
+        raise _BadRowError("payload_id must be text, or be left out")
     if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0):
-        raise _BadRowError("prompt_tokens is a whole number, or is left out")
+        raise _BadRowError("prompt_tokens must be a whole number, or be left out")
     for key, value in ((asked[0], content[asked[0]]), ("payload_id", name)):
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise _BadRowError(
-                f"{key} holds half a surrogate pair (such as \\ud83d), which is no character"
+                f"{key} holds half a surrogate pair (such as \\ud83d), which is not a character"
             ) from None
     if asked == ["prompt"]:
         if not isinstance(content["prompt"], str):
@@ -139,18 +139,18 @@ def _row(content: Any, number: int) -> PayloadRow:
     if asked == ["messages"]:
         return PayloadRow(str(name), "", tokens, messages=_messages(content["messages"]))
     if content["body"] is None:
-        raise _BadRowError("body is null; give the JSON that is to be sent")
+        raise _BadRowError("body is null; write the JSON to send")
     return PayloadRow(str(name), "", tokens, body=content["body"])
 
 
 def _messages(messages: Any) -> list[dict[str, Any]]:
     if not isinstance(messages, list) or not messages:
-        raise _BadRowError('messages is a list such as [{"role": "user", "content": "…"}]')
+        raise _BadRowError('messages must be a list such as [{"role": "user", "content": "…"}]')
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise _BadRowError("each message has a role")
+            raise _BadRowError("each message must have a role")
         content = message.get("content")
         parts = isinstance(content, list) and all(isinstance(part, dict) for part in content)
         if not isinstance(content, str) and not parts and (content is not None or message["role"] == "user"):
-            raise _BadRowError("a message's content is a text, or a list of parts")
+            raise _BadRowError("the content of a message must be text or a list of parts")
     return messages

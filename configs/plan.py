@@ -1,4 +1,4 @@
-"""The plan: one benchmark as a person writes it. See ``configs/local.yml`` for a short one."""
+"""The plan: one benchmark as a user writes it. ``configs/local.yml`` is a short example."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -25,22 +25,22 @@ RequestSchema = Literal["auto", "tgi", "openai", "lmi", "completions", "embeddin
 Route = Literal["invocations", "openai"]
 
 MAX_TOKENS_KEYS = frozenset({"max_new_tokens", "max_tokens", "max_completion_tokens", "n_predict"})
-"""How the containers call the longest answer."""
+"""The names of the longest answer's length in the containers."""
 _ROWS = "write it into the rows of the payload"
 _WRITTEN = {
     "messages": 'give rows of {"messages": […]} in the payload, with workload.schema: openai',
     "prompt": _ROWS,
     "inputs": _ROWS,
-    "input": f"{_ROWS}, with workload.schema: embeddings where it is to be embedded",
+    "input": f"{_ROWS}, with workload.schema: embeddings for an embedding model",
     "body": 'give rows of {"body": …} in the payload, with workload.schema: raw',
     "stream": "set workload.stream",
 }
-"""Keys of a request that the suite itself writes, and what to set instead."""
+"""The keys of a request that the suite itself writes, each with what to set instead."""
 _SEVERAL_ANSWERS = ("n", "num_return_sequences")
 
 
 class Model(Strict):
-    """What is served, and from where it comes. ``endpoint``: what an existing endpoint serves."""
+    """The model and its source. With the source ``endpoint``, the model of an existing endpoint."""
 
     name: str = Field(
         default="", description="What the report calls the model. Required, except for the source `endpoint`."
@@ -95,7 +95,7 @@ class Model(Strict):
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> Self:
         if not self.name and self.source != "endpoint":
-            raise ValueError("model.name is needed: what the report calls the model")
+            raise ValueError("model.name is needed: the report calls the model by it")
         if self.source in ("jumpstart", "huggingface") and not self.id:
             raise ValueError(f"model.id is needed when model.source is {self.source}")
         if self.source == "image" and not self.image:
@@ -104,7 +104,7 @@ class Model(Strict):
 
 
 class Component(Strict):
-    """An inference component: copies of a model, the plan's own unless it names one, on a shared endpoint."""
+    """An inference component: copies of a model on a shared endpoint."""
 
     name: Name = Field(
         description="The name of the inference component. A run that creates the endpoint puts the "
@@ -124,7 +124,7 @@ class Component(Strict):
 
 
 class Endpoint(Strict):
-    """Where it is served. With ``name`` an existing endpoint is used and never changed or deleted."""
+    """Where the model is served. An existing endpoint, set by ``name``, is never changed or deleted."""
 
     instance_type: OneOrMore = Field(
         default=("ml.g5.xlarge",),
@@ -184,7 +184,7 @@ class Endpoint(Strict):
 
 
 class Workload(Strict):
-    """What is sent: the prompts and the parameters of the answer."""
+    """The requests: their prompts and the parameters of the answers."""
 
     payload: OneOrMore = Field(
         description="A label in `payloads/built` (`en_1000-2000`), a JSON Lines file of your own, or a list. "
@@ -230,7 +230,7 @@ class Workload(Strict):
         for key in _SEVERAL_ANSWERS:
             if value.get(key) not in (None, 1):
                 raise ValueError(
-                    f"{key} asks for several answers, and a request is measured by one; leave it out"
+                    f"{key} asks for several answers, but a request is measured by one answer; leave it out"
                 )
         return value
 
@@ -238,16 +238,14 @@ class Workload(Strict):
     def _schema_fits(self) -> Self:
         schema = self.request_schema
         if self.route == "openai" and schema not in ("auto", "openai"):
-            raise ValueError(
-                f"the openai route serves chat alone; for schema {schema} set route: invocations"
-            )
+            raise ValueError(f"the openai route serves only chat; for schema {schema} set route: invocations")
         if self.route == "openai" and self.headers:
             raise ValueError("headers belong to InvokeEndpoint; set route: invocations, or leave them out")
         if schema == "embeddings" and self.stream:
             raise ValueError("embeddings are not streamed; set stream: false")
         if schema == "raw" and (self.parameters or self.max_tokens):
             raise ValueError(
-                "a raw body is sent as it is; write parameters and max_tokens into each row's body"
+                "a raw body is sent unchanged; write parameters and max_tokens into each row's body"
             )
         if schema == "embeddings" and self.max_tokens:
             raise ValueError("embeddings have no tokens to limit; leave max_tokens out")
@@ -255,7 +253,7 @@ class Workload(Strict):
 
 
 class Budget(Strict):
-    """What the run may cost."""
+    """A limit of the cost of the run."""
 
     max_spend_usd: Annotated[Number, Field(gt=0)] | None = Field(
         default=None,
@@ -265,7 +263,7 @@ class Budget(Strict):
 
 
 class Price(Strict):
-    """A price set by hand, for all instance types or by type, and where it comes from."""
+    """A price that you set, for all instance types or for each, and its source."""
 
     usd_per_hour: Annotated[Number, Field(gt=0)] | dict[str, Annotated[Number, Field(gt=0)]] | None = Field(
         default=None,
@@ -281,7 +279,7 @@ class Price(Strict):
 
 
 class Plan(Strict):
-    """One benchmark: every instance type × payload is an experiment, every concurrency a step of each."""
+    """One benchmark. Each instance type × payload is an experiment, and each concurrency a step of it."""
 
     name: Name = Field(description="The name of the benchmark. It names the run folder.")
     model: Model = Field(description="The model.")
@@ -299,25 +297,24 @@ class Plan(Strict):
             if objective.limit_ms > longest_s * 1000:
                 seconds = objective.limit_ms / 1000
                 raise ValueError(
-                    f"slo.{objective.key}: {seconds:g} s is beyond load.timeouts.total ({longest_s:g} s), so "
-                    f"it could not be missed; for milliseconds write {seconds:g}ms"
+                    f"slo.{objective.key}: {seconds:g} s is longer than load.timeouts.total "
+                    f"({longest_s:g} s), so no request can miss it; for milliseconds write {seconds:g}ms"
                 )
         if self.model.source == "endpoint" and not self.endpoint.name:
-            raise ValueError(
-                "model.source endpoint is what an existing endpoint serves; name it in endpoint.name"
-            )
+            raise ValueError("model.source: endpoint needs an existing endpoint; name it in endpoint.name")
         if self.workload.max_tokens and (twice := MAX_TOKENS_KEYS & set(self.workload.parameters)):
             raise ValueError(
-                f"workload.max_tokens and workload.parameters.{min(twice)} say the same; keep one of them"
+                f"workload.max_tokens and workload.parameters.{min(twice)} set the same limit; "
+                "keep one of them"
             )
         return self
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """Its own model, and those that its inference components have for themselves."""
+        """The plan's model, and the models of its inference components."""
         return (self.model, *(part.model for part in self.endpoint.components if part.model))
 
     @property
     def token_variables(self) -> frozenset[str]:
-        """Environment variables that hold a gated model's token: for nobody but the deploy."""
+        """Environment variables that hold a gated model's token. Only the deployment may read them."""
         return frozenset(model.hub_token_env for model in self.models if model.hub_token_env)

@@ -1,4 +1,4 @@
-"""docs/plan.md's reference table and configs/plan.schema.json, made from the plan's models.
+"""Generate the table of docs/plan.md and configs/plan.schema.json from the plan's models.
 
 Run ``python -m configs.plan_doc`` to write both again.
 """
@@ -24,7 +24,7 @@ END = "<!-- End of the generated table. -->"
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a plan as a person writes it in YAML."""
+    """The JSON schema of a plan in YAML."""
     content = Plan.model_json_schema()
     for model in (content, *content["$defs"].values()):
         for entry in model.get("properties", {}).values():
@@ -58,7 +58,7 @@ def table() -> str:
 
 
 def with_table(text: str) -> str:
-    """``docs/plan.md`` with the table between its two markers made anew.
+    """``docs/plan.md`` with a new table between its two markers.
 
     Raises:
         ValueError: a marker is missing.

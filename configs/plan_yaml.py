@@ -1,4 +1,4 @@
-"""YAML as a plan may use it: values as written, every key once, and no document that explodes."""
+"""The YAML of a plan: values as written, each key once, and a limit on the expanded size."""
 
 import re
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ _NODES = 10_000
 
 
 class PlanYamlError(Exception):
-    """The text is not a plan's YAML: one sentence with the line."""
+    """The text is not valid YAML for a plan; the message is one sentence with the line."""
 
 
 class _PlanLoader(yaml.SafeLoader):
     """Reads scalars by YAML 1.2's core schema.
 
     YAML 1.1 turns ``no`` into false, ``010`` into 8, ``1:30`` into 90 and a date into an object: an
-    environment variable would reach the container as something that nobody wrote.
+    environment variable would reach the container with another value than the one in the file.
     """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own form
@@ -42,7 +42,7 @@ def read_plan_yaml(text: str) -> Any:
     """Read one YAML document.
 
     Raises:
-        PlanYamlError: it is not YAML, a key is given twice, or it is nested or repeated beyond any plan.
+        PlanYamlError: it is not YAML, a key is given twice, or it is too large or nested too deeply.
     """
     try:
         _check_events(yaml.parse(text, Loader=_PlanLoader))
@@ -64,7 +64,7 @@ def read_plan_yaml(text: str) -> Any:
 
 @dataclass
 class _Size:
-    """Of a value with every alias in it written out."""
+    """The size of a value with all its aliases expanded."""
 
     nodes: int = 1
     depth: int = 1
@@ -72,11 +72,11 @@ class _Size:
 
 @dataclass
 class _Level:
-    """A list or mapping that is being read."""
+    """A list or mapping that is not yet complete."""
 
     anchor: str | None = None
     lines: dict[str, int] | None = None
-    """Of a mapping: the line of each key."""
+    """The line of each key of a mapping; None for a list."""
     key: str = ""
     children: int = 0
     size: _Size = field(default_factory=_Size)
@@ -87,7 +87,7 @@ class _Level:
 
 
 class _Census:
-    """Counts what a document would be with every alias written out, and its keys."""
+    """Counts the values of a document with all aliases expanded, and checks its keys."""
 
     def __init__(self) -> None:
         self._levels = [_Level()]
@@ -127,7 +127,7 @@ class _Census:
         level.size.depth = max(level.size.depth, size.depth + 1)
         self._check_depth(size.depth, line)
         if level.size.nodes > _NODES:
-            raise PlanYamlError(f"line {line}: a plan has at most {_NODES:,} values, aliases written out")
+            raise PlanYamlError(f"line {line}: a plan has at most {_NODES:,} values, with aliases expanded")
 
     def _check_depth(self, depth: int, line: int) -> None:
         if len(self._levels) + depth > _DEPTH:
@@ -135,7 +135,7 @@ class _Census:
 
 
 def _check_events(events: Iterator[yaml.Event]) -> None:
-    """Refuse what would be read without a word, or without an end. The parser's events need no recursion."""
+    """Refuse repeated keys and documents that are too large. The parser's events need no recursion."""
     census = _Census()
     for event in events:
         line = event.start_mark.line + 1 if event.start_mark else 0

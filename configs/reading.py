@@ -1,4 +1,4 @@
-"""Read a plan from YAML; every mistake becomes one sentence that names the file, the key and the remedy."""
+"""Read a plan from YAML. A mistake becomes one sentence with the file, the key and the remedy."""
 
 import difflib
 import typing
@@ -27,7 +27,7 @@ def read_plan(path: Path, overrides: dict[str, Any] | None = None) -> Plan:
         overrides: dotted keys that replace the file's, e.g. ``{"endpoint.instance_type": "ml.g5.xlarge"}``.
 
     Raises:
-        UserError: no file, no permission, no YAML, a secret, or a key or value that a plan does not have.
+        UserError: the file cannot be read, is not YAML, holds a secret, or has a wrong key or value.
     """
     text = _read_text(path)
     try:
@@ -53,16 +53,14 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such plan", "`ls configs/*.yml` shows those that there are") from None
+        raise UserError(f"{path}: no such plan", "`ls configs/*.yml` lists the plans of the suite") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder", "name the plan's YAML file in it") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read ({reason})", "name another file") from None
     if len(content) > _LARGEST:
-        raise UserError(
-            f"{path}: is larger than {_LARGEST / 1e6:.0f} MB, which no plan is", "name another file"
-        )
+        raise UserError(f"{path}: is larger than {_LARGEST / 1e6:.0f} MB", "name another file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -71,7 +69,7 @@ def _read_text(path: Path) -> str:
 
 
 def _refuse_secrets(path: Path, text: str, content: dict[str, Any]) -> None:
-    """Refuse a file with a secret, in a comment too: it is copied into the run folder as it is."""
+    """Refuse a file with a secret, also in a comment: the run folder gets an unchanged copy of the file."""
     place = find_secret(content)
     if place is None and (line := line_with_secret(text)):
         place = f"line {line}"
@@ -92,12 +90,12 @@ def _set(content: dict[str, Any], keys: list[str], value: object) -> None:
     content[keys[-1]] = value
 
 
-_WORDS: Mapping[str, str] = {
+_REMEDIES: Mapping[str, str] = {
     "tuple_type": "write a list, such as [{example}]",
     "list_type": "write a list, such as [{example}]",
     "dict_type": "write keys and values below it",
     "model_type": "write keys and values below it",
-    "string_type": "write a text, in quotes where YAML would read a number",
+    "string_type": "write text, in quotes if YAML would read a number",
     "bool_type": "write true or false",
     "bool_parsing": "write true or false",
     "int_type": "write a whole number",
@@ -109,7 +107,7 @@ _WORDS: Mapping[str, str] = {
     "finite_number": "write a finite number",
     "too_short": "write at least one value",
 }
-"""pydantic's kind of mistake → what to do about it."""
+"""pydantic's types of mistakes, each with a remedy."""
 
 
 _PHRASES = (
@@ -119,16 +117,16 @@ _PHRASES = (
     ("less than or equal to", "at most"),
     ("greater than", "more than"),
 )
-"""pydantic's phrases → ours."""
+"""pydantic's phrases, each with the one in our messages."""
 
 
 def _first_mistake(error: ValidationError) -> tuple[str, str]:
     """The finding and the remedy of the mistake that explains the others; some findings need no remedy."""
     every = error.errors(include_url=False)
     places = [mistake["loc"] for mistake in every]
-    # What is wrong inside a value explains what is wrong with the value.
+    # A mistake inside a value explains the mistake of the whole value.
     mistakes = [m for m in every if not any(place[: len(m["loc"])] == m["loc"] != place for place in places)]
-    # A misspelt key explains the missing one; of a union's branches the deepest is what was meant.
+    # A misspelt key explains a missing one. Of the branches of a union, the deepest was meant.
     first = min(mistakes, key=lambda mistake: (mistake["type"] != "extra_forbidden", -len(mistake["loc"])))
     key = ".".join(_named(first))
     remedy = ""
@@ -150,10 +148,10 @@ def _named(mistake: ErrorDetails) -> list[str]:
 
 
 def _advice(mistake: ErrorDetails) -> str:
-    if mistake["type"] in _WORDS:
+    if mistake["type"] in _REMEDIES:
         value = mistake["input"]
         example = value if isinstance(value, str | int | float) else "1, 2, 4"
-        return _WORDS[mistake["type"]].format(example=_short(example))
+        return _REMEDIES[mistake["type"]].format(example=_short(example))
     message = mistake["msg"]
     for theirs, ours in _PHRASES:
         message = message.replace(theirs, ours)
@@ -161,7 +159,7 @@ def _advice(mistake: ErrorDetails) -> str:
 
 
 def _intended(mistake: ErrorDetails) -> str:
-    """The nearest of the values that a key takes."""
+    """A suggestion: the nearest of the allowed values."""
     if mistake["type"] != "literal_error":
         return ""
     known = str(mistake["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")

@@ -1,4 +1,4 @@
-"""What a secret looks like, by the name of its key or by the form of its value; nothing here shows one."""
+"""Find secrets by the name of their key or the form of their value. No function returns a secret."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _TOKEN_OF_TEXT = re.compile(r"(?:^|_)(?:bos|eos|pad|unk|sep|cls|mask|stop|image|next)_?token$", re.IGNORECASE)
-"""A token that a tokenizer knows, not one that opens a door."""
+"""A token of a tokenizer, not an access token."""
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _VALUE = re.compile(
     r"\bhf_[A-Za-z0-9]{16,}"
@@ -33,7 +33,7 @@ _NAMES_OF_SECRETS = frozenset({"hub_token_env", "hub_token_secret"})
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a variable holds a secret, by its name or by its value's form."""
+    """Whether a variable holds a secret, by its name or the form of its value."""
     return is_secret_name(name) or _VALUE.search(value) is not None
 
 
@@ -44,9 +44,9 @@ def is_secret_name(name: str) -> bool:
 
 
 def find_secret(content: Any, path: str = "") -> str | None:
-    """The dotted path of the first secret in a plan's content; None where there is none.
+    """The dotted path of the first secret in a plan's content; None if there is none.
 
-    Empty texts and flags are not secrets, whatever their keys are called.
+    Empty texts and booleans are not secrets, even under a secret's key.
     """
     if isinstance(content, Mapping):
         for key, value in content.items():
@@ -68,7 +68,7 @@ def find_secret(content: Any, path: str = "") -> str | None:
 
 
 def line_with_secret(text: str) -> int | None:
-    """The number of the first line of a text that holds a secret by its form; None where none does."""
+    """The number of the first line of a text that holds a secret by its form; None if none does."""
     match = _VALUE.search(text)
     return text.count("\n", 0, match.start()) + 1 if match else None
 

@@ -1,4 +1,4 @@
-"""Service level objectives as a plan spells them: ``ttft_p95: 1s``."""
+"""Service level objectives as a plan writes them: ``ttft_p95: 1s``."""
 
 import difflib
 import re
@@ -57,7 +57,7 @@ class Objective(Strict):
 class Slo(Strict):
     """Service level objectives: latency limits such as ``ttft_p95: 1s``, and the share of errors allowed.
 
-    Without ``error_rate`` errors are told and only a step with many of them is not recommended.
+    Without ``error_rate``, errors are reported, and only a step with many errors is not recommended.
     """
 
     objectives: tuple[Objective, ...] = ()
@@ -121,9 +121,9 @@ def _limit_s(key: str, value: object) -> float:
     except ValueError as error:
         raise ValueError(f"slo.{key}: {error}") from None
     if seconds == 0:
-        raise ValueError(f"slo.{key}: a limit of 0 can never be met; write a duration such as 500ms or 5s")
+        raise ValueError(f"slo.{key}: no request can meet a limit of 0; write a duration such as 500ms or 5s")
     if key.startswith("tpot") and seconds > _SLOWEST_TOKEN_S:
         raise ValueError(
-            f"slo.{key}: {seconds:g} seconds for each token is no limit; for milliseconds write {seconds:g}ms"
+            f"slo.{key}: {seconds:g} s is too long for one token; for milliseconds write {seconds:g}ms"
         )
     return seconds

@@ -1,4 +1,4 @@
-"""``python -m payloads``: build every bucket, unless it is there already."""
+"""``python -m payloads``: build every bucket, unless the same files exist."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ SEED = 20240322
 
 
 class FileTokenizer:
-    """A ``tokenizer.json`` behind the two questions that building asks."""
+    """The tokenizer of a ``tokenizer.json``."""
 
     def __init__(self, path: Path) -> None:
         self._tokenizer = HuggingFaceTokenizer.from_file(str(path))
@@ -36,7 +36,7 @@ class FileTokenizer:
 @click.option("--tokenizer", type=click.Path(path_type=Path), required=True, help="A tokenizer.json.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=BUILT, show_default=False)
 @click.option("--seed", type=int, default=SEED, show_default=True)
-@click.option("--force", is_flag=True, help="Build again even when the same files are there.")
+@click.option("--force", is_flag=True, help="Build again even if the same files exist.")
 def main(tokenizer: Path, out: Path, seed: int, force: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Build the prompts of every length bucket with a tokenizer."""
     if not tokenizer.is_file():

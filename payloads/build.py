@@ -1,4 +1,4 @@
-"""Cut the corpus into prompts whose token counts fall into given buckets. Pure but for the last function."""
+"""Cut the corpus into prompts with token counts in given buckets. Only the last function writes a file."""
 
 import json
 import random
@@ -32,7 +32,7 @@ class Bucket:
 
     @property
     def file_name(self) -> str:
-        """The seed's naming: ``payload_en_1000-2000.jsonl``."""
+        """The name that FMBench uses: ``payload_en_1000-2000.jsonl``."""
         return f"payload_en_{self.low}-{self.high}.jsonl"
 
 
@@ -45,7 +45,7 @@ BUCKETS = (
     Bucket(3000, 4000, 60),
     Bucket(305, 3997, 100),
 )
-"""The seed's length buckets, and a short one for the small model on this machine."""
+"""FMBench's length buckets, and a short one for the small model on this machine."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Prompt:
 
 
 class Tokenizer(Protocol):
-    """The two questions asked of a tokenizer."""
+    """The functions of a tokenizer that building needs."""
 
     def count(self, text: str) -> int:
         """Number of tokens of ``text``, no special tokens added."""
@@ -69,7 +69,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts, the token spans of each, and the tokenizer that gave them."""
+    """Texts, the token spans of each, and their tokenizer."""
 
     texts: Sequence[str]
     spans: Sequence[Sequence[tuple[int, int]]]
@@ -82,7 +82,7 @@ class Corpus:
 
 
 def build_bucket(bucket: Bucket, corpus: Corpus, seed: int) -> list[Prompt]:
-    """Draw ``bucket.count`` prompts, lengths spread evenly over the bucket; equal seeds, equal prompts."""
+    """Draw ``bucket.count`` prompts, lengths spread evenly over the bucket. Equal seeds, equal prompts."""
     draw = random.Random(f"{seed}/{bucket.low}-{bucket.high}")  # noqa: S311 - reproducible, not secret
     frame_tokens = corpus.tokenizer.count(_FRAME.format(passage="", question=max(QUESTIONS, key=len)))
     wanted = _even_lengths(bucket, frame_tokens)
@@ -101,9 +101,9 @@ def _even_lengths(bucket: Bucket, frame_tokens: int) -> list[int]:
 
 
 def _fit(length: int, bucket: Bucket, corpus: Corpus, draw: random.Random) -> tuple[str, int]:
-    """One prompt of about ``length`` tokens and surely inside the bucket.
+    """One prompt of about ``length`` tokens, always inside the bucket.
 
-    The passage is cut at token borders and the finished prompt counted again: a cut can shift them.
+    The passage is cut at token borders, and the finished prompt is counted again, as a cut can shift them.
     """
     question = draw.choice(QUESTIONS)
     size = max(1, length - corpus.tokenizer.count(_FRAME.format(passage="", question=question)))

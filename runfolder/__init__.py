@@ -1,5 +1,5 @@
-"""The run folder, the one contract between load and analysis.
+"""The run folder, the only interface between load and analysis.
 
-`layout` names the files, `records` their columns, `appending` writes them as they come, `reading` gives
-them back as frames (only analysis needs it: it imports pandas), `manifest` is the run's own description.
+`layout` names the files and `records` their columns. `appending` writes rows as they arrive. `reading` reads
+them into frames; only analysis needs it, as it imports pandas. `manifest` describes the run.
 """

@@ -34,7 +34,7 @@ class RowAppender(Generic[Row]):
             self._file.flush()
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Write ``rows`` and hand them to the operating system."""
+        """Write ``rows`` and flush them to the operating system."""
         self._writer.writerows([_cell(value) for value in self._values(row)] for row in rows)
         self._file.flush()
 
@@ -44,7 +44,7 @@ class RowAppender(Generic[Row]):
 
 
 def replace_rows(path: Path, columns: Sequence[str], rows: Iterable["DataclassInstance"]) -> None:
-    """Write a small CSV file as a whole, atomically: a reader sees the old one or the new one."""
+    """Write a small CSV file as a whole, atomically: another process reads the old one or the new one."""
     with replacing(path) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
@@ -63,7 +63,7 @@ def row_from_strings(kind: type[Row], values: dict[str, str]) -> Row:
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """Rows of a small CSV file; none where there is no file."""
+    """Rows of a small CSV file; an empty list if there is no file."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""Text cells of CSV files that a spreadsheet must not take for a formula.
+"""Protect text cells of CSV files, so that a spreadsheet does not run them as formulas.
 
-A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@``. Texts of a model server or a payload
-file may begin so. Such a cell is written with an apostrophe before it, as spreadsheets do themselves.
+A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@``. Text from a model server or a payload
+file may begin like that. Such a cell is written with an apostrophe before it, as spreadsheets do.
 Source: OWASP, CSV injection.
 """
 
@@ -9,10 +9,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def guard_cell(text: str) -> str:
-    """Write: put an apostrophe before what a spreadsheet would take for a formula."""
+    """For writing: put an apostrophe before text that a spreadsheet would run as a formula."""
     return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
 
 
 def unguard_cell(text: str) -> str:
-    """Read: the text that `guard_cell` was given."""
+    """For reading: the text as it was before `guard_cell`."""
     return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA) else text

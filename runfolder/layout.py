@@ -1,4 +1,4 @@
-"""Names of the files in a run folder, and how a new one is made."""
+"""The names of the files in a run folder, and functions to create a new one."""
 
 import os
 from datetime import UTC, datetime
@@ -13,18 +13,18 @@ SAMPLES = "samples.jsonl"
 CLOUDWATCH = "cloudwatch.csv"
 LOCUST_LOG = "locust.log"
 LATEST = "latest"
-"""A link beside the run folders, to the newest of them."""
+"""A link beside the run folders to the newest one."""
 STATUS = "status.json"
-"""What the load generator says of itself while it runs, about once a second."""
+"""The state of the running load generator, written about once a second."""
 
 
 def locust_prefix(index: int, count: int) -> str:
-    """Prefix of Locust's own CSV files: ``locust``, or ``locust_2`` where a plan has several experiments."""
+    """Prefix of Locust's own CSV files: ``locust``, or ``locust_2`` if a plan has several experiments."""
     return "locust" if count == 1 else f"locust_{index + 1}"
 
 
 def new_run_folder(results: Path, plan_name: str, now: datetime | None = None) -> Path:
-    """The next free ``results/<plan>-<UTC time>``; nothing is created yet."""
+    """The next free ``results/<plan>-<UTC time>``; this creates nothing."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     folder = results / f"{plan_name}-{stamp}"
     suffix = 1
@@ -35,10 +35,10 @@ def new_run_folder(results: Path, plan_name: str, now: datetime | None = None) -
 
 
 def create_run_folder(folder: Path) -> None:
-    """Make a new run folder and point ``latest`` beside it at it.
+    """Create a run folder and point the link ``latest`` beside it to it.
 
     Raises:
-        OSError: when the folder exists, or cannot be made.
+        OSError: the folder exists, or cannot be created.
     """
     folder.mkdir(parents=True)
     link = folder.parent / LATEST

@@ -1,4 +1,4 @@
-"""The run's own description: plan as run, endpoints as described by the API, prices, versions, times."""
+"""The manifest of a run: the plan, the endpoints as the API describes them, prices, versions and times."""
 
 import json
 from pathlib import Path
@@ -16,31 +16,31 @@ PriceKind = Literal["plan", "api", "table", "command_line"]
 
 
 class Part(BaseModel):
-    """Base of the manifest's parts; unknown keys of a later version are kept, not refused."""
+    """Base of the manifest's parts; unknown keys of a later version are kept."""
 
     model_config = ConfigDict(extra="allow", validate_assignment=True)
 
 
 class PriceQuote(Part):
-    """Dollars per instance-hour with source and date; ``assumption`` marks a figure nobody charges."""
+    """Dollars per instance-hour with source and date; ``assumption`` marks a price that is not billed."""
 
     kind: PriceKind | None = None
-    """Where the figure comes from; None where there is none, and in manifests of versions before 0.2."""
+    """Where the price comes from; None if there is no price, and in manifests before version 0.2."""
     usd_per_hour: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Absent where no price is known. 0 is refused: at that price every choice costs the same."""
+    """None if no price is known. 0 is refused: at that price, every choice costs the same."""
     source: str = ""
     as_of: str | None = None
     assumption: bool = False
 
 
 class ExperimentEntry(Part):
-    """One instance type × payload: what was deployed, what it costs, what became of it."""
+    """One instance type × payload: what was deployed, its price and its end state."""
 
     name: str
     model: str
     instance_type: str
     instance_label: str | None = None
-    """What to call the instance where the type alone would mislead (this machine, a rehearsal)."""
+    """A name for the instance if the type alone would mislead (this machine, a rehearsal)."""
     instance_count: Annotated[int, Field(ge=1)] = 1
     payload: str
     payload_file: str
@@ -56,13 +56,13 @@ class ExperimentEntry(Part):
     load_ended_at: float | None = None
     deleted_at: float | None = None
     cloudwatch: str | None = None
-    """Why CloudWatch's view is missing or incomplete; None where it is whole or was not asked for."""
+    """Why CloudWatch's metrics are missing or incomplete; None if they are complete or not needed."""
     state: RunState = "running"
     error: str | None = None
 
 
 class Manifest(Part):
-    """The whole run. ``plan`` is the plan as validated, secrets never; ``notices`` stand on every page."""
+    """The whole run. ``plan`` is the validated plan without secrets; every page shows the ``notices``."""
 
     format: int = FORMAT
     run_id: str
@@ -97,8 +97,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Read a run's manifest.
 
     Raises:
-        FileNotFoundError: the folder holds none.
-        ValueError: it is damaged, or of a newer format than this code reads.
+        FileNotFoundError: the folder has no manifest.
+        ValueError: it is damaged, or has a newer format than this code reads.
     """
     path = folder / MANIFEST
     try:

@@ -1,4 +1,4 @@
-"""The one definition of a percentile: the live figures and the report use it alike."""
+"""The definition of a percentile, for the live figures and for the report."""
 
 from typing import Protocol
 
@@ -7,10 +7,10 @@ class Ordered(Protocol):
     """A list or an array of numbers in ascending order."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of values."""
 
     def __getitem__(self, index: int, /) -> float:
-        """One of them."""
+        """The value at an index."""
 
 
 def percentile(ordered: Ordered, p: float) -> float | None:
@@ -29,5 +29,5 @@ def percentile(ordered: Ordered, p: float) -> float | None:
     below = min(int(position), len(ordered) - 1)
     low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
     share = position - below
-    # As NumPy does it: from the nearer end, so that the result never leaves [low, high].
+    # From the nearer end, as in NumPy, so that the result never leaves [low, high].
     return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)

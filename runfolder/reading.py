@@ -1,7 +1,6 @@
-"""Read a run folder's tables into frames. What is damaged is left out and reported, never guessed.
+"""Read a run folder's tables into frames. Damaged rows are left out and reported, never guessed.
 
-The table engine is pyarrow's CSV reader behind plain pandas frames (measured in ``docs/performance.md``);
-the packages above see frames only.
+pyarrow's CSV reader parses the tables (measured in ``docs/performance.md``). The result is pandas frames.
 """
 
 import codecs
@@ -62,7 +61,7 @@ _LATER = frozenset(
         "rtt_ms",
     }
 )
-"""Columns that run folders of older versions lack; what needs them says so itself."""
+"""Columns that run folders of older versions lack. Code that needs them reports their absence."""
 _DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "elapsed_ms", "tpot_ms", "connect_ms")
 _COUNTS = (
     "prompt_tokens",
@@ -79,7 +78,7 @@ _OUTCOMES = ("ok", "failed", "censored")
 
 @dataclass
 class RunTables:
-    """A run folder in memory. ``problems`` are sentences on what was missing, damaged or left out."""
+    """A run folder in memory. ``problems`` are sentences about missing, damaged and skipped data."""
 
     folder: Path
     manifest: Manifest
@@ -122,10 +121,10 @@ def read_table(
     optional: bool = False,
     skip: frozenset[str] = frozenset(),
 ) -> pd.DataFrame:
-    """Read one CSV file with the given columns; text is categorical, everything else float (NaN: unmeasured).
+    """Read the given columns of a CSV file: text as categories, the rest as floats (NaN: not measured).
 
-    A last line without its newline was cut off by a crash and is left out; unknown columns are ignored,
-    missing ones are all NaN; lines with another number of cells and cells that are no numbers are left out.
+    A last line without a newline was cut off by a crash and is left out. Unknown columns are ignored, missing
+    ones are NaN. Lines with a wrong number of cells, and cells that are not numbers, are left out.
     """
     wanted = [name for name in columns if name not in skip]
     if not path.exists():
@@ -153,7 +152,7 @@ def read_table(
 
 
 def _unguarded(frame: pd.DataFrame) -> pd.DataFrame:
-    """Texts as they were before `guard_cell`; only the distinct ones are looked at."""
+    """The texts as they were before `guard_cell`. Each distinct text is handled once."""
     for name in _TEXT.intersection(frame.columns):
         texts = [str(text) for text in frame[name].cat.categories]
         plain = [unguard_cell(text) for text in texts]
@@ -192,7 +191,7 @@ def _parse(buffer: pa.Buffer, path: Path, wanted: list[str], problems: list[str]
     try:
         table, damaged = _read(buffer, include, types)
         frame: pd.DataFrame = table.to_pandas(self_destruct=True, split_blocks=True)
-    except pa.ArrowInvalid:  # a cell that is no number: read as text, keep what parses
+    except pa.ArrowInvalid:  # a cell is not a number: read as text, keep the numbers
         table, damaged = _read(buffer, include, dict.fromkeys(include, pa.string()))
         frame = _coerce(table.to_pandas(), path, problems)
     if damaged:
@@ -223,10 +222,10 @@ def _header(buffer: pa.Buffer) -> list[str]:
 
 
 def _read(buffer: pa.Buffer, include: list[str], types: dict[str, Any]) -> tuple[pa.Table, int]:
-    """The table, and how many damaged lines it lacks.
+    """The table, and the number of damaged lines that were left out.
 
-    A quotation mark too many makes one damaged row of all lines up to the next one: its first line is cut
-    out, and the others are read again.
+    An extra quotation mark joins all lines up to the next quotation mark into one damaged row. The first of
+    these lines is removed, and the others are read again.
     """
     cut = 0
     while True:
@@ -294,14 +293,14 @@ def _usable_steps(steps: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
 
 
 def usable_requests(requests: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
-    """Drop rows that no figure can use and times that cannot be; say how many of each.
+    """Drop unusable rows and impossible values; report how many of each.
 
-    Rows without step, start or outcome go. Negative or infinite durations and counts, and a first token
-    after the last, become unmeasured; an ok row without end-to-end latency goes, since nothing can count it.
+    Rows without step, start or outcome are dropped, and ok rows without end-to-end latency. Negative or
+    infinite durations and counts, and a first token after the last one, become NaN.
     """
     finite = np.isfinite(requests["started_at"].to_numpy(dtype=float)) & (requests["started_at"] > 0)
     keep = finite & requests["step"].notna() & requests["outcome"].isin(_OUTCOMES)
-    _tell(problems, int((~keep).sum()), "row(s) without step, start or outcome left out")
+    _report(problems, int((~keep).sum()), "row(s) without step, start or outcome left out")
     impossible = 0
     for name in (*_DURATIONS, *_COUNTS):
         values = requests[name].to_numpy(dtype=float)
@@ -309,20 +308,20 @@ def usable_requests(requests: pd.DataFrame, problems: list[str]) -> pd.DataFrame
         if wrong.any():
             impossible += int(wrong.sum())
             requests[name] = np.where(wrong, np.nan, values)
-    _tell(problems, impossible, "negative or infinite value(s) count as unmeasured")
+    _report(problems, impossible, "negative or infinite value(s) count as unmeasured")
     late = (requests["ttft_ms"] > requests["e2e_ms"]).to_numpy()
     if late.any():
-        _tell(
+        _report(
             problems, int(late.sum()), "row(s) with the first token after the last: TTFT counts as unmeasured"
         )
         for name in ("ttft_ms", "tpot_ms"):
             requests[name] = np.where(late, np.nan, requests[name].to_numpy(dtype=float))
     endless = (requests["outcome"] == "ok") & requests["e2e_ms"].isna()
-    _tell(problems, int((endless & keep).sum()), "ok row(s) without end-to-end latency left out")
+    _report(problems, int((endless & keep).sum()), "ok row(s) without end-to-end latency left out")
     keep &= ~endless
     return requests if keep.all() else requests[keep].reset_index(drop=True)
 
 
-def _tell(problems: list[str], count: int, what: str) -> None:
+def _report(problems: list[str], count: int, what: str) -> None:
     if count:
         problems.append(f"requests.csv: {count} {what}.")

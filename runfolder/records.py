@@ -34,7 +34,7 @@ ErrorClass = Literal[
 
 @dataclass(slots=True)
 class Request:
-    """One invocation: ok, failed, or censored (cut off by the end of the run). The truth of a run."""
+    """One invocation: ok, failed, or censored (cut off by the end of the run). The main record of a run."""
 
     request_id: str
     step: str
@@ -66,7 +66,7 @@ class Request:
     prompt_tokens: int | None = None
     prompt_tokens_source: TokenSource | None = None
     cached_prompt_tokens: int | None = None
-    """Prompt tokens that the server took from its prefix cache; empty where it does not say."""
+    """Prompt tokens that the server took from its prefix cache; empty if it does not report them."""
     completion_tokens: int | None = None
     completion_tokens_source: TokenSource | None = None
     reasoning_tokens: int | None = None
@@ -81,7 +81,7 @@ class Request:
     bytes_in: int | None = None
     arrival_clock: ArrivalClock | None = None
     clock_lag_ms: float | None = None
-    """User clock minus arrival stamp at the first token: how late this client was reading."""
+    """User clock minus arrival stamp at the first token: the delay of this client's reading."""
 
 
 REQUEST_COLUMNS = tuple(field.name for field in fields(Request))
@@ -109,7 +109,7 @@ ReasonCode = Literal[
     "failed",
     "not_played",
 ]
-"""What happened to a step, for programs: ``docs/architecture.md`` says what each means."""
+"""What happened to a step, as codes for programs; ``docs/architecture.md`` explains each."""
 
 
 @dataclass(slots=True)
@@ -123,12 +123,12 @@ class StepRow:
     state: StepState = "planned"
     announced_at: float | None = None
     ramped_at: float | None = None
-    """All users are there: the ramp is over and the warm-up begins."""
+    """All users have started: the ramp ends and the warm-up begins."""
     measure_started_at: float | None = None
     measure_planned_end_at: float | None = None
     """When the window ends at the latest; written when it opens. Absent in folders of older versions."""
     measure_ended_at: float | None = None
-    """When the window ended; empty while it is open, and where the load generator died in it."""
+    """When the window ended; empty while it is open, and if the load generator died in it."""
     tail_ended_at: float | None = None
     """The last request that started inside the window has finished."""
     workers: int | None = None
@@ -150,7 +150,7 @@ STEP_COLUMNS = tuple(field.name for field in fields(StepRow))
 
 @dataclass(slots=True)
 class WorkerReport:
-    """One report of one worker: how healthy the load generator itself is."""
+    """One report of one worker on the health of the load generator."""
 
     worker: str
     host: str
@@ -168,7 +168,7 @@ class WorkerReport:
     clock_lag_p99_ms: float | None = None
     rtt_ms: float | None = None
     """Smallest round trip to the endpoint (or to the proxy before it) over this worker's open connections,
-    as the kernel's TCP measures it; empty where it does not say. Absent in folders of older versions."""
+    as the kernel's TCP measures it; empty if unknown. Absent in folders of older versions."""
 
 
 WORKER_COLUMNS = tuple(field.name for field in fields(WorkerReport))
@@ -200,7 +200,7 @@ GAP_COLUMNS = tuple(field.name for field in fields(GapBucket))
 
 @dataclass(slots=True)
 class CloudWatchPoint:
-    """One point of a CloudWatch metric of the endpoint, as the service saw the same minutes."""
+    """One point of a CloudWatch metric of the endpoint, in the minutes of the run."""
 
     experiment: str
     metric: str
@@ -208,7 +208,7 @@ class CloudWatchPoint:
     statistic: str
     """CloudWatch's own name: Sum, Average, Maximum, SampleCount, p50, p90, p99."""
     unit: str
-    """CloudWatch's own word. Latencies are in Microseconds."""
+    """CloudWatch's own name. Latencies are in Microseconds."""
     timestamp: float
     """Start of the period, epoch seconds. A period is a minute, or as long as the points are apart."""
     value: float

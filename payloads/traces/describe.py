@@ -1,4 +1,4 @@
-"""What a trace holds, before money is spent on its replay."""
+"""The figures of a trace: rates, burstiness, lengths and sessions."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class TraceFacts:
-    """What `describe_trace` finds. Rates are requests per second."""
+    """The result of `describe_trace`. Rates are requests per second."""
 
     arrivals: int
     duration_s: float
@@ -45,7 +45,7 @@ class TraceFacts:
     sessions: int
     turns_per_session: float | None
     shared_prefix: float | None
-    """Share of prefix blocks that an earlier request had too: what a perfect prefix cache would serve."""
+    """Share of prefix blocks that an earlier request also had: the hit rate of a perfect prefix cache."""
 
 
 def describe_trace(trace: Trace) -> TraceFacts:
@@ -92,7 +92,7 @@ def _lengths(values: Sequence[int | None]) -> Lengths | None:
 
 
 def _shared_prefix(arrivals: Sequence[Arrival]) -> float | None:
-    """A block counts as shared when an earlier prompt began with the same blocks up to and with it."""
+    """The share of shared blocks: an earlier prompt begins with the same blocks, up to this one."""
     seen: set[int] = set()
     shared = total = 0
     for arrival in arrivals:

@@ -30,11 +30,11 @@ class Format:
     keys: frozenset[str]
     """Columns or top-level keys that every record has."""
     read: Callable[[Record], Arrival | None]
-    """Raises ValueError with what is wrong. None: the record is no request that was answered."""
+    """Raises ValueError with what is wrong. None: the record is not an answered request."""
 
 
 def recognize(keys: Sequence[str]) -> Format | None:
-    """The format whose columns or keys these are; None when it is none of them."""
+    """The format with these columns or keys; None if there is none."""
     present = {key.strip() for key in keys}
     return next((known for known in FORMATS if known.keys <= present), None)
 
@@ -101,7 +101,7 @@ FORMATS = (
     Format("Mooncake", frozenset({"timestamp", "input_length", "output_length"}), _mooncake),
     Format("plain", frozenset({"time"}), _plain),
 )
-"""Every format, the most particular first."""
+"""Every format, the most specific first."""
 
 
 def _time(value: Any) -> float:

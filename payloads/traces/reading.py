@@ -17,7 +17,7 @@ _SUFFIXES = (".csv", ".jsonl", ".json")
 
 
 def read_trace(path: Path, on_malformed: OnMalformed = "stop") -> Trace:
-    """Read the arrivals of ``path``, whatever format it has.
+    """Read the arrivals of ``path`` in any of the known formats.
 
     Args:
         path: a CSV or JSON-lines file, or a folder that holds such files at any depth.
@@ -75,7 +75,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _records(file: Path) -> Iterator[tuple[int, Format, Any]]:
-    """Line number, format and content of each record; a text in place of what is not JSON."""
+    """Line number, format and content of each record; if a line is not JSON, the content is the finding."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request of a trace. What the trace does not say is None."""
+    """One request of a trace. A value that the trace does not have is None."""
 
     at_s: float
     """Seconds; in a `Trace`, after its first arrival."""
@@ -47,7 +47,7 @@ class Trace:
         return replace(self, arrivals=tuple(a for a in self.arrivals if a.at_s <= seconds))
 
     def faster(self, speed: float) -> "Trace":
-        """The same arrivals ``speed`` times as fast; lengths and sessions stay."""
+        """The same arrivals ``speed`` times as fast; lengths and sessions are unchanged."""
         return replace(self, arrivals=tuple(replace(a, at_s=a.at_s / speed) for a in self.arrivals))
 
 

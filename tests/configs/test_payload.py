@@ -43,10 +43,10 @@ def test_a_row_without_an_id_is_named_by_its_line_and_blank_lines_are_passed_ove
         ('{"prompt": 1}', "a payload line is"),
         ('{"prompt": "x \\ud83d"}', "prompt holds half a surrogate pair"),
         ('{"prompt": "x", "payload_id": "\\udc00"}', "payload_id holds half a surrogate pair"),
-        ('{"prompt": "x", "payload_id": []}', "payload_id is a text"),
-        ('{"prompt": "x", "prompt_tokens": "12"}', "prompt_tokens is a whole number"),
-        ('{"prompt": "x", "prompt_tokens": 1.5}', "prompt_tokens is a whole number"),
-        ('{"prompt": "x", "prompt_tokens": true}', "prompt_tokens is a whole number"),
+        ('{"prompt": "x", "payload_id": []}', "payload_id must be text"),
+        ('{"prompt": "x", "prompt_tokens": "12"}', "prompt_tokens must be a whole number"),
+        ('{"prompt": "x", "prompt_tokens": 1.5}', "prompt_tokens must be a whole number"),
+        ('{"prompt": "x", "prompt_tokens": true}', "prompt_tokens must be a whole number"),
     ],
 )
 def test_a_bad_line_is_named_in_one_sentence(tmp_path: Path, line: str, told: str) -> None:

@@ -100,7 +100,7 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
         ({"workload": {"payload": "p", "schema": "opanai"}}, "not 'opanai'; did you mean openai?"),
         (
             {"workload": {"payload": "p", "max_tokens": 5, "parameters": {"max_new_tokens": 7}}},
-            "workload.max_tokens and workload.parameters.max_new_tokens say the same; keep one of them",
+            "workload.max_tokens and workload.parameters.max_new_tokens set the same limit; keep one of them",
         ),
         ({"model": "llama"}, "model: write keys and values below it, not 'llama'"),
         ({"model": {"name": "m", "source": "hugginface"}}, "did you mean huggingface?"),
@@ -108,9 +108,9 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
         ({"model": {"source": "endpoint"}}, "name it in endpoint.name"),
         (
             {"endpoint": {"name": "arn:aws:sagemaker:us-east-1:1:endpoint/mine"}},
-            "give the endpoint's name alone, mine",
+            "give only the endpoint's name, mine",
         ),
-        ({"endpoint": {"name": "my endpoint"}}, "endpoint.name: an endpoint's name has up to 63 letters"),
+        ({"endpoint": {"name": "my endpoint"}}, "endpoint.name: use up to 63 letters"),
         ({"endpoint": {"region": "us-east"}}, "endpoint.region: write a region's code, such as us-east-1"),
         (
             {"endpoint": {"components": [{"name": "c", "copy": 2}]}},
@@ -122,7 +122,7 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
         ),
         ({"slo": {"ttft_95": "1s"}}, "slo.ttft_95 is not known; did you mean ttft_p95?"),
         ({"slo": {"ttft_p95": "soon"}}, "slo.ttft_p95: write a duration"),
-        ({"slo": {"ttft_p95": 800}}, "slo.ttft_p95: 800 s is beyond load.timeouts.total (500 s)"),
+        ({"slo": {"ttft_p95": 800}}, "slo.ttft_p95: 800 s is longer than load.timeouts.total (500 s)"),
         ({"slo": {"tpot_p90": 50}}, "for milliseconds write 50ms"),
         ({"slo": {"error_rate": 1}}, "slo.error_rate: write a share below 1, such as 0.01 for 1%, not 1"),
         ({"slo": {"error_rate": "5%"}}, "slo.error_rate: write a share below 1"),
@@ -133,13 +133,13 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
             "price.usd_per_hour.ml.g5.xlarge: write a number, not 'cheap'",
         ),
         ({"budget": {"max_spend_usd": float("inf")}}, "budget.max_spend_usd: write a finite number"),
-        ({"name": 123}, "name: write a text, in quotes where YAML would read a number, not 123"),
+        ({"name": 123}, "name: write text, in quotes if YAML would read a number, not 123"),
         ({"name": "small\n"}, "name: use up to 40 letters"),
         (
             {"model": {"name": "m", "source": "local", "env": {"HF MODEL": "x"}}},
-            "cannot be a variable's name",
+            "is not a variable's name",
         ),
-        ({"model": {"name": "m", "source": "local", "env": {"A": [1]}}}, "the variable A is a text"),
+        ({"model": {"name": "m", "source": "local", "env": {"A": [1]}}}, "the variable A must be text"),
         (
             {"model": {"name": "m", "source": "local", "hub_token_env": "$HF_TOKEN"}},
             "model.hub_token_env: name the environment variable, without $",

@@ -24,7 +24,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
         ("[" * 5000, "line 1: a plan is nested at most 50 levels deep"),
         ("a: " + "[" * 5000 + "]" * 5000, "nested at most 50 levels deep"),
         ("? " * 5000 + "a", "nested at most 50 levels deep"),
-        (BOMB, "at most 10,000 values, aliases written out"),
+        (BOMB, "at most 10,000 values, with aliases expanded"),
         ("a: &a [*a]", "*a refers to no finished value above it"),
         ("a: *b", "*b refers to no finished value above it"),
         ("a:\n\tb: 1", "found character '\\t' that cannot start any token; indent with spaces, not tabs"),

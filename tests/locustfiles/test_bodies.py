@@ -86,7 +86,7 @@ def test_running_usage_is_asked_for_where_the_container_has_it() -> None:
         ({"parameters": {"input": "x"}}, "workload.schema: embeddings"),
         ({"parameters": {"n": 2}}, "n asks for several answers"),
         ({"schema": "embeddings"}, "set stream: false"),
-        ({"schema": "raw", "parameters": {"a": 1}}, "a raw body is sent as it is"),
+        ({"schema": "raw", "parameters": {"a": 1}}, "a raw body is sent unchanged"),
         ({"schema": "completions", "route": "openai"}, "route: invocations"),
         ({"route": "openai", "headers": {"CustomAttributes": "a"}}, "belong to InvokeEndpoint"),
     ],
