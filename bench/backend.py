@@ -13,8 +13,12 @@ from pathlib import Path
 from common.paths import local_ledger_folder
 from configs.plan import Plan
 from emulator.process import LocalSageMaker
+from runfolder.manifest import Notice
 
-SHORTENED_NOTICE = "The plan's windows were shortened to rehearse its course; FULL=1 keeps them."
+SHORTENED_NOTICE = Notice(
+    kind="shortened_rehearsal",
+    text="The plan's windows were shortened to rehearse its course; FULL=1 keeps them.",
+)
 _SHORT_MEASURE_S = 20.0
 _SHORT_WARM_UP_S = 5.0
 _SHORT_REQUESTS = 40
@@ -28,7 +32,7 @@ class Backend:
     """What a run on this backend needs to know."""
 
     plan: Plan
-    notices: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
     label: str | None = None
     """Name of the instance in the report where its type alone would mislead; ``{}`` stands for the type."""
     assumed_price: bool = False

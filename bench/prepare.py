@@ -18,7 +18,7 @@ from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import Preflight, preflight
 from runfolder.layout import locust_prefix, new_run_folder
-from runfolder.manifest import Manifest
+from runfolder.manifest import Manifest, Notice
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _manifest(
         run_id=run_id,
         plan=plan.model_dump(mode="json", by_alias=True),
         plan_file=options.plan_file.name if options.plan_file else None,
-        notices=[*backend.notices, *([checked.notice] if checked.notice else [])],
+        notices=_notices(backend, checked),
         rehearsal=options.rehearse,
         experiments=entries,
         started_at=time.time(),
@@ -145,3 +145,9 @@ def _manifest(
         calibration=provenance.calibration(),
         seed=plan.load.seed,
     )
+
+
+def _notices(backend: Backend, checked: Preflight) -> list[Notice]:
+    """What every page must say: how the run was rehearsed, and how an endpoint differs from the plan."""
+    endpoint = [Notice(kind="endpoint", text=checked.notice)] if checked.notice else []
+    return [*backend.notices, *endpoint]

@@ -2,17 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from common.files import write_atomically
 from runfolder.layout import MANIFEST
 
-FORMAT = 1
+FORMAT = 2
+"""2: notices have a kind; 1 had sentences, which are still read."""
 RunState = Literal["running", "complete", "interrupted", "failed"]
 PriceKind = Literal["plan", "api", "table", "command_line"]
 """The plan, AWS's price list, the price table of this suite, or the command line of `report`."""
+NoticeKind = Literal["shortened_rehearsal", "endpoint", "locust_files", "fmbench_files", "other"]
+"""A rehearsal with short windows; an existing endpoint that is not as the plan says; a run read from another
+tool's files; a notice of an older or newer version."""
 
 
 class Part(BaseModel):
@@ -31,6 +35,18 @@ class PriceQuote(Part):
     source: str = ""
     as_of: str | None = None
     assumption: bool = False
+
+
+class Notice(Part):
+    """What a reader of the report must know. Programs decide by ``kind``; ``text`` is shown on every page."""
+
+    kind: NoticeKind
+    text: str
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _kind_of_another_version(cls, value: object) -> object:
+        return "other" if isinstance(value, str) and value not in get_args(NoticeKind) else value
 
 
 class ExperimentEntry(Part):
@@ -68,7 +84,7 @@ class Manifest(Part):
     run_id: str
     plan: dict[str, Any]
     plan_file: str | None = None
-    notices: list[str] = []
+    notices: list[Notice] = []
     rehearsal: bool = False
     experiments: list[ExperimentEntry] = []
     started_at: float
@@ -79,6 +95,13 @@ class Manifest(Part):
     host: dict[str, Any] = {}
     calibration: dict[str, Any] | None = None
     seed: int | None = None
+
+    @field_validator("notices", mode="before")
+    @classmethod
+    def _notices_of_format_1(cls, value: object) -> object:
+        if not isinstance(value, list):
+            return value
+        return [{"kind": "other", "text": notice} if isinstance(notice, str) else notice for notice in value]
 
     @field_validator("experiments")
     @classmethod

@@ -22,7 +22,7 @@ from analysis.metrics.statistics import (
 )
 from analysis.metrics.time_blocks import BlockSums
 from configs.slo import Objective
-from runfolder.manifest import PriceQuote
+from runfolder.manifest import Notice, PriceQuote
 from runfolder.percentiles import percentile
 
 Level = Literal["pass", "warn", "void"]
@@ -269,7 +269,7 @@ class RunResult:
 
     run_id: str
     plan: dict[str, Any]
-    notices: list[str]
+    notices: list[Notice]
     rehearsal: bool
     state: str
     started_at: float | None

@@ -38,7 +38,8 @@ def summary(
             "state": result.state,
             "source": result.source,
             "rehearsal": result.rehearsal,
-            "notices": result.notices,
+            "notices": [notice.text for notice in result.notices],
+            "notice_kinds": [notice.kind for notice in result.notices],
             "started_at": utc(result.started_at),
             "ended_at": utc(result.ended_at),
             "slo": {

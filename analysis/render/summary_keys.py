@@ -43,6 +43,10 @@ def _below(prefix: str, *rows: tuple[str, ...]) -> tuple[Key, ...]:
     return tuple(Key(f"{prefix}{row[0]}", *row[1:]) for row in rows)
 
 
+_NOTICE_KINDS = (
+    "Kind of each notice, in the same order: `shortened_rehearsal`, `endpoint`, `locust_files`, "
+    "`fmbench_files` or `other`."
+)
 _NO_TIMES = "not in the source files"
 _NO_TOKENS = "no answer has a token count"
 _NO_PRICE = "no price is known"
@@ -61,6 +65,7 @@ _RUN = (
         ("source", "text", "", "`records` (a run folder), `locust` or `fmbench` (files of these tools)."),
         ("rehearsal", "boolean", "", "Whether a simulated endpoint was measured."),
         ("notices[]", "text", "", "A sentence that every page shows."),
+        ("notice_kinds[]", "text", "", _NOTICE_KINDS),
         ("{started_at,ended_at}", "text", "UTC", "Start and end of the run.", _NO_TIMES),
         ("slo.objectives[].metric", "text", "", "`ttft`, `tpot` or `e2e`."),
         ("slo.objectives[].statistic", "text", "", "`mean`, `p50`, `p90`, `p95` or `p99`."),

@@ -86,4 +86,4 @@ def template_context(
 def notices(result: RunResult) -> list[str]:
     """What must stand on every page: that the run is a rehearsal, then the run's own notices."""
     rehearsal = ["Rehearsal: a simulated endpoint. None of these figures is from AWS."]
-    return (rehearsal if result.rehearsal else []) + result.notices
+    return (rehearsal if result.rehearsal else []) + [notice.text for notice in result.notices]

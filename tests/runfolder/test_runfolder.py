@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runfolder.appending import RowAppender, append_jsonl, replace_rows, row_from_strings
 from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
-from runfolder.manifest import FORMAT, Manifest, read_manifest
+from runfolder.manifest import FORMAT, Manifest, Notice, read_manifest
 from runfolder.records import REQUEST_COLUMNS, STEP_COLUMNS, Request, StepRow
 
 MILLISECONDS = st.none() | st.floats(0, 1e7).map(lambda x: round(x, 6))
@@ -81,9 +81,18 @@ def test_locust_files_are_apart_only_where_there_are_several_experiments() -> No
 
 
 def test_a_manifest_survives_the_disk(tmp_path: Path) -> None:
-    manifest = Manifest(run_id="r", plan={"name": "p"}, started_at=1.5, notices=["Rehearsal"])
+    notice = Notice(kind="endpoint", text="Two variants")
+    manifest = Manifest(run_id="r", plan={"name": "p"}, started_at=1.5, notices=[notice])
     manifest.save(tmp_path)
     assert read_manifest(tmp_path) == manifest
+
+
+def test_notices_of_other_versions_are_read(tmp_path: Path) -> None:
+    notices = ["A sentence", {"kind": "of_a_later_version", "text": "Another"}]
+    content = {"format": 1, "run_id": "r", "plan": {}, "started_at": 1.5, "notices": notices}
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    read = [(notice.kind, notice.text) for notice in read_manifest(tmp_path).notices]
+    assert read == [("other", "A sentence"), ("other", "Another")]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from runfolder import layout
 from runfolder.appending import replace_rows
-from runfolder.manifest import ExperimentEntry, Manifest, PriceQuote
+from runfolder.manifest import ExperimentEntry, Manifest, Notice, PriceQuote
 from runfolder.records import (
     GAP_COLUMNS,
     GAP_GROWTH,
@@ -94,7 +94,7 @@ def write_run(
         seed: of all chance.
         slo: as in a validated plan: ``objectives`` and, where it names one, ``error_rate``.
         rehearsal: as in the manifest.
-        notices: as in the manifest.
+        notices: texts of the manifest's notices.
         state: of the run.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def write_run(
             "load": {"concurrency": list(deployed[0].concurrency), "measure": deployed[0].measure_s},
         },
         plan_file="configs/synthetic.yml",
-        notices=list(notices),
+        notices=[Notice(kind="other", text=text) for text in notices],
         rehearsal=rehearsal,
         experiments=run.entries,
         started_at=EPOCH,

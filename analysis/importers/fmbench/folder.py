@@ -23,7 +23,7 @@ from analysis.measure.results import RunResult
 from analysis.measure.steps import measure_run, price_step
 from common.errors import UserError
 from common.formatting import listed, utc
-from runfolder.manifest import ExperimentEntry, Manifest
+from runfolder.manifest import ExperimentEntry, Manifest, Notice
 from runfolder.reading import RunTables, usable_requests
 from runfolder.records import (
     CLOUDWATCH_COLUMNS,
@@ -136,6 +136,7 @@ def _result(suite: Suite, levels: list[FmbenchLevel], prices: Prices) -> RunResu
     rows = [row for level in levels for row in _rows(level, starts[level.step])]
     entries = describe_experiments(levels, suite.columns, prices)
     problems = [*suite.problems, *_remarks(levels, entries)]
+    without_times = any(level.began_at is None for level in levels)
     manifest = Manifest(
         run_id=suite.root.name,
         plan={"name": suite.root.name},
@@ -143,7 +144,7 @@ def _result(suite: Suite, levels: list[FmbenchLevel], prices: Prices) -> RunResu
         state="complete",
         started_at=min(times, default=_START),
         ended_at=max(times, default=None),
-        notices=[DERIVED if all(level.began_at is not None for level in levels) else NO_TIMES],
+        notices=[Notice(kind="fmbench_files", text=NO_TIMES if without_times else DERIVED)],
     )
     frame = pd.DataFrame(rows).reindex(columns=list(REQUEST_COLUMNS)).astype(dict.fromkeys(_NUMBERS, float))
     empty = {name: pd.DataFrame(columns=list(columns), dtype=float) for name, columns in _EMPTY.items()}

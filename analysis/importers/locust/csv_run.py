@@ -38,6 +38,7 @@ from analysis.measure.steps import price_step
 from analysis.metrics.cost import Span, run_cost
 from analysis.metrics.definitions import Window
 from common.formatting import plural
+from runfolder.manifest import Notice
 from runfolder.records import REQUEST_COLUMNS, WORKER_COLUMNS
 
 _OURS = re.compile(r"^(.+)/([^/]+)/c(\d+)(?:#\d+)?$")
@@ -74,7 +75,7 @@ def load_locust(prefix: Path, prices: Prices = Prices()) -> RunResult:  # noqa: 
     return RunResult(
         run_id=prefix.name,
         plan={"name": prefix.name},
-        notices=[LIMITS],
+        notices=[Notice(kind="locust_files", text=LIMITS)],
         rehearsal=False,
         state="complete",
         started_at=started,

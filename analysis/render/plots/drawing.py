@@ -184,7 +184,7 @@ def finish(figure: "Figure", result: RunResult, *, name: str, title: str, alt: s
 def notice_lines(result: RunResult) -> list[str]:
     """The notices of every picture, in at most two lines that fit its width."""
     notices = ["REHEARSAL: simulated endpoint"] if result.rehearsal else []
-    text = " · ".join([*notices, *result.notices])
+    text = " · ".join([*notices, *(notice.text for notice in result.notices)])
     return textwrap.wrap(text, _NOTICE_WIDTH, max_lines=2, placeholder=" …")
 
 
