@@ -6,9 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.decide.autoscaling import autoscaling_policies
 from analysis.decide.cloudwatch import check_invocation_count
-from analysis.decide.fleet import plan_fleets, read_demand
+from analysis.decide.fleet import read_demand
 from analysis.decide.recommendation import Choice, choose
 from analysis.decide.trust import check_run
 from analysis.importers.locust.files import read_stats
@@ -19,6 +18,7 @@ from analysis.measure.steps import measure_run
 from analysis.render.files import write_pages
 from analysis.render.plots.draw_all import draw_all
 from analysis.render.recommendation_text import answer_text
+from analysis.render.report_figures import report_figures
 from analysis.render.summary_json import summary
 from analysis.render.template_context import ReportOptions
 from common.errors import UserError
@@ -96,19 +96,16 @@ def write_report(result: RunResult, out: Path, options: ReportOptions | None = N
     choices = choose(result)
     answer = answer_text(result, choices)
     options = options or ReportOptions()
-    fleets = plan_fleets(choices, options.demand)
-    policies = autoscaling_policies(result, choices, options.demand)
-    data = summary(result, choices, answer, fleets, policies)
+    figures = report_figures(result, choices, options.demand)
+    data = summary(result, figures, answer)
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = write_pages(
             out,
             result=result,
-            choices=choices,
+            figures=figures,
             data=data,
             drawings=draw_all(result, choices),
-            fleets=fleets,
-            policies=policies,
             options=options,
         )
     except OSError as error:

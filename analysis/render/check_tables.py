@@ -1,11 +1,12 @@
 """The tables of the section "Checks": Locust's own count, and FMBench's figures beside the true ones."""
 
-from analysis.decide.recommendation import Choice
-from analysis.importers.fmbench.method import Difference, bursts_of, differences, fmbench_level
+from collections.abc import Sequence
+
+from analysis.importers.fmbench.comparison import FmbenchComparison
+from analysis.importers.fmbench.method import Difference
 from analysis.measure.results import RunResult
-from analysis.metrics.definitions import started_in
 from analysis.render.tables import Cell, Column, Table, numbers, texts
-from common.formatting import count, milliseconds
+from common.formatting import ABSENT, count, milliseconds, number
 
 _NO_BARRIER = (
     "FMBench sends bursts: it waits for the slowest request before it sends the next ones. This load "
@@ -32,29 +33,34 @@ def locust_check_table(result: RunResult) -> Table | None:
     return Table("Our records beside Locust's own count", columns, rows) if rows else None
 
 
-def fmbench_tables(result: RunResult, choices: list[Choice]) -> list[Table]:
-    """FMBench's figures beside the true ones: each payload's best step, every step of an FMBench folder."""
-    tables = []
-    for experiment in result.experiments:
-        for step in experiment.steps:
-            if step.window is None or not step.concurrency or not step.window_ok:
-                continue
-            chosen = any(c.best is not None and step is c.best.repetitions[0] for c in choices)
-            if not chosen and result.source != "fmbench":
-                continue
-            bursts, note = result.fmbench.get(step.id), ""
-            if bursts is None:
-                note = _NO_BARRIER if step.concurrency > 1 else ""
-                rows = started_in(result.rows[result.rows["step"] == step.id], step.window)
-                bursts = bursts_of(rows, step.concurrency)
-            level = fmbench_level(bursts, experiment.usd_per_endpoint_hour)
-            if level is not None:
-                tables.append(_difference_table(step.id, differences(step, level), note))
-    return tables
+def fmbench_tables(comparisons: Sequence[FmbenchComparison]) -> list[Table]:
+    """FMBench's figures beside the true ones, a table for each step."""
+    return [_difference_table(comparison) for comparison in comparisons]
 
 
-def _difference_table(step: str, rows: list[Difference], note: str) -> Table:
+def _difference_table(comparison: FmbenchComparison) -> Table:
     """The true figures before FMBench's, so that a narrow screen shows them first."""
-    cells = [[row.name, row.true, row.fmbench, row.reason] for row in rows]
+    cells = [[d.name, _true(d), _fmbench(d), d.reason] for d in comparison.differences]
     columns = [*texts("figure"), *numbers("true", "FMBench"), Column("why they differ", "sentence")]
-    return Table(f"What FMBench's method would have printed: {step}", columns, cells, note=note)
+    note = "" if comparison.own_bursts or comparison.concurrency == 1 else _NO_BARRIER
+    title = f"What FMBench's method would have printed: {comparison.step}"
+    return Table(title, columns, cells, note=note)
+
+
+def _true(line: Difference) -> str:
+    if line.true is None:
+        return ABSENT
+    if line.name == "price_per_txn":
+        return f"{line.true:.6f}"
+    if line.name == "latency_mean":
+        return f"{number(line.true)} s"
+    digits = {"prompt_token_throughput": 4, "prompt_token_count_mean": 4}
+    return number(line.true, digits.get(line.name, 3))
+
+
+def _fmbench(line: Difference) -> str:
+    """As FMBench prints it."""
+    if line.fmbench is None:
+        return ABSENT
+    formats = {"price_per_txn": f"{line.fmbench:.6f}", "latency_mean": f"{line.fmbench:.2f} s"}
+    return formats.get(line.name, str(line.fmbench))

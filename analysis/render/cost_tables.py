@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from analysis.decide.fleet import HEADROOM, Fleet, FleetPlan
-from analysis.decide.recommendation import Candidate, Choice, cheapest
+from analysis.decide.recommendation import Choice
+from analysis.decide.utilisation import UtilisationPrice
 from analysis.measure.results import ExperimentResult, RunResult
-from analysis.metrics.cost import UTILISATIONS, usd_per_million_tokens, usd_per_request
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
 from analysis.render.tables import Table, numbers, texts
 from common.formatting import ABSENT, code_span, dollars, duration, limit_percent, listed, percent
@@ -45,31 +45,23 @@ def total_cost(result: RunResult) -> str | None:
     return dollars(sum(costs)) + assumed_mark(assumed=result.assumed_price) if costs else None
 
 
-def utilisation_table(result: RunResult, choices: list[Choice]) -> Table:
+def utilisation_table(result: RunResult, prices: Sequence[UtilisationPrice]) -> Table:
     """Dollars per request and per million tokens at several utilisations, for each experiment's best step."""
-    rows = []
-    for choice in choices:
-        for experiment in result.experiments:
-            passing = [c for c in choice.candidates if c.experiment is experiment and c.passes]
-            best = cheapest(passing)
-            if best is None or experiment.usd_per_hour is None:
-                continue
-            name = f"{experiment_label(experiment)}, concurrency {best.step.concurrency}"
-            rows += [[name, percent(share), *_prices(best, share)] for share in UTILISATIONS]
+    rows = [
+        [
+            f"{experiment_label(p.candidate.experiment)}, concurrency {p.candidate.step.concurrency}",
+            percent(p.utilisation),
+            request_price(p.usd_per_request),
+            dollars(p.usd_per_million_output),
+            dollars(p.usd_per_million_total),
+        ]
+        for p in prices
+    ]
     columns = texts("best step of each experiment")
     columns += numbers("utilisation", f"$/{PER_REQUESTS}", "$/1M output tokens", "$/1M tokens in and out")
     note = "An endpoint is billed by the hour, busy or idle: at a lower utilisation each request costs more."
     note += " All dollars are at an assumed price." if result.assumed_price else ""
     return Table("Cost at lower utilisation", columns, rows, grouped=True, note=note)
-
-
-def _prices(best: Candidate, utilisation: float) -> list[str]:
-    usd, instances = best.experiment.usd_per_hour, best.experiment.instance_count
-    output, prompt = best.step.completion_tokens_per_s, best.step.prompt_tokens_per_s
-    both = output + prompt if output is not None and prompt is not None else None
-    request = usd_per_request(usd, instances, best.step.per_minute, utilisation)
-    tokens = [usd_per_million_tokens(usd, instances, rate, utilisation) for rate in (output, both)]
-    return [request_price(request), *(dollars(price) for price in tokens)]
 
 
 def fleet_table(plans: Sequence[FleetPlan], policies: list[str], *, given: bool, several: bool) -> Table:

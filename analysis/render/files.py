@@ -10,10 +10,9 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from analysis.decide.fleet import FleetPlan
-from analysis.decide.recommendation import Choice
 from analysis.measure.results import RunResult
 from analysis.render.plots.drawing import Drawing
+from analysis.render.report_figures import ReportFigures
 from analysis.render.summary_json import summary_frame
 from analysis.render.template_context import ReportOptions, template_context
 from common import formatting
@@ -28,11 +27,9 @@ def write_pages(
     out: Path,
     *,
     result: RunResult,
-    choices: list[Choice],
+    figures: ReportFigures,
     data: dict[str, Any],
     drawings: dict[str, Drawing],
-    fleets: list[FleetPlan],
-    policies: dict[str, dict[str, Any]],
     options: ReportOptions,
 ) -> list[Path]:
     """Write every file of the report into ``out``.
@@ -43,14 +40,14 @@ def write_pages(
     Raises:
         OSError: a file cannot be written.
     """
-    context = template_context(result, choices, drawings, options, fleets=fleets, policies=list(policies))
+    context = template_context(result, figures, drawings, options)
     files = {
         "report.md": _environment(html=False).get_template("report.md.jinja").render(context),
         "report.html": _environment(html=True).get_template("report.html.jinja").render(context),
         "summary.json": json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
         "summary.csv": _guarded(summary_frame(result)).to_csv(index=False),
     }
-    files |= {name: json.dumps(policy, indent=2) + "\n" for name, policy in policies.items()}
+    files |= {name: json.dumps(policy, indent=2) + "\n" for name, policy in figures.policies.items()}
     contents = {name: text.encode() for name, text in files.items()}
     contents |= {f"{drawing.name}.png": drawing.png for drawing in drawings.values()}
     write_all_or_none(out, contents)

@@ -1,6 +1,5 @@
 """``summary.json`` and ``summary.csv``: the figures of the report for programs. null is "not measured"."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,9 +7,11 @@ import pandas as pd
 
 from analysis.decide.fleet import FleetPlan
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
+from analysis.decide.utilisation import UtilisationPrice
 from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES
 from analysis.render.locust_tables import locust_data
+from analysis.render.report_figures import ReportFigures
 from common.formatting import utc
 
 FORMAT = 2
@@ -19,17 +20,15 @@ FORMAT = 2
 
 def summary(
     result: RunResult,
-    choices: list[Choice],
+    figures: ReportFigures,
     answer: str,
-    fleets: Sequence[FleetPlan] = (),
-    policies: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The whole report as data.
 
     ``requests_ok`` and ``requests_failed`` of a step are of the requests that started in its measure window;
     ``whole_step`` counts every request of the step. Percentiles on too few samples are null.
     """
-    judged = candidates_by_step(choices)
+    judged = candidates_by_step(figures.choices)
     return {
         "format": FORMAT,
         "run": {
@@ -49,11 +48,24 @@ def summary(
             "problems": result.problems,
         },
         "answer": answer,
-        "choices": [_choice(choice) for choice in choices],
+        "choices": [_choice(choice) for choice in figures.choices],
         "experiments": [_experiment(experiment, judged) for experiment in result.experiments],
-        "fleets": [_fleet_plan(plan) for plan in fleets],
-        "policies": policies or {},
+        "fleets": [_fleet_plan(plan) for plan in figures.fleets],
+        "policies": figures.policies,
+        "utilisation_prices": [_utilisation_price(price) for price in figures.utilisation],
+        "fmbench": [asdict(comparison) for comparison in figures.fmbench],
         "locust": None if result.locust is None else locust_data(result.locust),
+    }
+
+
+def _utilisation_price(price: UtilisationPrice) -> dict[str, Any]:
+    return {
+        "experiment": price.candidate.experiment.name,
+        "step": price.candidate.step.id,
+        "utilisation": price.utilisation,
+        "usd_per_request": price.usd_per_request,
+        "usd_per_million_output_tokens": price.usd_per_million_output,
+        "usd_per_million_tokens": price.usd_per_million_total,
     }
 
 

@@ -220,6 +220,27 @@ _FLEETS = (
     ),
 )
 
+_PRICES = _below(
+    "utilisation_prices[].",
+    ("experiment", "text", "", "Name of the experiment."),
+    ("step", "text", "", "Its cheapest step that passes."),
+    ("utilisation", "number", "0 to 1", "Share of the full load that the endpoint carries."),
+    ("usd_per_request", "number", "$", "Cost of a request at this utilisation.", "not measured"),
+    ("usd_per_million_output_tokens", "number", "$", "Cost of 1M output tokens.", _NO_TOKENS),
+    ("usd_per_million_tokens", "number", "$", "Cost of 1M tokens, in and out.", _NO_TOKENS),
+)
+
+_FMBENCH = _below(
+    "fmbench[].",
+    ("step", "text", "", "Identifier of the step."),
+    ("concurrency", "integer", "requests", "Requests in flight."),
+    ("own_bursts", "boolean", "", "Whether FMBench itself sent the requests."),
+    ("differences[].name", "text", "", "Name of the figure in FMBench's table."),
+    ("differences[].fmbench", "number", "as FMBench's", "The figure by FMBench's method.", "not known"),
+    ("differences[].true", "number", "as FMBench's", "The true figure.", "not known"),
+    ("differences[].reason", "text", "", "Why they differ."),
+)
+
 _LOCUST = (
     Key("locust", "object", "", "Locust's statistics.", "the run was not read from Locust's CSV files"),
     *_below(
@@ -250,6 +271,8 @@ SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("Experiments", _EXPERIMENTS),
     ("Steps", _STEPS),
     ("Fleets and policies", _FLEETS),
+    ("Cost at lower utilisation", _PRICES),
+    ("FMBench's method", _FMBENCH),
     ("Locust", _LOCUST),
 )
 
@@ -290,7 +313,7 @@ def _walk(
     children: list[tuple[str, Any]] = []
     if isinstance(content, dict):
         children = [(f"{prefix}{key}", value) for key, value in content.items()]
-    elif isinstance(content, list):
+    elif isinstance(content, list | tuple):
         children = [(f"{path}[]", value) for value in content]
     for plain, value in children:
         taken = plain if plain in rows or plain in parents else next(iter(named), plain)

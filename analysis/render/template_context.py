@@ -1,12 +1,10 @@
 """What the templates show: the result as tables, figures and sentences."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.decide.fleet import Demand, FleetPlan
-from analysis.decide.recommendation import Choice
+from analysis.decide.fleet import Demand
 from analysis.measure.results import RunResult
 from analysis.render import cost_tables, fmbench_page
 from analysis.render.check_tables import fmbench_tables, locust_check_table
@@ -14,6 +12,7 @@ from analysis.render.key_figures import key_figures
 from analysis.render.locust_tables import locust_tables
 from analysis.render.plots.drawing import Drawing
 from analysis.render.recommendation_text import answer_lines, answer_notes
+from analysis.render.report_figures import ReportFigures
 from analysis.render.run_facts import calibration_sentence, run_details, run_facts
 from analysis.render.step_sections import experiment_sections, steps_intro
 from common.formatting import listed
@@ -28,23 +27,19 @@ class ReportOptions:
 
 def template_context(
     result: RunResult,
-    choices: list[Choice],
+    figures: ReportFigures,
     drawings: dict[str, Drawing],
     options: ReportOptions,
-    *,
-    fleets: Sequence[FleetPlan] = (),
-    policies: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The names that both templates use.
 
     Args:
         result: the run.
-        choices: one per payload.
+        figures: the choices and what follows from them.
         drawings: the pictures by file stem.
         options: what the user asked for.
-        fleets: the ways to carry the demand, per payload.
-        policies: names of the files with autoscaling policies.
     """
+    choices = figures.choices
     pictures = dict(drawings)
     return {
         "run": result,
@@ -70,13 +65,13 @@ def template_context(
         "steps_intro": steps_intro(result),
         "experiments": experiment_sections(result, choices),
         "locust_tables": locust_tables(result),
-        "utilisation": cost_tables.utilisation_table(result, choices),
+        "utilisation": cost_tables.utilisation_table(result, figures.utilisation),
         "no_cost": cost_tables.no_cost_text(choices),
         "fleets": cost_tables.fleet_table(
-            fleets, list(policies), given=options.demand is not None, several=len(choices) > 1
+            figures.fleets, list(figures.policies), given=options.demand is not None, several=len(choices) > 1
         ),
         "locust_check": locust_check_table(result),
-        "fmbench": fmbench_tables(result, choices),
+        "fmbench": fmbench_tables(figures.fmbench),
         "calibration": calibration_sentence(result),
         "details": run_details(result),
         "plan_text": json.dumps(result.plan, indent=2, ensure_ascii=False, default=str),

@@ -4,13 +4,14 @@ from typing import Any
 
 from analysis.decide.recommendation import choose
 from analysis.measure.results import RunResult
+from analysis.render.report_figures import report_figures
 from analysis.render.summary_json import summary
 from tests.support.synthetic_run import Deployed, Server
 
 
 def summary_of(result: RunResult) -> dict[str, Any]:
     """The content of summary.json; no picture is drawn for it."""
-    return summary(result, choose(result), "")
+    return summary(result, report_figures(result, choose(result)), "")
 
 
 SLO: dict[str, Any] = {

@@ -5,14 +5,9 @@ from typing import Any
 
 import pytest
 
-from analysis.decide.autoscaling import autoscaling_policies
-from analysis.decide.fleet import plan_fleets
-from analysis.decide.recommendation import choose
 from analysis.importers.command_line_prices import Prices
 from analysis.importers.fmbench.folder import load_fmbench
 from analysis.importers.locust.csv_run import load_locust
-from analysis.measure.results import RunResult
-from analysis.render.summary_json import summary
 from analysis.render.summary_keys import Key, document, occurrences, rows_by_path
 from analysis.report import measure_and_judge
 from tests.analysis.fmbench_march_2024 import write_fmbench_folder
@@ -24,18 +19,11 @@ from tests.support.synthetic_run import Deployed, Server, write_run
 ROOT = Path(__file__).parents[2]
 
 
-def _with_fleets(result: RunResult) -> dict[str, Any]:
-    choices = choose(result)
-    return summary(
-        result, choices, "", plan_fleets(choices, None), autoscaling_policies(result, choices, None)
-    )
-
-
 def _run(folder: Path) -> dict[str, Any]:
     """A run with failures and with samples enough for an interval of the p99."""
     fast = Server(tpot_ms=1, tpot_ms_per_user=0.1, failing=0.05)
     write_run(folder, (Deployed(server=fast, measure_s=120, concurrency=(8,)),), slo=SLO)
-    return _with_fleets(measure_and_judge(folder))
+    return summary_of(measure_and_judge(folder))
 
 
 def _workers(folder: Path) -> dict[str, Any]:
@@ -72,7 +60,7 @@ def found(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tu
     """Every key and item of the summaries of five runs, of every source."""
     folder = tmp_path_factory.mktemp("summaries")
     summaries = [
-        _with_fleets(measure_and_judge(run_folder)),
+        summary_of(measure_and_judge(run_folder)),
         _run(folder / "run"),
         _workers(folder / "workers"),
         _locust(folder / "locust"),

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.measure.results import StepResult
 from analysis.metrics.definitions import elapsed_ms, most_per_minute, numbers
-from common.formatting import ABSENT, number, plural
+from common.formatting import number, plural
 
 
 @dataclass(frozen=True)
@@ -97,58 +97,59 @@ def bursts_of(rows: pd.DataFrame, concurrency: int) -> list[Burst]:
 
 @dataclass(frozen=True)
 class Difference:
-    """One line of the comparison: FMBench's figure, the true one, and why they differ."""
+    """One line of the comparison: both figures, and why they differ. None is "not known"."""
 
     name: str
-    fmbench: str
-    true: str
+    """As FMBench's table has it; so is the unit: dollars, tokens, tokens/s, requests/min or seconds."""
+    fmbench: float | None
+    true: float | None
     reason: str
 
 
 def differences(step: StepResult, level: Level) -> list[Difference]:
     """The comparison of one step, line by line."""
     e2e = step.latency.get("e2e")
-    per_minute = step.per_minute
     rate_reason = "a mean of rates: short requests weigh as much as long ones"
     if step.concurrency and step.concurrency > 1:
         rate_reason += ", and each burst waits for its slowest request"
     if (impossible := impossible_rate(step, level)) is not None:
         rate_reason = f"{rate_reason}; {impossible}"
-    price = ABSENT if level.price_per_txn is None else f"{level.price_per_txn:.6f}"
-    true_price = ABSENT if step.usd_per_request is None else f"{step.usd_per_request:.6f}"
     return [
+        Difference("transactions_per_minute", level.transactions_per_minute, step.per_minute, rate_reason),
         Difference(
-            "transactions_per_minute", str(level.transactions_per_minute), number(per_minute), rate_reason
+            "price_per_txn",
+            level.price_per_txn,
+            step.usd_per_request,
+            "follows from transactions_per_minute",
         ),
-        Difference("price_per_txn", price, true_price, "follows from transactions_per_minute"),
         Difference(
             "prompt_token_throughput",
-            str(level.prompt_token_throughput),
-            number(step.prompt_tokens_per_s, 4),
+            level.prompt_token_throughput,
+            step.prompt_tokens_per_s,
             "a mean of rates, truncated",
         ),
         Difference(
             "completion_token_throughput",
-            str(level.completion_token_throughput),
-            number(step.completion_tokens_per_s),
+            level.completion_token_throughput,
+            step.completion_tokens_per_s,
             "a mean of rates: short answers pull it down; truncated",
         ),
         Difference(
             "prompt_token_count_mean",
-            str(level.prompt_token_count_mean),
-            number(step.prompt_tokens_mean, 4),
+            level.prompt_token_count_mean,
+            step.prompt_tokens_mean,
             "truncated; failed requests' prompts count in FMBench",
         ),
         Difference(
             "completion_token_count_mean",
-            str(level.completion_token_count_mean),
-            number(step.completion_tokens_mean),
+            level.completion_token_count_mean,
+            step.completion_tokens_mean,
             "truncated to an integer",
         ),
         Difference(
             "latency_mean",
-            ABSENT if level.latency_mean is None else f"{level.latency_mean:.2f} s",
-            ABSENT if e2e is None else f"{number(e2e.mean / 1000)} s",
+            level.latency_mean,
+            None if e2e is None else e2e.mean / 1000,
             "the mean of bursts' means; a mean hides the tail",
         ),
     ]
