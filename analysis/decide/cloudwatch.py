@@ -55,7 +55,7 @@ def check_invocation_count(result: RunResult) -> None:
     """Add a trust reason where CloudWatch's invocations of an experiment differ from its rows."""
     for experiment in result.experiments:
         counted = invocations(_own(result, experiment))
-        rows = sum(s.step_ok + s.step_failed + s.step_censored for s in experiment.steps)
+        rows = sum(s.step_counts.total for s in experiment.steps)
         if counted is None or abs(counted - rows) <= _TOLERANCE * max(rows, 1):
             continue
         for step in experiment.steps:

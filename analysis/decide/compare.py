@@ -34,7 +34,8 @@ class Metric:
             value = found.shown(self.percentile) if found else None
             interval = found.intervals.get(self.percentile) if found else None
         else:
-            value, interval = step.per_minute, step.per_minute_interval
+            rates = step.throughput
+            value, interval = rates.per_minute, rates.per_minute_interval
         return None if value is None or interval is None else (value, interval)
 
     def show(self, value: float) -> str:
@@ -188,11 +189,11 @@ def _errors(pairs: list[tuple[StepResult, StepResult]]) -> tuple[list[Line], lis
     lines, notes = [], []
     certain = student(0.9973, 2 * NOISE_TERMS)
     for step, other in pairs:
-        a, b = step.error_rate or 0.0, other.error_rate or 0.0
-        n, m = step.window_ok + step.window_failed, other.window_ok + other.window_failed
+        a, b = step.errors.rate or 0.0, other.errors.rate or 0.0
+        n, m = step.window_counts.ended, other.window_counts.ended
         if not n or not m or a == b:
             continue
-        pooled = (step.window_failed + other.window_failed) / (n + m)
+        pooled = (step.window_counts.failed + other.window_counts.failed) / (n + m)
         chance = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
         reach = certain * max(chance, math.hypot(_swing(step) / n, _swing(other) / m))
         sure = abs(b - a) > reach

@@ -120,10 +120,10 @@ def fleets(choice: Choice, demand: Demand, headroom: float = HEADROOM) -> list[F
     """
     best: dict[str, Candidate] = {}
     for candidate in choice.candidates:
-        name = candidate.experiment.name
-        if candidate.passes and candidate.step.per_minute:
-            known = best.get(name)
-            if known is None or (known.step.per_minute or 0) < candidate.step.per_minute:
+        name, rate = candidate.experiment.name, candidate.step.throughput.per_minute
+        if candidate.passes and rate:
+            before = best.get(name)
+            if before is None or (before.step.throughput.per_minute or 0) < rate:
                 best[name] = candidate
     planned = [fleet_of(candidate, demand, headroom) for candidate in best.values()]
     return sorted(planned, key=lambda f: (f.usd_per_month is None, f.usd_per_month or f.instances + f.spare))
@@ -138,7 +138,7 @@ def fleet_of(candidate: Candidate, demand: Demand, headroom: float = HEADROOM) -
     Source: the measured rate of the step at full load.
     """
     count = candidate.experiment.instance_count
-    rate = (candidate.step.per_minute or 0.0) / count
+    rate = (candidate.step.throughput.per_minute or 0.0) / count
     needed = [max(1, math.ceil(d * (1 + headroom) / rate - 1e-9)) for d in demand.per_hour_of_day]
     instances, spare = max(needed), 1
     mean_demand = sum(demand.per_hour_of_day) / _DAY

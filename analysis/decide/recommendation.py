@@ -1,7 +1,7 @@
 """The answer: the cheapest step that passes, the runner-up, and how sure that is. Pure functions."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from analysis.decide.repetitions import pool
 from analysis.decide.slo import SloCheck, SloStatus, check_slo, slo_status
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
-from analysis.measure.steps import price_step
+from analysis.measure.step_window import step_cost
 from analysis.metrics.cost import Cost, cost_per_request
 from analysis.metrics.statistics import RESAMPLES, Floats, simulate_totals
 from analysis.metrics.time_blocks import BlockSums
@@ -43,7 +43,9 @@ class Candidate:
     def cost_per_request(self) -> Cost | None:
         """What is minimized: dollars or, without a price, instance-minutes; None without a rate."""
         experiment = self.experiment
-        return cost_per_request(experiment.usd_per_hour, experiment.instance_count, self.step.per_minute)
+        return cost_per_request(
+            experiment.usd_per_hour, experiment.instance_count, self.step.throughput.per_minute
+        )
 
     def cheaper_than(self, other: "Candidate") -> bool:
         """Whether a request costs less here; what has no cost is never cheaper."""
@@ -79,7 +81,7 @@ class Choice:
     @property
     def competing(self) -> list[Candidate]:
         """The candidates that are compared: with prices known, those that have one."""
-        return [c for c in self.candidates if not self.priced or c.step.usd_per_request is not None]
+        return [c for c in self.candidates if not self.priced or c.step.cost.per_request is not None]
 
     @property
     def sure(self) -> bool:
@@ -118,7 +120,7 @@ def candidates_for(payload: str, result: RunResult) -> list[Candidate]:
             continue
         levels: dict[object, list[StepResult]] = {}
         for step in experiment.steps:
-            if step.window is not None and step.window_ok:
+            if step.window is not None and step.window_counts.ok:
                 # A step that cannot be trusted stands alone: it is shown, and spoils no other.
                 # Locust's files hold no rows that could be pooled.
                 alone = not step.usable or result.source == "locust"
@@ -130,9 +132,10 @@ def candidates_for(payload: str, result: RunResult) -> list[Candidate]:
 def _candidate(experiment: ExperimentResult, steps: list[StepResult], result: RunResult) -> Candidate:
     step = pool([(step, result.rows) for step in steps])
     if len(steps) > 1:
-        price_step(step, experiment.usd_per_hour, experiment.instance_count)
+        cost = step_cost(step.throughput, experiment.usd_per_hour, experiment.instance_count)
+        step = replace(step, cost=cost)
     checks = check_slo(step, result.objectives)
-    status = slo_status(checks, step.error_rate, result.error_rate_limit)
+    status = slo_status(checks, step.errors.rate, result.error_rate_limit)
     return Candidate(experiment, step, checks, status, tuple(steps))
 
 
@@ -140,7 +143,7 @@ def choose_for(payload: str, result: RunResult) -> Choice:
     """Choose for one payload."""
     candidates = candidates_for(payload, result)
     choice = Choice(payload, candidates)
-    choice.priced = any(c.step.usd_per_request is not None for c in candidates)
+    choice.priced = any(c.step.cost.per_request is not None for c in candidates)
     if choice.priced:
         choice.unpriced = sorted(
             {c.experiment.instance for c in candidates if c.experiment.usd_per_hour is None}
@@ -173,7 +176,7 @@ def _closest(choice: Choice, error_limit: float) -> Candidate | None:
 
     def worst_miss(candidate: Candidate) -> float:
         misses = [check.excess for check in candidate.checks if check.status == "missed"]
-        return max([*misses, (candidate.step.error_rate or 0.0) - error_limit])
+        return max([*misses, (candidate.step.errors.rate or 0.0) - error_limit])
 
     return min(missing, key=worst_miss, default=None)
 
@@ -241,7 +244,7 @@ def _undecided(candidate: Candidate) -> list[tuple[Candidate, float]]:
 
 def _half_width(candidate: Candidate) -> float:
     """Half the 95% interval of the cost per request, in its unit."""
-    interval, rate = candidate.step.per_minute_interval, candidate.step.per_minute
+    interval, rate = candidate.step.throughput.per_minute_interval, candidate.step.throughput.per_minute
     if interval is None or not rate:
         return 0.0
     return _amount(candidate) * (interval.high - interval.low) / 2 / rate
@@ -252,11 +255,11 @@ def _simulated_costs(
 ) -> tuple[Floats, Flags]:
     """Drawn costs per request of a step, and whether each draw meets the SLO."""
     step = candidate.step
-    if step.blocks is None or not step.completions:
+    if step.blocks is None or not step.throughput.completions:
         return np.full(RESAMPLES, np.inf), np.zeros(RESAMPLES, dtype=bool)
     totals = BlockSums.from_matrix(simulate_totals(step.blocks.matrix(), rng))
     with np.errstate(divide="ignore", invalid="ignore"):
-        cost = _amount(candidate) * step.completions / totals.completions
+        cost = _amount(candidate) * step.throughput.completions / totals.completions
         ended = totals.failed + totals.answered
         passes = totals.failed <= result.error_rate_limit * ended
         return cost, passes & _within(totals, result.objectives)

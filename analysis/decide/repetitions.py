@@ -9,8 +9,18 @@ import pandas as pd
 
 from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES
 from analysis.measure.results import LATENCIES, Distribution, StepResult
-from analysis.measure.steps import rate_interval
+from analysis.measure.step_parts import (
+    Counts,
+    Errors,
+    Goodput,
+    InFlight,
+    Provenance,
+    Throughput,
+    TokensPerRequest,
+)
+from analysis.measure.step_window import mean_of, rate_interval
 from analysis.metrics import definitions
+from analysis.metrics.statistics import Floats
 from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of
 
 Part = tuple[StepResult, pd.DataFrame]
@@ -35,12 +45,15 @@ def pool(parts: Sequence[Part]) -> StepResult:
     if len(steps) == 1:
         return steps[0]
     seconds = np.array([step.seconds for step in steps], dtype=float)
-    starts = np.array([step.window_ok + step.window_failed + step.window_censored for step in steps])
     differing = differ(steps)
     blocks_each = 1 if differing else BLOCKS
     latency = {n: d for n in LATENCIES if (d := _described(parts, n, blocks_each)) is not None}
     tokens = {n: d for n in _TOKENS if (d := _described(parts, n, blocks_each)) is not None}
-    ok, failed = sum(step.window_ok for step in steps), sum(step.window_failed for step in steps)
+    blocks = _stacked_blocks(steps, one_each=differing)
+    throughput = _throughput(steps, seconds, blocks, blocks_each)
+    window_counts = _total(step.window_counts for step in steps)
+    classes = _added(step.errors.classes for step in steps)
+    starts = np.array([step.window_counts.total for step in steps])
     first = steps[0]
     pooled = StepResult(
         id=first.id,
@@ -49,39 +62,58 @@ def pool(parts: Sequence[Part]) -> StepResult:
         concurrency=first.concurrency,
         state="complete",
         seconds=float(seconds.sum()),
-        window_ok=ok,
-        window_failed=failed,
-        window_censored=sum(step.window_censored for step in steps),
-        step_ok=sum(step.step_ok for step in steps),
-        step_failed=sum(step.step_failed for step in steps),
-        step_censored=sum(step.step_censored for step in steps),
+        window_counts=window_counts,
+        step_counts=_total(step.step_counts for step in steps),
         latency=latency,
         tokens=tokens,
-        prompt_tokens_mean=_mean_of(tokens.get("prompt_tokens")),
-        completion_tokens_mean=_mean_of(tokens.get("completion_tokens")),
-        completions=sum(step.completions or 0 for step in steps),
-        per_minute=_weighted([step.per_minute for step in steps], seconds),
-        completion_tokens_per_s=_weighted([step.completion_tokens_per_s for step in steps], seconds),
-        prompt_tokens_per_s=_weighted([step.prompt_tokens_per_s for step in steps], seconds),
-        goodput_per_s=_weighted([step.goodput_per_s for step in steps], seconds),
-        goodput_share=_weighted([step.goodput_share for step in steps], starts),
-        in_flight=_weighted([step.in_flight for step in steps], seconds),
-        error_rate=failed / (ok + failed) if ok + failed else None,
-        error_classes=_added(step.error_classes for step in steps),
-        finish_reasons=_added(step.finish_reasons for step in steps),
-        token_sources=_added(step.token_sources for step in steps),
-        clocks=_added(step.clocks for step in steps),
+        tokens_per_request=TokensPerRequest(*(mean_of(tokens.get(name)) for name in _TOKENS)),
+        throughput=throughput,
+        goodput=Goodput(
+            per_s=_weighted([step.goodput.per_s for step in steps], seconds),
+            share=_weighted([step.goodput.share for step in steps], starts),
+        ),
+        errors=Errors(window_counts.error_rate, classes),
+        in_flight=InFlight(
+            mean=_weighted([step.in_flight.mean for step in steps], seconds),
+            little_residual=definitions.little_residual(
+                first.concurrency or 0, throughput.per_minute, mean_of(latency.get("e2e"))
+            ),
+        ),
+        provenance=Provenance(
+            finish_reasons=_added(step.provenance.finish_reasons for step in steps),
+            token_sources=_added(step.provenance.token_sources for step in steps),
+            clocks=_added(step.provenance.clocks for step in steps),
+        ),
+        blocks=blocks,
     )
-    mean_e2e = _mean_of(latency.get("e2e"))
-    pooled.little = definitions.little_residual(pooled.concurrency or 0, pooled.per_minute, mean_e2e)
     _check(pooled, steps)
-    pooled.blocks = _stacked_blocks(steps, one_each=differing)
-    if pooled.blocks is not None:
-        block_seconds = np.repeat(seconds / blocks_each, blocks_each)
-        pooled.per_minute_interval = rate_interval(pooled.blocks, block_seconds)
     if differing:
         pooled.trust.add("warn", "repetitions_differ", _DIFFER)
     return pooled
+
+
+def _total(counts: Iterable[Counts]) -> Counts:
+    listed = list(counts)
+    return Counts(
+        ok=sum(each.ok for each in listed),
+        failed=sum(each.failed for each in listed),
+        censored=sum(each.censored for each in listed),
+    )
+
+
+def _throughput(
+    steps: Sequence[StepResult], seconds: Floats, blocks: BlockSums | None, blocks_each: int
+) -> Throughput:
+    """The amounts of all windows / their seconds."""
+    parts = [step.throughput for step in steps]
+    block_seconds = np.repeat(seconds / blocks_each, blocks_each)
+    return Throughput(
+        completions=sum(part.completions or 0 for part in parts),
+        per_minute=_weighted([part.per_minute for part in parts], seconds),
+        per_minute_interval=None if blocks is None else rate_interval(blocks, block_seconds),
+        prompt_tokens_per_s=_weighted([part.prompt_tokens_per_s for part in parts], seconds),
+        completion_tokens_per_s=_weighted([part.completion_tokens_per_s for part in parts], seconds),
+    )
 
 
 def _stacked_blocks(steps: Sequence[StepResult], *, one_each: bool) -> BlockSums | None:
@@ -98,7 +130,9 @@ def differ(steps: Sequence[StepResult]) -> bool:
     for step in steps:
         e2e = step.latency.get("e2e")
         median = None if e2e is None else (e2e.percentiles[50], e2e.intervals.get(50))
-        figures.append([(step.per_minute, step.per_minute_interval), median or (None, None)])
+        figures.append(
+            [(step.throughput.per_minute, step.throughput.per_minute_interval), median or (None, None)]
+        )
     return any(
         abs(a - b) > np.hypot(one.high - one.low, other.high - other.low) / 2
         for own, others in itertools.combinations(figures, 2)
@@ -128,10 +162,6 @@ def _weighted(values: Sequence[float | None], weights: np.ndarray) -> float | No
     if len(known) < len(values) or weights.sum() <= 0:
         return None
     return float(np.average(known, weights=weights))
-
-
-def _mean_of(described: Distribution | None) -> float | None:
-    return None if described is None else described.mean
 
 
 def _added(counts: Iterable[dict[str, int]]) -> dict[str, int]:

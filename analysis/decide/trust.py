@@ -66,7 +66,7 @@ def check_step(step: StepResult) -> None:
     if step.state == "planned":
         step.trust.add("void", "not_played", step.reasons or "the step was not played")
     elif step.state == "lost":
-        rows = step.step_ok + step.step_failed + step.step_censored
+        rows = step.step_counts.total
         text = f"steps.csv has no row of this step, though {plural(rows, 'request')} of it are on record"
         step.trust.add("void", "step_lost", text, rows=rows)
     elif step.state == "running":
@@ -75,17 +75,18 @@ def check_step(step: StepResult) -> None:
         step.trust.add("void", "no_window", "the measure window is not on record")
     if step.window is None:
         return
-    if step.window_ok == 0:
+    counts = step.window_counts
+    if not counts.ok:
         failed = ""
-        if step.window_failed:
-            classes = _error_class_suffix(step.error_classes)
-            failed = f": all {plural(step.window_failed, 'request')} failed{classes}"
+        if counts.failed:
+            classes = _error_class_suffix(step.errors.classes)
+            failed = f": all {plural(counts.failed, 'request')} failed{classes}"
         step.trust.add(
             "void",
             "nothing_answered",
             f"no request that started in the window was answered{failed}",
-            failed=step.window_failed,
-            classes=step.error_classes,
+            failed=counts.failed,
+            classes=step.errors.classes,
         )
         return
     for check in CHECKS:
@@ -103,19 +104,20 @@ def check_state(step: StepResult) -> None:
 def check_samples(step: StepResult) -> None:
     """Too few samples for a median, or for a p95."""
     level: Level
-    if step.window_ok < samples_needed(50):
+    answered = step.window_counts.ok
+    if answered < samples_needed(50):
         level, text = "void", "too few for a median (10 are needed)"
-    elif step.window_ok < samples_needed(95):
+    elif answered < samples_needed(95):
         level, text = "warn", "too few for a p95 (100 are needed)"
     else:
         return
-    samples = plural(step.window_ok, "sample")
-    step.trust.add(level, "too_few_samples", f"{samples}: {text}", samples=step.window_ok)
+    samples = plural(answered, "sample")
+    step.trust.add(level, "too_few_samples", f"{samples}: {text}", samples=answered)
 
 
 def check_lost(step: StepResult) -> None:
     """Requests that started but have no row, or that were cut off."""
-    rows = step.step_ok + step.step_failed + step.step_censored
+    rows = step.step_counts.total
     started = step.reported_counts.get("started")
     if started is not None and started != rows:
         step.trust.add(
@@ -125,15 +127,13 @@ def check_lost(step: StepResult) -> None:
             started=started,
             rows=rows,
         )
-    if step.window_censored:
-        total = step.window_ok + step.window_failed + step.window_censored
-        share = step.window_censored / total
-        cut = plural(step.window_censored, "request")
+    if cut_off := step.window_counts.censored:
+        share = cut_off / step.window_counts.total
         step.trust.add(
             _void_or_warn(share > CENSORED_VOID),
             "censored_requests",
-            f"{cut} ({percent(share)}) were cut off",
-            censored=step.window_censored,
+            f"{plural(cut_off, 'request')} ({percent(share)}) were cut off",
+            censored=cut_off,
             share=share,
         )
 
@@ -141,7 +141,7 @@ def check_lost(step: StepResult) -> None:
 def check_locust(step: StepResult) -> None:
     """Our count against Locust's own."""
     counted = step.reported_counts.get("locust_requests")
-    rows = step.step_ok + step.step_failed + step.step_censored
+    rows = step.step_counts.total
     if counted is not None and counted != rows:
         step.trust.add(
             _void_or_warn(abs(counted - rows) > COUNTS_VOID * max(counted, rows)),
@@ -154,15 +154,16 @@ def check_locust(step: StepResult) -> None:
 
 def check_errors(step: StepResult) -> None:
     """Failed requests. Whether they are too many is up to the SLO."""
-    if step.window_failed:
-        failed = f"{plural(step.window_failed, 'request')} failed ({percent(step.error_rate)})"
+    failed, errors = step.window_counts.failed, step.errors
+    if failed:
+        requests = plural(failed, "request")
         step.trust.add(
             "warn",
             "failed_requests",
-            f"{failed}{_error_class_suffix(step.error_classes)}",
-            failed=step.window_failed,
-            share=step.error_rate,
-            classes=step.error_classes,
+            f"{requests} failed ({percent(errors.rate)}){_error_class_suffix(errors.classes)}",
+            failed=failed,
+            share=errors.rate,
+            classes=errors.classes,
         )
 
 
@@ -190,7 +191,8 @@ def check_client(step: StepResult) -> None:
     """Whether the load generator itself was the bottleneck."""
     health = step.health
     ttft = step.latency.get("ttft") or step.latency.get("e2e")
-    kernel = step.clocks.get("kernel", 0) / max(1, sum(step.clocks.values()))
+    clocks = step.provenance.clocks
+    kernel = clocks.get("kernel", 0) / max(1, sum(clocks.values()))
     if health.cpu_max is not None and health.cpu_max >= CPU_BUSY:
         void = health.cpu_max >= CPU_FULL and kernel < 0.99
         step.trust.add(
@@ -211,10 +213,12 @@ def check_client(step: StepResult) -> None:
 
 def check_little(step: StepResult) -> None:
     """Little's law: throughput × latency = users."""
-    if step.little is None or not step.concurrency or step.completions is None:
+    residual, in_flight = step.in_flight.little_residual, step.in_flight.mean
+    completions = step.throughput.completions
+    if residual is None or not step.concurrency or completions is None:
         return
-    edge = step.concurrency / max(1, step.completions)
-    over = step.little - edge
+    edge = step.concurrency / max(1, completions)
+    over = residual - edge
     if over > LITTLE_WARN:
         mean = step.latency["e2e"].mean / 1000
         users = "client" if step.concurrency == 1 else "clients"
@@ -222,11 +226,11 @@ def check_little(step: StepResult) -> None:
             "void",
             "impossible_little",
             f"impossible by Little's law: {step.concurrency} {users} at {number(mean)} s cannot do "
-            f"{number(step.per_minute)} requests a minute",
-            residual=step.little,
+            f"{number(step.throughput.per_minute)} requests a minute",
+            residual=residual,
         )
-    if step.in_flight is None:
-        if step.window_failed or step.window_censored:
+    if in_flight is None:
+        if step.window_counts.failed or step.window_counts.censored:
             step.trust.add(
                 "warn",
                 "in_flight_unknown",
@@ -234,14 +238,14 @@ def check_little(step: StepResult) -> None:
                 "the record does not say how long the failed ones took",
             )
         return
-    short = 1 - step.in_flight / step.concurrency
+    short = 1 - in_flight / step.concurrency
     if short > LITTLE_WARN:
         step.trust.add(
             _void_or_warn(short > UNDERLOAD_VOID),
             "underload",
-            f"{number(step.in_flight)} requests were in flight on average, not {step.concurrency}: "
+            f"{number(in_flight)} requests were in flight on average, not {step.concurrency}: "
             "the load did not reach its target",
-            in_flight=step.in_flight,
+            in_flight=in_flight,
             target=step.concurrency,
         )
 

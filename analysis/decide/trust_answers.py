@@ -45,22 +45,21 @@ def _other_length(step: StepResult, facts: AnswerFacts, how: str, answers: int, 
 
 def check_tokens(step: StepResult) -> None:
     """Where the token counts come from, and whether they can be."""
-    total = sum(step.token_sources.values())
-    guessed = step.token_sources.get("estimate", 0)
-    unknown = step.token_sources.get("unknown", 0)
+    sources, surplus = step.provenance.token_sources, step.provenance.more_chunks_than_tokens
+    total = sum(sources.values())
+    guessed, unknown = sources.get("estimate", 0), sources.get("unknown", 0)
     if guessed:
         text = f"{percent(guessed / total)} of the token counts are estimates"
         step.trust.add("warn", "estimated_tokens", text, share=guessed / total)
     if unknown:
         text = f"{percent(unknown / total)} of the answers have no token count"
         step.trust.add("warn", "no_token_counts", text, share=unknown / total)
-    if step.more_chunks_than_tokens:
-        answers = plural(step.more_chunks_than_tokens, "answer")
+    if surplus:
         step.trust.add(
             "warn",
             "more_chunks_than_tokens",
-            f"token counts disagree: {answers} with more chunks than tokens",
-            answers=step.more_chunks_than_tokens,
+            f"token counts disagree: {plural(surplus, 'answer')} with more chunks than tokens",
+            answers=surplus,
         )
 
 
@@ -68,12 +67,13 @@ def check_contradictions(step: StepResult) -> None:
     """Counts that what arrived contradicts: more tokens than bytes, or no token beside content."""
     if not step.answers.contradicted:
         return
-    share = step.answers.contradicted / max(1, step.window_ok)
+    share = step.answers.contradicted / max(1, step.window_counts.ok)
     text = (
         f"{percent(share)} of the answers state a token count that contradicts what arrived "
         "(more tokens than bytes, or none beside text): these counts are left out"
     )
-    level: Level = "void" if share > CONTRADICTED_VOID and not step.completion_tokens_per_s else "warn"
+    uncounted = not step.throughput.completion_tokens_per_s
+    level: Level = "void" if share > CONTRADICTED_VOID and uncounted else "warn"
     step.trust.add(level, "token_counts_contradict_text", text, share=share)
 
 
@@ -89,7 +89,7 @@ def check_events(step: StepResult) -> None:
     """Events of an unknown kind in the answers' streams."""
     answers = step.answers.with_skipped_events
     if answers:
-        share = answers / max(1, step.window_ok)
+        share = answers / max(1, step.window_counts.ok)
         text = f"{percent(share)} of the answers held events of an unknown kind, which were skipped"
         step.trust.add("warn", "skipped_events", text, answers=answers, share=share)
 

@@ -29,7 +29,7 @@ def check_workers(step: StepResult) -> None:
     codes = [code for code in step.reason_codes if code in UNKNOWN_LOAD | CHANGED_WORKERS]
     if not codes:
         return
-    least, target = step.least_in_flight, step.concurrency or 0
+    least, target = step.in_flight.least, step.concurrency or 0
     held = least is not None and least >= LOAD_HELD * target and not UNKNOWN_LOAD.intersection(codes)
     flight = "" if least is None else f"; at the least {number(least)} of {target} requests were in flight"
     for code in codes:
@@ -67,7 +67,7 @@ def _apart(worker: WorkerFacts, other: WorkerFacts) -> float:
 
 def check_clocks(step: StepResult) -> None:
     """Rows outside of their step's time: a worker's clock differs from the master's by seconds."""
-    rows = step.step_ok + step.step_failed + step.step_censored
+    rows = step.step_counts.total
     if step.outside:
         share = step.outside / rows
         text = f"{percent(share)} of the requests began outside of their step: a worker's clock is wrong"

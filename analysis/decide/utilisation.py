@@ -35,12 +35,12 @@ def utilisation_prices(result: RunResult, choices: Sequence[Choice]) -> list[Uti
 
 def _price_at(best: Candidate, utilisation: float) -> UtilisationPrice:
     usd, instances = best.experiment.usd_per_hour, best.experiment.instance_count
-    output, prompt = best.step.completion_tokens_per_s, best.step.prompt_tokens_per_s
+    output, prompt = best.step.throughput.completion_tokens_per_s, best.step.throughput.prompt_tokens_per_s
     total = output + prompt if output is not None and prompt is not None else None
     return UtilisationPrice(
         candidate=best,
         utilisation=utilisation,
-        usd_per_request=usd_per_request(usd, instances, best.step.per_minute, utilisation),
+        usd_per_request=usd_per_request(usd, instances, best.step.throughput.per_minute, utilisation),
         usd_per_million_output=usd_per_million_tokens(usd, instances, output, utilisation),
         usd_per_million_total=usd_per_million_tokens(usd, instances, total, utilisation),
     )

@@ -8,6 +8,18 @@ import pandas as pd
 
 from analysis.measure.answers import AnswerFacts
 from analysis.measure.locust_run import LocustRun, Reconciled
+from analysis.measure.step_parts import (
+    Counts,
+    Errors,
+    Goodput,
+    Health,
+    InFlight,
+    Provenance,
+    StepCost,
+    Streaming,
+    Throughput,
+    TokensPerRequest,
+)
 from analysis.measure.workers import WorkerFacts
 from analysis.metrics.cost import RunCost
 from analysis.metrics.definitions import Window
@@ -142,21 +154,9 @@ class Trust:
         return [reason.text for reason in worst_first]
 
 
-@dataclass
-class Health:
-    """How the load generator fared during a step; all absent when it did not report."""
-
-    cpu_max: float | None = None
-    lag_p99_ms: float | None = None
-    clock_lag_p50_ms: float | None = None
-    clock_lag_p99_ms: float | None = None
-    memory_mb: float | None = None
-    workers: int | None = None
-
-
-@dataclass
+@dataclass(frozen=True)
 class StepResult:
-    """One step, measured. Counts with ``window_`` are of requests that started in the measure window."""
+    """One step, measured. Everything but ``trust`` is set once, by the code that measures the step."""
 
     id: str
     experiment: str
@@ -165,54 +165,38 @@ class StepResult:
     state: str
     reasons: str | None = None
     reason_codes: tuple[str, ...] = ()
-    """What happened to the step by the load generator's book (`runfolder.records.ReasonCode`)."""
+    """What happened to the step, as the load generator recorded it (`runfolder.records.ReasonCode`)."""
+    reported_counts: dict[str, float] = field(default_factory=dict)
+    """What steps.csv says: started, ok, failed, censored, locust_requests, locust_failures."""
     window: Window | None = None
     """None also for pooled repetitions, which share no window."""
     seconds: float | None = None
     """Measured time: the length of the window, or of all windows together where repetitions are pooled."""
-    window_ok: int = 0
-    window_failed: int = 0
-    window_censored: int = 0
-    step_ok: int = 0
-    step_failed: int = 0
-    step_censored: int = 0
-    reported_counts: dict[str, float] = field(default_factory=dict)
-    """What steps.csv says: started, ok, failed, censored, locust_requests, locust_failures."""
+    window_counts: Counts = field(default_factory=Counts)
+    """Requests that started in the measure window."""
+    step_counts: Counts = field(default_factory=Counts)
+    """All requests of the step, warm-up included."""
     latency: dict[str, Distribution] = field(default_factory=dict)
-    user_speed_p50: float | None = None
-    gap_p50_ms: float | None = None
-    gap_p99_ms: float | None = None
-    completions: int | None = None
-    per_minute: float | None = None
-    per_minute_interval: Interval | None = None
-    completion_tokens_per_s: float | None = None
-    prompt_tokens_per_s: float | None = None
-    prompt_tokens_mean: float | None = None
-    completion_tokens_mean: float | None = None
+    """By metric, one of `LATENCIES`, in milliseconds."""
     tokens: dict[str, Distribution] = field(default_factory=dict)
-    error_rate: float | None = None
-    error_classes: dict[str, int] = field(default_factory=dict)
-    goodput_per_s: float | None = None
-    goodput_share: float | None = None
-    in_flight: float | None = None
-    least_in_flight: float | None = None
-    little: float | None = None
-    finish_reasons: dict[str, int] = field(default_factory=dict)
-    token_sources: dict[str, int] = field(default_factory=dict)
-    clocks: dict[str, int] = field(default_factory=dict)
-    more_chunks_than_tokens: int = 0
+    """``prompt_tokens`` and ``completion_tokens`` of an answered request."""
+    tokens_per_request: TokensPerRequest = field(default_factory=TokensPerRequest)
+    streaming: Streaming = field(default_factory=Streaming)
+    throughput: Throughput = field(default_factory=Throughput)
+    goodput: Goodput = field(default_factory=Goodput)
+    errors: Errors = field(default_factory=Errors)
+    in_flight: InFlight = field(default_factory=InFlight)
+    provenance: Provenance = field(default_factory=Provenance)
     answers: AnswerFacts = field(default_factory=AnswerFacts)
     outside: int = 0
     """Requests of the step that began outside of its time, so that a clock must be wrong."""
     workers: tuple[WorkerFacts, ...] = ()
     """Of each worker, where there were several."""
-    usd_per_request: float | None = None
-    usd_per_request_interval: Interval | None = None
-    usd_per_million_output: float | None = None
-    usd_per_million_total: float | None = None
+    cost: StepCost = field(default_factory=StepCost)
     health: Health = field(default_factory=Health)
-    trust: Trust = field(default_factory=Trust)
     blocks: BlockSums | None = None
+    trust: Trust = field(default_factory=Trust)
+    """The only part that grows: checks add their reasons to it. Copies by `dataclasses.replace` share it."""
 
     @property
     def usable(self) -> bool:

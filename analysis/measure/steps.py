@@ -9,19 +9,17 @@ import pandas as pd
 from pydantic import ValidationError
 
 from analysis.measure.answers import asked_length, describe_answers, without_contradictions
-from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, Health, RunResult, StepResult
+from analysis.measure.results import ExperimentResult, RunResult, StepResult
+from analysis.measure.step_window import count_outcomes, measure_window, step_cost, worker_health
 from analysis.measure.workers import rows_outside, worker_facts
 from analysis.metrics import definitions
-from analysis.metrics.cost import Span, run_cost, usd_per_million_tokens, usd_per_request
-from analysis.metrics.definitions import Window, goodput
-from analysis.metrics.statistics import Floats, Interval, ratio_interval
-from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of, block_sums
+from analysis.metrics.cost import Span, run_cost
+from analysis.metrics.definitions import Window
 from common.errors import UserError
 from configs.slo import Objective
 from runfolder.manifest import ExperimentEntry
 from runfolder.reading import RunTables
 
-_TOKENS = ("prompt_tokens", "completion_tokens")
 _REPORTED_COUNTS = ("started", "ok", "failed", "censored", "locust_requests", "locust_failures")
 
 
@@ -46,7 +44,7 @@ def measure_run(tables: RunTables) -> RunResult:
     if strays:
         problems.append(f"steps.csv names experiments that the manifest does not know: {', '.join(strays)}.")
     steps = [step for experiment in experiments for step in experiment.steps]
-    homeless = len(tables.requests) - sum(s.step_ok + s.step_failed + s.step_censored for s in steps)
+    homeless = len(tables.requests) - sum(s.step_counts.total for s in steps)
     if homeless > 0:
         problems.append(
             f"requests.csv: {homeless:,} row(s) belong to no step of steps.csv and count nowhere."
@@ -144,16 +142,10 @@ def _lost_steps(entry: ExperimentEntry, known: set[str], tables: RunTables) -> l
         if name in known:
             continue
         outcome = tables.requests.loc[tables.requests["step"] == name, "outcome"]
-        step = StepResult(name, entry.name, ordinal, levels.get(name), "lost" if len(outcome) else "planned")
-        step.step_ok, step.step_failed, step.step_censored = _outcomes(outcome)
-        lost.append(step)
+        state = "lost" if len(outcome) else "planned"
+        level = levels.get(name)
+        lost.append(StepResult(name, entry.name, ordinal, level, state, step_counts=count_outcomes(outcome)))
     return lost
-
-
-def _outcomes(outcome: pd.Series) -> tuple[int, int, int]:
-    """How many rows are ok, failed and censored."""
-    ok, failed, censored = (int((outcome == name).sum()) for name in ("ok", "failed", "censored"))
-    return ok, failed, censored
 
 
 def _step(
@@ -174,22 +166,24 @@ def _step(
         reasons=_text(row["reasons"]),
         reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),
         reported_counts={name: v for name in _REPORTED_COUNTS if (v := _number(row[name])) is not None},
+        step_counts=count_outcomes(own["outcome"]),
     )
-    result.step_ok, result.step_failed, result.step_censored = _outcomes(own["outcome"])
     start, end = _number(row["measure_started_at"]), _window_end(row, rows)
-    if start is not None and end is not None and end > start:
-        result.window = Window(start, end)
-        result.seconds = result.window.seconds
-        gaps = tables.gaps[tables.gaps["step"] == step_id]
-        result.health = worker_health(tables.workers, result.window)
-        measure_window(result, rows, own, gaps, objectives)
-        started = definitions.started_in(own, result.window)
-        asked = asked_length(tables.manifest.plan)
-        result.outside = rows_outside(own, _number(row["announced_at"]), _number(row["tail_ended_at"]))
-        result.workers = worker_facts(own, tables.workers, result.window)
-        result.answers = describe_answers(started[started["outcome"] == "ok"], asked)
-        price_step(result, entry.price.usd_per_hour, entry.instance_count)
-    return result
+    if start is None or end is None or end <= start:
+        return result
+    window = Window(start, end)
+    gaps = tables.gaps[tables.gaps["step"] == step_id]
+    result = measure_window(replace(result, window=window), rows, own, gaps, objectives)
+    started = definitions.started_in(own, window)
+    asked = asked_length(tables.manifest.plan)
+    return replace(
+        result,
+        health=worker_health(tables.workers, window),
+        outside=rows_outside(own, _number(row["announced_at"]), _number(row["tail_ended_at"])),
+        workers=worker_facts(own, tables.workers, window),
+        answers=describe_answers(started[started["outcome"] == "ok"], asked),
+        cost=step_cost(result.throughput, entry.price.usd_per_hour, entry.instance_count),
+    )
 
 
 def _window_end(row: Mapping[Hashable, Any], rows: pd.DataFrame) -> float | None:
@@ -201,104 +195,6 @@ def _window_end(row: Mapping[Hashable, Any], rows: pd.DataFrame) -> float | None
     return None if last is None else min(planned, last)
 
 
-def measure_window(
-    result: StepResult,
-    rows: pd.DataFrame,
-    own: pd.DataFrame,
-    gaps: pd.DataFrame,
-    objectives: Sequence[Objective],
-) -> None:
-    """Fill in what the window holds.
-
-    Args:
-        result: a step with its window.
-        rows: all rows of the experiment: throughput is what happened inside the window, whoever started it.
-        own: the rows of this step: latency is of those that started inside the window.
-        gaps: the step's buckets of gaps.
-        objectives: the plan's latency objectives.
-    """
-    window = result.window
-    if window is None:
-        return
-    overlapping = rows[_overlaps(rows, window)]
-    started = definitions.started_in(own, window)
-    ok = started[started["outcome"] == "ok"]
-    result.window_ok, result.window_failed, result.window_censored = _outcomes(started["outcome"])
-    result.latency = {name: d for name in LATENCIES if (d := describe(ok, name, window)) is not None}
-    result.tokens = {name: d for name in _TOKENS if (d := describe(ok, name, window)) is not None}
-    speed = definitions.user_tokens_per_s(ok)
-    result.user_speed_p50 = float(np.median(speed)) if len(speed) else None
-    result.gap_p50_ms = definitions.gap_percentile_ms(gaps, 50)
-    result.gap_p99_ms = definitions.gap_percentile_ms(gaps, 99)
-    result.completions = definitions.completions(overlapping, window)
-    result.per_minute = definitions.requests_per_minute(overlapping, window)
-    result.completion_tokens_per_s = definitions.completion_tokens_per_s(overlapping, window)
-    result.prompt_tokens_per_s = definitions.prompt_tokens_per_s(overlapping, window)
-    result.error_rate = definitions.error_rate(started)
-    result.error_classes = definitions.error_classes(started)
-    result.goodput_per_s, result.goodput_share = goodput(started, window, objectives)
-    result.in_flight = definitions.mean_in_flight(overlapping, window)
-    if result.reason_codes:
-        result.least_in_flight = definitions.least_in_flight(overlapping, window)
-    e2e = result.latency.get("e2e")
-    mean = e2e.mean if e2e else None
-    result.little = definitions.little_residual(result.concurrency or 0, result.per_minute, mean)
-    result.finish_reasons = _counts(ok["finish_reason"])
-    result.token_sources = _counts(ok["completion_tokens_source"])
-    result.clocks = _counts(ok["arrival_clock"])
-    result.more_chunks_than_tokens = int((ok["chunks"] > ok["completion_tokens"]).sum())
-    result.prompt_tokens_mean = _mean(result.tokens.get("prompt_tokens"))
-    result.completion_tokens_mean = _mean(result.tokens.get("completion_tokens"))
-    result.blocks = block_sums(overlapping, started, window, objectives)
-    result.per_minute_interval = rate_interval(result.blocks, np.full(BLOCKS, window.seconds / BLOCKS))
-
-
-def describe(rows: pd.DataFrame, name: str, window: Window) -> Distribution | None:
-    """A latency or a count of tokens of rows that started in the window; None when none has it."""
-    values = definitions.per_row(rows, name) if name in LATENCIES else definitions.numbers(rows, name)
-    known = ~np.isnan(values)
-    return Distribution.of(values[known], block_of(rows[known], window), BLOCKS)
-
-
-def rate_interval(sums: BlockSums, seconds: Floats) -> Interval | None:
-    """The 95% interval of the requests per minute; None without a completed request.
-
-    Args:
-        sums: the step's, per block.
-        seconds: the length of each block.
-    """
-    return ratio_interval(60 * sums.completions, seconds) if sums.completions.any() else None
-
-
-def price_step(result: StepResult, usd_per_hour: float | None, instances: int) -> None:
-    """Fill in the prices that follow from the step's rates; absent without a price."""
-    result.usd_per_request = usd_per_request(usd_per_hour, instances, result.per_minute)
-    output, prompt = result.completion_tokens_per_s, result.prompt_tokens_per_s
-    result.usd_per_million_output = usd_per_million_tokens(usd_per_hour, instances, output)
-    if output is not None and prompt is not None:
-        result.usd_per_million_total = usd_per_million_tokens(usd_per_hour, instances, output + prompt)
-    rate = result.per_minute_interval
-    if rate is not None:
-        low = usd_per_request(usd_per_hour, instances, rate.high)
-        high = usd_per_request(usd_per_hour, instances, rate.low)
-        if low is not None and high is not None:
-            result.usd_per_request_interval = Interval(low, high)
-
-
-def worker_health(workers: pd.DataFrame, window: Window) -> Health:
-    """The load generator's worst figures inside the window."""
-    at = definitions.numbers(workers, "reported_at")
-    seen = workers[(at >= window.start) & (at < window.end)]
-    return Health(
-        cpu_max=_largest(seen, "cpu_percent"),
-        lag_p99_ms=_largest(seen, "lag_p99_ms"),
-        clock_lag_p50_ms=_largest(seen, "clock_lag_p50_ms"),
-        clock_lag_p99_ms=_largest(seen, "clock_lag_p99_ms"),
-        memory_mb=_largest(seen, "memory_mb"),
-        workers=int(seen["worker"].nunique()) or None,
-    )
-
-
 def steps_with_rows(result: RunResult) -> Iterator[tuple[ExperimentResult, StepResult, pd.DataFrame]]:
     """Each measured step with the ok rows that started in its window: what the plots draw."""
     by_step = {str(name): frame for name, frame in result.rows.groupby("step", observed=True)}
@@ -308,26 +204,6 @@ def steps_with_rows(result: RunResult) -> Iterator[tuple[ExperimentResult, StepR
             if step.window is not None and frame is not None:
                 inside = definitions.started_in(frame, step.window)
                 yield experiment, step, inside[inside["outcome"] == "ok"]
-
-
-def _overlaps(rows: pd.DataFrame, window: Window) -> pd.Series:
-    end = definitions.ended_at(rows)
-    start = definitions.numbers(rows, "started_at")
-    return pd.Series((start < window.end) & ~(end < window.start), index=rows.index)
-
-
-def _counts(column: pd.Series) -> dict[str, int]:
-    counts = column.astype(object).fillna("unknown").value_counts()
-    return {str(name): int(count) for name, count in counts.items() if count}
-
-
-def _mean(distribution: Distribution | None) -> float | None:
-    return None if distribution is None else distribution.mean
-
-
-def _largest(frame: pd.DataFrame, column: str) -> float | None:
-    values = definitions.measured(definitions.numbers(frame, column))
-    return float(values.max()) if len(values) else None
 
 
 def _number(value: object) -> float | None:

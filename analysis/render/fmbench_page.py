@@ -30,20 +30,20 @@ INFORMATION = (
 def information_table(experiment: ExperimentResult, step: StepResult) -> Table:
     """FMBench's summary of one step: name, value and unit of each figure."""
     e2e = step.latency.get("e2e")
-    hourly, request = experiment.usd_per_endpoint_hour, step.usd_per_request
+    hourly, request = experiment.usd_per_endpoint_hour, step.cost.per_request
     assumed = assumed_mark(assumed=experiment.price.assumption)
     values = (
         experiment.name,
         experiment.payload_file,
         experiment.deployed,
         str(step.concurrency if step.concurrency is not None else ABSENT),
-        ABSENT if step.error_rate is None else f"{step.error_rate:.4g}",
-        number(step.prompt_tokens_mean, 4),
-        number(step.prompt_tokens_per_s, 4),
-        number(step.completion_tokens_mean, 3),
-        number(step.completion_tokens_per_s, 4),
+        ABSENT if step.errors.rate is None else f"{step.errors.rate:.4g}",
+        number(step.tokens_per_request.prompt, 4),
+        number(step.throughput.prompt_tokens_per_s, 4),
+        number(step.tokens_per_request.completion, 3),
+        number(step.throughput.completion_tokens_per_s, 4),
         ABSENT if e2e is None else number(e2e.mean / 1000),
-        number(step.per_minute),
+        number(step.throughput.per_minute),
         ABSENT if hourly is None else f"{hourly:g}{assumed}",
         ABSENT if request is None else f"{_price(request)}{assumed}",
     )
@@ -140,16 +140,16 @@ def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) 
     if e2e is not None:
         achieved += f"an `average latency of {number(e2e.mean / 1000)} seconds`, "
     sizes = ""
-    if step.prompt_tokens_mean is not None and step.completion_tokens_mean is not None:
+    if step.tokens_per_request.prompt is not None and step.tokens_per_request.completion is not None:
         sizes = (
-            f"for an `average prompt size of {step.prompt_tokens_mean:.0f} tokens` and "
-            f"`completion size of {step.completion_tokens_mean:.0f} tokens` "
+            f"for an `average prompt size of {step.tokens_per_request.prompt:.0f} tokens` and "
+            f"`completion size of {step.tokens_per_request.completion:.0f} tokens` "
         )
     return (
         f"The best option for {within} on {code_span(experiment.deployed)} "
         f"for the {code_span(experiment.payload_file)} "
         f"dataset is a `concurrency level of {step.concurrency}`. {achieved}{sizes}"
-        f"with `{number(step.per_minute)} transactions/minute`."
+        f"with `{number(step.throughput.per_minute)} transactions/minute`."
     )
 
 

@@ -29,12 +29,12 @@ def _of_best(best: Candidate, *, several: bool) -> list[KeyFigure]:
     figures = [
         KeyFigure(f"{payload}recommended", experiment.deployed, f"at concurrency {step.concurrency}"),
     ]
-    if step.usd_per_request is not None:
+    if step.cost.per_request is not None:
         note = "assumed price" if experiment.price.assumption else "at full load"
-        figures.append(KeyFigure(f"per {PER_REQUESTS}", request_price(step.usd_per_request), note))
-    tokens = step.completion_tokens_per_s
+        figures.append(KeyFigure(f"per {PER_REQUESTS}", request_price(step.cost.per_request), note))
+    tokens = step.throughput.completion_tokens_per_s
     note = ABSENT if tokens is None else f"{number(tokens)} output tokens/s"
-    figures.append(KeyFigure("requests per minute", number(step.per_minute), note))
+    figures.append(KeyFigure("requests per minute", number(step.throughput.per_minute), note))
     if best.checks:
         return figures + [_of_check(check) for check in best.checks]
     medians = [(metric, step.shown(metric, 50)) for metric in ("ttft", "e2e")]

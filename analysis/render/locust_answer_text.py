@@ -28,20 +28,21 @@ def level_sentences(experiment: ExperimentResult) -> list[str]:
 def _sentence(experiment: ExperimentResult, step: StepResult) -> str:
     users = "an unknown number of users" if step.concurrency is None else plural(step.concurrency, "user")
     where = f"{experiment.name}, {users}"
-    if step.completions is None:
+    if step.throughput.completions is None:
         where += ", mean over the whole run with its ramp"
     elif step.window is not None:
         where += f", over {duration(step.window.seconds)}"
-    facts = [] if step.per_minute is None else [f"{number(step.per_minute)} answered requests/min"]
-    if step.error_rate:
-        facts.append(f"{percent(step.error_rate)} of all requests failed")
+    rate = step.throughput.per_minute
+    facts = [] if rate is None else [f"{number(rate)} answered requests/min"]
+    if step.errors.rate:
+        facts.append(f"{percent(step.errors.rate)} of all requests failed")
     e2e = step.latency.get("e2e")
     if e2e is not None:
         facts.append(f"mean response time {milliseconds(e2e.mean)}")
         facts += [f"p95 {milliseconds(p95)}" for p95 in [step.shown("e2e", 95)] if p95 is not None]
-    if step.usd_per_request is not None:
+    if step.cost.per_request is not None:
         price = (
-            f"{dollars(step.usd_per_request)} per request at {hourly_price(experiment.usd_per_hour)} an hour"
+            f"{dollars(step.cost.per_request)} per request at {hourly_price(experiment.usd_per_hour)} an hour"
         )
         facts.append(price)
     doubt = "" if step.usable else f" This cannot be trusted: {listed(step.trust.texts)}."

@@ -92,7 +92,7 @@ def misses(result: RunResult, candidate: Candidate) -> list[str]:
             over += f" ({percent(check.excess)})"
             excess = f"{measured(check)} is {over} above the limit of {check.objective.limit}"
             found.append(measured(check) if check.hidden else excess)
-    rate = candidate.step.error_rate
+    rate = candidate.step.errors.rate
     if rate is not None and rate > result.error_rate_limit:
         found.append(f"{percent(rate)} of the requests failed ({errors_allowed(result)})")
     return found
@@ -100,7 +100,7 @@ def misses(result: RunResult, candidate: Candidate) -> list[str]:
 
 def _why_missed(result: RunResult, missed: list[Candidate]) -> str:
     slow = [c for c in missed if any(f.status == "missed" for f in c.checks)]
-    failing = [c for c in missed if (c.step.error_rate or 0) > result.error_rate_limit]
+    failing = [c for c in missed if (c.step.errors.rate or 0) > result.error_rate_limit]
     if not slow:
         return "too many requests failed at every step"
     at_most = f" with at most {limit_percent(result.error_rate_limit)} errors" if failing else ""

@@ -111,17 +111,19 @@ def _figures(choice: Choice, best: Candidate) -> str:
     facts = [measured(check) for check in best.checks]
     if not facts and "e2e" in step.latency:
         facts.append(f"mean E2E {milliseconds(step.latency['e2e'].mean)}")
-    if step.error_rate:
-        facts.append(f"{percent(step.error_rate)} errors")
-    gives = f"It serves {number(step.per_minute)} requests/min" + (f" with {listed(facts)}" if facts else "")
-    if not choice.priced or step.usd_per_request is None:
+    if step.errors.rate:
+        facts.append(f"{percent(step.errors.rate)} errors")
+    gives = f"It serves {number(step.throughput.per_minute)} requests/min" + (
+        f" with {listed(facts)}" if facts else ""
+    )
+    if not choice.priced or step.cost.per_request is None:
         return f"{gives}."
     assumed = " at an assumed price" if best.experiment.price.assumption else ""
-    interval = step.usd_per_request_interval
+    interval = step.cost.per_request_interval
     sure = ""
     if interval is not None:
         sure = f" (95% interval {dollars(10_000 * interval.low)} to {dollars(10_000 * interval.high)})"
-    return f"{gives}, for {dollars(10_000 * step.usd_per_request)} per 10,000 requests{assumed}{sure}."
+    return f"{gives}, for {dollars(10_000 * step.cost.per_request)} per 10,000 requests{assumed}{sure}."
 
 
 def _warnings(choice: Choice, best: Candidate) -> list[str]:
@@ -135,8 +137,8 @@ def _warnings(choice: Choice, best: Candidate) -> list[str]:
     sound = [c for c in choice.competing if c.passes and c.step.trust.level == "pass"]
     if (other := cheapest(sound)) is not None:
         price = ""
-        if choice.priced and other.step.usd_per_request is not None:
-            price = f" ({dollars(10_000 * other.step.usd_per_request)} per 10,000 requests)"
+        if choice.priced and other.step.cost.per_request is not None:
+            price = f" ({dollars(10_000 * other.step.cost.per_request)} per 10,000 requests)"
         text += f" The {_better(choice)} without warnings is {candidate_label(other)}{price}."
     return [text]
 
@@ -178,7 +180,7 @@ def _longer(needed: list[tuple[Candidate, float]], contender: Candidate) -> str:
 def _near(result: RunResult, contender: Candidate) -> list[str]:
     """What the contender misses or has not measured, in figures."""
     limits = [f"{measured(f)}, limit {f.objective.limit}" for f in contender.checks if f.status != "met"]
-    return limits or [f"{percent(contender.step.error_rate)} errors, {errors_allowed(result)}"]
+    return limits or [f"{percent(contender.step.errors.rate)} errors, {errors_allowed(result)}"]
 
 
 def _open_sentences(choice: Choice, best: Candidate) -> list[str]:

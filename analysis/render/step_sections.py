@@ -84,15 +84,23 @@ def _facts(step: StepResult) -> list[tuple[str, str]]:
         for name, label in (("prompt_tokens", "prompt"), ("completion_tokens", "completion"))
         if (d := step.tokens.get(name)) is not None
     ]
-    finished = [f"{k} {percent(v / max(1, step.window_ok))}" for k, v in step.finish_reasons.items()]
-    sources = [f"{k} {percent(v / max(1, step.window_ok))}" for k, v in step.token_sources.items()]
-    speed = f"{number(step.user_speed_p50)} tokens/s (median)" if step.user_speed_p50 else ABSENT
+    answers = max(1, step.window_counts.ok)
+    finished = [f"{k} {percent(v / answers)}" for k, v in step.provenance.finish_reasons.items()]
+    sources = [f"{k} {percent(v / answers)}" for k, v in step.provenance.token_sources.items()]
+    streaming, residual = step.streaming, step.in_flight.little_residual
+    speed = streaming.tokens_per_s_p50
     return [
         ("lengths", "; ".join(tokens) or ABSENT),
         ("finish reasons", ", ".join(finished) or ABSENT),
         ("token counts from", ", ".join(sources) or ABSENT),
-        ("speed per user", speed),
-        ("gap between chunks", f"p50 {milliseconds(step.gap_p50_ms)}, p99 {milliseconds(step.gap_p99_ms)}"),
-        ("mean in flight", number(step.in_flight)),
-        ("Little's-law residual", ABSENT if step.little is None else f"{100 * step.little:+.1f}%"),
+        ("speed per user", f"{number(speed)} tokens/s (median)" if speed else ABSENT),
+        (
+            "gap between chunks",
+            f"p50 {milliseconds(streaming.gap_p50_ms)}, p99 {milliseconds(streaming.gap_p99_ms)}",
+        ),
+        ("mean in flight", number(step.in_flight.mean)),
+        (
+            "Little's-law residual",
+            ABSENT if residual is None else f"{100 * residual:+.1f}%",
+        ),
     ]

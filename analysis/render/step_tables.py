@@ -48,17 +48,18 @@ def _throughput(result: RunResult, experiment: ExperimentResult, judged: Judged,
         slo = Cell(ABSENT)
         if candidate is not None and result.objectives:
             slo = Cell(candidate.slo_status, candidate.slo_status)
+        counts = step.window_counts
         rows.append(
             [
                 concurrency_label(step),
                 Cell(step.trust.level, step.trust.level),
                 slo,
-                number(step.per_minute),
-                *(count(n) for n in (step.window_ok, step.window_failed, step.window_censored)),
-                number(step.completion_tokens_per_s),
-                number(step.prompt_tokens_per_s),
-                request_price(step.usd_per_request),
-                dollars(step.usd_per_million_output),
+                number(step.throughput.per_minute),
+                *(count(n) for n in (counts.ok, counts.failed, counts.censored)),
+                number(step.throughput.completion_tokens_per_s),
+                number(step.throughput.prompt_tokens_per_s),
+                request_price(step.cost.per_request),
+                dollars(step.cost.per_million_output),
             ]
         )
     columns = [*texts("concurrency"), Column("trust", "status"), Column("SLO", "status")]
@@ -95,11 +96,11 @@ def _intervals(experiment: ExperimentResult, kinds: list[str]) -> Table:
     rows = [
         [
             concurrency_label(step),
-            count(step.window_ok),
-            _range(step.per_minute_interval, number),
+            count(step.window_counts.ok),
+            _range(step.throughput.per_minute_interval, number),
             *(_range(_interval(step, metric, p), milliseconds) for metric, p in names),
-            number(step.goodput_per_s),
-            percent(step.goodput_share),
+            number(step.goodput.per_s),
+            percent(step.goodput.share),
         ]
         for step, _ in steps
     ]

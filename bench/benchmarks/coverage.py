@@ -18,7 +18,7 @@ import pandas as pd
 from analysis.decide.recommendation import SURE
 from analysis.decide.trust import check_stationary
 from analysis.measure.results import StepResult
-from analysis.measure.steps import measure_window
+from analysis.measure.step_window import measure_window
 from analysis.metrics.definitions import Window
 from analysis.metrics.statistics import Interval, simulate_totals
 from analysis.metrics.time_blocks import BlockSums
@@ -86,17 +86,16 @@ def play(load: Load, window_s: float, rng: np.random.Generator) -> pd.DataFrame:
 def step(load: Load, window_s: float, rng: np.random.Generator) -> StepResult:
     """A measured step."""
     rows = play(load, window_s, rng)
-    measured = StepResult("e/c", "e", 1, load.users, "complete", window=Window(0.0, window_s))
+    planned = StepResult("e/c", "e", 1, load.users, "complete", window=Window(0.0, window_s))
     nothing = pd.DataFrame(columns=["count", "low_ms", "high_ms"])
-    measure_window(measured, rows, rows, nothing, [])
-    return measured
+    return measure_window(planned, rows, rows, nothing, [])
 
 
 def figures(measured: StepResult) -> dict[str, tuple[float, Interval | None]]:
     """The figures of the table, each with its interval."""
     e2e = measured.latency["e2e"]
     return {
-        "requests/min": (measured.per_minute or 0.0, measured.per_minute_interval),
+        "requests/min": (measured.throughput.per_minute or 0.0, measured.throughput.per_minute_interval),
         "E2E p50": (e2e.percentiles[50], e2e.intervals.get(50)),
         "E2E p95": (e2e.percentiles[95], e2e.intervals.get(95)),
     }

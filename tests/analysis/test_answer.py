@@ -99,7 +99,7 @@ def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path) -> None:
 def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: Path) -> None:
     result, (choice,), text = answered(tmp_path, Deployed(measure_s=40, concurrency=(1,)), slo=slo(155))
     (step,) = result.steps
-    assert step.window_ok < 100
+    assert step.window_counts.ok < 100
     finding = check_slo(step, result.objectives)[0]
     assert finding.status == "open"
     assert finding.more_minutes == pytest.approx((100 - finding.samples) * 40 / finding.samples / 60)
@@ -112,7 +112,7 @@ def test_few_samples_can_still_be_certain(tmp_path: Path) -> None:
     """80 answers, none above the limit: the share above is under 5% with 95% confidence."""
     result, _, _ = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(1000))
     (step,) = result.steps
-    assert 75 <= step.window_ok < 100
+    assert 75 <= step.window_counts.ok < 100
     assert {f.status for f in check_slo(step, result.objectives)} == {"met"}
 
 
@@ -196,7 +196,7 @@ def test_of_two_that_fail_too_often_the_closest_fails_less(tmp_path: Path) -> No
 def test_without_a_limit_errors_are_told_and_only_many_disqualify(tmp_path: Path) -> None:
     few = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.01))
     result, (choice,), text = answered(tmp_path / "few", few)
-    assert 0 < (result.steps[0].error_rate or 0) < 0.05
+    assert 0 < (result.steps[0].errors.rate or 0) < 0.05
     assert choice.best is not None
     assert "% errors" in text
     many = Deployed(measure_s=200, concurrency=(4,), server=Server(failing=0.2))
@@ -263,7 +263,7 @@ def test_a_figure_that_the_table_withholds_is_not_quoted(tmp_path: Path) -> None
     result, _, text = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(1000))
     (step,) = result.steps
     assert step.shown("ttft", 95) is None
-    assert f"TTFT p95 within 1 s ({step.window_ok} samples, 95% confidence)" in text
+    assert f"TTFT p95 within 1 s ({step.window_counts.ok} samples, 95% confidence)" in text
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_an_answer_that_never_came_wins_nothing(tmp_path: Path, usd_per_hour: fl
     rows.to_csv(tmp_path / "requests.csv", index=False)
     _, (choice,), text = answered_again(tmp_path)
     silent = choice.candidates[0]
-    assert (silent.step.completions, silent.step.usable, silent.slo_status) == (0, True, "met")
+    assert (silent.step.throughput.completions, silent.step.usable, silent.slo_status) == (0, True, "met")
     assert choice.best is not None
     assert choice.best.experiment.instance_type == "ml.g5.xlarge"
     assert choice.runner_up is None

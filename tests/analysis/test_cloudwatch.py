@@ -86,7 +86,7 @@ def test_a_count_that_differs_from_cloudwatchs_becomes_a_trust_reason(
 
 
 def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path) -> None:
-    rows = sum(s.step_ok + s.step_failed for s in measure_and_judge(run_folder).experiments[0].steps)
+    rows = sum(s.step_counts.ended for s in measure_and_judge(run_folder).experiments[0].steps)
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, float(rows)))
     assert not any("CloudWatch" in "; ".join(s.trust.texts) for s in result.steps)
 

@@ -47,11 +47,11 @@ def test_a_healthy_folder_has_no_problems(folder: Path) -> None:
 def test_half_a_last_line_is_left_out_and_told(folder: Path) -> None:
     path = folder / "requests.csv"
     text = path.read_text()
-    before = measure_and_judge(folder).steps[1].step_ok
+    before = measure_and_judge(folder).steps[1].step_counts.ok
     path.write_text(text[: text.rindex("\n", 0, -1) + 40])
     after = measure_and_judge(folder)
     assert "requests.csv: the last line is cut off" in " ".join(after.problems)
-    assert after.steps[1].step_ok == before - 1
+    assert after.steps[1].step_counts.ok == before - 1
 
 
 def test_a_line_cut_in_the_middle_of_the_file_is_left_out(folder: Path) -> None:
@@ -95,9 +95,9 @@ def test_a_missing_column_is_told_and_never_counted_as_zero(folder: Path, column
         assert "ttft" not in step.latency
         assert (step.shown("e2e", 50) or 0) > 0
     elif column == "prompt_tokens":
-        assert step.prompt_tokens_per_s is None
+        assert step.throughput.prompt_tokens_per_s is None
     else:
-        assert step.window_ok == 0
+        assert step.window_counts.ok == 0
         assert step.trust.level == "void"
 
 
@@ -158,11 +158,11 @@ def test_many_rows_of_one_step_and_none_of_another(folder: Path) -> None:
     first, second = measure_and_judge(folder).steps
     assert first.trust.level != "void"
     assert second.trust.level == "void"
-    assert second.per_minute in {0, None}
+    assert second.throughput.per_minute in {0, None}
 
 
 def test_rows_of_a_step_that_nobody_knows_enter_no_figure(folder: Path) -> None:
-    before = measure_and_judge(folder).steps[0].per_minute
+    before = measure_and_judge(folder).steps[0].throughput.per_minute
 
     def stray(names: list[str], cells: list[list[str]]) -> list[list[str]]:
         other = [list(row) for row in cells]
@@ -172,7 +172,7 @@ def test_rows_of_a_step_that_nobody_knows_enter_no_figure(folder: Path) -> None:
 
     rows(folder, stray)
     result = measure_and_judge(folder)
-    assert result.steps[0].per_minute == before
+    assert result.steps[0].throughput.per_minute == before
     assert "belong to no step" in " ".join(result.problems)
 
 
@@ -236,26 +236,26 @@ def test_a_folder_where_a_file_belongs_is_named(folder: Path, name: str) -> None
 
 @pytest.mark.parametrize("name", TABLES)
 def test_an_invalid_byte_costs_no_row_of_a_table(folder: Path, name: str) -> None:
-    before = measure_and_judge(folder).steps[1].step_ok
+    before = measure_and_judge(folder).steps[1].step_counts.ok
     path = folder / name
     header, line, rest = path.read_bytes().split(b"\n", 2)
     letter = next(c for c in b"ceamt" if c in line)
     path.write_bytes(b"\n".join([header, line.replace(bytes([letter]), b"\xff", 1), rest]))
     after = measure_and_judge(folder)
     assert f"{name}: 1 invalid byte(s) are read as �" in " ".join(after.problems)
-    assert after.steps[1].step_ok >= before - 1
-    assert after.steps[1].per_minute is not None
+    assert after.steps[1].step_counts.ok >= before - 1
+    assert after.steps[1].throughput.per_minute is not None
 
 
 def test_a_stray_quotation_mark_costs_one_line_not_the_rest_of_the_file(folder: Path) -> None:
-    before = measure_and_judge(folder).steps[1].step_ok
+    before = measure_and_judge(folder).steps[1].step_counts.ok
     path = folder / "requests.csv"
     lines = path.read_text().splitlines(keepends=True)
     lines[5] = lines[5].replace(",", ',"', 1)
     path.write_text("".join(lines))
     after = measure_and_judge(folder)
     assert "requests.csv: 1 damaged line(s) left out." in after.problems
-    assert after.steps[1].step_ok == before
+    assert after.steps[1].step_counts.ok == before
 
 
 def test_binary_rubbish_in_a_table_is_told(folder: Path) -> None:

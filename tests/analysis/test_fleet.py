@@ -20,12 +20,15 @@ from tests.support.synthetic_run import Deployed, write_run
 
 @pytest.fixture(scope="module")
 def choice(run_folder: Path) -> Choice:
-    return choose(measure_and_judge(run_folder))[0]
+    """A choice with a best step of 100 requests a minute per instance."""
+    choice = choose(measure_and_judge(run_folder))[0]
+    assert choice.best is not None
+    throughput = replace(choice.best.step.throughput, per_minute=100.0)
+    return replace(choice, best=replace(choice.best, step=replace(choice.best.step, throughput=throughput)))
 
 
 def test_instances_carry_the_peak_with_headroom_and_a_spare(choice: Choice) -> None:
     assert choice.best is not None
-    choice.best.step.per_minute = 100.0
     fleet = fleet_of(choice.best, Demand((400.0,) * 24))
     assert (fleet.instances, fleet.spare) == (5, 1)  # 400 × 1.25 = 500
     assert fleet.usd_per_month == pytest.approx(6 * 0.9 * 730)
@@ -35,7 +38,6 @@ def test_instances_carry_the_peak_with_headroom_and_a_spare(choice: Choice) -> N
 
 def test_a_curve_is_cheaper_when_scaled_by_the_hour(choice: Choice, tmp_path: Path) -> None:
     assert choice.best is not None
-    choice.best.step.per_minute = 100.0
     path = tmp_path / "day.csv"
     path.write_text("hour,rpm\n" + "".join(f"{h},{400 if h == 12 else 40}\n" for h in range(24)))
     demand = read_demand(str(path))
@@ -95,7 +97,6 @@ def test_the_scaling_policy_is_what_aws_takes(choice: Choice) -> None:
 
 def test_the_policy_scales_between_what_the_fleet_table_says(choice: Choice, tmp_path: Path) -> None:
     assert choice.best is not None
-    choice.best.step.per_minute = 100.0
     path = tmp_path / "day.csv"
     path.write_text("".join(f"{h},{4000 if h == 12 else 400}\n" for h in range(24)))
     demand = read_demand(str(path))
@@ -108,7 +109,8 @@ def test_the_policy_scales_between_what_the_fleet_table_says(choice: Choice, tmp
 def test_an_inference_component_scales_by_its_copies(choice: Choice) -> None:
     """Two copies on each of two instances: eight in flight are two per copy, and capacity counts copies."""
     assert choice.best is not None
-    step = replace(choice.best.step, concurrency=8, per_minute=200.0)
+    throughput = replace(choice.best.step.throughput, per_minute=200.0)
+    step = replace(choice.best.step, concurrency=8, throughput=throughput)
     experiment = replace(choice.best.experiment, component="chat", instance_count=2)
     best = replace(choice.best, step=step, experiment=experiment)
     plan = {"endpoint": {"components": [{"name": "chat", "copies": 4}]}}

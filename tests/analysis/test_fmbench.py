@@ -12,23 +12,10 @@ from hypothesis import strategies as st
 from analysis.importers.command_line_prices import Prices
 from analysis.importers.fmbench.folder import load_fmbench, load_fmbench_runs
 from analysis.measure.results import RunResult, StepResult
+from analysis.measure.step_parts import StepCost
 from analysis.report import write_report
 from common.errors import UserError
 from tests.analysis.fmbench_suite import FmbenchSuite, Round, Sent
-
-FIGURES = (
-    "window_ok",
-    "window_failed",
-    "error_rate",
-    "per_minute",
-    "prompt_tokens_per_s",
-    "completion_tokens_per_s",
-    "prompt_tokens_mean",
-    "completion_tokens_mean",
-    "usd_per_request",
-    "usd_per_million_output",
-    "in_flight",
-)
 
 
 def bursts(count: int, size: int = 2, **more: object) -> list[Round]:
@@ -49,7 +36,20 @@ def only_step(result: RunResult) -> StepResult:
 
 def figures(step: StepResult) -> dict[str, float | None]:
     e2e = step.latency.get("e2e")
-    return {name: getattr(step, name) for name in FIGURES} | {"mean": e2e.mean if e2e else None}
+    return {
+        "ok": step.window_counts.ok,
+        "failed": step.window_counts.failed,
+        "error_rate": step.errors.rate,
+        "per_minute": step.throughput.per_minute,
+        "prompt_tokens_per_s": step.throughput.prompt_tokens_per_s,
+        "completion_tokens_per_s": step.throughput.completion_tokens_per_s,
+        "prompt_tokens": step.tokens_per_request.prompt,
+        "completion_tokens": step.tokens_per_request.completion,
+        "usd_per_request": step.cost.per_request,
+        "usd_per_million_output": step.cost.per_million_output,
+        "in_flight": step.in_flight.mean,
+        "mean": e2e.mean if e2e else None,
+    }
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -60,11 +60,11 @@ def test_a_burst_with_a_failure_takes_its_true_time(tmp_path: Path, version: int
         suite.write_json(tmp_path) if form == "json" else suite.write_csv(tmp_path, requests=form == "csv")
     )
     step = only_step(load_fmbench(folder, Prices(1.41)))
-    assert (step.window_ok, step.window_failed) == (39, 1)
-    assert step.per_minute == pytest.approx(60 * 39 / 98, rel=1e-3)
-    assert step.usd_per_request == pytest.approx(1.41 / 3600 * 98 / 39, rel=1e-3)
-    assert step.prompt_tokens_per_s == pytest.approx(39 * 1000 / 98, rel=1e-3)
-    assert step.prompt_tokens_mean == pytest.approx(1000)
+    assert (step.window_counts.ok, step.window_counts.failed) == (39, 1)
+    assert step.throughput.per_minute == pytest.approx(60 * 39 / 98, rel=1e-3)
+    assert step.cost.per_request == pytest.approx(1.41 / 3600 * 98 / 39, rel=1e-3)
+    assert step.throughput.prompt_tokens_per_s == pytest.approx(39 * 1000 / 98, rel=1e-3)
+    assert step.tokens_per_request.prompt == pytest.approx(1000)
 
 
 def test_a_failed_burst_takes_the_time_between_the_files(tmp_path: Path) -> None:
@@ -73,10 +73,10 @@ def test_a_failed_burst_takes_the_time_between_the_files(tmp_path: Path) -> None
     rounds[7] = Round([Sent(60.0, ok=False)] * 2)
     suite = FmbenchSuite(rounds, 2)
     step = only_step(load_fmbench(suite.write_json(tmp_path / "json"), Prices(1.41)))
-    assert step.per_minute == pytest.approx(60 * 38 / 98, rel=1e-3)
+    assert step.throughput.per_minute == pytest.approx(60 * 38 / 98, rel=1e-3)
     assert "how long 1 failed burst took" in "; ".join(step.trust.texts)
     step = only_step(load_fmbench(suite.write_csv(tmp_path / "csv"), Prices(1.41)))
-    assert (step.per_minute, step.usd_per_request, step.trust.level) == (None, None, "void")
+    assert (step.throughput.per_minute, step.cost, step.trust.level) == (None, StepCost(), "void")
     assert "does not say how long 1 burst took" in "; ".join(step.trust.texts)
     assert step.shown("e2e", 50) == pytest.approx(2000)
 
@@ -122,7 +122,7 @@ def test_json_and_csv_of_one_suite_give_the_same_figures(tmp_path: Path, suite: 
             assert {n for n, v in found.items() if v is None} == {n for n, v in expected.items() if v is None}
             known = {name: value for name, value in expected.items() if value is not None}
             assert {name: found[name] for name in known} == pytest.approx(known, rel=1e-9)
-            assert theirs.error_rate == ours.error_rate
+            assert theirs.errors.rate == ours.errors.rate
             if other is from_csv or ours.concurrency == 1:
                 pair = [step.shown("e2e", 50) or -1.0 for step in (ours, theirs)]
                 assert pair[0] == pytest.approx(pair[1])
@@ -161,8 +161,8 @@ def test_a_repeated_prompt_is_no_output(tmp_path: Path, form: str) -> None:
     suite = echoing()
     folder = suite.write_json(tmp_path) if form == "json" else suite.write_csv(tmp_path)
     step = only_step(load_fmbench(folder, Prices(1.41)))
-    assert step.completion_tokens_per_s == pytest.approx(12)
-    assert step.usd_per_million_output == pytest.approx(1e6 * 1.41 / 3600 / 12)
+    assert step.throughput.completion_tokens_per_s == pytest.approx(12)
+    assert step.cost.per_million_output == pytest.approx(1e6 * 1.41 / 3600 / 12)
     assert "completions repeat their prompts (20 of 20)" in "; ".join(step.trust.texts)
 
 
@@ -171,19 +171,19 @@ def test_counts_beyond_the_limit_show_a_repeated_prompt(tmp_path: Path) -> None:
     suite = echoing()
     rounds = [replace(r, requests=[replace(r.requests[0], completion="other text")]) for r in suite.rounds]
     step = only_step(load_fmbench(FmbenchSuite(rounds).write_json(tmp_path)))
-    assert step.completion_tokens_per_s == pytest.approx(12)
+    assert step.throughput.completion_tokens_per_s == pytest.approx(12)
 
 
 def test_without_texts_counts_that_follow_the_prompts_are_not_output(tmp_path: Path) -> None:
     step = only_step(load_fmbench(echoing().write_csv(tmp_path, requests=False), Prices(1.41)))
-    assert (step.completion_tokens_per_s, step.usd_per_million_output) == (None, None)
-    assert step.per_minute == pytest.approx(60)
+    assert (step.throughput.completion_tokens_per_s, step.cost.per_million_output) == (None, None)
+    assert step.throughput.per_minute == pytest.approx(60)
     assert "completion counts follow the prompt counts" in "; ".join(step.trust.texts)
 
 
 def test_an_echo_without_an_answer_is_no_answer(tmp_path: Path) -> None:
     step = only_step(load_fmbench(echoing(answer="").write_json(tmp_path)))
-    assert (step.window_ok, step.window_failed, step.error_classes) == (0, 20, {"empty": 20})
+    assert (step.window_counts.ok, step.window_counts.failed, step.errors.classes) == (0, 20, {"empty": 20})
 
 
 def test_long_answers_are_not_taken_for_an_echo(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_long_answers_are_not_taken_for_an_echo(tmp_path: Path) -> None:
         suite = FmbenchSuite(rounds)
         folder = tmp_path / form
         suite.write_json(folder) if form == "json" else suite.write_csv(folder, requests=False)
-        assert only_step(load_fmbench(folder)).completion_tokens_per_s == pytest.approx(100)
+        assert only_step(load_fmbench(folder)).throughput.completion_tokens_per_s == pytest.approx(100)
 
 
 @pytest.mark.e2e
@@ -245,7 +245,7 @@ def test_several_suites_are_listed_and_treated_one_by_one(tmp_path: Path) -> Non
         load_fmbench(tmp_path)
     runs = load_fmbench_runs(tmp_path)
     assert [run.label for run in runs] == ["first", "second"]
-    assert [only_step(run.result).per_minute for run in runs] == pytest.approx([60.0, 30.0])
+    assert [only_step(run.result).throughput.per_minute for run in runs] == pytest.approx([60.0, 30.0])
 
 
 @pytest.mark.parametrize("levels", [(1, 2), (2,)])
@@ -256,7 +256,9 @@ def test_two_runs_in_one_folder_are_not_pooled(tmp_path: Path, levels: tuple[int
     again[0] = replace(again[0], pause=0.5 if len(levels) > 1 else 900.0)
     runs = load_fmbench_runs(FmbenchSuite(first + again).write_json(tmp_path))
     assert [run.label for run in runs] == ["run-1", "run-2"]
-    assert [step.window_ok for run in runs for step in run.result.steps] == [12 * s for s in levels] * 2
+    assert [step.window_counts.ok for run in runs for step in run.result.steps] == [
+        12 * s for s in levels
+    ] * 2
     assert "this is run 2, begun 2026" in " ".join(runs[1].result.problems)
 
 
@@ -275,8 +277,8 @@ def test_a_table_that_was_cut_off_loses_its_last_line(tmp_path: Path) -> None:
     path = FmbenchSuite(bursts(20)).write_csv(tmp_path, requests=False) / "all_metrics.csv"
     path.write_text(path.read_text()[:-40])
     result = load_fmbench(tmp_path)
-    assert only_step(result).window_ok == 38
-    assert only_step(result).per_minute == pytest.approx(60)
+    assert only_step(result).window_counts.ok == 38
+    assert only_step(result).throughput.per_minute == pytest.approx(60)
     assert "all_metrics.csv: the last line is cut off and was left out." in result.problems
 
 
@@ -284,7 +286,7 @@ def test_a_failed_prompt_may_be_longer_than_a_csv_cell_usually_is(tmp_path: Path
     rounds = bursts(20, 1)
     rounds[3] = Round([Sent(5.0, ok=False, prompt="x" * 200_000)])
     step = only_step(load_fmbench(FmbenchSuite(rounds).write_csv(tmp_path, requests=False)))
-    assert (step.window_ok, step.window_failed) == (19, 1)
+    assert (step.window_counts.ok, step.window_counts.failed) == (19, 1)
 
 
 def test_rows_in_another_order_give_the_same_figures(tmp_path: Path) -> None:
@@ -325,7 +327,7 @@ def test_valid_json_of_a_wrong_type_is_one_sentence(tmp_path: Path, kind: str, d
     result = load_fmbench(folder)
     (problem,) = [p for p in result.problems if kind in p]
     assert f"{kind}: 1 damaged file left out ({victim.name}: " in problem
-    assert only_step(result).per_minute == pytest.approx(60)
+    assert only_step(result).throughput.per_minute == pytest.approx(60)
     for path in (folder / kind).iterdir():
         path.write_text(json.dumps(wrong))
     shutil.rmtree(folder / ("per_chunk" if kind == "per_inference" else "per_inference"))

@@ -30,20 +30,20 @@ def result(folder: Path) -> RunResult:
 
 def test_the_true_figures_of_fmbenchs_run(result: RunResult) -> None:
     (step,) = result.steps
-    assert step.window_ok == 15
-    assert step.per_minute == pytest.approx(25.478447137746397, rel=1e-6)
-    assert step.prompt_tokens_per_s == pytest.approx(689.333542004583, rel=1e-6)
-    assert step.completion_tokens_per_s == pytest.approx(22.873983652554543, rel=1e-6)
+    assert step.window_counts.ok == 15
+    assert step.throughput.per_minute == pytest.approx(25.478447137746397, rel=1e-6)
+    assert step.throughput.prompt_tokens_per_s == pytest.approx(689.333542004583, rel=1e-6)
+    assert step.throughput.completion_tokens_per_s == pytest.approx(22.873983652554543, rel=1e-6)
     assert step.latency["e2e"].mean == pytest.approx(2354.931588868688)
     assert step.shown("e2e", 50) == pytest.approx(1278.557625002577)
-    assert step.usd_per_request == pytest.approx(0.0006580725495560835, rel=1e-6)
+    assert step.cost.per_request == pytest.approx(0.0006580725495560835, rel=1e-6)
 
 
 def test_at_sagemakers_price_a_request_cost_nearly_three_times_what_was_printed(folder: Path) -> None:
     (step,) = load_fmbench(folder, Prices(1.4084)).steps
-    assert step.usd_per_request == pytest.approx(0.0009213015693785169, rel=1e-6)
-    assert step.usd_per_million_total == pytest.approx(0.54931, abs=1e-5)
-    assert step.usd_per_million_output == pytest.approx(17.1034, abs=1e-4)
+    assert step.cost.per_request == pytest.approx(0.0009213015693785169, rel=1e-6)
+    assert step.cost.per_million_total == pytest.approx(0.54931, abs=1e-5)
+    assert step.cost.per_million_output == pytest.approx(17.1034, abs=1e-4)
 
 
 def test_fmbenchs_own_column_comes_out_as_printed(result: RunResult) -> None:
@@ -101,9 +101,9 @@ def test_a_damaged_file_is_left_out_and_told(tmp_path: Path) -> None:
     victim = min((folder / "per_inference").iterdir())
     victim.write_text(victim.read_text()[:40])
     result = load_fmbench(folder)
-    assert result.steps[0].window_ok == 14
+    assert result.steps[0].window_counts.ok == 14
     assert any("1 damaged file left out" in problem for problem in result.problems)
-    assert result.steps[0].usd_per_request is None
+    assert result.steps[0].cost.per_request is None
 
 
 def test_bursts_alone_give_true_rates(tmp_path: Path) -> None:
@@ -117,11 +117,11 @@ def test_bursts_alone_give_true_rates(tmp_path: Path) -> None:
     (tmp_path / "all_metrics.csv").write_text("\n".join(lines) + "\n")
     result = load_fmbench(tmp_path, Prices(1.4084))
     (step,) = result.steps
-    assert (step.window_ok, step.window_failed) == (15, 1)
-    assert step.per_minute == pytest.approx(60 * 15 / (LATENCY.sum() + 1))
+    assert (step.window_counts.ok, step.window_counts.failed) == (15, 1)
+    assert step.throughput.per_minute == pytest.approx(60 * 15 / (LATENCY.sum() + 1))
     assert step.latency["e2e"].mean == pytest.approx(2354.93, abs=0.01)
     assert step.shown("e2e", 50) == pytest.approx(1278.557625002577)
-    assert step.prompt_tokens_mean == pytest.approx(24350 / 15)
+    assert step.tokens_per_request.prompt == pytest.approx(24350 / 15)
 
 
 def several_instances(folder: Path) -> Path:
@@ -151,7 +151,7 @@ def test_bursts_of_several_instance_types_take_a_price_each_too(tmp_path: Path) 
     with pytest.raises(UserError, match="cannot be that of"):
         load_fmbench(tmp_path, Prices(1.4084))
     result = load_fmbench(tmp_path, Prices(by_type={"ml.g5.xlarge": 1.2, "ml.p4d.24xlarge": 36.0}))
-    assert [s.usd_per_request for s in result.steps] == pytest.approx([1.2 / 1800, 36 / 1800])
+    assert [s.cost.per_request for s in result.steps] == pytest.approx([1.2 / 1800, 36 / 1800])
 
 
 @pytest.mark.parametrize(

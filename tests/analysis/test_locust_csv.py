@@ -42,14 +42,14 @@ def two_names(folder: Path, users: list[int], chat: list[int], summaries: list[i
 
 
 def rates(result: RunResult) -> list[tuple[int | None, float | None]]:
-    return [(step.concurrency, step.per_minute) for step in result.steps]
+    return [(step.concurrency, step.throughput.per_minute) for step in result.steps]
 
 
 def test_what_locust_knows_is_read(prefix: Path) -> None:
     (step,) = load_locust(prefix, Prices(1.2)).steps
-    assert (step.window_ok, step.window_failed, step.concurrency) == (114, 6, 5)
-    assert step.error_rate == 0.05
-    assert step.error_classes == {"HTTP 429": 6}
+    assert (step.window_counts.ok, step.window_counts.failed, step.concurrency) == (114, 6, 5)
+    assert step.errors.rate == 0.05
+    assert step.errors.classes == {"HTTP 429": 6}
     assert step.shown("e2e", 95) == 1900
     assert step.shown("e2e", 99) is None
     assert step.latency["e2e"].bucketed
@@ -58,7 +58,7 @@ def test_what_locust_knows_is_read(prefix: Path) -> None:
 def test_names_of_one_run_share_its_users_and_their_rates_add_up(tmp_path: Path) -> None:
     result = load_locust(two_names(tmp_path, [8] * 61, [10] * 61, [1] * 61), Prices(1.2))
     assert rates(result) == [(8, pytest.approx(660))]
-    assert result.steps[0].usd_per_request == pytest.approx(1.2 / 60 / 660)
+    assert result.steps[0].cost.per_request == pytest.approx(1.2 / 60 / 660)
     assert result.locust is not None
     by_name = [entry.per_minute_by_step for entry in result.locust.requests]
     assert by_name == [{"run/8 users": pytest.approx(600)}, {"run/8 users": pytest.approx(60)}]
@@ -146,8 +146,8 @@ def test_measures_enter_no_rate_no_failure_and_no_price(tmp_path: Path) -> None:
     write(tmp_path / "run_failures.csv", FAILURES, errors)
     result = load_locust(tmp_path / "run", Prices(1.2))
     (step,) = result.steps
-    assert step.per_minute == pytest.approx(600)
-    assert (step.window_failed, step.error_classes) == (0, {})
+    assert step.throughput.per_minute == pytest.approx(600)
+    assert (step.window_counts.failed, step.errors.classes) == (0, {})
     assert "ttft" not in step.latency
     write_report(result, tmp_path / "out")
     page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
@@ -196,7 +196,7 @@ def test_failures_belong_to_a_method_and_a_name(tmp_path: Path) -> None:
     assert "GET /chat failed 60 of 60 requests (HTTP 405)." in made.answer
     assert result.locust is not None
     assert [entry.errors for entry in result.locust.requests] == [{}, {"HTTP 405": 60}]
-    assert result.steps[0].error_rate == pytest.approx(60 / 660)
+    assert result.steps[0].errors.rate == pytest.approx(60 / 660)
     assert "| GET | /chat | HTTP 405 | 60 |" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
@@ -206,7 +206,7 @@ def test_without_history_the_whole_run_row_is_reported_as_such(prefix: Path, tmp
     prefix.with_name("run_stats_history.csv").unlink()
     result = load_locust(prefix, Prices(1.2))
     (step,) = result.steps
-    assert (step.concurrency, step.per_minute) == (None, pytest.approx(114))
+    assert (step.concurrency, step.throughput.per_minute) == (None, pytest.approx(114))
     made = write_report(result, tmp_path / "out")
     assert "an unknown number of users, mean over the whole run with its ramp: 114 answered" in made.answer
     assert made.summary["locust"]["basis"] == "whole run"
@@ -266,7 +266,7 @@ def test_a_request_may_be_called_na(prefix: Path) -> None:
 def test_what_locust_does_not_know_stays_unknown_and_is_said(prefix: Path, tmp_path: Path) -> None:
     result = load_locust(prefix)
     (step,) = result.steps
-    assert step.completion_tokens_per_s is None
+    assert step.throughput.completion_tokens_per_s is None
     assert "ttft" not in step.latency
     made = write_report(result, tmp_path / "out")
     page = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
@@ -300,9 +300,11 @@ def test_a_real_locust_run_is_read(tmp_path: Path, options: tuple[str, ...]) -> 
     result = load_locust(real_locust(tmp_path, _TASK, *options))
     (step,) = result.steps
     assert step.concurrency == 2
-    assert step.error_rate == pytest.approx(0.5, abs=0.05)
-    assert step.per_minute is not None
-    assert step.per_minute <= 1.05 * 60 * 2 / 0.05  # each user's first request comes without a wait
+    assert step.errors.rate == pytest.approx(0.5, abs=0.05)
+    assert step.throughput.per_minute is not None
+    assert (
+        step.throughput.per_minute <= 1.05 * 60 * 2 / 0.05
+    )  # each user's first request comes without a wait
     assert result.locust is not None
     assert [entry.label for entry in result.locust.requests] == ['POST a, "b"\nc', "POST broken"]
     assert [entry.label for entry in result.locust.measures] == ["METRIC tokens"]

@@ -33,7 +33,7 @@ def expect_all(prefix: Path, name: str) -> list[str]:
     (entry,) = result.locust.requests
     (step,) = result.steps
     assert (entry.name, entry.mean) == (name, 400.5)
-    assert (step.concurrency, step.per_minute) == (5, pytest.approx(600))
+    assert (step.concurrency, step.throughput.per_minute) == (5, pytest.approx(600))
     return result.problems
 
 
@@ -87,7 +87,11 @@ def test_columns_of_locust_before_version_1(tmp_path: Path) -> None:
         f'{columns}\n"POST","/chat",600,6,400.5,10.0,0.1\n', encoding="utf-8"
     )
     (step,) = load_locust(tmp_path / "old").steps
-    assert (step.window_ok, step.window_failed, step.per_minute) == (594, 6, pytest.approx(594))
+    assert (step.window_counts.ok, step.window_counts.failed, step.throughput.per_minute) == (
+        594,
+        6,
+        pytest.approx(594),
+    )
 
 
 def test_a_history_alone_gives_levels_and_totals(tmp_path: Path) -> None:

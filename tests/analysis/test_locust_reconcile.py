@@ -72,4 +72,4 @@ def test_counts_that_differ_grossly_void_the_step(reconciled: Path) -> None:
     (step,) = measure_and_judge(reconciled).steps
     assert step.trust.level == "void"
     (reason,) = step.trust.reasons
-    assert (reason.code, reason.values["rows"]) == ("locust_csv_differs", step.step_ok)
+    assert (reason.code, reason.values["rows"]) == ("locust_csv_differs", step.step_counts.ok)

@@ -196,8 +196,8 @@ def test_a_curve_has_whiskers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     axes = figure_of(curves.throughput_latency, curves, result, monkeypatch).axes[0]
     level = [line for line in axes.lines if len(set(line.get_ydata())) == 1 and len(line.get_xdata()) == 2]
     step = result.steps[0]
-    assert step.per_minute_interval is not None
-    ends = [step.per_minute_interval.low, step.per_minute_interval.high]
+    assert step.throughput.per_minute_interval is not None
+    ends = [step.throughput.per_minute_interval.low, step.throughput.per_minute_interval.high]
     assert ends in [list(line.get_xdata()) for line in level]
 
 

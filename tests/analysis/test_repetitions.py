@@ -25,18 +25,20 @@ def test_a_pooled_step_is_all_requests_over_all_time(folder: Path) -> None:
     first, _, again = result.steps
     both = pool([(first, result.rows), (again, result.rows)])
     assert (both.window, both.seconds) == (None, pytest.approx(180))
-    assert both.window_ok == first.window_ok + again.window_ok
-    assert both.window_failed == first.window_failed + again.window_failed > 0
-    assert both.completions == (first.completions or 0) + (again.completions or 0)
-    assert both.per_minute == pytest.approx(both.completions / 3)
-    assert both.error_rate == pytest.approx(both.window_failed / (both.window_ok + both.window_failed))
-    assert both.error_classes == {"model_5xx": both.window_failed}
+    assert both.window_counts.ok == first.window_counts.ok + again.window_counts.ok
+    assert both.window_counts.failed == first.window_counts.failed + again.window_counts.failed > 0
+    assert both.throughput.completions == (first.throughput.completions or 0) + (
+        again.throughput.completions or 0
+    )
+    assert both.throughput.per_minute == pytest.approx(both.throughput.completions / 3)
+    assert both.errors.rate == pytest.approx(both.window_counts.failed / both.window_counts.ended)
+    assert both.errors.classes == {"model_5xx": both.window_counts.failed}
     mean = (
         first.latency["ttft"].mean * first.latency["ttft"].n
         + again.latency["ttft"].mean * again.latency["ttft"].n
-    ) / both.window_ok
+    ) / both.window_counts.ok
     assert both.latency["ttft"].mean == pytest.approx(mean)
-    assert both.latency["ttft"].n == both.window_ok
+    assert both.latency["ttft"].n == both.window_counts.ok
     rows = result.rows[result.rows["step"].isin([first.id, again.id])]
     inside = [
         rows[
@@ -49,7 +51,7 @@ def test_a_pooled_step_is_all_requests_over_all_time(folder: Path) -> None:
     ]
     values = np.concatenate([part.loc[part["outcome"] == "ok", "ttft_ms"].to_numpy(float) for part in inside])
     assert both.latency["ttft"].percentiles[95] == pytest.approx(np.percentile(values, 95))
-    assert both.in_flight == pytest.approx(4, rel=0.02)
+    assert both.in_flight.mean == pytest.approx(4, rel=0.02)
 
 
 def test_one_step_alone_is_itself(folder: Path) -> None:
@@ -63,7 +65,7 @@ def test_what_differs_between_repetitions_is_noise(tmp_path: Path) -> None:
         write_run(tmp_path / name, (Deployed(measure_s=120, concurrency=(4,), server=Server(tpot_ms=tpot)),))
     one, other = (measure_and_judge(tmp_path / name) for name in ("a", "b"))
     both = pool([(one.steps[0], one.rows), (other.steps[0], other.rows)])
-    each, pooled = one.steps[0].per_minute_interval, both.per_minute_interval
+    each, pooled = one.steps[0].throughput.per_minute_interval, both.throughput.per_minute_interval
     assert each is not None
     assert pooled is not None
     assert differ([one.steps[0], other.steps[0]])
@@ -79,7 +81,7 @@ def test_repetitions_that_agree_make_the_figure_surer(tmp_path: Path) -> None:
     widths = [
         interval.high - interval.low
         for step in (one.steps[0], other.steps[0], both)
-        if (interval := step.per_minute_interval) is not None
+        if (interval := step.throughput.per_minute_interval) is not None
     ]
     assert widths[2] < max(widths[:2])
     assert both.trust.level == "pass"
@@ -91,11 +93,11 @@ def test_what_is_too_few_for_one_may_be_enough_together(tmp_path: Path) -> None:
     result = measure_and_judge(tmp_path)
     assert all("too few for a p95" in step.trust.reasons[0].text for step in result.steps)
     both = pool([(step, result.rows) for step in result.steps])
-    assert both.window_ok >= 100
+    assert both.window_counts.ok >= 100
     said = "; ".join(both.trust.texts)
     assert "too few for a p95" not in said
     assert said.count("failed (") == 1
-    assert f"{both.window_failed} requests failed" in said
+    assert f"{both.window_counts.failed} requests failed" in said
 
 
 def test_other_reasons_of_a_repetition_stay(folder: Path) -> None:

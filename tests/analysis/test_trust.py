@@ -1,12 +1,14 @@
 """The trust gate: each check bites when it must and is silent when it need not be."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES, check_run, check_stationary, check_step
-from analysis.measure.results import Distribution, Health, StepResult
+from analysis.measure.results import Distribution, StepResult
+from analysis.measure.step_parts import Counts, Errors, Health, InFlight, Provenance, Throughput
 from analysis.metrics.definitions import Window
 from analysis.metrics.time_blocks import BlockSums
 from analysis.report import measure_and_judge
@@ -17,22 +19,36 @@ from tests.analysis.runs import summary_of
 from tests.support.synthetic_run import Deployed, Server, write_run
 
 BLOCK = np.repeat(np.arange(50), 4)
+IN_FLIGHT = InFlight(mean=4.0, little_residual=0.0)
+PROVENANCE = Provenance(token_sources={"server": 200}, clocks={"kernel": 200})
 
 
 def step(**changes: object) -> StepResult:
     """A sound step: 4 users, 200 answers of one second in 50 s."""
-    latency = np.full(200, 1000.0)
-    found = StepResult(
-        id="e/c4", experiment="e", ordinal=0, concurrency=4, state="complete",
-        window=Window(0, 50), window_ok=200, step_ok=260,
-        latency={"e2e": Distribution.of(latency, BLOCK, 50), "ttft": Distribution.of(latency / 5, BLOCK, 50)},  # type: ignore[dict-item]
-        completions=200, per_minute=240.0, error_rate=0.0, in_flight=4.0, little=0.0,
-        token_sources={"server": 200}, clocks={"kernel": 200}, blocks=blocks(np.ones(40)),
+    sound = StepResult(
+        id="e/c4",
+        experiment="e",
+        ordinal=0,
+        concurrency=4,
+        state="complete",
         reported_counts={"started": 260.0, "locust_requests": 260.0},
-    )  # fmt: skip
-    for name, value in changes.items():
-        setattr(found, name, value)
-    return found
+        window=Window(0, 50),
+        window_counts=Counts(ok=200),
+        step_counts=Counts(ok=260),
+        latency={"e2e": described(1000.0), "ttft": described(200.0)},
+        throughput=Throughput(completions=200, per_minute=240.0),
+        errors=Errors(rate=0.0),
+        in_flight=IN_FLIGHT,
+        provenance=PROVENANCE,
+        blocks=blocks(np.ones(40)),
+    )
+    return replace(sound, **changes)  # type: ignore[arg-type]
+
+
+def described(milliseconds: float) -> Distribution:
+    distribution = Distribution.of(np.full(200, milliseconds), BLOCK, 50)
+    assert distribution is not None
+    return distribution
 
 
 def blocks(latency: np.ndarray, rate: np.ndarray | None = None) -> BlockSums:
@@ -61,43 +77,67 @@ def test_a_sound_step_passes_without_a_word() -> None:
         ({"state": "running"}, "void", "not finished"),
         ({"state": "degraded", "reasons": "worker w2 lost"}, "warn", "worker w2 lost"),
         ({"window": None}, "void", "window is not on record"),
-        ({"window_ok": 0}, "void", "no request that started in the window was answered"),
-        ({"window_ok": 9}, "void", "too few for a median"),
-        ({"window_ok": 99}, "warn", "99 samples: too few for a p95"),
+        ({"window_counts": Counts()}, "void", "no request that started in the window was answered"),
+        ({"window_counts": Counts(ok=9)}, "void", "too few for a median"),
+        ({"window_counts": Counts(ok=99)}, "warn", "99 samples: too few for a p95"),
         ({"reported_counts": {"started": 261.0}}, "warn", "261 requests started, but 260 were"),
         ({"reported_counts": {"started": 300.0}}, "void", "300 requests started"),
         ({"reported_counts": {"locust_requests": 259.0}}, "warn", "Locust counted 259"),
-        ({"window_censored": 1}, "warn", "1 request (0.50%) were cut off"),
-        ({"window_censored": 40}, "void", "were cut off"),
+        ({"window_counts": Counts(ok=200, censored=1)}, "warn", "1 request (0.50%) were cut off"),
+        ({"window_counts": Counts(ok=200, censored=40)}, "void", "were cut off"),
         (
-            {"window_failed": 3, "error_classes": {"throttled": 3}},
+            {"window_counts": Counts(ok=200, failed=3), "errors": Errors(0.0, {"throttled": 3})},
             "warn",
             "3 requests failed (0%): throttled",
         ),
         (
-            {"window_failed": 3, "error_classes": {"throttled": 2, "quota": 1}},
+            {"window_counts": Counts(ok=200, failed=3), "errors": Errors(0.0, {"throttled": 2, "quota": 1})},
             "warn",
             "most of them throttled (2)",
         ),
         ({"health": Health(cpu_max=91)}, "warn", "91.0% busy"),
-        ({"health": Health(cpu_max=99), "clocks": {"user": 200}}, "void", "99.0% busy"),
-        ({"health": Health(lag_p99_ms=30), "clocks": {"user": 200}}, "warn", "inside the latency"),
-        ({"health": Health(lag_p99_ms=30)}, "warn", "latency stands"),
-        ({"little": 0.5, "per_minute": 360.0}, "void", "4 clients at 1.00 s cannot do 360 requests a minute"),
-        ({"in_flight": 3.6}, "warn", "3.60 requests were in flight on average, not 4"),
-        ({"in_flight": 2.0}, "void", "the load did not reach its target"),
         (
-            {"in_flight": None, "window_failed": 3, "error_classes": {"throttled": 3}},
+            {"health": Health(cpu_max=99), "provenance": replace(PROVENANCE, clocks={"user": 200})},
+            "void",
+            "99.0% busy",
+        ),
+        (
+            {"health": Health(lag_p99_ms=30), "provenance": replace(PROVENANCE, clocks={"user": 200})},
+            "warn",
+            "inside the latency",
+        ),
+        ({"health": Health(lag_p99_ms=30)}, "warn", "latency stands"),
+        (
+            {"in_flight": replace(IN_FLIGHT, little_residual=0.5), "throughput": Throughput(200, 360.0)},
+            "void",
+            "4 clients at 1.00 s cannot do 360 requests a minute",
+        ),
+        (
+            {"in_flight": replace(IN_FLIGHT, mean=3.6)},
+            "warn",
+            "3.60 requests were in flight on average, not 4",
+        ),
+        ({"in_flight": replace(IN_FLIGHT, mean=2.0)}, "void", "the load did not reach its target"),
+        (
+            {
+                "in_flight": replace(IN_FLIGHT, mean=None),
+                "window_counts": Counts(ok=200, failed=3),
+                "errors": Errors(0.0, {"throttled": 3}),
+            },
             "warn",
             "how many requests were in flight is not known",
         ),
         (
-            {"token_sources": {"server": 150, "estimate": 50}},
+            {"provenance": replace(PROVENANCE, token_sources={"server": 150, "estimate": 50})},
             "warn",
             "25% of the token counts are estimates",
         ),
-        ({"token_sources": {"unknown": 200}}, "warn", "have no token count"),
-        ({"more_chunks_than_tokens": 2}, "warn", "2 answers with more chunks than tokens"),
+        ({"provenance": replace(PROVENANCE, token_sources={"unknown": 200})}, "warn", "have no token count"),
+        (
+            {"provenance": replace(PROVENANCE, more_chunks_than_tokens=2)},
+            "warn",
+            "2 answers with more chunks than tokens",
+        ),
         ({"blocks": blocks(np.r_[np.full(20, 1.0), np.full(20, 1.3)])}, "warn", "not stationary"),
         ({"blocks": blocks(np.linspace(1.0, 1.4, 40))}, "warn", "not stationary"),
         ({"blocks": blocks(np.r_[np.full(10, 1.6), np.full(30, 1.0)])}, "warn", "warm-up still drifting"),
@@ -118,8 +158,8 @@ def test_each_check_bites(changes: dict[str, object], level: str, reason: str) -
     "changes",
     [
         {"health": Health(cpu_max=60, lag_p99_ms=3)},
-        {"little": 0.01},
-        {"in_flight": 3.9},
+        {"in_flight": replace(IN_FLIGHT, little_residual=0.01)},
+        {"in_flight": replace(IN_FLIGHT, mean=3.9)},
         {"blocks": blocks(np.r_[np.full(20, 1.0), np.full(20, 1.04)])},
         {"reported_counts": {}},
     ],
@@ -133,13 +173,13 @@ def test_time_outs_within_the_slo_do_not_void_a_step(tmp_path: Path) -> None:
     server = Server(failing=0.015, time_out_s=20)
     write_run(tmp_path, (Deployed(server=server, measure_s=240, concurrency=(8,)),))
     (step,) = measure_and_judge(tmp_path).steps
-    assert step.window_failed > 3
-    assert step.in_flight == pytest.approx(8, rel=0.01)
+    assert step.window_counts.failed > 3
+    assert step.in_flight.mean == pytest.approx(8, rel=0.01)
     assert not any("in flight" in reason for reason in step.trust.texts)
     path = tmp_path / "requests.csv"
     path.write_text(path.read_text().replace("elapsed_ms", "unknown_to_an_older_version", 1))
     result = measure_and_judge(tmp_path)
-    assert result.steps[0].in_flight is None
+    assert result.steps[0].in_flight.mean is None
     assert result.steps[0].usable
     assert not any("elapsed_ms" in problem for problem in result.problems)
 
@@ -178,10 +218,8 @@ def test_every_reason_travels_as_a_code_with_its_figures(tmp_path: Path) -> None
 def test_the_codes_of_the_counts_are_those_that_their_checks_give() -> None:
     """What repetitions judge again on their sums must not be taken over from each of them."""
     judged = step(
-        window_ok=60,
-        window_failed=3,
-        token_sources={"estimate": 1, "unknown": 1},
-        more_chunks_than_tokens=1,
+        window_counts=Counts(ok=60, failed=3),
+        provenance=Provenance(token_sources={"estimate": 1, "unknown": 1}, more_chunks_than_tokens=1),
     )
     for check in COUNT_CHECKS:
         check(judged)
@@ -192,7 +230,7 @@ def test_compare_and_report_judge_a_folder_alike(tmp_path: Path) -> None:
     """Locust's own statistics enter the trust check whoever asks for it."""
     write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),))
     step = measure_and_judge(tmp_path).steps[0]
-    rows = step.step_ok + step.step_failed
+    rows = step.step_counts.ended
     (tmp_path / "locust_stats.csv").write_text(
         "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time\n"
         f"POST,{step.id},{rows - 1},0,1000,1000\n"
@@ -214,7 +252,7 @@ def test_a_step_that_steps_csv_has_lost_is_void_and_its_rows_are_its_own(tmp_pat
     assert (lost.id, lost.concurrency) == ("ml.g5.xlarge/en_1-500/c4", 4)
     assert lost.trust.level == "void"
     assert lost.trust.codes == ["step_lost"]
-    assert lost.step_ok > 0
+    assert lost.step_counts.ok > 0
     assert not any("belong to no step" in problem for problem in result.problems)
 
 

@@ -69,8 +69,8 @@ def test_estimates_do_not_say_that_answers_are_short(tmp_path: Path) -> None:
 def test_counts_that_contradict_what_arrived_are_no_counts(tmp_path: Path, columns: dict[str, Any]) -> None:
     step = judged(tmp_path, **columns)
     assert "token_counts_contradict_text" in step.trust.codes
-    assert step.completion_tokens_per_s is None
-    assert step.usd_per_million_output is None
+    assert step.throughput.completion_tokens_per_s is None
+    assert step.cost.per_million_output is None
     assert "tpot" not in step.latency
     assert step.shown("e2e", 50) is not None, "latency stands"
 

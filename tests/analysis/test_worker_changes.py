@@ -47,8 +47,8 @@ def judged(folder: Path) -> StepResult:
 def test_other_workers_are_a_warning_where_the_load_held(folder: Path, code: str) -> None:
     change_step(folder, state="degraded", reasons="worker w1 was lost", reason_codes=code)
     step = judged(folder)
-    assert step.least_in_flight is not None
-    assert step.least_in_flight > 0.95 * CONCURRENCY
+    assert step.in_flight.least is not None
+    assert step.in_flight.least > 0.95 * CONCURRENCY
     assert (step.trust.level, code in step.trust.codes) == ("warn", True)
 
 
@@ -57,8 +57,8 @@ def test_other_workers_void_a_step_whose_load_did_not_hold(folder: Path, code: s
     change_step(folder, state="degraded", reasons="worker w1 was lost", reason_codes=code)
     pause(folder, seconds=6)
     step = judged(folder)
-    assert step.in_flight is not None
-    assert step.in_flight > 0.8 * CONCURRENCY, "on average it is not much"
+    assert step.in_flight.mean is not None
+    assert step.in_flight.mean > 0.8 * CONCURRENCY, "on average it is not much"
     assert (step.trust.level, code in step.trust.codes) == ("void", True)
 
 
@@ -88,7 +88,7 @@ def test_a_window_that_nobody_closed_ends_as_planned_or_with_the_last_row(folder
     change_step(folder, state="running", measure_ended_at=None, measure_planned_end_at=before.end)
     step = judged(folder)
     assert (step.window, step.trust.level) == (before, "void")
-    assert step.per_minute is not None
+    assert step.throughput.per_minute is not None
     change_step(folder, measure_planned_end_at=before.end + 1000)
     late = judged(folder).window
     rows = pd.read_csv(folder / "requests.csv")

@@ -33,7 +33,7 @@ def test_every_worker_has_a_row_and_a_far_one_a_reason(tmp_path: Path) -> None:
     near, far = step.workers
     assert (near.worker, far.worker) == ("w1", "w2")
     assert near.share == pytest.approx(0.75, abs=0.02)
-    assert near.rows + far.rows == step.window_ok
+    assert near.rows + far.rows == step.window_counts.ok
     assert near.first_token_p50_ms is not None
     assert far.first_token_p50_ms == pytest.approx(near.first_token_p50_ms + 120, rel=0.05)
     assert (far.rtt_ms, far.connect_p50_ms, far.cpu_max, far.host) == (120.0, 243.0, 31.0, "far")

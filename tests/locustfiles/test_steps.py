@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analysis.measure.steps import describe
+from analysis.measure.step_window import describe
 from analysis.metrics.definitions import Window, started_in
 from runfolder import layout
 from runfolder.reading import read_table, usable_requests

@@ -7,7 +7,7 @@ tokenizing. A burst of one took as long as its request.
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from analysis.importers.fmbench.method import Burst
 from analysis.importers.fmbench.records import BurstRecord
 from analysis.importers.fmbench.runs import BurstGroup
 from analysis.measure.results import Distribution, StepResult
-from analysis.measure.steps import rate_interval
+from analysis.measure.step_parts import Counts, InFlight, Throughput, TokensPerRequest
+from analysis.measure.step_window import rate_interval
 from analysis.metrics.definitions import Window, little_residual
 from analysis.metrics.statistics import Floats
 from analysis.metrics.time_blocks import BLOCKS, BlockSums
@@ -127,8 +128,8 @@ def _gaps(groups: Sequence[BurstGroup]) -> list[float | None]:
     return gaps
 
 
-def measure_bursts(step: StepResult, start: float, bursts: list[MeasuredBurst]) -> None:
-    """Fill in counts, rates and means of a step from its bursts, laid end to end.
+def measure_bursts(step: StepResult, start: float, bursts: list[MeasuredBurst]) -> StepResult:
+    """Give the step the counts, rates and means of its bursts, laid end to end.
 
     Formula: amounts / seconds of all bursts; means per answered request. Pauses, in which FMBench wrote its
     files, do not count. Rates are absent where it is not known how long a burst took.
@@ -138,33 +139,60 @@ def measure_bursts(step: StepResult, start: float, bursts: list[MeasuredBurst]) 
         start: when its first burst began, in epoch seconds.
         bursts: its bursts, in order.
     """
-    ok, failed = sum(b.ok for b in bursts), sum(b.failed for b in bursts)
-    step.window_ok = step.step_ok = ok
-    step.window_failed = step.step_failed = failed
-    step.error_rate = failed / (ok + failed) if ok + failed else None
+    counts = Counts(ok=sum(b.ok for b in bursts), failed=sum(b.failed for b in bursts))
+    ok = counts.ok
     prompt = _sum(b.prompt_tokens for b in bursts)
     completion = _sum(b.completion_tokens for b in bursts)
     latency = _sum(b.latency_sum for b in bursts)
     seconds = _sum(b.seconds for b in bursts)
-    step.per_minute = step.per_minute_interval = step.blocks = step.completions = None
-    step.prompt_tokens_per_s = step.completion_tokens_per_s = step.in_flight = step.little = None
-    step.prompt_tokens_mean = prompt / ok if ok and prompt is not None else None
-    step.completion_tokens_mean = completion / ok if ok and completion is not None else None
-    if "e2e" not in step.latency and ok and latency is not None:
-        step.latency["e2e"] = _mean_latency(bursts, ok, latency)
+    described = dict(step.latency)
+    if "e2e" not in described and ok and latency is not None:
+        described["e2e"] = _mean_latency(bursts, ok, latency)
+    step = replace(
+        step,
+        window_counts=counts,
+        step_counts=counts,
+        errors=replace(step.errors, rate=counts.error_rate),
+        latency=described,
+        tokens_per_request=TokensPerRequest(
+            prompt=prompt / ok if ok and prompt is not None else None,
+            completion=completion / ok if ok and completion is not None else None,
+        ),
+        throughput=Throughput(),
+        in_flight=InFlight(),
+        blocks=None,
+    )
     if not seconds or not ok:
-        return
-    step.window = Window(start, start + seconds)
-    step.seconds = step.window.seconds
-    step.completions = ok
-    step.per_minute = 60 * ok / seconds
-    step.prompt_tokens_per_s = None if prompt is None else prompt / seconds
-    step.completion_tokens_per_s = None if completion is None else completion / seconds
-    if latency is not None:
-        step.little = little_residual(step.concurrency or 0, step.per_minute, 1000 * latency / ok)
-        step.in_flight = latency / seconds if not failed else None
-    step.blocks = _block_sums(bursts, seconds)
-    step.per_minute_interval = rate_interval(step.blocks, np.full(BLOCKS, seconds / BLOCKS))
+        return step
+    window = Window(start, start + seconds)
+    blocks = _block_sums(bursts, seconds)
+    throughput = Throughput(
+        completions=ok,
+        per_minute=60 * ok / seconds,
+        per_minute_interval=rate_interval(blocks, np.full(BLOCKS, seconds / BLOCKS)),
+        prompt_tokens_per_s=None if prompt is None else prompt / seconds,
+        completion_tokens_per_s=None if completion is None else completion / seconds,
+    )
+    return replace(
+        step,
+        window=window,
+        seconds=window.seconds,
+        throughput=throughput,
+        in_flight=_in_flight(step.concurrency or 0, throughput, counts, latency, seconds),
+        blocks=blocks,
+    )
+
+
+def _in_flight(
+    concurrency: int, throughput: Throughput, counts: Counts, latency: float | None, seconds: float
+) -> InFlight:
+    """From the sum of the latencies of all answered requests, in seconds; failed ones have no latency."""
+    if latency is None:
+        return InFlight()
+    return InFlight(
+        mean=None if counts.failed else latency / seconds,
+        little_residual=little_residual(concurrency, throughput.per_minute, 1000 * latency / counts.ok),
+    )
 
 
 def _mean_latency(bursts: list[MeasuredBurst], ok: int, total: float) -> Distribution:

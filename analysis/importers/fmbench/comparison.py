@@ -26,7 +26,7 @@ def compare_with_fmbench(result: RunResult, choices: Sequence[Choice]) -> list[F
     compared = []
     for experiment in result.experiments:
         for step in experiment.steps:
-            if step.window is None or not step.concurrency or not step.window_ok:
+            if step.window is None or not step.concurrency or not step.window_counts.ok:
                 continue
             if result.source != "fmbench" and not any(step is chosen for chosen in best):
                 continue

@@ -4,7 +4,7 @@ FMBench stores no start times: bursts are laid end to end, so that the pauses in
 do not count. Several runs in one folder are results of their own, never pooled and never compared.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from analysis.importers.fmbench.method import fmbench_level, impossible_rate
 from analysis.importers.fmbench.records import RequestRecord
 from analysis.importers.fmbench.runs import group_bursts, split_runs
 from analysis.measure.results import RunResult
-from analysis.measure.steps import measure_run, price_step
+from analysis.measure.step_window import step_cost
+from analysis.measure.steps import measure_run
 from common.errors import UserError
 from common.formatting import listed, utc
 from runfolder.manifest import ExperimentEntry, Manifest, Notice
@@ -172,9 +173,13 @@ def _measure(result: RunResult, levels: list[FmbenchLevel], starts: dict[str, fl
     by_step = {level.step: level for level in levels}
     result.fmbench = {level.step: [as_recorded(group) for group in level.groups] for level in levels}
     for experiment in result.experiments:
-        for step in experiment.steps:
-            measure_bursts(step, starts[step.id], by_step[step.id].bursts)
-            price_step(step, experiment.usd_per_hour, experiment.instance_count)
+        measured = [
+            measure_bursts(step, starts[step.id], by_step[step.id].bursts) for step in experiment.steps
+        ]
+        hourly, instances = experiment.usd_per_hour, experiment.instance_count
+        experiment.steps = [
+            replace(step, cost=step_cost(step.throughput, hourly, instances)) for step in measured
+        ]
     check_run(result)
     for experiment in result.experiments:
         for step in experiment.steps:

@@ -115,35 +115,37 @@ def differences(step: StepResult, level: Level) -> list[Difference]:
     if (impossible := impossible_rate(step, level)) is not None:
         rate_reason = f"{rate_reason}; {impossible}"
     return [
-        Difference("transactions_per_minute", level.transactions_per_minute, step.per_minute, rate_reason),
+        Difference(
+            "transactions_per_minute", level.transactions_per_minute, step.throughput.per_minute, rate_reason
+        ),
         Difference(
             "price_per_txn",
             level.price_per_txn,
-            step.usd_per_request,
+            step.cost.per_request,
             "follows from transactions_per_minute",
         ),
         Difference(
             "prompt_token_throughput",
             level.prompt_token_throughput,
-            step.prompt_tokens_per_s,
+            step.throughput.prompt_tokens_per_s,
             "a mean of rates, truncated",
         ),
         Difference(
             "completion_token_throughput",
             level.completion_token_throughput,
-            step.completion_tokens_per_s,
+            step.throughput.completion_tokens_per_s,
             "a mean of rates: short answers pull it down; truncated",
         ),
         Difference(
             "prompt_token_count_mean",
             level.prompt_token_count_mean,
-            step.prompt_tokens_mean,
+            step.tokens_per_request.prompt,
             "truncated; failed requests' prompts count in FMBench",
         ),
         Difference(
             "completion_token_count_mean",
             level.completion_token_count_mean,
-            step.completion_tokens_mean,
+            step.tokens_per_request.completion,
             "truncated to an integer",
         ),
         Difference(

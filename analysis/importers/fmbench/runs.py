@@ -172,10 +172,22 @@ def _guessed(requests: Iterable[RequestRecord]) -> list[BurstGroup]:
 
 def _burst_of(request: RequestRecord) -> BurstRecord:
     return BurstRecord(
-        request.experiment, request.concurrency, request.payload, request.endpoint, request.recorded_at,
-        size=0, successes=0, prompt_tokens=None, failed_prompt_tokens=None, completion_tokens=None,
-        prompt_rate=None, completion_rate=None, request_rate=None, latency_mean=None, ttft=None,
-    )  # fmt: skip
+        request.experiment,
+        request.concurrency,
+        request.payload,
+        request.endpoint,
+        request.recorded_at,
+        size=0,
+        successes=0,
+        prompt_tokens=None,
+        failed_prompt_tokens=None,
+        completion_tokens=None,
+        prompt_rate=None,
+        completion_rate=None,
+        request_rate=None,
+        latency_mean=None,
+        ttft=None,
+    )
 
 
 def _with_own_request(group: BurstGroup) -> BurstGroup:
@@ -185,12 +197,21 @@ def _with_own_request(group: BurstGroup) -> BurstGroup:
         ok = burst.successes == 1 and burst.latency_mean is not None
         group.requests = [
             RequestRecord(
-                burst.experiment, burst.concurrency, burst.payload, burst.endpoint, burst.recorded_at,
-                answered=ok, latency=burst.latency_mean, ttft=burst.ttft,
-                prompt_tokens=burst.prompt_tokens, completion_tokens=burst.completion_tokens,
-                max_tokens=None, has_text=False, repeats_prompt=False,
+                burst.experiment,
+                burst.concurrency,
+                burst.payload,
+                burst.endpoint,
+                burst.recorded_at,
+                answered=ok,
+                latency=burst.latency_mean,
+                ttft=burst.ttft,
+                prompt_tokens=burst.prompt_tokens,
+                completion_tokens=burst.completion_tokens,
+                max_tokens=None,
+                has_text=False,
+                repeats_prompt=False,
             )
-        ]  # fmt: skip
+        ]
     return group
 
 

@@ -7,15 +7,21 @@ tokens, and writes whole-run percentiles: what cannot be known stays absent, wit
 
 import re
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from analysis.importers.command_line_prices import Prices
 from analysis.importers.locust.counters import TOTAL, Amounts, Timeline, timeline
+from analysis.importers.locust.distributions import (
+    entry_distribution,
+    mean_alone,
+    weighted_mean,
+    whole_run_distribution,
+)
 from analysis.importers.locust.entries import (
-    aggregate,
     exceptions_of,
     failing_names,
     look_like_measures,
@@ -34,7 +40,8 @@ from analysis.importers.locust.levels import (
 from analysis.importers.locust.trust import check_level, check_own_step, check_whole_run
 from analysis.measure.locust_run import LocustEntry, LocustRun
 from analysis.measure.results import Distribution, ExperimentResult, RunResult, StepResult
-from analysis.measure.steps import price_step
+from analysis.measure.step_parts import Counts, Errors, Throughput
+from analysis.measure.step_window import step_cost
 from analysis.metrics.cost import Span, run_cost
 from analysis.metrics.definitions import Window
 from common.formatting import plural
@@ -145,14 +152,13 @@ def _own_steps(
         level = main_level(run, own)
         if level is None or level.users != int(match[3]):
             return []
-        step = _step(entry.name, f"{match[1]}/{match[2]}", ordinal, level.users, [entry])
-        measured = measure(run, own, level)
-        if measured is not None:
-            _fill_rate(step, measured)
-        _describe(step, _distribution(entry))
+        latency = {"e2e": entry_distribution(entry)}
         for streamed in measures:
             if streamed.name == entry.name and streamed.method in _STREAMED:
-                _describe(step, _distribution(streamed), _STREAMED[streamed.method])
+                latency[_STREAMED[streamed.method]] = entry_distribution(streamed)
+        step = StepResult(entry.name, f"{match[1]}/{match[2]}", ordinal, level.users, "complete")
+        step = _with_requests(step, _counts([entry]), _classes([entry]))
+        step = _with_latency(_with_rate(step, measure(run, own, level)), latency)
         check_own_step(step, run, mixed=not covers(run, own, level))
         steps.append(step)
     return steps
@@ -175,14 +181,12 @@ def _level_steps(
     for ordinal, (level, part) in enumerate(found):
         repeated = sum(step.concurrency == level.users for step in steps)
         name = f"{prefix}/{plural(level.users, 'user')}" + (f"#{repeated + 1}" if repeated else "")
-        step = _step(name, prefix, ordinal, level.users, requests)
-        _fill_rate(step, part)
-        if not alone:
-            _count(step, part.ok, part.failures)
-            step.error_classes = {} if len(found) > 1 else step.error_classes
-        whole = _whole_run_distribution(requests, measures, files) if len(found) == 1 else None
+        counts = _counts(requests) if alone else Counts(ok=part.ok, failed=part.failures)
+        classes = _classes(requests) if len(found) == 1 else {}
+        whole = whole_run_distribution(requests, measures, files) if len(found) == 1 else None
         usable = covers(run, amounts, level) and whole is not None
-        _describe(step, whole if usable else _mean_alone(part))
+        step = _with_requests(StepResult(name, prefix, ordinal, level.users, "complete"), counts, classes)
+        step = _with_latency(_with_rate(step, part), {"e2e": whole if usable else mean_alone(part)})
         check_level(step, run, level, part)
         steps.append(step)
         _rate_by_name(requests, run, step, part)
@@ -215,15 +219,20 @@ def _whole_run_step(
 ) -> StepResult:
     """The whole run as one step: what the rows of the statistics say, means over the ramp."""
     level = _only_level(run)
-    step = _step(prefix, prefix, 0, None if level is None else level.users, requests)
     rates = [entry.per_minute for entry in requests if entry.count]
     known = [rate for rate in rates if rate is not None]
-    if len(known) == len(rates):
-        step.per_minute = sum(known)
-    if run is not None:
-        step.window = Window(float(run.at[0]), float(run.at[-1]))
-        step.seconds = step.window.seconds
-    _describe(step, _whole_run_distribution(requests, measures, files) or _weighted_mean(requests))
+    window = None if run is None else Window(float(run.at[0]), float(run.at[-1]))
+    users = None if level is None else level.users
+    step = replace(
+        _with_requests(
+            StepResult(prefix, prefix, 0, users, "complete"), _counts(requests), _classes(requests)
+        ),
+        window=window,
+        seconds=None if window is None else window.seconds,
+        throughput=Throughput(per_minute=sum(known) if len(known) == len(rates) else None),
+    )
+    whole = whole_run_distribution(requests, measures, files) or weighted_mean(requests)
+    step = _with_latency(step, {"e2e": whole})
     check_whole_run(step, run, level)
     return step
 
@@ -237,67 +246,31 @@ def _only_level(run: Timeline | None) -> Level | None:
     return level if level is not None and covers(run, amounts, level) else None
 
 
-def _step(
-    name: str, experiment: str, ordinal: int, users: int | None, requests: list[LocustEntry]
-) -> StepResult:
-    step = StepResult(name, experiment, ordinal, users, "complete")
-    _count(step, sum(entry.ok for entry in requests), sum(entry.failed for entry in requests))
+def _with_requests(step: StepResult, counts: Counts, classes: dict[str, int]) -> StepResult:
+    """All requests count as measured: Locust's files do not tell the warm-up from the rest."""
+    errors = Errors(counts.error_rate, classes)
+    return replace(step, window_counts=counts, step_counts=counts, errors=errors)
+
+
+def _counts(requests: list[LocustEntry]) -> Counts:
+    return Counts(ok=sum(entry.ok for entry in requests), failed=sum(entry.failed for entry in requests))
+
+
+def _classes(requests: list[LocustEntry]) -> dict[str, int]:
+    """Failed requests by error, the most frequent first."""
     classes = sum((Counter(entry.errors) for entry in requests), Counter[str]())
-    step.error_classes = {error[:80]: count for error, count in classes.most_common()}
-    return step
+    return {error[:80]: count for error, count in classes.most_common()}
 
 
-def _count(step: StepResult, ok: int, failed: int) -> None:
-    step.window_ok = step.step_ok = ok
-    step.window_failed = step.step_failed = failed
-    step.error_rate = failed / (ok + failed) if ok + failed else None
+def _with_rate(step: StepResult, part: LevelAmounts | None) -> StepResult:
+    if part is None:
+        return step
+    throughput = Throughput(completions=part.ok, per_minute=part.per_minute)
+    return replace(step, window=part.window, seconds=part.seconds, throughput=throughput)
 
 
-def _fill_rate(step: StepResult, part: LevelAmounts) -> None:
-    step.window, step.seconds = part.window, part.seconds
-    step.completions = part.ok
-    step.per_minute = part.per_minute
-
-
-def _describe(step: StepResult, described: Distribution | None, metric: str = "e2e") -> None:
-    if described is not None:
-        step.latency[metric] = described
-
-
-def _distribution(entry: LocustEntry) -> Distribution | None:
-    """Locust's figures of one row, rounded as they are; None without a mean."""
-    if entry.mean is None or not entry.count:
-        return None
-    percentiles = {int(float(p)): value for p, value in entry.percentiles.items() if float(p).is_integer()}
-    return Distribution(entry.count, entry.mean, None, entry.low, entry.high, percentiles, {}, bucketed=True)
-
-
-def _whole_run_distribution(
-    requests: list[LocustEntry], measures: list[LocustEntry], files: LocustFiles
-) -> Distribution | None:
-    """Response times of all requests together; None where only a sum with measures has percentiles."""
-    counted = [entry for entry in requests if entry.count]
-    if len(counted) == 1:
-        return _distribution(counted[0])
-    total = None if measures else aggregate(files.stats)
-    return None if total is None else _distribution(total)
-
-
-def _weighted_mean(requests: list[LocustEntry]) -> Distribution | None:
-    """The mean over several rows, without percentiles: those of a sum cannot be made from its parts'."""
-    counted = [entry for entry in requests if entry.count and entry.mean is not None]
-    counts = np.array([entry.count for entry in counted], dtype=float)
-    if not len(counts):
-        return None
-    mean = float(np.average([entry.mean or 0.0 for entry in counted], weights=counts))
-    return Distribution(int(counts.sum()), mean, None, None, None, {}, {}, bucketed=False)
-
-
-def _mean_alone(part: LevelAmounts) -> Distribution | None:
-    """The mean response time at a level: the history tells no percentiles of a stretch of time."""
-    if part.mean_ms is None:
-        return None
-    return Distribution(part.requests, part.mean_ms, None, None, None, {}, {}, bucketed=False)
+def _with_latency(step: StepResult, latency: Mapping[str, Distribution | None]) -> StepResult:
+    return replace(step, latency={name: d for name, d in latency.items() if d is not None})
 
 
 def _experiments(steps: list[StepResult], run: str, prices: Prices, load: Span) -> list[ExperimentResult]:
@@ -330,8 +303,8 @@ def _experiments(steps: list[StepResult], run: str, prices: Prices, load: Span) 
                 ),
             ),
         )
-        experiment.steps.append(step)
-        price_step(step, experiment.usd_per_hour, experiment.instance_count)
+        cost = step_cost(step.throughput, experiment.usd_per_hour, experiment.instance_count)
+        experiment.steps.append(replace(step, cost=cost))
     if experiments:
         prices.check(experiment.instance_type for experiment in experiments.values())
     return list(experiments.values())

@@ -26,8 +26,8 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
     if not len(own):
         return None
     row = records(own)[0]
-    ours = step.step_ok + step.step_failed + step.step_censored
-    bad = step.step_failed + step.step_censored
+    ours = step.step_counts.total
+    bad = step.step_counts.failed + step.step_counts.censored
     theirs, failures = int(figure(row, "Request Count") or 0), int(figure(row, "Failure Count") or 0)
     took = elapsed_ms(rows)
     mean = float(took.mean()) if len(took) else float("nan")

@@ -103,11 +103,11 @@ def _check_source(step: StepResult, what: str) -> None:
 
 def _check_samples(step: StepResult) -> None:
     needed = samples_needed(50)
-    if step.window_ok < needed:
+    if step.window_counts.ok < needed:
         step.trust.add(
             "void",
             "too_few_samples",
-            f"only {plural(step.window_ok, 'answered request')}: a rate needs at least {needed}",
-            samples=step.window_ok,
+            f"only {plural(step.window_counts.ok, 'answered request')}: a rate needs at least {needed}",
+            samples=step.window_counts.ok,
             needed=needed,
         )

@@ -31,12 +31,16 @@ class Axis:
     interval: Callable[[ExperimentResult, StepResult], Interval | None] = lambda _experiment, _step: None
 
 
-_RATE = Axis("requests per minute", lambda _, step: step.per_minute, lambda _, step: step.per_minute_interval)
-_SPEED = Axis("output tokens/s per user (median)", lambda _, step: step.user_speed_p50)
+_RATE = Axis(
+    "requests per minute",
+    lambda _, step: step.throughput.per_minute,
+    lambda _, step: step.throughput.per_minute_interval,
+)
+_SPEED = Axis("output tokens/s per user (median)", lambda _, step: step.streaming.tokens_per_s_p50)
 
 
 def _per_instance(experiment: ExperimentResult, step: StepResult) -> float | None:
-    rate = step.completion_tokens_per_s
+    rate = step.throughput.completion_tokens_per_s
     return None if rate is None else rate / experiment.instance_count
 
 
@@ -66,7 +70,9 @@ def _statistic(percentile: int | None) -> str:
 def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
     """Throughput against TTFT and E2E latency, with the SLO's limits."""
     metrics = [
-        m for m in ("ttft", "e2e") if any(s.shown(m, 50) is not None for s in result.steps if s.per_minute)
+        m
+        for m in ("ttft", "e2e")
+        if any(s.shown(m, 50) is not None for s in result.steps if s.throughput.per_minute)
     ]
     if not metrics:
         return None
@@ -83,10 +89,14 @@ def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
 
 def cost_latency(result: RunResult, palette: Palette) -> Drawing | None:
     """Dollars per million output tokens against E2E latency."""
-    if not any(s.usd_per_million_output is not None and s.shown("e2e", 50) is not None for s in result.steps):
+    if not any(
+        s.cost.per_million_output is not None and s.shown("e2e", 50) is not None for s in result.steps
+    ):
         return None
     assumed = " (assumed price)" if result.assumed_price else ""
-    cost = Axis(f"US dollars per million output tokens{assumed}", lambda _, step: step.usd_per_million_output)
+    cost = Axis(
+        f"US dollars per million output tokens{assumed}", lambda _, step: step.cost.per_million_output
+    )
     return _draw(
         result,
         palette,
@@ -100,7 +110,7 @@ def cost_latency(result: RunResult, palette: Palette) -> Drawing | None:
 
 def speed_throughput(result: RunResult, palette: Palette) -> Drawing | None:
     """What one user gets against what an instance gives: tokens per second of each."""
-    if not any(s.user_speed_p50 and s.completion_tokens_per_s for s in result.steps):
+    if not any(s.streaming.tokens_per_s_p50 and s.throughput.completion_tokens_per_s for s in result.steps):
         return None
     return _draw(
         result,

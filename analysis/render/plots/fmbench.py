@@ -40,9 +40,10 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
     best = [pick for c in choices for e in result.experiments if (pick := _pick(e, c)) is not None]
     if not best:
         return None
-    priced = all(c.step.usd_per_request is not None for c in best)
+    priced = all(c.step.cost.per_request is not None for c in best)
     values = [
-        (c.step.usd_per_request or 0) * PER_REQUESTS if priced else (c.step.per_minute or 0) for c in best
+        (c.step.cost.per_request or 0) * PER_REQUESTS if priced else (c.step.throughput.per_minute or 0)
+        for c in best
     ]
     with canvas(1.35 + 0.78 * len(best)) as (figure, axes):
         places = np.arange(len(best))[::-1]
@@ -58,7 +59,9 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
             )
             step = candidate.step
             e2e = step.latency.get("e2e")
-            label = f"{'$' if priced else ''}{number(value)} · {number(step.per_minute)} requests/min"
+            label = (
+                f"{'$' if priced else ''}{number(value)} · {number(step.throughput.per_minute)} requests/min"
+            )
             label += f" · {number(e2e.mean / 1000)} s each" if e2e else ""
             label += "" if passes else f" · {_STATUS_LABELS[candidate.slo_status]}"
             axes.annotate(
@@ -100,10 +103,10 @@ def _pick(experiment: ExperimentResult, choice: Choice) -> Candidate | None:
 def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
     """Share of failed requests by concurrency, one panel per payload, the instances side by side."""
     points = [
-        (e, s.concurrency, 100 * s.error_rate)
+        (e, s.concurrency, 100 * s.errors.rate)
         for e in result.experiments
         for s in e.steps
-        if s.error_rate is not None and s.concurrency is not None
+        if s.errors.rate is not None and s.concurrency is not None
     ]
     if not points:
         return None

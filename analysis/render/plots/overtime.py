@@ -178,16 +178,16 @@ def _with_gaps(reports: pd.DataFrame) -> pd.DataFrame:
 
 def error_classes(result: RunResult) -> Drawing | None:
     """Failed requests by class and step; none when nothing failed."""
-    steps = [s for s in result.steps if s.error_classes]
+    steps = [s for s in result.steps if s.errors.classes]
     if not steps:
         return None
-    classes = list(dict.fromkeys(name for s in steps for name in s.error_classes))
+    classes = list(dict.fromkeys(name for s in steps for name in s.errors.classes))
     hatches = ("", "////", "....", "xxxx", "\\\\\\\\", "++", "oo")
     with canvas(1.6 + 0.45 * len(steps)) as (figure, axes):
         places = np.arange(len(steps))[::-1]
         left = np.zeros(len(steps))
         for index, name in enumerate(classes):
-            counts = np.array([s.error_classes.get(name, 0) for s in steps], dtype=float)
+            counts = np.array([s.errors.classes.get(name, 0) for s in steps], dtype=float)
             axes.barh(
                 places, counts, left=left, height=0.6, label=name, color=(ALERT, MUTED, INK)[index % 3],
                 edgecolor="white", hatch=hatches[index % len(hatches)],
