@@ -1,4 +1,4 @@
-"""The seed's pictures, by its file names, with pooled requests in place of bursts; one is in `scatter`."""
+"""FMBench's pictures, by its file names, with pooled requests in place of bursts; one is in `scatter`."""
 
 from typing import Any
 
