@@ -13,5 +13,5 @@ from tests.support.polling import eventually
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
-    left = eventually(lambda: made.processes() == [], 20)
+    left = eventually(lambda: made.processes() == [])
     assert left, f"still running: {made.processes()}"

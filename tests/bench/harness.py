@@ -20,6 +20,7 @@ import yaml
 
 from common.parent_process import TOKEN_VARIABLE
 from common.paths import HOME_VARIABLE
+from tests.support.polling import HANG_S
 from tests.support.state import make_state_folder
 
 ROOT = Path(__file__).parents[2]
@@ -84,14 +85,14 @@ class Bench:
         )
 
     def run(
-        self, *arguments: str | Path, environment: Mapping[str, str] = NOTHING, timeout: float = 120
+        self, *arguments: str | Path, environment: Mapping[str, str] = NOTHING, timeout: float = HANG_S
     ) -> "subprocess.CompletedProcess[str]":
         with self.start(*arguments, environment=environment) as process:
             try:
                 out, err = process.communicate(timeout=timeout)
             except BaseException:
                 process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=30)
+                process.communicate(timeout=HANG_S)
                 raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

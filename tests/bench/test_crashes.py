@@ -12,7 +12,7 @@ import pytest
 from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, Bench, requests_of
 from tests.bench.test_signals import phase_is
-from tests.support.polling import eventually
+from tests.support.polling import HANG_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ main()
 def nothing_is_left(bench: Bench) -> None:
     assert any(bench.ledger_files()), "nothing was created at all"
     assert bench.left_open() == []
-    assert eventually(lambda: bench.processes() == [], 15), bench.processes()
+    assert eventually(lambda: bench.processes() == []), bench.processes()
 
 
 def manifest_of(bench: Bench) -> dict[str, Any]:
@@ -48,14 +48,14 @@ def manifest_of(bench: Bench) -> dict[str, Any]:
 def test_a_load_generator_that_is_killed(bench: Bench) -> None:
     plan = PLAN | {"load": PLAN["load"] | {"measure": "60s"}}
     process = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results)
-    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)
+    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None)
     [locust] = [
         child
         for child in psutil.Process(process.pid).children()
         if any("locustfile" in part for part in child.cmdline())
     ]
     os.kill(locust.pid, signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 1, err
     assert "Traceback" not in err
     killed = "the load generator was killed by signal 9 (SIGKILL); often the machine ran out of memory"
@@ -70,10 +70,10 @@ def test_a_load_generator_that_is_killed(bench: Bench) -> None:
 def test_a_load_does_not_outlive_the_process_that_started_it(bench: Bench) -> None:
     plan = PLAN | {"load": PLAN["load"] | {"measure": "60s"}}
     process = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results)
-    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)
+    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None)
     process.kill()
     process.communicate()
-    assert eventually(lambda: bench.processes() == [], 30), bench.processes()
+    assert eventually(lambda: bench.processes() == []), bench.processes()
 
 
 def test_a_crash_while_the_load_is_watched(bench: Bench) -> None:
@@ -100,10 +100,10 @@ def test_a_crash_of_the_report(bench: Bench) -> None:
 
 def test_a_report_that_cannot_be_written_is_one_sentence(bench: Bench) -> None:
     process = bench.start("run", "--plan", bench.plan(PLAN), "--results", bench.results)
-    assert eventually(lambda: phase_is(bench, "warm_up", "measure") or process.poll() is not None, 60)
+    assert eventually(lambda: phase_is(bench, "warm_up", "measure") or process.poll() is not None)
     in_the_way = bench.latest() / "report.html"
     in_the_way.mkdir()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 1, err
     assert "Traceback" not in err
     assert f"make report RUN={bench.results}" in err

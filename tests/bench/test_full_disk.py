@@ -9,7 +9,7 @@ import pytest
 
 from tests.bench.harness import SIMULATED, Bench, requests_of
 from tests.bench.test_signals import phase_is
-from tests.support.polling import eventually
+from tests.support.polling import HANG_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -30,12 +30,12 @@ def test_a_disk_that_is_full_is_told_and_the_endpoint_is_deleted(bench: Bench, s
         "load": {"concurrency": [2, 4], "warm_up": "500ms", "measure": "60s"},
     }
     process = bench.start("run", "--plan", bench.plan(plan), "--results", small_disk)
-    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)
+    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None)
     for size in (1_000_000, 1):
         with (small_disk / f"filler{size}").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
             while filler.write(bytes(size)):
                 pass
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode in (1, 2), err
     assert "the disk is full" in err
     assert "requests.csv cannot be written" in err

@@ -9,7 +9,7 @@ import pytest
 
 from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, Bench, locust_counts, neighbouring_ports, requests_of
-from tests.support.polling import eventually
+from tests.support.polling import HANG_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -29,7 +29,7 @@ def test_workers_started_before_the_master_serve_every_experiment_and_end_with_t
         ]
         options = ("--workers", "2", "--port", port, "--bind", "127.0.0.1", "--results", bench.results)
         done = bench.run("master", "--plan", bench.plan(plan), *options, environment=local.environment)
-        outputs = [worker.communicate(timeout=30)[1] for worker in workers]
+        outputs = [worker.communicate(timeout=HANG_S)[1] for worker in workers]
     assert done.returncode == 0, done.stderr
     assert [worker.returncode for worker in workers] == [0, 0], outputs
     assert all("the run is over" in each and "served 2 loads" in each for each in outputs), outputs
@@ -72,7 +72,7 @@ def test_the_web_page_is_there_while_the_sweep_runs(bench: Bench) -> None:
             return process.poll() is not None
         return any(entry["name"].endswith("/c2") and entry["num_requests"] > 0 for entry in page)
 
-    assert eventually(shows_the_step, 60)
-    _, err = process.communicate(timeout=60)
+    assert eventually(shows_the_step)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert json.loads((bench.latest() / "manifest.json").read_text())["state"] == "complete"

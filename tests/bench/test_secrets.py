@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.bench.harness import SIMULATED, Bench
-from tests.support.polling import eventually
+from tests.support.polling import HANG_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -76,8 +76,8 @@ def test_no_secret_of_the_environment_is_left_shown_or_handed_on(bench: Bench) -
                 return False
         return True
 
-    assert eventually(lambda: has_shown_everything() or process.poll() is not None, 60)
-    out, err = process.communicate(timeout=60)
+    assert eventually(lambda: has_shown_everything() or process.poll() is not None)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert "/stats/requests" in shown
     assert {page: planted_in(text) for page, text in shown.items() if planted_in(text)} == {}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.bench.harness import SIMULATED, Bench, requests_of
-from tests.support.polling import eventually
+from tests.support.polling import HANG_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -36,12 +36,12 @@ def test_a_signal_leaves_no_process_no_endpoint_and_a_report(
 ) -> None:
     plan: dict[str, Any] = SIMULATED | {"load": {"concurrency": [2, 4], "warm_up": "1s", "measure": "20s"}}
     process = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results)
-    assert eventually(lambda: MOMENTS[moment](bench) or process.poll() is not None, 60)
+    assert eventually(lambda: MOMENTS[moment](bench) or process.poll() is not None)
     process.send_signal(sent)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode != 0, err
     assert bench.left_open() == []
-    assert eventually(lambda: bench.processes() == [], 15), bench.processes()
+    assert eventually(lambda: bench.processes() == []), bench.processes()
     assert "Traceback" not in err
     assert process.returncode == 128 + sent
     if moment == "while the local SageMaker starts":
@@ -58,10 +58,10 @@ def test_a_terminal_that_is_closed_leaves_no_endpoint_and_an_ended_run(bench: Be
     window, terminal = os.openpty()
     process = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results, stderr=terminal)
     os.close(terminal)
-    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)
+    assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None)
     os.close(window)  # from now on every line that it says is an error
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANG_S)
     assert process.returncode == 128 + signal.SIGHUP
     assert bench.left_open() == []
     assert json.loads((bench.latest() / "manifest.json").read_text())["state"] == "interrupted"

@@ -11,7 +11,7 @@ from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, Bench
 from tests.bench.test_signals import phase_is
 from tests.between import RESET, between
-from tests.support.polling import eventually
+from tests.support.polling import HANG_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +31,7 @@ def test_the_report_comes_before_the_deletion_and_whoever_insists_may_leave(benc
         process = bench.start(
             "run", "--plan", bench.plan(PLAN), "--results", bench.results, environment=reached
         )
-        assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None, 60)
+        assert eventually(lambda: phase_is(bench, "measure") or process.poll() is not None)
         portal.answers["*"] = RESET
         assert process.stderr is not None
         lines: list[str] = []
@@ -58,7 +58,7 @@ def test_the_report_comes_before_the_deletion_and_whoever_insists_may_leave(benc
         left.set()
         insisting.join()
         err = process.stderr.read()  # `communicate` would miss what was read ahead with the line above
-        process.communicate(timeout=60)
+        process.communicate(timeout=HANG_S)
     assert process.returncode == 128 + signal.SIGTERM, err
     assert "Traceback" not in err
     assert "NOT DELETED and billed until it is: endpoint" in err
@@ -77,7 +77,7 @@ def test_an_interrupt_while_deploying_leaves_no_experiment_running(bench: Bench)
         assert process.stderr is not None
         next(line for line in process.stderr if "Creating" in line)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130, err
     manifest = json.loads((bench.latest() / "manifest.json").read_text())
     assert [entry["state"] for entry in manifest["experiments"]] == ["interrupted"]

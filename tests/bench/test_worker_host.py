@@ -12,7 +12,7 @@ import pytest
 from bench.distributed.run_announcer import AnnouncedState, Hello, RunAnnouncer
 from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, TOKEN, Bench, neighbouring_ports
-from tests.support.polling import eventually
+from tests.support.polling import HANG_S, eventually
 
 if TYPE_CHECKING:
     import subprocess
@@ -40,7 +40,7 @@ def test_an_interrupt_ends_a_worker_that_still_looks_for_its_master(bench: Bench
     process = worker(bench, port)
     next(lines_with(process, "connecting to the master"))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130, err
     assert "Traceback" not in err
 
@@ -52,9 +52,9 @@ def test_an_interrupt_amid_a_load_leaves_no_process(bench: Bench, port: int) -> 
     ):
         process = worker(bench, port, "--processes", "2")
         next(lines_with(process, "Starting Locust"))
-        assert eventually(lambda: sum("locustfile" in line for line in bench.processes()) == 3, 30)
+        assert eventually(lambda: sum("locustfile" in line for line in bench.processes()) == 3)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=HANG_S)
         assert process.returncode == 130, err
         assert "is killed" not in err, "all of it was asked to end, and did"
         assert bench.processes() == []
@@ -71,7 +71,7 @@ def test_a_master_that_is_gone_is_told_and_ends_the_worker(bench: Bench, port: i
         next(lines_with(process, "connected to the master of r"))
         link.close()
         master.close()
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 1
     assert "retrying for" in err
     assert "disappeared before its run was over" in err
@@ -95,7 +95,7 @@ def test_a_link_that_was_down_is_found_again_and_the_load_goes_on(bench: Bench, 
         port, AnnouncedState("r"), lambda: next(lines_with(process, "connected to the master of r"))
     )
     answer_as_master(port, AnnouncedState("r", phase="over", code=0))
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert "reconnected to the master" in err
     assert "the run is over (the master's exit code is 0)" in err
@@ -107,7 +107,7 @@ def test_another_run_behind_the_same_port_is_not_served(bench: Bench, port: int)
         port, AnnouncedState("r"), lambda: next(lines_with(process, "connected to the master of r"))
     )
     answer_as_master(port, AnnouncedState("another", phase="load", load=1))
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=HANG_S)
     assert (process.returncode, "disappeared before its run was over" in err) == (1, True)
     assert "load 1 starts" not in err
 
@@ -117,7 +117,7 @@ def test_a_worker_with_another_token_is_sent_home_and_says_so(bench: Bench, port
         "run", ("127.0.0.1", port + 1), lambda: 0, token="of the run", expected_workers=1
     ) as announcer:
         process = worker(bench, port)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=HANG_S)
         assert announcer.shortage(0.0) == "only 0 of 1 workers are connected"
     assert process.returncode == 2
     assert "have different tokens" in err
@@ -132,7 +132,7 @@ def test_a_master_without_the_token_is_not_obeyed(bench: Bench, port: int) -> No
             assert hello is not None
             assert TOKEN not in repr(hello)
             link.sendall(AnnouncedState("r", phase="load", load=1).line("guessed", hello.nonce))
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 2
     assert "have different tokens" in err
     assert "load 1 starts" not in err
@@ -140,7 +140,7 @@ def test_a_master_without_the_token_is_not_obeyed(bench: Bench, port: int) -> No
 
 def test_a_worker_without_a_token_says_where_to_get_one(bench: Bench, port: int) -> None:
     process = worker(bench, port, BENCH_TOKEN="")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=HANG_S)
     assert (process.returncode, "the token of the run is missing" in err) == (2, True)
 
 
@@ -150,7 +150,7 @@ def test_what_is_no_master_is_refused(bench: Bench, port: int) -> None:
         link, _ = other.accept()
         with contextlib.closing(link):
             link.sendall(b"SSH-2.0-OpenSSH_9.2\n")
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 2
     assert "does not come from a master of this version" in err
 
@@ -169,7 +169,7 @@ def test_a_worker_without_credentials_is_named_and_no_second_endpoint_is_deploye
         poor = worker(bench, port, AWS_CONFIG_FILE=os.devnull, **nothing, **url)
         options = ("--workers", "1", "--port", str(port), "--bind", "127.0.0.1", "--results", bench.results)
         done = bench.run("master", "--plan", bench.plan(plan), *options, environment=local.environment)
-        _, err = poor.communicate(timeout=30)
+        _, err = poor.communicate(timeout=HANG_S)
     assert done.returncode == 1, done.stderr
     assert "cannot take part: there are no AWS credentials" in done.stderr
     assert "refused" not in done.stderr
@@ -191,10 +191,10 @@ def test_nothing_is_deployed_before_the_workers_are_there(bench: Bench, port: in
     two = worker(bench, port, "--processes", "2")
     next(lines_with(process, "2 of 3 workers are connected"))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130, err
     assert "before anything was created" in err
-    _, output = two.communicate(timeout=30)
+    _, output = two.communicate(timeout=HANG_S)
     assert (two.returncode, "the run is over" in output) == (0, True)
     assert not bench.ledger_files()
     assert not bench.results.exists() or not list(bench.results.iterdir())
@@ -211,4 +211,4 @@ def test_a_host_that_went_away_is_missed_before_the_next_deploy(
             link.sendall(Hello.of(2, TOKEN).line())
             announcer.wait_for_workers("make worker")
             assert announcer.shortage(0.0) is None
-        assert eventually(lambda: announcer.shortage(0.0) == "only 0 of 2 workers are connected", 20)
+        assert eventually(lambda: announcer.shortage(0.0) == "only 0 of 2 workers are connected")

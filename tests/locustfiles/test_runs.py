@@ -201,4 +201,4 @@ def test_no_process_is_left(truth: Callable[..., Run], free_port: int) -> None:
     assert eventually(lambda: len(psutil.Process(process.pid).children()) == 2)
     children = psutil.Process(process.pid).children()
     assert process.wait(60) == 0, run.log()
-    assert eventually(lambda: not any(child.is_running() for child in children), 10)
+    assert eventually(lambda: not any(child.is_running() for child in children))

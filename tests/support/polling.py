@@ -6,8 +6,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+HANG_S = 300.0
+"""After this, a process counts as hung. It is no measure of speed: a busy machine needs minutes."""
 
-def eventually(condition: Callable[[], T], seconds: float = 60.0) -> T:
+
+def eventually(condition: Callable[[], T], seconds: float = 120.0) -> T:
     """The first true value of a condition; its last value when it is never true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -17,7 +20,7 @@ def eventually(condition: Callable[[], T], seconds: float = 60.0) -> T:
     return condition()
 
 
-def poll(condition: Callable[[], T], seconds: float = 20.0) -> T:
+def poll(condition: Callable[[], T], seconds: float = 120.0) -> T:
     """The first true value of a condition; fails the test when it is never true."""
     value = eventually(condition, seconds)
     assert value, f"{condition} did not hold within {seconds} s"
