@@ -83,6 +83,7 @@ def pool(parts: Sequence[Part]) -> StepResult:
             finish_reasons=_added(step.provenance.finish_reasons for step in steps),
             token_sources=_added(step.provenance.token_sources for step in steps),
             clocks=_added(step.provenance.clocks for step in steps),
+            more_chunks_than_tokens=sum(step.provenance.more_chunks_than_tokens for step in steps),
         ),
         blocks=blocks,
     )

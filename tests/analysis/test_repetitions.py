@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.decide.recommendation import choose
@@ -52,6 +53,19 @@ def test_a_pooled_step_is_all_requests_over_all_time(folder: Path) -> None:
     values = np.concatenate([part.loc[part["outcome"] == "ok", "ttft_ms"].to_numpy(float) for part in inside])
     assert both.latency["ttft"].percentiles[95] == pytest.approx(np.percentile(values, 95))
     assert both.in_flight.mean == pytest.approx(4, rel=0.02)
+
+
+def test_a_warning_of_one_repetition_is_one_of_the_pooled_step(folder: Path) -> None:
+    requests = pd.read_csv(folder / "requests.csv")
+    some = requests[(requests["step"].str.endswith("c4#2")) & (requests["outcome"] == "ok")].index[20:30]
+    requests.loc[some, "completion_tokens"] = requests.loc[some, "chunks"] - 1
+    requests.to_csv(folder / "requests.csv", index=False)
+    result = measure_and_judge(folder)
+    first, _, again = result.steps
+    assert "more_chunks_than_tokens" in again.trust.codes
+    both = pool([(first, result.rows), (again, result.rows)])
+    assert both.provenance.more_chunks_than_tokens == again.provenance.more_chunks_than_tokens > 0
+    assert "more_chunks_than_tokens" in both.trust.codes
 
 
 def test_one_step_alone_is_itself(folder: Path) -> None:
