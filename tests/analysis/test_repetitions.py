@@ -57,7 +57,7 @@ def test_a_pooled_step_is_all_requests_over_all_time(folder: Path) -> None:
 
 def test_a_warning_of_one_repetition_is_one_of_the_pooled_step(folder: Path) -> None:
     requests = pd.read_csv(folder / "requests.csv")
-    some = requests[(requests["step"].str.endswith("c4#2")) & (requests["outcome"] == "ok")].index[20:30]
+    some = requests[(requests["step"].str.endswith("c4#2")) & (requests["outcome"] == "ok")].index[20:]
     requests.loc[some, "completion_tokens"] = requests.loc[some, "chunks"] - 1
     requests.to_csv(folder / "requests.csv", index=False)
     result = measure_and_judge(folder)
