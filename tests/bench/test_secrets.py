@@ -43,7 +43,8 @@ def handed_to_children(parent: int) -> set[str]:
     found: set[str] = set()
     for process in psutil.Process(parent).children(recursive=True):
         try:
-            command, environment = process.cmdline(), process.environ()
+            # In this order: a process that becomes a container between the two readings must not count.
+            environment, command = process.environ(), process.cmdline()
         except psutil.Error:
             continue
         if not any("emulator.containers" in word for word in command):

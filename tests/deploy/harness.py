@@ -30,7 +30,7 @@ QUICK = PollingPolicy(
     removal_s=60,
 )
 """Looks often; its limits are for what must succeed, however busy the machine is."""
-IMPATIENT = replace(QUICK, eventual_consistency_s=0.8, in_service_s=3, removal_s=2, extra_while_creating_s=0)
+IMPATIENT = replace(QUICK, eventual_consistency_s=0.8, in_service_s=3, removal_s=6, extra_while_creating_s=0)
 """For what can never succeed."""
 IMPATIENT_DELETION = replace(QUICK, removal_s=6, extra_while_creating_s=0)
 """For a deletion that can never succeed, after a creation that does."""
