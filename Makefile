@@ -80,7 +80,7 @@ setup: $(READY) $(DATA) ## Install into .venv, and prepare the model and the pro
 
 ##@ Development
 test: setup $(DEV) ## Run every test, including runs with the real model: TESTS= JOBS=
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 test-fast: setup $(DEV) ## Run the tests that start no process and write no whole report: TESTS= JOBS=
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not e2e" $(TESTS)
 check: setup $(DEV) ## Lint, type checks and import rules

@@ -13,6 +13,8 @@ import psutil
 from common.paths import PROJECT, calibration_file
 
 SUITE = "sagemaker-llm-bench"
+_GIT_VARIABLES = ("PATH", "HOME", "SYSTEMROOT")
+"""What git needs of the environment, which may hold keys and tokens."""
 _PACKAGES = ("locust", "gevent", "geventhttpclient", "boto3", "botocore", "pandas", "matplotlib", "xllamacpp")
 
 
@@ -41,9 +43,15 @@ def _git(root: Path, *arguments: str) -> str:
     """Output of a git command; empty without git or if ``root`` is not a checkout."""
     if not (root / ".git").exists():
         return ""
+    known = {name: os.environ[name] for name in _GIT_VARIABLES if name in os.environ}
     try:
         result = subprocess.run(
-            ["git", "-C", root, *arguments], capture_output=True, text=True, timeout=10, check=False
+            ["git", "-C", root, *arguments],
+            env=known,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -14,6 +14,13 @@ E2E_FIXTURES = frozenset({"server", "local", "bench", "browser", "report", "fres
 """Fixtures that start a process or write a whole report: their tests are end-to-end tests."""
 UNIT_PROGRAMS = frozenset({"git", "make", "uname"})
 """Programs that answer within milliseconds: a unit test may run them."""
+LONG_FILES = (
+    "tests/bench/",
+    "tests/locustfiles/test_run",
+    "tests/deploy/test_interruptions",
+    "tests/deploy/test_f",
+)
+"""They come first, so that no worker is left with one of them at the end."""
 
 
 class ProcessGuard:
@@ -38,6 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if E2E_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("e2e")
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,9 +1,11 @@
 """A figure can be traced to the code that measured it."""
 
+import os
 import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from bench.cli import cli
@@ -32,6 +34,20 @@ def test_the_commit_stands_beside_the_version_and_changes_are_named(tmp_path: Pa
     assert suite_version(tmp_path).endswith(f" ({commit})")
     (tmp_path / "file").write_text("b")
     assert suite_version(tmp_path).endswith(f" ({commit}, modified)")
+
+
+def test_git_is_not_given_the_secrets_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nenv > '{tmp_path}/seen'\necho 1a2b3c4d\n")
+    program.chmod(0o755)
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("MY_HUB_TOKEN", "planted-hub-token")
+    assert "(1a2b3c4d" in suite_version(tmp_path)
+    assert "planted-hub-token" not in (tmp_path / "seen").read_text()
 
 
 def test_outside_a_checkout_there_is_only_the_version(tmp_path: Path) -> None:
