@@ -17,6 +17,8 @@ DATA   := $(STATE)/.ready
 export UV_SYSTEM_CERTS ?= 1
 # Compile once, here. Where Python may not write its caches, every process would compile again.
 export UV_COMPILE_BYTECODE ?= 1
+# Tests start hundreds of processes, which would compile the same modules again and again.
+test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
 # The variables of each command. They are checked before anything starts: a misspelt ENDPOINT would deploy an endpoint.
 RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES

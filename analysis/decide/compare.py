@@ -14,6 +14,8 @@ from common.markdown import escape_markdown
 
 THRESHOLD = 0.05
 """A change below a twentieth is no regression, however certain."""
+StepKey = tuple[str, int | None]
+"""Experiment and concurrency: the same in all repetitions, of one run or of several."""
 Effect = Literal["same", "better", "worse", "unclear"]
 _PLAN_IGNORES = frozenset({"name", "price", "budget"})
 
@@ -130,9 +132,9 @@ def compare(before: Sequence[RunResult], after: Sequence[RunResult]) -> Comparis
         raise UserError(f"nothing of {names[0]} and {names[1]} can be compared: {why}")
     differences = [note for a, b in _plan_pairs(before, after) for note in plan_differences(a, b)]
     differences += [note for pair in pairs for note in _lengths(*pair)]
-    left = first.keys() ^ second.keys()
-    if left:
-        differences.append(f"Only on one side: {', '.join(sorted(left))}.")
+    if left := first.keys() ^ second.keys():
+        unpaired = sorted((first | second)[key].id for key in left)
+        differences.append(f"Only on one side: {', '.join(unpaired)}.")
     differences += [f"Not compared: {void}." for void in voids]
     return Comparison(*names, lines, list(dict.fromkeys(differences + notes)))
 
@@ -148,12 +150,12 @@ def _names(runs: Sequence[RunResult]) -> str:
     return listed([run.run_id for run in runs])
 
 
-def _pooled(runs: Sequence[RunResult]) -> dict[str, StepResult]:
+def _pooled(runs: Sequence[RunResult]) -> dict[StepKey, StepResult]:
     """The steps of all runs by experiment and concurrency, trustworthy repetitions put together."""
-    found: dict[str, list[tuple[StepResult, RunResult]]] = {}
+    found: dict[StepKey, list[tuple[StepResult, RunResult]]] = {}
     for run in runs:
         for step in run.steps:
-            found.setdefault(step.id.split("#")[0], []).append((step, run))
+            found.setdefault((step.experiment, step.concurrency), []).append((step, run))
     pooled = {}
     for key, parts in found.items():
         usable = [(step, run.rows) for step, run in parts if step.usable and step.window is not None]

@@ -163,6 +163,8 @@ class StepResult:
     ordinal: int
     concurrency: int | None
     state: str
+    repetition: int = 1
+    """Counts the steps of the experiment at this concurrency, from 1."""
     reasons: str | None = None
     reason_codes: tuple[str, ...] = ()
     """What happened to the step, as the load generator recorded it (`runfolder.records.ReasonCode`)."""

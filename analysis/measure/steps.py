@@ -1,6 +1,7 @@
 """From a run folder's frames to a `RunResult`: every metric of every step, each from its definition."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -102,7 +103,7 @@ def _experiment(
         payload=entry.payload,
         payload_file=entry.payload_file,
         price=entry.price,
-        steps=[*results, *lost],
+        steps=_number_repetitions(sorted([*results, *lost], key=lambda step: step.ordinal)),
         cost=run_cost(
             entry.price.usd_per_hour,
             entry.instance_count,
@@ -118,6 +119,15 @@ def _experiment(
         locust_prefix=entry.locust_prefix,
         component=entry.component,
     )
+
+
+def _number_repetitions(steps: Iterable[StepResult]) -> list[StepResult]:
+    seen: Counter[int | None] = Counter()
+    numbered = []
+    for step in steps:
+        seen[step.concurrency] += 1
+        numbered.append(replace(step, repetition=seen[step.concurrency]))
+    return numbered
 
 
 def _loads_beside(entry: ExperimentEntry, entries: list[ExperimentEntry]) -> list[Span]:

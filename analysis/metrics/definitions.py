@@ -172,6 +172,45 @@ def requests_per_minute(rows: pd.DataFrame, window: Window) -> float | None:
     return 60 * completions(rows, window) / window.seconds if window.seconds > 0 else None
 
 
+@dataclass(frozen=True)
+class TokenArrivals:
+    """When the completion tokens of ok requests arrived: arrays with one element per answered request."""
+
+    first: Floats
+    """Arrival of the first token, epoch seconds."""
+    last: Floats
+    """Arrival of the last token, epoch seconds."""
+    total: Floats
+    """Completion tokens."""
+    head: Floats
+    """Tokens that arrived at ``first``; the others are spread evenly until ``last``."""
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> "TokenArrivals":
+        """Those of the rows whose tokens are known."""
+        ok = rows[(rows["outcome"] == "ok") & rows["completion_tokens"].notna()]
+        last, ttft = ended_at(ok), numbers(ok, "ttft_ms")
+        streamed = ~np.isnan(ttft)
+        total = numbers(ok, "completion_tokens")
+        head = np.minimum(np.nan_to_num(numbers(ok, "first_chunk_tokens"), nan=1.0), total)
+        return cls(
+            first=np.where(streamed, numbers(ok, "started_at") + np.nan_to_num(ttft) / 1000, last),
+            last=last,
+            total=total,
+            head=np.where(streamed, head, total),
+        )
+
+    def inside(self, window: Window) -> float:
+        """Tokens that arrived inside the window, see `completion_tokens_in`."""
+        first, last, head = self.first, self.last, self.head
+        inside = (first >= window.start) & (first < window.end)
+        span = last - first
+        overlap = np.clip(np.minimum(last, window.end) - np.maximum(first, window.start), 0, None)
+        at_end = ((last >= window.start) & (last < window.end)).astype(float)
+        share = np.divide(overlap, span, out=at_end, where=span > 0)
+        return float((head * inside + (self.total - head) * share).sum())
+
+
 def completion_tokens_in(rows: pd.DataFrame, window: Window) -> float:
     """Completion tokens that arrived inside the window, of ok requests.
 
@@ -180,19 +219,7 @@ def completion_tokens_in(rows: pd.DataFrame, window: Window) -> float:
     Unit: tokens.
     Source: attribution by time; tokens over wall clock (most tools) reads 10% low at four requests per user.
     """
-    ok = rows[(rows["outcome"] == "ok") & rows["completion_tokens"].notna()]
-    last = ended_at(ok)
-    streamed = ok["ttft_ms"].notna().to_numpy()
-    first = np.where(streamed, numbers(ok, "started_at") + np.nan_to_num(numbers(ok, "ttft_ms")) / 1000, last)
-    total = numbers(ok, "completion_tokens")
-    head = np.nan_to_num(numbers(ok, "first_chunk_tokens"), nan=1.0)
-    head = np.where(streamed, np.minimum(head, total), total)
-    inside = (first >= window.start) & (first < window.end)
-    span = last - first
-    overlap = np.clip(np.minimum(last, window.end) - np.maximum(first, window.start), 0, None)
-    at_end = ((last >= window.start) & (last < window.end)).astype(float)
-    share = np.divide(overlap, span, out=at_end, where=span > 0)
-    return float((head * inside + (total - head) * share).sum())
+    return TokenArrivals.of(rows).inside(window)
 
 
 def completion_tokens_per_s(rows: pd.DataFrame, window: Window) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any
 from analysis.measure.locust_run import LocustEntry, LocustRun
 from analysis.measure.results import RunResult, StepResult
 from analysis.render.tables import Table, numbers, texts
-from common.formatting import ABSENT, milliseconds, number, percent
+from common.formatting import ABSENT, milliseconds, number, percent, plural
 
 _SHOWN = ("50", "95", "99")
 _LEVELS = 4
@@ -37,7 +37,7 @@ def _requests(run: LocustRun, steps: list[StepResult]) -> Table:
     levels = [step for step in steps if any(step.id in entry.per_minute_by_step for entry in run.requests)]
     shown = levels if len(levels) <= _LEVELS else []
     columns = [*texts("method", "name"), *numbers("requests", "failed", "failed share", "ok/min, whole run")]
-    columns += numbers(*(f"ok/min, {step.id.rpartition('/')[2]}" for step in shown))
+    columns += numbers(*(f"ok/min, {_level_label(step)}" for step in shown))
     columns += numbers("mean", *(f"p{p}" for p in _SHOWN), "max", "bytes")
     rows = [[*_texts(entry), *_request_cells(entry, shown)] for entry in run.requests]
     if len(rows) > 1:
@@ -51,6 +51,12 @@ def _requests(run: LocustRun, steps: list[StepResult]) -> Table:
             "At a level all names are counted over the same seconds, so their rates add up to the level's."
         )
     return Table("Requests by method and name", columns, rows, heading=1, note=note.strip())
+
+
+def _level_label(step: StepResult) -> str:
+    """``10 users``, ``10 users #2``."""
+    again = f" #{step.repetition}" if step.repetition > 1 else ""
+    return plural(step.concurrency or 0, "user") + again
 
 
 def _request_cells(entry: LocustEntry, levels: list[StepResult]) -> list[str]:

@@ -29,9 +29,8 @@ def step_tables(result: RunResult, experiment: ExperimentResult, choices: list[C
 
 def concurrency_label(step: StepResult) -> str:
     """A step's concurrency, where it is known; a repetition has its number: ``4``, ``4 #2``."""
-    again = step.id.partition("#")[2]
     known = ABSENT if step.concurrency is None else str(step.concurrency)
-    return f"{known} #{again}" if again.isdigit() else known
+    return f"{known} #{step.repetition}" if step.repetition > 1 else known
 
 
 def _row_kind(step: StepResult, candidate: Candidate | None, choices: list[Choice]) -> str:

@@ -125,6 +125,7 @@ def test_the_same_folder_gives_the_same_report(report: Report, run_folder: Path,
 
 
 @pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_a_rehearsal_says_so_everywhere(tmp_path: Path) -> None:
     made = make_folder(tmp_path, rehearsal=True, notices=("Simulated GPU: no AWS figure.",))
     html = (tmp_path / "report.html").read_text()
@@ -330,6 +331,7 @@ def test_experiments_that_share_an_endpoint_pay_by_their_load(tmp_path: Path) ->
 
 
 @pytest.mark.e2e
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_a_report_that_cannot_be_written_leaves_the_older_one_whole(tmp_path: Path) -> None:
     make_folder(tmp_path)
     older = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

@@ -50,7 +50,7 @@ class Bench:
 
     folder: Path
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
-    program: tuple[str, ...] = ("-m", "bench")
+    program: tuple[str, ...] = ("-m", "tests.bench.without_pictures")
 
     @property
     def results(self) -> Path:

@@ -1,12 +1,14 @@
 """A mistake is reported in one sentence, with exit code 2, before anything is started."""
 
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.checks import check_results
+from bench.cli import main
 from common.errors import UserError
 from tests.bench.harness import SIMULATED, Bench
 
@@ -84,13 +86,16 @@ def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, message: str) ->
     ],
 )
 def test_a_wrong_command_line_is_one_sentence_and_code_2(
-    bench: Bench, arguments: list[str], message: str
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = bench.run(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    monkeypatch.setattr(sys, "argv", ["llm-bench", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    printed = capsys.readouterr()
+    assert (end.value.code, printed.out) == (2, "")
+    assert message in printed.err
+    assert printed.err.startswith("error: ")
+    assert len(printed.err.strip().splitlines()) == 1, printed.err
 
 
 def test_a_plan_that_is_not_there(bench: Bench) -> None:

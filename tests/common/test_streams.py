@@ -73,13 +73,12 @@ def test_a_process_ends_with_its_code(ending: str, unbuffered: list[str], lost: 
     ("arguments", "code"),
     [
         (["-m", "bench", "run", "--plan", "missing.yml"], 2),
-        (["-m", "bench", "worker"], 2),
         (["-m", "bench", "--help"], 0),
         (["-m", "emulator", "--faults", "missing.yml"], 2),
         (["-m", "emulator.containers.simulated"], 2),
         (["-m", "locust", "-f", "locustfiles/sagemaker.py", "--headless"], 2),
     ],
-    ids=["a mistake", "usage", "help", "the local SageMaker", "a container", "Locust"],
+    ids=["a mistake", "help", "the local SageMaker", "a container", "Locust"],
 )
 def test_every_program_ends_with_its_code(arguments: list[str], code: int, lost: Callable[[], int]) -> None:
     environment = {

@@ -4,7 +4,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from tests.deploy.fault_matrix import matrix_plan
 from tests.deploy.harness import QUICK, fresh_clients, here
 
 RUNNING = "the run itself"
+FEW_LOOKS = replace(QUICK, first_pause_s=0.05, growth=3.0, longest_pause_s=1.0)
+"""Each look is a case of its own."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,6 @@ def _run(breakpoints: Breakpoints, ledger: Ledger, run_id: str) -> int:
     clients = fresh_clients()
     breakpoints.attach(clients.session)
     spec = endpoint_specs(matrix_plan(), run_id, clients)[0]
-    with deployed(spec, clients, ledger, polling=QUICK):
+    with deployed(spec, clients, ledger, polling=FEW_LOOKS):
         breakpoints.at(RUNNING)
     return 0

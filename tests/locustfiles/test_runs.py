@@ -1,6 +1,5 @@
 """Whole runs: real Locust processes against a server that knows what it did."""
 
-import itertools
 import json
 import os
 import signal
@@ -18,6 +17,16 @@ pytestmark = pytest.mark.e2e
 def served(run: Run) -> int:
     """Answers that the server finished, by its own log (complete once it has ended)."""
     return len(rows_of(run.folder / "truth.csv"))
+
+
+def idle_times(rows: list[dict[str, str]], start: float, end: float) -> list[float]:
+    """Seconds without any request in flight, stretch by stretch, between two moments."""
+    spans = sorted((float(row["started_at"]), float(row["elapsed_ms"]) / 1000) for row in rows)
+    idle, busy_until = [], start
+    for began, seconds in spans:
+        idle.append(min(began, end) - busy_until)
+        busy_until = max(busy_until, began + seconds)
+    return [*idle, end - busy_until]
 
 
 def test_a_local_run_leaves_everything_that_the_contract_names(truth: Callable[..., Run]) -> None:
@@ -41,12 +50,8 @@ def test_the_phases_of_a_step_follow_each_other_and_load_never_drops(truth: Call
     phases = ("announced_at", "ramped_at", "measure_started_at", "measure_ended_at", "tail_ended_at")
     moments = [float(step[phase]) for step in run.steps() for phase in phases]
     assert moments == sorted(moments)
-    first = run.steps()[0]
-    started = sorted(float(row["started_at"]) for row in run.requests())
     longest = max(float(row["e2e_ms"]) for row in run.requests()) / 1000
-    inside = [at for at in started if float(first["ramped_at"]) <= at <= moments[-1]]
-    pauses = [later - at for at, later in itertools.pairwise(inside)]
-    assert max(pauses) < longest  # one user's whole request at the most: somebody always sends
+    assert max(idle_times(run.requests(), moments[1], moments[-1])) < longest  # somebody always sends
 
 
 def test_a_step_ends_early_at_min_requests_and_never_before(truth: Callable[..., Run]) -> None:
@@ -137,7 +142,8 @@ def test_an_interrupt_writes_what_there_is(
     assert process.wait(30) == 130, run.log()
     run.check_books()
     assert [step["state"] for step in run.steps()] == ["interrupted", "planned"]
-    assert sum(row["outcome"] == "censored" for row in run.requests()) == 4
+    censored = sum(row["outcome"] == "censored" for row in run.requests())
+    assert 1 <= censored <= 4  # a user may be between two requests
     assert run.status()["message"] == "interrupted"
     assert run.status()["exit_code"] == 130
 

@@ -179,13 +179,14 @@ def _level_steps(
     alone = len(found) == 1 and covers(run, amounts, found[0][0]) and not run.reset.any()
     steps: list[StepResult] = []
     for ordinal, (level, part) in enumerate(found):
-        repeated = sum(step.concurrency == level.users for step in steps)
-        name = f"{prefix}/{plural(level.users, 'user')}" + (f"#{repeated + 1}" if repeated else "")
+        repetition = 1 + sum(step.concurrency == level.users for step in steps)
+        name = f"{prefix}/{plural(level.users, 'user')}" + (f"#{repetition}" if repetition > 1 else "")
         counts = _counts(requests) if alone else Counts(ok=part.ok, failed=part.failures)
         classes = _classes(requests) if len(found) == 1 else {}
         whole = whole_run_distribution(requests, measures, files) if len(found) == 1 else None
         usable = covers(run, amounts, level) and whole is not None
-        step = _with_requests(StepResult(name, prefix, ordinal, level.users, "complete"), counts, classes)
+        step = StepResult(name, prefix, ordinal, level.users, "complete", repetition)
+        step = _with_requests(step, counts, classes)
         step = _with_latency(_with_rate(step, part), {"e2e": whole if usable else mean_alone(part)})
         check_level(step, run, level, part)
         steps.append(step)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.measure.results import ExperimentResult, RunResult
-from analysis.metrics.definitions import Window, completion_tokens_per_s, ended_at, measured, numbers
+from analysis.metrics.definitions import TokenArrivals, Window, ended_at, measured, numbers
 from analysis.render.plots.drawing import (
     ALERT,
     BAND,
@@ -44,9 +44,8 @@ def timeline(result: RunResult) -> Drawing | None:
     zero, last = float(rows["started_at"].min()), float(np.nanmax(ended_at(rows)))
     edges = zero + np.linspace(0, max(last - zero, 1.0), min(_BINS, max(12, len(rows) // 6)) + 1)
     thinned = rows[::stride]
-    tokens = np.array(
-        [stride * (completion_tokens_per_s(thinned, Window(a, b)) or 0.0) for a, b in pairwise(edges)]
-    )
+    arrivals = TokenArrivals.of(thinned)
+    tokens = np.array([stride * arrivals.inside(Window(a, b)) / (b - a) for a, b in pairwise(edges)])
     place = np.clip(np.digitize(ended_at(thinned), edges) - 1, 0, len(edges) - 2)
     median = pd.Series(numbers(thinned, "e2e_ms") / 1000).groupby(place).median()
     median = median.reindex(range(len(edges) - 1)).interpolate(limit=2, limit_area="inside")
