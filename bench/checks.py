@@ -66,16 +66,16 @@ def check_results(results: Path) -> None:
         )
 
 
-def check_file_limit(users: int) -> None:
-    """Raise the soft limit of open files as far as needed; check that all users fit into the hard limit."""
-    needed = files_needed(users)
+def check_file_limit(in_flight: int) -> None:
+    """Raise the soft limit of open files as far as needed; check that the load fits into the hard limit."""
+    needed = files_needed(in_flight)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= needed or soft == resource.RLIM_INFINITY:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise UserError(
-            f"load.concurrency: {users} users need {needed} open files, but this shell allows {hard}",
-            f"raise the limit with `ulimit -Hn {needed}`, or lower the concurrency",
+            f"load: {in_flight} requests in flight need {needed} open files, but this shell allows {hard}",
+            f"raise the limit with `ulimit -Hn {needed}`, or lower load.concurrency or load.max_in_flight",
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
@@ -135,7 +135,7 @@ def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
     if plan.model.tokenizer:
         check_tokenizer(Path(plan.model.tokenizer))
     check_results(results)
-    check_file_limit(max(plan.load.concurrency))
+    check_file_limit(plan.load.most_in_flight)
     return payloads
 
 

@@ -1,5 +1,6 @@
 """The description of one experiment for the load generator. It holds no secret."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ class Step(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    concurrency: int
+    concurrency: int | None = None
+    """Users of a closed loop."""
+    rate: float | None = None
+    """Arrivals per second of an open loop."""
 
 
 class Experiment(BaseModel):
@@ -61,13 +65,18 @@ def payload_label(payload: str) -> str:
 
 
 def plan_steps(plan: Plan, experiment: str) -> tuple[Step, ...]:
-    """The steps of an experiment, in order; a repeated concurrency gets its own id (``c4``, ``c4#2``)."""
-    seen: dict[int, int] = {}
+    """The steps of an experiment, in order: ``c4`` for 4 users, ``r0.5`` for 0.5 arrivals per second.
+
+    A repeated level gets its own id: ``c4#2``.
+    """
+    levels = [Step(id=f"c{users}", concurrency=users) for users in plan.load.concurrency or ()]
+    levels += [Step(id=f"r{rate:g}", rate=rate) for rate in plan.load.rate or ()]
+    seen: Counter[str] = Counter()
     steps = []
-    for concurrency in plan.load.concurrency:
-        seen[concurrency] = seen.get(concurrency, 0) + 1
-        again = f"#{seen[concurrency]}" if seen[concurrency] > 1 else ""
-        steps.append(Step(id=f"{experiment}/c{concurrency}{again}", concurrency=concurrency))
+    for level in levels:
+        seen[level.id] += 1
+        again = f"#{seen[level.id]}" if seen[level.id] > 1 else ""
+        steps.append(level.model_copy(update={"id": f"{experiment}/{level.id}{again}"}))
     return tuple(steps)
 
 

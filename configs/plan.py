@@ -300,6 +300,7 @@ class Plan(Strict):
                     f"slo.{objective.key}: {seconds:g} s is longer than load.timeouts.total "
                     f"({longest_s:g} s), so no request can miss it; for milliseconds write {seconds:g}ms"
                 )
+        self._check_in_flight()
         if self.model.source == "endpoint" and not self.endpoint.name:
             raise ValueError("model.source: endpoint needs an existing endpoint; name it in endpoint.name")
         if self.workload.max_tokens and (twice := MAX_TOKENS_KEYS & set(self.workload.parameters)):
@@ -308,6 +309,17 @@ class Plan(Strict):
                 "keep one of them"
             )
         return self
+
+    def _check_in_flight(self) -> None:
+        """Refuse rates that cannot be carried, by Little's law: in flight = rate × mean E2E."""
+        for objective in self.slo.objectives if self.load.rate else ():
+            in_flight = max(self.load.rate or ()) * objective.limit_ms / 1000
+            if objective.metric == "e2e" and in_flight > self.load.max_in_flight:
+                raise ValueError(
+                    f"load.rate: {max(self.load.rate or ()):g} requests/s with an E2E of {objective.limit} "
+                    f"are {in_flight:,.0f} requests in flight, but load.max_in_flight is "
+                    f"{self.load.max_in_flight:,}; lower the rate or raise load.max_in_flight"
+                )
 
     @property
     def models(self) -> tuple[Model, ...]:

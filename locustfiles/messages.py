@@ -1,8 +1,9 @@
 """Messages between master and workers: their names and fields.
 
 Locust's own ``spawn`` message carries the number of users but not the step, and is never acknowledged.
-Therefore: ``hello`` → ``assignment`` → ``ready``; per step ``step`` → ``step_ack`` and ``window``; ``report``
-twice a second; at the end ``finish`` → last ``report``, Locust's own last statistics → ``finished``.
+Therefore: ``hello`` → ``assignment`` → ``ready``; per step ``step`` → ``step_ack`` and ``window``, and in an
+open loop ``arrivals`` again and again; ``report`` twice a second; at the end ``finish`` → last
+``report``, Locust's own last statistics → ``finished``.
 """
 
 from dataclasses import dataclass, fields
@@ -27,6 +28,7 @@ READY = "llm_ready"
 STEP = "llm_step"
 STEP_ACK = "llm_step_ack"
 WINDOW = "llm_window"
+ARRIVALS = "llm_arrivals"
 REPORT = "llm_report"
 FINISH = "llm_finish"
 FINISHED = "llm_finished"
@@ -43,6 +45,15 @@ class MeasureWindow(NamedTuple):
 
     start: float
     end: float
+
+
+class Arrival(NamedTuple):
+    """One arrival of an open loop."""
+
+    number: int
+    """Counts the experiment's arrivals from 1."""
+    at: float
+    """Epoch seconds."""
 
 
 class Assignment(BaseModel):
@@ -152,11 +163,12 @@ class Counts:
     ok: int = 0
     failed: int = 0
     censored: int = 0
+    withheld: int = 0
 
     @property
     def ended(self) -> int:
-        """Requests that have ended and have a row."""
-        return self.ok + self.failed + self.censored
+        """Requests that have ended, or were never sent, and have a row."""
+        return self.ok + self.failed + self.censored + self.withheld
 
 
 @dataclass(slots=True)
@@ -193,8 +205,8 @@ class ReportMessage:
     gaps: list[tuple[Name, int, int]]
     """(step, index of the bucket, count)."""
     samples: list[dict[str, str | int | None]]
-    counts: dict[Name, tuple[int, int, int, int]]
-    """Step → (started, ok, failed, censored) since the start."""
+    counts: dict[Name, tuple[int, int, int, int, int]]
+    """Step → (started, ok, failed, censored, withheld) since the start."""
     health: WorkerHealth | None
 
     __pydantic_config__: ClassVar[ConfigDict] = _FINITE

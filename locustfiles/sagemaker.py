@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ from common.streams import survive_lost_streams
 from configs.experiment import Experiment
 from locustfiles.master.coordinator import MasterCoordinator
 from locustfiles.worker.load_worker import Worker
-from locustfiles.worker.user import SageMakerUser
+from locustfiles.worker.user import SageMakerUser, on_arrival
 
 __all__ = ["SageMakerUser", "Steps"]
 
@@ -57,6 +58,7 @@ def on_init(environment: Environment, runner: Any, **_: object) -> None:
     worker = None
     if isinstance(runner, LocalRunner | WorkerRunner):
         worker = SageMakerUser.worker = Worker(environment, runner)
+        worker.on_arrival = partial(on_arrival, environment)
     if isinstance(runner, LocalRunner | MasterRunner):
         try:
             experiment = read_experiment(getattr(environment.parsed_options, "experiment", ""))

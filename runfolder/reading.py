@@ -280,9 +280,11 @@ def _frame(columns: list[str]) -> pd.DataFrame:
 
 
 def _usable_steps(steps: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
-    usable = steps["step"].notna() & (steps["concurrency"] >= 1)
+    usable = steps["step"].notna() & ((steps["concurrency"] >= 1) | (steps["rate"] > 0))
     if not usable.all():
-        problems.append(f"steps.csv: {int((~usable).sum())} row(s) without step or concurrency left out.")
+        problems.append(
+            f"steps.csv: {int((~usable).sum())} row(s) without step, concurrency or rate left out."
+        )
     steps = steps[usable].drop_duplicates("step", keep="last").reset_index(drop=True)
     backwards = steps["measure_ended_at"] <= steps["measure_started_at"]
     if backwards.any():

@@ -6,7 +6,9 @@ An empty cell means "not measured" and never zero.
 from dataclasses import dataclass, fields
 from typing import Literal
 
-Outcome = Literal["ok", "failed", "censored"]
+Outcome = Literal["ok", "failed", "censored", "withheld"]
+"""Censored: cut off by the end of the run, or its worker was lost. Withheld: it arrived while as many
+requests as the plan allows were in flight, and was not sent."""
 TokenSource = Literal["server", "tokenizer", "estimate"]
 FirstChunkSource = Literal["usage", "tokenizer", "proportion", "pieces"]
 """How the tokens of the first chunk are known: by the server's running count, by counting its text with the
@@ -34,7 +36,7 @@ ErrorClass = Literal[
 
 @dataclass(slots=True)
 class Request:
-    """One invocation: ok, failed, or censored (cut off by the end of the run). The main record of a run."""
+    """One invocation, or one arrival that was not sent. The main record of a run."""
 
     request_id: str
     step: str
@@ -44,7 +46,10 @@ class Request:
     started_at: float
     """Epoch seconds at which the request was handed to the socket (connection already open)."""
     schedule_delay_ms: float | None = None
-    """Start minus intended start, in open loop; empty in closed loop."""
+    """Start minus the time of arrival, in open loop; empty in closed loop. Counted from the arrival, a
+    latency is this much longer."""
+    arrival: int | None = None
+    """Number of the arrival in the experiment, in open loop. Absent in run folders of older versions."""
     connect_ms: float | None = None
     """TCP and TLS set-up; empty when the connection was reused. Not part of any latency."""
     ttft_ms: float | None = None
@@ -83,6 +88,11 @@ class Request:
     clock_lag_ms: float | None = None
     """User clock minus arrival stamp at the first token: the delay of this client's reading."""
 
+    @property
+    def arrived_at(self) -> float:
+        """When it was to start, epoch seconds: in an open loop when it arrived, else when it started."""
+        return self.started_at - (self.schedule_delay_ms or 0.0) / 1000
+
 
 REQUEST_COLUMNS = tuple(field.name for field in fields(Request))
 
@@ -108,6 +118,7 @@ ReasonCode = Literal[
     "interrupted",
     "failed",
     "not_played",
+    "saturated",
 ]
 """What happened to a step, as codes for programs; ``docs/architecture.md`` explains each."""
 
@@ -119,7 +130,10 @@ class StepRow:
     step: str
     experiment: str
     ordinal: int
-    concurrency: int
+    concurrency: int | None
+    """Users of a closed loop; empty in an open loop."""
+    rate: float | None = None
+    """Arrivals per second of an open loop. Absent in folders of older versions."""
     state: StepState = "planned"
     announced_at: float | None = None
     ramped_at: float | None = None
@@ -136,6 +150,10 @@ class StepRow:
     ok: int | None = None
     failed: int | None = None
     censored: int | None = None
+    withheld: int | None = None
+    """Absent in folders of older versions."""
+    arrivals: int | None = None
+    """Arrivals that came due in the step, in open loop. Absent in folders of older versions."""
     locust_requests: int | None = None
     """Locust's own count of this step's requests, for reconciliation with the rows."""
     locust_failures: int | None = None

@@ -56,7 +56,8 @@ def estimate(
     """
     types = plan.endpoint.instance_type[:1] if plan.endpoint.name else plan.endpoint.instance_type
     answer_s = answer_seconds(plan)
-    windows = [_window(plan, users, answer_s) for users in plan.load.concurrency]
+    rates = _request_rates(plan, answer_s)
+    windows = [_window(plan, rate) for rate in rates]
     rounds = len(plan.workload.payload)
     overhead = len(windows) * (_RAMP_S + plan.load.warm_up + answer_s)
     shortest_load = rounds * (sum(short for short, _ in windows) + overhead)
@@ -64,10 +65,7 @@ def estimate(
     booting = {kind: _boot(plan, kind, boots) for kind in types}
     teardown_s = 0.0 if plan.endpoint.name else TEARDOWN_S
     idle = {kind: boot + teardown_s for kind, boot in booting.items()}
-    requests = sum(
-        users * (long + plan.load.warm_up) / answer_s
-        for users, (_, long) in zip(plan.load.concurrency, windows, strict=True)
-    )
+    requests = sum(rate * (long + plan.load.warm_up) for rate, (_, long) in zip(rates, windows, strict=True))
     return Estimate(
         experiments=len(types) * rounds,
         steps=len(types) * rounds * len(windows),
@@ -81,10 +79,16 @@ def estimate(
     )
 
 
-def _window(plan: Plan, users: int, answer_s: float) -> tuple[float, float]:
+def _request_rates(plan: Plan, answer_s: float) -> list[float]:
+    """Expected requests per second of each step."""
+    return [users / answer_s for users in plan.load.concurrency or ()] + list(plan.load.rate or ())
+
+
+def _window(plan: Plan, rate: float) -> tuple[float, float]:
+    """The shortest and the longest window in seconds."""
     if plan.load.min_requests is None:
         return plan.load.measure, plan.load.measure
-    return min(plan.load.measure, plan.load.min_requests * answer_s / users), plan.load.measure
+    return min(plan.load.measure, plan.load.min_requests / rate), plan.load.measure
 
 
 def _boot(plan: Plan, instance_type: str, boots: Mapping[str, float | None] | None) -> float:

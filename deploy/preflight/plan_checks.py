@@ -19,7 +19,7 @@ INVOCATION_LIMIT_S = 60.0
 STREAM_LIMIT_S = 480.0
 PAYLOAD_LIMIT_BYTES = 6_291_456
 CLOCK_LIMIT_S = 300.0
-_FILES_PER_USER = 2
+_FILES_PER_REQUEST = 2
 _FILES_OF_PROCESS = 256
 _BYTES_PER_REQUEST = 600
 _DOWNLOAD_BYTES_PER_S = 100e6
@@ -139,14 +139,14 @@ def check_context(plan: Plan, facts: list[PayloadFacts]) -> Check:
     return Check("context", "ok", f"{needed} fit into {limit}")
 
 
-def files_needed(users: int) -> int:
-    """The number of open files that a load needs: two per user, and those of the process itself."""
-    return users * _FILES_PER_USER + _FILES_OF_PROCESS
+def files_needed(in_flight: int) -> int:
+    """The number of open files that a load needs: two per request in flight, and those of the process."""
+    return in_flight * _FILES_PER_REQUEST + _FILES_OF_PROCESS
 
 
 def check_open_files(plan: Plan, machine: MachineFacts) -> Check:
     """The open files of the load against the hard limit."""
-    needed = files_needed(max(plan.load.concurrency))
+    needed = files_needed(plan.load.most_in_flight)
     if machine.open_files is None:
         return Check("open files", "ok", f"{needed} needed, no limit")
     if machine.open_files < needed:

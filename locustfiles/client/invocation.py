@@ -74,7 +74,7 @@ class Invoker:
 
         Censored: cut off by the end of the run (`InvocationExit`) or by Locust (a plain ``GreenletExit``).
         """
-        request.started_at = time.time()
+        _start(request)
         response = IncomingResponse(
             self._target, request, self._connection, stream=stream, count_tokens=self._count_tokens
         )
@@ -85,7 +85,7 @@ class Invoker:
             data = self._connection.encode(self._encode(body))
             request.bytes_out = len(data)
             with gevent.Timeout(self._timeouts.total, InvocationError(self._late("total"))):
-                request.started_at = time.time()
+                _start(request)
                 self._exchange(data, response)
             response.finish()
         except InvocationError as failed:
@@ -165,6 +165,13 @@ class Invoker:
                 return done
 
             connection.receive(consume)
+
+
+def _start(request: Request) -> None:
+    arrived_at = request.arrived_at
+    request.started_at = time.time()
+    if request.schedule_delay_ms is not None:
+        request.schedule_delay_ms = 1000 * (request.started_at - arrived_at)
 
 
 def _fail(request: Request, failure: Failure) -> None:

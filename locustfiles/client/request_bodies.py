@@ -51,6 +51,9 @@ class BodyFactory:
         unique_prefix = unique_prefix and schema != "raw"
         self._unique = unique_prefix
         self._rows = rows
+        self._turn: tuple[str, int] | None = None
+        self._order: list[int] = []
+        """Of the rows in that turn."""
         mark = hashlib.sha256(b"place of the nonce").hexdigest()
         self._templates: list[tuple[bytes, bytes]] = []
         self._complete: list[Body] = []
@@ -94,6 +97,20 @@ class BodyFactory:
             for index in order:
                 yield self._unique_body(index, f"{seed}/{count}") if self._unique else self._complete[index]
                 count += 1
+
+    def body(self, seed: str, number: int) -> Body:
+        """The body of one request of a sequence: again every row once in a seeded order, then in another.
+
+        Args:
+            seed: of the sequence.
+            number: of the request, from 1.
+        """
+        turn, place = divmod(number - 1, len(self._rows))
+        if self._turn != (seed, turn):
+            self._turn, self._order = (seed, turn), list(range(len(self._rows)))
+            random.Random(f"{seed}/{turn}").shuffle(self._order)  # noqa: S311 - reproducible, not secret
+        index = self._order[place]
+        return self._unique_body(index, f"{seed}/{number}") if self._unique else self._complete[index]
 
     def _unique_body(self, index: int, name: str) -> Body:
         row = self._rows[index]

@@ -24,8 +24,8 @@ class InvocationResult:
     request: Request
     gaps_ms: list[float]
     text: str
-    elapsed_ms: float
-    """`Request.elapsed_ms`: E2E, or the time until it failed by this process's clock."""
+    elapsed_ms: float | None
+    """`Request.elapsed_ms`: E2E, or the time until it failed by this process's clock. None if not sent."""
 
 
 class HttpParser(HTTPResponse):

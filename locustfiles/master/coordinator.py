@@ -31,6 +31,7 @@ from locustfiles.master.webui import add_run_end_banner, add_tab, refuse_foreign
 from locustfiles.message_seal import MessageError, MessageSeal
 from locustfiles.messages import (
     REQUEST_TYPE,
+    Arrival,
     Ending,
     FinishedMessage,
     HelloMessage,
@@ -275,6 +276,13 @@ class MasterCoordinator:
     def acknowledged(self, step: Step) -> set[str]:
         """Client ids that have acknowledged the step."""
         return self._acknowledged[step.id]
+
+    def send_arrivals(self, client: str, step: Step, arrivals: list[Arrival], max_in_flight: int) -> None:
+        """Send a worker arrivals of the step, and how many requests it may have in flight."""
+        offset = self._collector.offsets.get(client, 0.0)
+        times = [(arrival.number, arrival.at + offset) for arrival in arrivals]
+        content = {"step": step.id, "arrivals": times, "max_in_flight": max_in_flight}
+        self._send(messages.ARRIVALS, content, client)
 
     def send_window(self, step: Step, window: tuple[float, float]) -> None:
         """Send the measure window to every worker."""

@@ -1,7 +1,7 @@
 """Receives the workers' reports and appends their rows to the run folder."""
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -84,6 +84,8 @@ class ReportCollector:
         """When a worker's clock was set, and a text about it."""
         self.unwritable: UserError | None = None
         """The first error in writing a file of the run folder."""
+        self.on_row: Callable[[Request], None] = lambda _: None
+        """Called for every row."""
         self._gaps: dict[str, Counter[int]] = defaultdict(Counter)
         self._healths: deque[WorkerReport] = deque(maxlen=10_000)
 
@@ -133,10 +135,16 @@ class ReportCollector:
             for row in own_rows:
                 row.started_at -= offset
                 worker.rows[row.step] += 1
-                self._tally(row, sent_at)
-            with self.writing(layout.REQUESTS):
-                self._requests.append(own_rows)
+            self.add_rows(own_rows, sent_at)
             gevent.sleep(0)
+
+    def add_rows(self, rows: list[Request], now: float) -> None:
+        """Count and write rows whose times are in the master's clock."""
+        for row in rows:
+            self._tally(row, now)
+            self.on_row(row)
+        with self.writing(layout.REQUESTS):
+            self._requests.append(rows)
 
     def open_window(self, step: str, start: float) -> None:
         """Open a step's measure window."""
@@ -172,6 +180,8 @@ class ReportCollector:
                     self.fatal = Failure(row.error_class, detail)
             case "censored":
                 tally.censored += 1
+            case "withheld":
+                tally.withheld += 1
 
     def _handle_health(self, report: ReportMessage, health: WorkerHealth, reported_at: float) -> None:
         values = asdict(health)
@@ -267,6 +277,7 @@ class ReportCollector:
                 total.ok += counts.ok
                 total.failed += counts.failed
                 total.censored += counts.censored
+                total.withheld += counts.withheld
         return total
 
     def count_mismatches(self, step: str) -> list[StepReason]:

@@ -25,11 +25,15 @@ class LoadStatus:
     steps_total: int = 0
     phase: Phase = "start"
     users: int = 0
-    target: int = 0
+    target: int | None = None
+    """Users of a closed loop; None in an open loop."""
+    rate: float | None = None
+    """Arrivals per second of an open loop."""
     in_flight: int = 0
     ok: int = 0
     failed: int = 0
     censored: int = 0
+    withheld: int = 0
     requests_per_minute: float | None = None
     completion_tokens_per_s: float | None = None
     ttft_p50_ms: float | None = None
@@ -40,6 +44,24 @@ class LoadStatus:
     message: str = ""
     exit_code: int | None = None
     """Exit code of the load once it has ended; a web page that stays open does not change it."""
+
+    def show(self, tally: StepTally, announced_at: float, now: float) -> None:
+        """Take the figures of the current step.
+
+        Args:
+            tally: the step's.
+            announced_at: when the step started.
+            now: time up to which all workers have reported.
+        """
+        self.ok, self.failed, self.censored, self.withheld = (
+            tally.ok,
+            tally.failed,
+            tally.censored,
+            tally.withheld,
+        )
+        self.requests_per_minute, self.completion_tokens_per_s = tally.rates(now, announced_at)
+        self.ttft_p50_ms = tally.percentile("ttft_ms", 50)
+        self.e2e_p50_ms = tally.percentile("e2e_ms", 50)
 
     def save(self, folder: Path) -> None:
         """Write the file atomically; on a full disk, overwrite the old file in place.

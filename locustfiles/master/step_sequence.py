@@ -16,6 +16,7 @@ from locustfiles.interrupts import Interrupts
 from locustfiles.master.abort_conditions import AbortConditions
 from locustfiles.master.clock import Clock, ClockReading, SystemClock
 from locustfiles.master.drain import drain
+from locustfiles.master.open_loop import OpenLoop
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.status import LoadStatus, Phase, eta_s, live_step_rows
 from locustfiles.master.step_checks import check_step
@@ -70,6 +71,7 @@ class StepSequence:
         self.status = LoadStatus(experiment.name, steps_total=len(self._table.rows))
         self._phase_started = self._clock.monotonic()
         self._users = 0
+        self._open_loop = OpenLoop(experiment, link, collector, self._clock) if experiment.load.rate else None
         self._interrupts = interrupts
         self._aborts = AbortConditions(experiment, collector, interrupts)
         self.exit_code = ExitCode.FAILED
@@ -86,8 +88,13 @@ class StepSequence:
         self.started = True
         try:
             self._wait_for_workers()
+            if self._open_loop is not None:
+                yield 0, 1.0  # Locust counts a run as running once it has been given a number of users
             for step, row in zip(self._experiment.steps, self._table.rows, strict=True):
-                yield from self._play(step, row)
+                if self._open_loop is not None and (reason := self._open_loop.reason_to_skip(step)):
+                    self._table.skip(row, reason)
+                else:
+                    yield from self._play(step, row)
             ending, self.exit_code = "drain", ExitCode.OK
         except RunEndedError as end:
             self._end_early(end)
@@ -135,7 +142,8 @@ class StepSequence:
 
     def _play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         status = self.status
-        status.step, status.ordinal, status.target = step.id, row.ordinal, step.concurrency
+        status.step, status.ordinal = step.id, row.ordinal
+        status.target, status.rate = step.concurrency, step.rate
         row.state, row.announced_at = "running", self._clock.time()
         self._table.add_reasons(row, self._step_workers.begin_step())
         row.workers = len(self._step_workers.workers)
@@ -143,11 +151,11 @@ class StepSequence:
         self._enter("ramp")
         self._table.save()
         self._announce(step, row)
-        yield from self._ramp(step.concurrency)
-        # A user above the target leaves only when its request has ended.
-        if not self._wait(lambda: self._link.user_count == step.concurrency, self._longest_request_s):
-            running = f"{self._link.user_count} of {step.concurrency} users were running"
-            self._table.add_reason(row, "too_few_users", running)
+        if self._open_loop is not None:
+            row.announced_at = begins = self._open_loop.begin(step)
+            self._wait(lambda: self._clock.time() >= begins, self._longest_request_s)
+        else:
+            yield from self._ramp(row, step.concurrency or 0)
         row.ramped_at = self._clock.time()
         self._enter("warm_up", self._load.warm_up)
         self._wait(lambda: False, self._load.warm_up)
@@ -162,11 +170,14 @@ class StepSequence:
         ):
             self._table.add_reason(row, "unfinished_requests", "not every measured request ended")
         row.tail_ended_at = self._clock.time()
+        if self._open_loop is not None:
+            row.tail_ended_at = max(row.tail_ended_at, self._open_loop.stop())
         row.state = "complete"
         ended = ClockReading.of(self._clock)
         findings = check_step(self._link, self._collector, window, opened, ended)
         self._table.add_reasons(row, findings.degrading)
-        self._table.add_info(row, findings.informational)
+        saturation = self._open_loop.findings(step) if self._open_loop is not None else []
+        self._table.add_info(row, [*saturation, *findings.informational])
         self._collector.save_gaps()
         self._table.save()
 
@@ -178,7 +189,7 @@ class StepSequence:
             names = ", ".join(sorted(expected[client] for client in silent))
             self._table.add_reason(row, "unacknowledged", f"{names} did not acknowledge the step")
 
-    def _ramp(self, target: int) -> Iterator[tuple[int, float]]:
+    def _ramp(self, row: StepRow, target: int) -> Iterator[tuple[int, float]]:
         """Ramp in pieces of one second, because Locust's own ramp on a master cannot be interrupted."""
         rate = self._load.spawn_rate or min(_MAX_RATE, max(10.0, target / _RAMP_SECONDS))
         while self._users < target:
@@ -189,6 +200,10 @@ class StepSequence:
             fewer = self._users - target
             self._users = target
             yield target, float(fewer)
+        # A user above the target leaves only when its request has ended.
+        if not self._wait(lambda: self._link.user_count == target, self._longest_request_s):
+            running = f"{self._link.user_count} of {target} users were running"
+            self._table.add_reason(row, "too_few_users", running)
 
     def _measure(self, step: Step, row: StepRow, opened: float) -> MeasureWindow:
         """Open the window, and close it when enough requests were measured or its time is over.
@@ -203,7 +218,13 @@ class StepSequence:
         self._enter("measure", self._load.measure)
         self._table.save()
         enough = self._load.min_requests
-        self._wait(lambda: enough is not None and tally.measured_ok >= enough, self._load.measure)
+
+        def over() -> bool:
+            if enough is not None and tally.measured_ok >= enough:
+                return True
+            return self._open_loop is not None and self._open_loop.is_saturated(opened)
+
+        self._wait(over, self._load.measure)
         return self._close_window(step, row, self._clock.time())
 
     def _close_window(self, step: Step, row: StepRow, end: float) -> MeasureWindow:
@@ -246,6 +267,8 @@ class StepSequence:
 
     def _check_run(self) -> None:
         self._aborts.check()
+        if self._open_loop is not None:
+            self._open_loop.hand_out(self._step_workers.workers)
         if self.status.ordinal:
             row = self._table.rows[self.status.ordinal - 1]
             self._table.add_reasons(row, self._step_workers.changes())
@@ -276,6 +299,7 @@ class StepSequence:
         """Wait for every worker's last rows and Locust's last counts, then reconcile them."""
         try:
             self._enter("drain")
+            stopped_at = self._clock.time()
             patience = self._longest_request_s if ending == "drain" else 2.0
             drain(
                 self._link,
@@ -285,6 +309,8 @@ class StepSequence:
                 interrupts=self._interrupts,
                 written=self._files_complete,
             )
+            if self._open_loop is not None:
+                self._open_loop.close(self._table.rows, stopped_at)
             if not self._table.reconcile(self._link.locust_counts) and self.exit_code == ExitCode.OK:
                 self.exit_code = ExitCode.INCOMPLETE
             self._collector.close()
@@ -312,12 +338,8 @@ class StepSequence:
         status.in_flight = collector.in_flight
         status.phase_elapsed_s = self._clock.monotonic() - self._phase_started
         if status.step is not None:
-            tally, row = collector.steps[status.step], self._table.rows[status.ordinal - 1]
-            status.ok, status.failed, status.censored = tally.ok, tally.failed, tally.censored
-            rates = tally.rates(collector.reported_until, row.announced_at or 0.0)
-            status.requests_per_minute, status.completion_tokens_per_s = rates
-            status.ttft_p50_ms = tally.percentile("ttft_ms", 50)
-            status.e2e_p50_ms = tally.percentile("e2e_ms", 50)
+            announced_at = self._table.rows[status.ordinal - 1].announced_at or 0.0
+            status.show(collector.steps[status.step], announced_at, collector.reported_until)
         status.eta_s = eta_s(status, self._load)
         with self._collector.writing(layout.STATUS):
             status.save(self._experiment.run_folder)

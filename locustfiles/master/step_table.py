@@ -20,7 +20,7 @@ class StepTable:
         self._collector = collector
         self._path = experiment.run_folder / layout.STEPS
         self.rows = [
-            StepRow(step.id, experiment.name, ordinal, step.concurrency)
+            StepRow(step.id, experiment.name, ordinal, step.concurrency, step.rate)
             for ordinal, step in enumerate(experiment.steps, 1)
         ]
         self._others = [row for row in read_rows(self._path, StepRow) if row.experiment != experiment.name]
@@ -46,8 +46,12 @@ class StepTable:
     def mark_unplayed(self, reason: str) -> None:
         """Add to every step that has not started why it was not played."""
         for row in self.rows:
-            if row.state == "planned":
-                self._reasons[row.step] = [StepReason("not_played", f"not played: {reason}")]
+            if row.state == "planned" and not self._reasons[row.step]:
+                self.skip(row, reason)
+
+    def skip(self, row: StepRow, reason: str) -> None:
+        """Say why a step is not played."""
+        self._reasons[row.step] = [StepReason("not_played", f"not played: {reason}")]
 
     def save(self) -> None:
         """Write ``steps.csv``."""
@@ -74,10 +78,12 @@ class StepTable:
             tally = self._collector.steps[row.step]
             row.started = self._collector.counts(row.step).started
             row.ok, row.failed, row.censored = tally.ok, tally.failed, tally.censored
+            row.withheld = tally.withheld
             row.locust_requests, row.locust_failures = locust_counts(row.step)
             self.add_reasons(row, self._collector.count_mismatches(row.step))
-            written = tally.ok + tally.failed + tally.censored
-            if (row.locust_requests, row.locust_failures) != (written, tally.failed + tally.censored):
+            unanswered = tally.failed + tally.censored + tally.withheld
+            written = tally.ok + unanswered
+            if (row.locust_requests, row.locust_failures) != (written, unanswered):
                 counted = f"Locust counted {row.locust_requests} requests, but {written} rows were recorded"
                 self.add_reason(row, "locust_count_differs", counted)
             if row.state == "complete" and not written:

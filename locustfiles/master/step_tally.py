@@ -21,11 +21,12 @@ class StepTally:
     ok: int = 0
     failed: int = 0
     censored: int = 0
+    withheld: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     """Failures by their detail."""
     window: MeasureWindow | None = None
     measured_ok: int = 0
-    """Ok requests that started in the window."""
+    """Ok requests that started in the window; in an open loop, that arrived in it."""
     completions: int = 0
     """Ok requests of any step that ended in the window."""
     completion_tokens: float = 0.0
@@ -39,7 +40,7 @@ class StepTally:
         self.ok += 1
         if self.window is None:
             self._recent.append((ended_at, row))
-        elif self.window.start <= row.started_at < self.window.end:
+        elif self.window.start <= row.arrived_at < self.window.end:
             self.measured_ok += 1
             for name in LATENCIES:
                 value = getattr(row, name)

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from common.errors import UserError
 from common.exit_codes import ExitCode
 from configs.experiment import Step
-from locustfiles.messages import Ending
+from locustfiles.messages import Arrival, Ending
 from runfolder.records import ReasonCode
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,9 @@ class WorkerLink(Protocol):
 
     def acknowledged(self, step: Step) -> set[str]:
         """Client ids that have acknowledged the step."""
+
+    def send_arrivals(self, client: str, step: Step, arrivals: list[Arrival], max_in_flight: int) -> None:
+        """Send a worker arrivals of the step, and how many requests it may have in flight."""
 
     def send_window(self, step: Step, window: tuple[float, float]) -> None:
         """Send the measure window to every worker."""

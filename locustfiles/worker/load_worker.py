@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 from weakref import WeakSet
@@ -33,7 +34,8 @@ from locustfiles.client.signing import RequestSigner
 from locustfiles.client.transport import Connection, verifying_context
 from locustfiles.interrupts import Interrupts
 from locustfiles.message_seal import MessageError, MessageSeal
-from locustfiles.messages import Assignment, MeasureWindow, ReportMessage
+from locustfiles.messages import Arrival, Assignment, MeasureWindow, ReportMessage
+from locustfiles.worker.arrival_queue import ArrivalQueue
 from locustfiles.worker.health import HealthProbe
 from locustfiles.worker.request_log import RequestLog
 
@@ -63,6 +65,11 @@ class Worker:
         self._reporting = Semaphore()
         self._interrupts = Interrupts()
         self._connections: WeakSet[Connection] = WeakSet()
+        self._idle_invokers: list[Invoker] = []
+        self._max_in_flight = 0
+        self.on_arrival: Callable[[str, Arrival, bool], None] = lambda *_: None
+        """Sends the request of an arrival, or records that it must not be sent."""
+        self._arrivals = ArrivalQueue(self._on_due)
         self._seal = (
             None if isinstance(runner, LocalRunner) else MessageSeal(os.environ.get(TOKEN_VARIABLE, ""))
         )
@@ -72,6 +79,7 @@ class Worker:
         for kind, listener in (
             (messages.ASSIGNMENT, self._on_assignment),
             (messages.STEP, self._on_step),
+            (messages.ARRIVALS, self._on_arrivals),
             (messages.WINDOW, self._on_window),
             (messages.FINISH, self._on_finish),
         ):
@@ -85,6 +93,7 @@ class Worker:
         gevent.spawn(self._health.run)
         gevent.spawn(self._register)
         gevent.spawn(self._report_regularly)
+        gevent.spawn(self._arrivals.run)
 
     def _register(self) -> None:
         while self._assignment is None:
@@ -162,24 +171,42 @@ class Worker:
         gc.collect()
         gc.freeze()
 
+    @property
+    def _assigned(self) -> Assignment:
+        if self._assignment is None:
+            raise RuntimeError("a request started before the worker had its assignment")
+        return self._assignment
+
     def new_user(self) -> tuple[Iterator[Body], Invoker]:
         """One user's bodies, in its own seeded order, and an invoker with its own connection."""
-        assignment = self._assignment
-        if assignment is None:
-            raise RuntimeError("a user started before the worker had its assignment")
         self._user_number += 1
-        seed = f"{assignment.run_id}/{assignment.seed}/{self.name}/{self._user_number}"
+        seed = f"{self._assigned.run_id}/{self._assigned.seed}/{self.name}/{self._user_number}"
+        return self._bodies.bodies(seed), self._new_invoker()
+
+    def _new_invoker(self) -> Invoker:
         connection = Connection(self._target.address, self._context, self._proxy)
         self._connections.add(connection)
-        invoker = Invoker(
+        return Invoker(
             self._target,
             self._authorize,
             connection,
-            assignment.timeouts,
+            self._assigned.timeouts,
             self._health.on_read,
             count_tokens=self.count_tokens,
         )
-        return self._bodies.bodies(seed), invoker
+
+    def arrival_body(self, arrival: Arrival) -> Body:
+        """The body of an arrival: it depends on the arrival's number and not on the worker."""
+        return self._bodies.body(f"{self._assigned.run_id}/{self._assigned.seed}", arrival.number)
+
+    @contextmanager
+    def pooled_invoker(self) -> Iterator[Invoker]:
+        """An idle invoker, or a new one: the pool grows with the requests in flight."""
+        invoker = self._idle_invokers.pop() if self._idle_invokers else self._new_invoker()
+        try:
+            yield invoker
+        finally:
+            self._idle_invokers.append(invoker)
 
     def count_tokens(self, text: str) -> int | None:
         """Tokens of an answer according to the experiment's tokenizer; None without one."""
@@ -204,6 +231,14 @@ class Worker:
             },
         )
         self.begun.set()
+
+    def _on_arrivals(self, message: dict[str, Any]) -> None:
+        self._max_in_flight = message["max_in_flight"]
+        self._arrivals.add(message["step"], (Arrival(*arrival) for arrival in message["arrivals"]))
+
+    def _on_due(self, step: str, arrival: Arrival) -> None:
+        if not self.stopping.is_set():
+            self.on_arrival(step, arrival, self._runner.user_count < self._max_in_flight)
 
     def _on_window(self, message: dict[str, Any]) -> None:
         offset = message["offsets"].get(self._runner.client_id, 0.0)
@@ -237,18 +272,24 @@ class Worker:
             step=self.step,
             users=self._runner.user_count,
             in_flight=request_log.in_flight,
-            oldest_start=request_log.oldest_start,
+            oldest_start=self._oldest_start,
             rows=batch.rows,
             gaps=batch.gaps,
             samples=batch.samples,
             counts={
-                step: (count.started, count.ok, count.failed, count.censored)
+                step: (count.started, count.ok, count.failed, count.censored, count.withheld)
                 for step, count in request_log.counts.items()
             },
             health=health,
         )
         content = {name: getattr(report, name) for name in ReportMessage.__slots__}
         self._send(messages.REPORT, content | {"health": asdict(health) if health else None})
+
+    @property
+    def _oldest_start(self) -> float | None:
+        """Start, or arrival, of the oldest request that is in flight or about to be sent."""
+        known = (self.request_log.oldest_start, self._arrivals.oldest_due)
+        return min((at for at in known if at is not None), default=None)
 
     def _rtt_ms(self) -> float | None:
         """Smallest round trip over the connections, as measured by TCP."""
@@ -264,6 +305,7 @@ class Worker:
 
     def _stop_users(self) -> None:
         self.stopping.set()
+        self._arrivals.clear()
         self.begun.set()
 
     def _shut_down(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 
 from locustfiles.client.response import InvocationResult
-from locustfiles.messages import Counts
+from locustfiles.messages import Arrival, Counts
 from locustfiles.worker.gap_histogram import GapCounter
 from runfolder.records import REQUEST_COLUMNS, Request
 
@@ -29,7 +29,7 @@ class Batch:
 
 @dataclass(slots=True)
 class RequestLog:
-    """Opens and closes requests; ``started = ok + failed + censored + in flight`` at any time."""
+    """Opens and closes requests; ``started = ok + failed + censored + withheld + in flight`` at any time."""
 
     worker: str
     keep_samples: bool
@@ -41,10 +41,12 @@ class RequestLog:
     _sampled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _number: int = 0
 
-    def open(self, step: str, payload_id: str, started_at: float) -> Request:
-        """Open a request of ``step``."""
+    def open(self, step: str, payload_id: str, started_at: float, arrival: Arrival | None = None) -> Request:
+        """Open a request of ``step``, in an open loop for an arrival."""
         self._number += 1
         request = Request(f"{self.worker}-{self._number}", step, self.worker, payload_id, started_at)
+        if arrival is not None:
+            request.arrival, request.schedule_delay_ms = arrival.number, 1000 * (started_at - arrival.at)
         self.counts[step].started += 1
         self._in_flight[request.request_id] = (request, gevent.getcurrent())
         return request
@@ -63,6 +65,8 @@ class RequestLog:
                 counts.failed += 1
             case "censored":
                 counts.censored += 1
+            case "withheld":
+                counts.withheld += 1
         self._rows.append(_as_tuple(request))
 
     @property
@@ -72,8 +76,8 @@ class RequestLog:
 
     @property
     def oldest_start(self) -> float | None:
-        """Start of the oldest request in flight."""
-        return min((request.started_at for request, _ in self._in_flight.values()), default=None)
+        """Start of the oldest request in flight; in an open loop, when it arrived."""
+        return min((request.arrived_at for request, _ in self._in_flight.values()), default=None)
 
     def greenlets(self) -> Iterator[gevent.Greenlet]:
         """Greenlets with a request in flight."""

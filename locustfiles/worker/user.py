@@ -9,17 +9,15 @@ from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from locustfiles.client.invocation import ReportedError
+from locustfiles.client.invocation import Invoker, ReportedError
+from locustfiles.client.request_bodies import Body
 from locustfiles.client.response import InvocationResult
-from locustfiles.messages import REQUEST_TYPE
+from locustfiles.messages import REQUEST_TYPE, Arrival
 from locustfiles.worker.load_worker import Worker
 from runfolder.records import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from locustfiles.client.invocation import Invoker
-    from locustfiles.client.request_bodies import Body
 
 TTFT_TYPE = "TTFT"
 TPOT_TYPE = "TPOT"
@@ -36,9 +34,13 @@ class SageMakerUser(User):
     """Invokes the endpoint in a closed loop: the next request starts when the last one has ended.
 
     After a failure it pauses, longer each time up to five seconds, so as not to flood a broken endpoint.
+    In an open loop there is a user for each arrival, which ends with its request: Locust's number of users
+    is then the number of requests in flight.
     """
 
     worker: ClassVar[Worker]
+    arrival: tuple[str, Arrival] | None = None
+    """Step and arrival, in an open loop."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -49,22 +51,31 @@ class SageMakerUser(User):
     def invoke(self) -> None:
         """One invocation, from its entry in the request log to Locust's statistics."""
         worker = self.worker
+        if self.arrival is not None:
+            step, arrival = self.arrival
+            with worker.pooled_invoker() as invoker:
+                self._invoke(step, worker.arrival_body(arrival), invoker, arrival)
+            raise StopUser
         worker.begun.wait()  # on a worker that joins late, Locust starts users before there is a step
         if worker.stopping.is_set() or worker.step is None:
             raise StopUser
         if self._tools is None:
             self._tools = worker.new_user()
         bodies, invoker = self._tools
-        body = next(bodies)
-        request = worker.request_log.open(worker.step, body.payload_id, time.time())
+        request = self._invoke(worker.step, next(bodies), invoker)
+        if request.outcome == "censored":
+            raise StopUser
+        self._back_off(request)
+
+    def _invoke(self, step: str, body: Body, invoker: Invoker, arrival: Arrival | None = None) -> Request:
+        worker = self.worker
+        request = worker.request_log.open(step, body.payload_id, time.time(), arrival)
         outcome = invoker.invoke(body, request, stream=worker.stream)
         if request.prompt_tokens is None and body.prompt_tokens is not None:
             request.prompt_tokens, request.prompt_tokens_source = body.prompt_tokens, "tokenizer"
         worker.request_log.close(outcome, worker.prompts[body.payload_id])
         fire_events(self.environment, outcome, worker.url)
-        if request.outcome == "censored":
-            raise StopUser
-        self._back_off(request)
+        return request
 
     def stop(self, force: bool = False) -> bool:  # noqa: FBT001, FBT002 - Locust's signature
         """As in Locust, but a user that waits between two requests ends by itself.
@@ -84,8 +95,27 @@ class SageMakerUser(User):
         self.worker.stopping.wait(self._pause_s)
 
 
+def on_arrival(environment: Environment, step: str, arrival: Arrival, may_send: bool) -> None:  # noqa: FBT001 - a callback
+    """Start a user for an arrival; record it as withheld if it must not be sent."""
+    worker = SageMakerUser.worker
+    if may_send and environment.runner is not None:
+        user = SageMakerUser(environment)
+        user.arrival = (step, arrival)
+        user.start(environment.runner.user_greenlets)
+        return
+    body = worker.arrival_body(arrival)
+    request = worker.request_log.open(step, body.payload_id, time.time(), arrival)
+    request.outcome, request.error_detail = "withheld", "load.max_in_flight was reached"
+    outcome = InvocationResult(request, gaps_ms=[], text="", elapsed_ms=None)
+    worker.request_log.close(outcome, worker.prompts[body.payload_id])
+    fire_events(environment, outcome, worker.url)
+
+
 def fire_events(environment: Environment, outcome: InvocationResult, url: str) -> None:
-    """Fire Locust's ``request`` event, and for an answer ``llm_response``."""
+    """Fire Locust's ``request`` event, and for an answer ``llm_response``.
+
+    An arrival that was withheld is a failure without a response time.
+    """
     request = outcome.request
     failed = request.outcome != "ok"
     hooks: Any = environment.events
@@ -96,7 +126,7 @@ def fire_events(environment: Environment, outcome: InvocationResult, url: str) -
         response_length=request.bytes_in or 0,
         response=None,
         context={"request_id": request.request_id},
-        exception=ReportedError(request.error_class or "censored") if failed else None,
+        exception=ReportedError(request.error_class or request.outcome) if failed else None,
         start_time=request.started_at,
         url=url,
     )

@@ -116,6 +116,7 @@ def test_axe_finds_nothing(page: Page) -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext: apt-get install poppler-utils")
+@pytest.mark.usefixtures("placeholder_pictures")
 def test_every_printed_page_of_a_rehearsal_says_so(browser: Browser, tmp_path: Path) -> None:
     write_run(tmp_path, (Deployed(measure_s=30, concurrency=(1,)),), rehearsal=True)
     make_report(tmp_path)

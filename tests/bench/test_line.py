@@ -12,17 +12,12 @@ from tests.bench.harness import REAL, SIMULATED, Bench, locust_counts, requests_
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture
-def bench(bench: Bench) -> Bench:
-    bench.program = ("-m", "bench")
-    return bench
-
-
 def codes_of(steps: list[dict[str, Any]]) -> set[str]:
     return {reason["code"] for step in steps for reason in step["trust"]["reasons"]}
 
 
 def test_a_real_model_is_benchmarked_without_an_account(bench: Bench) -> None:
+    bench.program = ("-m", "bench")  # with its pictures
     done = bench.run("run", "--plan", bench.plan(REAL), "--results", bench.results)
     assert done.returncode == 0, done.stderr
     run = bench.latest()

@@ -27,10 +27,11 @@ MOMENTS = {
     "in warm-up": lambda bench: phase_is(bench, "ramp", "warm_up"),
     "while measuring": lambda bench: phase_is(bench, "measure"),
 }
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGINT)
+"""One has the same handler as the other; `tests.deploy.test_interruptions` sends each at every call."""
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("moment", "sent"), list(zip(MOMENTS, SIGNALS, strict=True)), ids=MOMENTS)
 def test_a_signal_leaves_no_process_no_endpoint_and_a_report(
     bench: Bench, moment: str, sent: signal.Signals
 ) -> None:

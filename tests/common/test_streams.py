@@ -68,7 +68,7 @@ def test_a_process_ends_with_its_code(ending: str, unbuffered: list[str], lost: 
     assert exit_code([*unbuffered, "-c", program], lost) == 129
 
 
-@pytest.mark.parametrize("lost", STREAMS.values(), ids=STREAMS)
+@pytest.mark.parametrize("lost", [full_disk, closed_terminal], ids=["full disk", "closed terminal"])
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -11,7 +11,7 @@ from configs.experiment import Step
 from locustfiles.interrupts import Interrupts
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.step_sequence import StepSequence
-from locustfiles.messages import Ending, ReportMessage
+from locustfiles.messages import Arrival, Ending, ReportMessage
 from runfolder.records import REQUEST_COLUMNS, ErrorClass, Request
 from tests.locustfiles.runs import experiment, rows_of
 
@@ -78,6 +78,10 @@ class FakeWorker:
     """A request in flight that does not end."""
     reports: int = 0
     counts: dict[str, list[int]] = field(default_factory=dict)
+    arrivals: list[tuple[str, Arrival]] = field(default_factory=list)
+    """In an open loop, what it was given and has no row yet."""
+    per_report: float = float("inf")
+    """The most arrivals that are answered between two reports; the others stay in flight."""
 
 
 class FakeLink:
@@ -95,6 +99,9 @@ class FakeLink:
         self.unready: dict[str, str | None] = {}
         self.breaks: dict[str, Exception] = {}
         """Name of a method → what it raises."""
+        self.given: list[tuple[str, str, Arrival]] = []
+        """Client id, step and arrival of everything that was handed out."""
+        self.max_in_flight = 0
         self.invents = 0
         """Requests that Locust counts and no row tells of."""
 
@@ -123,6 +130,13 @@ class FakeLink:
     def acknowledged(self, step: Step) -> set[str]:
         return {worker.client for worker in self.workers if worker.acknowledges and self.step == step.id}
 
+    def send_arrivals(self, client: str, step: Step, arrivals: list[Arrival], max_in_flight: int) -> None:
+        self._note("send_arrivals")
+        self.given += [(client, step.id, arrival) for arrival in arrivals]
+        self.max_in_flight = max_in_flight
+        worker = next(worker for worker in self.workers if worker.client == client)
+        worker.arrivals += [(step.id, arrival) for arrival in arrivals]
+
     def send_window(self, step: Step, window: tuple[float, float]) -> None:
         self._note("send_window")
         self.windows.append((step.id, window))
@@ -138,7 +152,8 @@ class FakeLink:
         self._note("locust_counts")
         assert self.collector is not None
         tally = self.collector.steps[step]
-        return tally.ok + tally.failed + tally.censored + self.invents, tally.failed + tally.censored
+        unanswered = tally.failed + tally.censored + tally.withheld
+        return tally.ok + unanswered + self.invents, unanswered
 
     def files_written(self) -> bool:
         return True
@@ -157,7 +172,7 @@ class FakeLink:
         for number in range(self.users if self.step else 0):
             row = Request(f"{worker.name}-{worker.reports}-{number}", self.step or "", worker.name, "p1", 0.0)
             row.started_at, row.elapsed_ms = now - 0.2, 100.0
-            counts = worker.counts.setdefault(row.step, [0, 0, 0, 0])
+            counts = worker.counts.setdefault(row.step, [0, 0, 0, 0, 0])
             counts[0] += 1
             if worker.failing is None:
                 row.e2e_ms, row.ttft_ms, row.tpot_ms, row.completion_tokens = 100.0, 20.0 + number, 5.0, 8
@@ -166,12 +181,22 @@ class FakeLink:
                 row.outcome, row.error_class, row.error_detail = "failed", worker.failing, worker.detail
                 counts[2] += 1
             rows.append(row)
+        due = [entry for entry in worker.arrivals if entry[1].at <= now - 0.1]
+        for step, arrival in due[: int(min(worker.per_report, len(due)))]:
+            worker.arrivals.remove((step, arrival))
+            row = Request(f"{worker.name}-{arrival.number}", step, worker.name, "p1", arrival.at, 0.0)
+            row.arrival, row.elapsed_ms, row.e2e_ms, row.ttft_ms = arrival.number, 100.0, 100.0, 20.0
+            counts = worker.counts.setdefault(step, [0, 0, 0, 0, 0])
+            counts[0], counts[1] = counts[0] + 1, counts[1] + 1
+            rows.append(row)
+        waiting = [arrival.at for _, arrival in worker.arrivals if arrival.at <= now]
         return ReportMessage(
             worker=worker.name, client_id=worker.client, number=worker.reports, host="h", sent_at=now,
-            step=self.step, users=self.users, in_flight=0, oldest_start=worker.stuck_since,
+            step=self.step, users=self.users, in_flight=len(waiting),
+            oldest_start=min(waiting, default=worker.stuck_since),
             rows=[[getattr(row, column) for column in REQUEST_COLUMNS] for row in rows],
-            gaps=[], samples=[], counts={step: (a, b, c, d) for step, (a, b, c, d) in worker.counts.items()},
-            health=None,
+            gaps=[], samples=[], health=None,
+            counts={step: (a, b, c, d, e) for step, (a, b, c, d, e) in worker.counts.items()},
         )  # fmt: skip
 
 
@@ -179,7 +204,7 @@ class Play:
     """One experiment, played against fakes."""
 
     def __init__(
-        self, folder: Path, concurrency: tuple[int, ...] = (2, 4), workers: int = 2, **load: Any
+        self, folder: Path, concurrency: tuple[int, ...] | None = (2, 4), workers: int = 2, **load: Any
     ) -> None:
         self.folder = folder
         self.clock = ManualClock()

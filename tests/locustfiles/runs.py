@@ -22,11 +22,15 @@ QUICK = AnswerSchedule(ttft=0.05, gap=0.01, tokens=8)
 LONG = AnswerSchedule(ttft=0.3, gap=0.1, tokens=12)  # 1.4 s: longer than Locust's half second of grace
 
 
-def experiment(folder: Path, concurrency: Sequence[int] = (2,), **changes: Any) -> Experiment:
+def experiment(folder: Path, concurrency: Sequence[int] | None = (2,), **changes: Any) -> Experiment:
     payload = folder / "payload.jsonl"
     rows = [{"payload_id": f"p{n}", "prompt": f"Tell me of sea {n}.", "prompt_tokens": 6} for n in range(5)]
     payload.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    load = {"warm_up": 0.3, "measure": 1.5, "timeouts": Timeouts(connect=2, first_byte=10, total=20)}
+    load: dict[str, Any] = {
+        "warm_up": 0.3,
+        "measure": 1.5,
+        "timeouts": Timeouts(connect=2, first_byte=10, total=20),
+    }
     load |= changes.pop("load", {})
     values: dict[str, Any] = {
         "name": "x",
@@ -41,8 +45,9 @@ def experiment(folder: Path, concurrency: Sequence[int] = (2,), **changes: Any) 
         "parameters": {"max_new_tokens": 8},
         "unique_prefix": True,
         "samples": True,
-        "steps": [Step(id=f"x/c{n}", concurrency=n) for n in concurrency],
-        "load": Load(concurrency=tuple(concurrency), **load),
+        "steps": [Step(id=f"x/c{n}", concurrency=n) for n in concurrency or ()]
+        + [Step(id=f"x/r{rate:g}", rate=rate) for rate in load.get("rate", ())],
+        "load": Load(concurrency=None if concurrency is None else tuple(concurrency), **load),
     }
     return Experiment(**{**values, **changes})
 
@@ -119,10 +124,13 @@ class Run:
             if step["state"] == "planned":
                 continue
             name = step["step"]
-            ok, failed, censored = (by_step[name, kind] for kind in ("ok", "failed", "censored"))
-            assert [int(step[key]) for key in ("ok", "failed", "censored")] == [ok, failed, censored]
-            assert int(step["started"]) == ok + failed + censored
+            outcomes = ("ok", "failed", "censored", "withheld")
+            counts = [by_step[name, outcome] for outcome in outcomes]
+            assert [int(step[key]) for key in outcomes] == counts
+            assert int(step["started"]) == sum(counts)
             entry = self.locust()["POST", name]
-            assert int(entry["Request Count"]) == ok + failed + censored
-            assert int(entry["Failure Count"]) == failed + censored
+            assert int(entry["Request Count"]) == sum(counts)
+            assert int(entry["Failure Count"]) == sum(counts[1:])
+            if step["rate"]:
+                assert int(step["arrivals"]) == sum(counts)
         assert int(self.locust()["", "Aggregated"]["Request Count"]) == len(rows)

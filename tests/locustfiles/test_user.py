@@ -18,4 +18,12 @@ def test_a_user_that_locust_stops_loses_no_request(case: str, ok: int, censored:
     played = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert played.returncode == 0, played.stderr
     found = json.loads(played.stdout)
-    assert found == {"sent": 1, "started": 1, "ok": ok, "failed": 0, "censored": censored, "in_flight": 0}
+    assert found == {
+        "sent": 1,
+        "started": 1,
+        "ok": ok,
+        "failed": 0,
+        "censored": censored,
+        "withheld": 0,
+        "in_flight": 0,
+    }

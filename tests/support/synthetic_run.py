@@ -291,15 +291,16 @@ def _gaps(step: str, frame: pd.DataFrame) -> list[GapBucket]:
 
 def _health(row: StepRow) -> list[WorkerReport]:
     begin, end = row.announced_at or 0.0, row.measure_ended_at or 0.0
+    users = row.concurrency or 0
     return [
         WorkerReport(
             "w1",
             "host",
             float(at),
             row.step,
-            row.concurrency,
-            row.concurrency,
-            8.0 + row.concurrency,
+            users,
+            users,
+            8.0 + users,
             90.0,
             0.2,
             1.5,

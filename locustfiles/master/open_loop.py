@@ -1,0 +1,139 @@
+"""The load of an open loop: hands out arrivals, keeps account of each, and sees when requests pile up."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from configs.experiment import Experiment, Step
+from locustfiles.master.arrival_schedule import ArrivalSchedule
+from locustfiles.master.clock import Clock
+from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.saturation import SaturationCheck
+from locustfiles.master.worker_link import StepReason, WorkerLink
+from runfolder.records import Request, StepRow
+
+if TYPE_CHECKING:
+    from locustfiles.messages import Arrival
+
+_HAND_OUT_S = 0.25
+
+
+class OpenLoop:
+    """Gives the workers the arrivals of the current step, two seconds ahead, until it is told to stop."""
+
+    def __init__(
+        self, experiment: Experiment, link: WorkerLink, collector: ReportCollector, clock: Clock
+    ) -> None:
+        self._max_in_flight = experiment.load.max_in_flight
+        self._measure_s = experiment.load.measure
+        self._link = link
+        self._collector = collector
+        self._clock = clock
+        self._schedule = ArrivalSchedule(experiment)
+        self._step: Step | None = None
+        self._handed_at = 0.0
+        self._unreported: dict[int, tuple[str, Arrival]] = {}
+        """Arrivals that were handed out and have no row yet, by number."""
+        self._due: Counter[str] = Counter()
+        """Arrivals of each step that have a row."""
+        self._check = SaturationCheck(self._measure_s)
+        self._saturated: dict[str, str] = {}
+        """Step id → why the endpoint did not keep up with its arrivals."""
+        self._too_high: float | None = None
+        """The lowest rate with which the endpoint did not keep up."""
+        collector.on_row = self._close
+
+    def begin(self, step: Step) -> float:
+        """Begin a step, after the arrivals that were already handed out.
+
+        Returns:
+            When it begins, epoch seconds.
+        """
+        self._step, self._handed_at = step, 0.0
+        self._check = SaturationCheck(self._measure_s)
+        return self._schedule.begin(step.rate or 0.0, self._clock.time())
+
+    def stop(self) -> float:
+        """Hand out nothing more.
+
+        Returns:
+            The time up to which arrivals were handed out.
+        """
+        self._step = None
+        return self._schedule.drawn_until
+
+    def hand_out(self, workers: Mapping[str, str]) -> None:
+        """Hand out the arrivals of the next two seconds; called again and again.
+
+        Args:
+            workers: client id → name of the workers that make the load.
+        """
+        step, now = self._step, self._clock.time()
+        if step is None or now - self._handed_at < _HAND_OUT_S:
+            return
+        self._handed_at = now
+        limit = max(1, self._max_in_flight // max(1, len(workers)))
+        for client, arrivals in self._schedule.take(now, workers).items():
+            self._unreported.update((arrival.number, (step.id, arrival)) for arrival in arrivals)
+            self._link.send_arrivals(client, step, arrivals, limit)
+
+    def is_saturated(self, window_start: float) -> bool:
+        """Whether requests pile up in the current step; then nothing more is handed out.
+
+        Args:
+            window_start: when its window opened, epoch seconds.
+        """
+        step = self._step
+        if step is None or step.rate is None:
+            return False
+        elapsed_s = self._clock.time() - window_start
+        tally = self._collector.steps[step.id]
+        reason = self._check.check(elapsed_s, self._collector.in_flight, tally.withheld)
+        if reason is None:
+            return False
+        self._saturated[step.id] = reason
+        self._too_high = min(step.rate, self._too_high or step.rate)
+        self.stop()
+        return True
+
+    def reason_to_skip(self, step: Step) -> str | None:
+        """Why a step need not be played: the endpoint did not keep up with fewer arrivals."""
+        if self._too_high is None or step.rate is None or step.rate < self._too_high:
+            return None
+        return f"the endpoint was saturated at {self._too_high:g} requests/s"
+
+    def _close(self, row: Request) -> None:
+        if row.arrival is not None:
+            self._unreported.pop(row.arrival, None)
+            self._due[row.step] += 1
+
+    def findings(self, step: Step) -> list[StepReason]:
+        """That the endpoint did not keep up, if so."""
+        reason = self._saturated.get(step.id)
+        return [] if reason is None else [StepReason("saturated", reason)]
+
+    def close(self, rows: Iterable[StepRow], until: float) -> None:
+        """Account for every arrival that came due: record those whose worker was lost, and count all.
+
+        Args:
+            rows: the steps, which get their number of arrivals.
+            until: when the workers were told to stop, epoch seconds.
+        """
+        unreported = [entry for entry in self._unreported.values() if entry[1].at <= until]
+        lost = [
+            Request(
+                request_id=f"lost-{arrival.number}",
+                step=step,
+                worker="",
+                payload_id="",
+                started_at=arrival.at,
+                schedule_delay_ms=0.0,
+                arrival=arrival.number,
+                outcome="censored",
+                error_detail="its worker was lost",
+            )
+            for step, arrival in unreported
+        ]
+        self._collector.add_rows(lost, until)
+        for row in rows:
+            row.arrivals = self._due[row.step]

@@ -1,0 +1,35 @@
+"""Whether a series rises beyond its noise. Used while a step is measured and again by the report."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+BLOCKS = 8
+_CRITICAL_T = 5.21
+"""Student's t with 6 degrees of freedom, exceeded by chance once in 1,000 steady series."""
+_LEAST_GROWTH = 0.5
+"""A series counts as rising only if it grows by half of its own mean."""
+
+
+def rises(values: Sequence[float]) -> bool:
+    """Whether equally spaced values rise beyond noise, from their start to their end.
+
+    Formula: the means of 8 blocks, a least-squares line through them, and its slope's Student's t. The means
+    of blocks, unlike single values, are nearly independent of each other.
+
+    Args:
+        values: at equal intervals; fewer than two for each block are never called rising.
+    """
+    if len(values) < 2 * BLOCKS:
+        return False
+    edges = [round(index * len(values) / BLOCKS) for index in range(BLOCKS + 1)]
+    means = [math.fsum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
+    middle, mean = (BLOCKS - 1) / 2, math.fsum(means) / BLOCKS
+    spread = math.fsum((index - middle) ** 2 for index in range(BLOCKS))
+    slope = math.fsum((index - middle) * value for index, value in enumerate(means)) / spread
+    growth = slope * (BLOCKS - 1)
+    if growth <= max(1.0, _LEAST_GROWTH * mean):
+        return False
+    residual = math.fsum((value - mean - slope * (index - middle)) ** 2 for index, value in enumerate(means))
+    error = math.sqrt(residual / (BLOCKS - 2) / spread)
+    return slope > _CRITICAL_T * error
