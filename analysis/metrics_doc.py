@@ -25,6 +25,7 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             definitions.gap_percentile_ms,
             definitions.e2e_ms,
             definitions.elapsed_ms,
+            definitions.schedule_delay_ms,
         ),
     ),
     (
@@ -94,7 +95,7 @@ Made from the docstrings of `analysis/` by `python -m analysis.metrics_doc`; a t
 
 Latency is of answered requests that **started** inside the measure window; throughput is what **happened**
 inside it. What was not measured is absent, never zero.
-All clocks start when the request is handed to the socket.
+In closed loop all clocks start when the request is handed to the socket; in open loop, when it arrives.
 """
 
 

@@ -197,7 +197,7 @@ def deploy_reporter(label: str) -> OnProgress:
 
 
 _SUMMARY: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
-    ("users", lambda step: f"{step['concurrency']}"),
+    ("load", lambda step: f"{step['rate']:g}/s" if step["rate"] else f"{step['concurrency']}"),
     ("trust", lambda step: str(step["trust"]["level"])),
     ("SLO", lambda step: _slo(step["slo"])),
     ("ok", lambda step: _ok_of_all(step["requests_ok"], step["requests_failed"])),

@@ -21,7 +21,7 @@ def autoscaling_policies(
     """
     policies = {}
     for choice in choices:
-        if choice.best is not None and choice.best.step.concurrency:
+        if choice.best is not None and _in_flight(choice.best):
             safe = re.sub(r"[^A-Za-z0-9._-]", "_", choice.payload)
             name = "autoscaling.json" if len(choices) == 1 else f"autoscaling_{safe}.json"
             policies[name] = autoscaling(choice.best, result.plan, demand)
@@ -33,7 +33,8 @@ def autoscaling(
 ) -> dict[str, Any]:
     """The requests for one recommended step.
 
-    The target is the step's concurrency per instance (per copy of an inference component) / (1 + headroom),
+    The target is the step's requests in flight per instance (per copy of an inference component) /
+    (1 + headroom),
     by the high-resolution metric of requests in flight: it sees a queue before the throughput does. Between
     the quietest and the busiest hour of the demand the capacity is the fleet table's, the spare included.
     """
@@ -46,14 +47,14 @@ def autoscaling(
         least, most = fleet.least + fleet.spare, fleet.instances + fleet.spare
         limits = "MinCapacity and MaxCapacity carry the demand's quietest and busiest hour, with the spare"
     units = copies or experiment.instance_count
-    each = (best.step.concurrency or 1) / units
+    each = _in_flight(best) / units
     per_instance = units / experiment.instance_count
     scalable, metric = _scalable(best, component=copies is not None)
     unit = "instance" if copies is None else f"copy ({copies} copies carried the load)"
     target = round(max(0.1, each / (1 + headroom)), 2)
     return {
         "about": f"For payload {experiment.payload} on {experiment.instance}: {target:g} requests in flight "
-        f"per {unit}, the recommended concurrency of {each:g} less {limit_percent(headroom)} headroom; "
+        f"per {unit}, the recommended {each:.3g} less {limit_percent(headroom)} headroom; "
         f"{limits}.",
         "register_scalable_target": scalable
         | {"MinCapacity": round(least * per_instance), "MaxCapacity": round(most * per_instance)},
@@ -86,6 +87,11 @@ def _scalable(best: Candidate, *, component: bool) -> tuple[dict[str, str], str]
         "ResourceId": f"endpoint/{name}/variant/{_variant(endpoint)}",
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     }, "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+
+
+def _in_flight(best: Candidate) -> float:
+    """Requests in flight: the concurrency of a closed loop, the measured mean of an open loop."""
+    return best.step.concurrency or best.step.in_flight.mean or 0.0
 
 
 def _copies(best: Candidate, plan: dict[str, Any]) -> int | None:

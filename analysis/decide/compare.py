@@ -14,8 +14,8 @@ from common.markdown import escape_markdown
 
 THRESHOLD = 0.05
 """A change below a twentieth is no regression, however certain."""
-StepKey = tuple[str, int | None]
-"""Experiment and concurrency: the same in all repetitions, of one run or of several."""
+StepKey = tuple[str, int | None, float | None]
+"""Experiment, concurrency and rate: the same in all repetitions, of one run or of several."""
 Effect = Literal["same", "better", "worse", "unclear"]
 _PLAN_IGNORES = frozenset({"name", "price", "budget"})
 
@@ -96,7 +96,7 @@ class Comparison:
 
 
 def compare(before: Sequence[RunResult], after: Sequence[RunResult]) -> Comparison:
-    """Pair the steps of two sides by experiment and concurrency, and compare every metric.
+    """Pair the steps of two sides by experiment and level, and compare every metric.
 
     Several runs on a side are repetitions and pooled, so that what differs from run to run counts as noise. A
     change counts when it exceeds a twentieth and its interval excludes 0. The intervals are widened for the
@@ -151,11 +151,11 @@ def _names(runs: Sequence[RunResult]) -> str:
 
 
 def _pooled(runs: Sequence[RunResult]) -> dict[StepKey, StepResult]:
-    """The steps of all runs by experiment and concurrency, trustworthy repetitions put together."""
+    """The steps of all runs by experiment and level, trustworthy repetitions put together."""
     found: dict[StepKey, list[tuple[StepResult, RunResult]]] = {}
     for run in runs:
         for step in run.steps:
-            found.setdefault((step.experiment, step.concurrency), []).append((step, run))
+            found.setdefault((step.experiment, step.concurrency, step.rate), []).append((step, run))
     pooled = {}
     for key, parts in found.items():
         usable = [(step, run.rows) for step, run in parts if step.usable and step.window is not None]

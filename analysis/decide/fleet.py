@@ -49,10 +49,9 @@ class Fleet:
     """At this utilisation, fixed fleet."""
 
     @property
-    def concurrency(self) -> str:
-        """Requests in flight per instance."""
-        each = (self.candidate.step.concurrency or 0) / self.candidate.experiment.instance_count
-        return f"{round(each, 1):g}"
+    def level_each(self) -> float:
+        """The level of one instance: its concurrency, or its arrivals per second."""
+        return (self.candidate.step.level or 0.0) / self.candidate.experiment.instance_count
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def pool(parts: Sequence[Part]) -> StepResult:
         experiment=first.experiment,
         ordinal=first.ordinal,
         concurrency=first.concurrency,
+        rate=first.rate,
         state="complete",
         seconds=float(seconds.sum()),
         window_counts=window_counts,

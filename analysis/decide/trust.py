@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.decide.trust_answers import ANSWER_CHECKS, check_tokens
+from analysis.decide.trust_open_loop import OPEN_LOOP_CHECKS
 from analysis.decide.trust_workers import WORKER_CHECKS
 from analysis.measure.results import Level, RunResult, StepResult
 from analysis.metrics.statistics import THREE_SIGMA, Floats, samples_needed, standard_error
@@ -35,7 +36,8 @@ def check_run(result: RunResult) -> None:
     calibrated = max((limit for limit in limits if limit), default=None)
     for step in result.steps:
         check_step(step)
-        per_worker = (step.concurrency or 0) / (step.health.workers or 1)
+        in_flight = step.concurrency if step.rate is None else step.in_flight.mean
+        per_worker = (in_flight or 0) / (step.health.workers or 1)
         if calibrated is not None and per_worker > calibrated:
             step.trust.add(
                 "warn",
@@ -252,6 +254,7 @@ def check_little(step: StepResult) -> None:
 
 CHECKS: tuple[Callable[[StepResult], None], ...] = (
     check_state,
+    *OPEN_LOOP_CHECKS,
     *WORKER_CHECKS,
     check_samples,
     check_lost,

@@ -29,9 +29,11 @@ def check_workers(step: StepResult) -> None:
     codes = [code for code in step.reason_codes if code in UNKNOWN_LOAD | CHANGED_WORKERS]
     if not codes:
         return
-    least, target = step.in_flight.least, step.concurrency or 0
-    held = least is not None and least >= LOAD_HELD * target and not UNKNOWN_LOAD.intersection(codes)
-    flight = "" if least is None else f"; at the least {number(least)} of {target} requests were in flight"
+    least, target = step.in_flight.least, step.concurrency
+    held, flight = False, ""
+    if least is not None and target is not None:
+        held = least >= LOAD_HELD * target and not UNKNOWN_LOAD.intersection(codes)
+        flight = f"; at the least {number(least)} of {target} requests were in flight"
     for code in codes:
         text = f"{_EVENTS[code]}{flight}"
         step.trust.add("warn" if held else "void", code, text, least_in_flight=least)

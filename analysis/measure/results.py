@@ -39,7 +39,8 @@ from runfolder.percentiles import percentile
 
 Level = Literal["pass", "warn", "void"]
 LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
-LATENCIES = ("ttft", "ttfo", "tpot", "e2e")
+LATENCIES = ("ttft", "ttfo", "tpot", "e2e", "schedule_delay", "ttft_sent", "e2e_sent")
+"""The last three only in open loop: how late a request was sent, and latencies that count from its start."""
 DEFAULT_ERROR_RATE_LIMIT = 0.05
 """Errors that a step may have where the plan names no limit: told, and above this not recommended."""
 
@@ -162,9 +163,12 @@ class StepResult:
     experiment: str
     ordinal: int
     concurrency: int | None
+    """Users, in closed loop."""
     state: str
     repetition: int = 1
-    """Counts the steps of the experiment at this concurrency, from 1."""
+    """Counts the steps of the experiment at this level, from 1."""
+    rate: float | None = None
+    """Arrivals per second, in open loop; the concurrency is None then."""
     reasons: str | None = None
     reason_codes: tuple[str, ...] = ()
     """What happened to the step, as the load generator recorded it (`runfolder.records.ReasonCode`)."""
@@ -199,6 +203,11 @@ class StepResult:
     blocks: BlockSums | None = None
     trust: Trust = field(default_factory=Trust)
     """The only part that grows: checks add their reasons to it. Copies by `dataclasses.replace` share it."""
+
+    @property
+    def level(self) -> float | None:
+        """What the step asked for: users of a closed loop, or arrivals per second of an open loop."""
+        return self.concurrency if self.rate is None else self.rate
 
     @property
     def usable(self) -> bool:
@@ -280,6 +289,11 @@ class RunResult:
     """Tables by method and name, where the run was read from Locust's CSV files."""
     reconciled: tuple[Reconciled, ...] = ()
     """Rows beside Locust's own statistics, per step that Locust's CSV has."""
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether requests arrived at a rate, instead of following each other."""
+        return any(step.rate is not None for step in self.steps)
 
     @property
     def steps(self) -> list[StepResult]:

@@ -7,16 +7,17 @@ from analysis.metrics.statistics import Interval
 
 @dataclass(frozen=True)
 class Counts:
-    """How many requests were answered, failed, or were cut off by the end of the step (censored)."""
+    """How many requests were answered, failed, were cut off (censored), or were not sent (withheld)."""
 
     ok: int = 0
     failed: int = 0
     censored: int = 0
+    withheld: int = 0
 
     @property
     def total(self) -> int:
         """All requests, however they ended."""
-        return self.ok + self.failed + self.censored
+        return self.ok + self.failed + self.censored + self.withheld
 
     @property
     def ended(self) -> int:
@@ -90,6 +91,8 @@ class InFlight:
     """Requests, averaged over time."""
     least: float | None = None
     """The least mean over a twentieth of the window; only where the step has a reason code."""
+    rising: bool = False
+    """In open loop: whether it rose through the whole window, so that the endpoint did not keep up."""
     little_residual: float | None = None
     """Throughput × mean latency / concurrency − 1; above 0 is impossible (`definitions.little_residual`)."""
 

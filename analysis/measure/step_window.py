@@ -25,8 +25,10 @@ from analysis.metrics.definitions import Window, goodput
 from analysis.metrics.statistics import Floats, Interval, ratio_interval
 from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of, block_sums
 from configs.slo import Objective
+from runfolder.trend import rises
 
 _TOKENS = ("prompt_tokens", "completion_tokens")
+_OUTCOMES = ("ok", "failed", "censored", "withheld")
 
 
 def measure_window(
@@ -76,6 +78,7 @@ def measure_window(
         in_flight=InFlight(
             mean=definitions.mean_in_flight(overlapping, window),
             least=definitions.least_in_flight(overlapping, window) if step.reason_codes else None,
+            rising=step.rate is not None and rises(definitions.in_flight_over_time(overlapping, window)),
             little_residual=definitions.little_residual(
                 step.concurrency or 0, throughput.per_minute, mean_of(latency.get("e2e"))
             ),
@@ -152,8 +155,8 @@ def worker_health(workers: pd.DataFrame, window: Window) -> Health:
 
 
 def count_outcomes(outcome: pd.Series) -> Counts:
-    """How many rows are ok, failed and censored."""
-    return Counts(**{name: int((outcome == name).sum()) for name in ("ok", "failed", "censored")})
+    """How many rows there are of each outcome."""
+    return Counts(**{name: int((outcome == name).sum()) for name in _OUTCOMES})
 
 
 def _overlaps(rows: pd.DataFrame, window: Window) -> pd.Series:

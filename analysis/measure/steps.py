@@ -122,11 +122,11 @@ def _experiment(
 
 
 def _number_repetitions(steps: Iterable[StepResult]) -> list[StepResult]:
-    seen: Counter[int | None] = Counter()
+    seen: Counter[float | None] = Counter()
     numbered = []
     for step in steps:
-        seen[step.concurrency] += 1
-        numbered.append(replace(step, repetition=seen[step.concurrency]))
+        seen[step.level] += 1
+        numbered.append(replace(step, repetition=seen[step.level]))
     return numbered
 
 
@@ -146,15 +146,25 @@ def _loads_beside(entry: ExperimentEntry, entries: list[ExperimentEntry]) -> lis
 def _lost_steps(entry: ExperimentEntry, known: set[str], tables: RunTables) -> list[StepResult]:
     """The planned steps of which steps.csv has no row: not played, or lost with the file."""
     load = tables.manifest.plan.get("load") or {}
-    levels = dict(zip(entry.steps, load.get("concurrency") or (), strict=False))
+    users = dict(zip(entry.steps, load.get("concurrency") or (), strict=False))
+    rates = dict(zip(entry.steps, load.get("rate") or (), strict=False))
     lost = []
     for ordinal, name in enumerate(entry.steps, 1):
         if name in known:
             continue
         outcome = tables.requests.loc[tables.requests["step"] == name, "outcome"]
         state = "lost" if len(outcome) else "planned"
-        level = levels.get(name)
-        lost.append(StepResult(name, entry.name, ordinal, level, state, step_counts=count_outcomes(outcome)))
+        lost.append(
+            StepResult(
+                name,
+                entry.name,
+                ordinal,
+                users.get(name),
+                state,
+                rate=rates.get(name),
+                step_counts=count_outcomes(outcome),
+            )
+        )
     return lost
 
 
@@ -171,7 +181,8 @@ def _step(
         id=step_id,
         experiment=entry.name,
         ordinal=int(_number(row["ordinal"]) or 0),
-        concurrency=int(_number(row["concurrency"]) or 0),
+        concurrency=None if (users := _number(row["concurrency"])) is None else int(users),
+        rate=_number(row["rate"]),
         state=_text(row["state"]) or "unknown",
         reasons=_text(row["reasons"]),
         reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),

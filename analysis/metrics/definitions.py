@@ -44,12 +44,28 @@ def measured(values: Floats) -> Floats:
 def started_in(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
     """The requests that started inside the window, whatever became of them; latency is of the ok ones.
 
-    Formula: start ≤ started_at < end.
+    Formula: start ≤ started_at < end; in open loop, of the arrival.
     Unit: rows.
     Source: a window over starts leaves out no slow request, because the load stays until the last has ended.
     """
-    start = numbers(rows, "started_at")
+    start = arrived_at(rows)
     return rows[(start >= window.start) & (start < window.end)]
+
+
+def arrived_at(rows: pd.DataFrame) -> Floats:
+    """When each request was to start, in epoch seconds: in open loop its arrival, else its start."""
+    return numbers(rows, "started_at") - np.nan_to_num(numbers(rows, "schedule_delay_ms")) / 1000
+
+
+def schedule_delay_ms(rows: pd.DataFrame) -> Floats:
+    """Schedule delay, in open loop: from a request's arrival to its start. It is part of TTFT, TTFO and E2E.
+
+    Formula: start − arrival.
+    Unit: milliseconds, one value per request.
+    Source: latency that counts from the start hides what users wait while a client or a connection is busy
+    ("coordinated omission", G. Tene).
+    """
+    return measured(numbers(rows, "schedule_delay_ms"))
 
 
 def elapsed_ms(rows: pd.DataFrame) -> Floats:
@@ -71,31 +87,32 @@ def ended_at(rows: pd.DataFrame) -> Floats:
 def ttft_ms(rows: pd.DataFrame) -> Floats:
     """TTFT, time to first token: from handing the request to the socket to the first token with content.
 
-    Formula: first non-empty content or reasoning token − start; connection set-up is not part of it.
+    Formula: first non-empty content or reasoning token − start; connection set-up is not part of it. In open
+    loop − arrival, of which connection set-up is part.
     Unit: milliseconds, one value per ok streamed request.
     Source: as AIPerf; vLLM's is the same for content tokens; genai-bench's includes DNS, TCP and TLS.
     """
-    return measured(numbers(rows, "ttft_ms"))
+    return measured(per_row(rows, "ttft"))
 
 
 def ttfo_ms(rows: pd.DataFrame) -> Floats:
     """TTFO, time to first output token: like TTFT, but reasoning tokens do not count.
 
-    Formula: first non-reasoning token − start.
+    Formula: first non-reasoning token − start; in open loop − arrival.
     Unit: milliseconds, one value per ok streamed request.
     Source: as AIPerf.
     """
-    return measured(numbers(rows, "ttfo_ms"))
+    return measured(per_row(rows, "ttfo"))
 
 
 def e2e_ms(rows: pd.DataFrame) -> Floats:
     """E2E latency: from handing the request to the socket to the last token, or body byte when not streamed.
 
-    Formula: last content token − start.
+    Formula: last content token − start; in open loop − arrival.
     Unit: milliseconds, one value per ok request.
     Source: as vLLM and AIPerf; a usage-only chunk and the stream's closing are not part of it.
     """
-    return measured(numbers(rows, "e2e_ms"))
+    return measured(per_row(rows, "e2e"))
 
 
 def tpot_ms(rows: pd.DataFrame) -> Floats:
@@ -110,9 +127,18 @@ def tpot_ms(rows: pd.DataFrame) -> Floats:
 
 
 def per_row(rows: pd.DataFrame, metric: str) -> Floats:
-    """A latency metric (ttft, ttfo, tpot, e2e) in milliseconds, one value per row, NaN where not measured."""
+    """A latency metric in milliseconds, one value per row, NaN where not measured.
+
+    In open loop, ttft, ttfo and e2e count from the arrival; ttft_sent and e2e_sent, which exist only there,
+    count from the start.
+    """
+    delay = numbers(rows, "schedule_delay_ms")
+    if metric == "schedule_delay":
+        return delay
+    if metric.endswith("_sent"):
+        return np.where(np.isnan(delay), np.nan, numbers(rows, f"{metric.removesuffix('_sent')}_ms"))
     if metric != "tpot":
-        return numbers(rows, f"{metric}_ms")
+        return numbers(rows, f"{metric}_ms") + np.nan_to_num(delay)
     first = np.maximum(np.nan_to_num(numbers(rows, "first_chunk_tokens"), nan=1.0), 1.0)
     after = numbers(rows, "completion_tokens") - first
     after[numbers(rows, "chunks") < 2] = 0.0  # everything arrived at once
@@ -283,6 +309,7 @@ def mean_in_flight(rows: pd.DataFrame, window: Window) -> float | None:
     """
     if window.seconds <= 0:
         return None
+    rows = rows[(rows["outcome"] != "withheld").to_numpy()]
     start, end = numbers(rows, "started_at"), ended_at(rows)
     if np.isnan(end[(start >= window.start) & (start < window.end)]).any():
         return None
@@ -297,10 +324,15 @@ def least_in_flight(rows: pd.DataFrame, window: Window) -> float | None:
     Unit: requests; absent where the record does not say when a request of the window ended.
     Source: shows whether a load held while its workers changed.
     """
+    return min(in_flight_over_time(rows, window), default=None)
+
+
+def in_flight_over_time(rows: pd.DataFrame, window: Window) -> list[float]:
+    """The means of requests in flight over 20 equal parts of the window; empty where one is not known."""
     edges = np.linspace(window.start, window.end, _PARTS + 1)
     parts = [mean_in_flight(rows, Window(float(a), float(b))) for a, b in itertools.pairwise(edges)]
     known = [part for part in parts if part is not None]
-    return min(known) if len(known) == _PARTS else None
+    return known if len(known) == _PARTS else []
 
 
 def little_residual(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.metrics.definitions import Window, ended_at, numbers, per_row
+from analysis.metrics.definitions import Window, arrived_at, ended_at, per_row
 from analysis.metrics.statistics import Floats, Integers
 from configs.slo import Objective
 
@@ -62,7 +62,7 @@ class BlockSums:
 
 def block_of(rows: pd.DataFrame, window: Window) -> Integers:
     """The block in which each row started; every row must have started inside the window."""
-    position = (numbers(rows, "started_at") - window.start) / window.seconds
+    position = (arrived_at(rows) - window.start) / window.seconds
     return np.clip((position * BLOCKS).astype(np.int64), 0, BLOCKS - 1)
 
 
@@ -78,7 +78,7 @@ def block_sums(
         objectives: the plan's latency objectives.
     """
     edges = np.linspace(window.start, window.end, BLOCKS + 1)
-    start, e2e = numbers(started, "started_at"), numbers(started, "e2e_ms")
+    start, e2e = arrived_at(started), per_row(started, "e2e")
     ok = (started["outcome"] == "ok").to_numpy()
     failed = (started["outcome"] == "failed").to_numpy()
     ends = ended_at(rows)[(rows["outcome"] == "ok").to_numpy()]
@@ -97,7 +97,7 @@ def _objective_sums(
 ) -> ObjectiveSums:
     values = per_row(started, objective.metric)
     known = ok & ~np.isnan(values)
-    start, values = numbers(started, "started_at")[known], values[known]
+    start, values = arrived_at(started)[known], values[known]
     weights = values if objective.percentile is None else (values > objective.limit_ms).astype(float)
     return ObjectiveSums(_histogram(start, edges), _histogram(start, edges, weights))
 

@@ -6,6 +6,7 @@ from analysis.decide.fleet import HEADROOM, Fleet, FleetPlan
 from analysis.decide.recommendation import Choice
 from analysis.decide.utilisation import UtilisationPrice
 from analysis.measure.results import ExperimentResult, RunResult
+from analysis.render.levels import level_name
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
 from analysis.render.tables import Table, numbers, texts
 from common.formatting import ABSENT, code_span, dollars, duration, limit_percent, listed, percent
@@ -49,7 +50,7 @@ def utilisation_table(result: RunResult, prices: Sequence[UtilisationPrice]) -> 
     """Dollars per request and per million tokens at several utilisations, for each experiment's best step."""
     rows = [
         [
-            f"{experiment_label(p.candidate.experiment)}, concurrency {p.candidate.step.concurrency}",
+            f"{experiment_label(p.candidate.experiment)}, {level_name(p.candidate.step)}",
             percent(p.utilisation),
             request_price(p.usd_per_request),
             dollars(p.usd_per_million_output),
@@ -78,7 +79,7 @@ def fleet_table(plans: Sequence[FleetPlan], policies: list[str], *, given: bool,
         for plan in plans
         for fleet in plan.fleets
     ]
-    columns = texts("demand", "instance, concurrency of each")
+    columns = texts("demand", "instance, load of each")
     columns += numbers("instances", "spare", "utilisation", "$/month", "$/month scaled hourly")
     columns += numbers(f"$/{PER_REQUESTS}")
     note = _fleet_note(policies, given=given)
@@ -93,7 +94,8 @@ def _demand_label(plan: FleetPlan, *, several: bool) -> str:
 
 def _fleet_cells(fleet: Fleet) -> list[str]:
     return [
-        f"{fleet.candidate.experiment.instance}, {fleet.concurrency}",
+        f"{fleet.candidate.experiment.instance}, {round(fleet.level_each, 2):g}"
+        + ("" if fleet.candidate.step.rate is None else "/s"),
         str(fleet.instances),
         str(fleet.spare),
         percent(fleet.utilisation),

@@ -25,6 +25,8 @@ INFORMATION = (
     ("price_per_txn", "US dollars"),
 )
 """Names as FMBench's page has them, and the unit of each."""
+_ARRIVALS = ("arrival_rate", "requests/s")
+"""In place of the concurrency, in open loop."""
 
 
 def information_table(experiment: ExperimentResult, step: StepResult) -> Table:
@@ -36,7 +38,7 @@ def information_table(experiment: ExperimentResult, step: StepResult) -> Table:
         experiment.name,
         experiment.payload_file,
         experiment.deployed,
-        str(step.concurrency if step.concurrency is not None else ABSENT),
+        ABSENT if step.level is None else f"{step.level:g}",
         ABSENT if step.errors.rate is None else f"{step.errors.rate:.4g}",
         number(step.tokens_per_request.prompt, 4),
         number(step.throughput.prompt_tokens_per_s, 4),
@@ -47,7 +49,8 @@ def information_table(experiment: ExperimentResult, step: StepResult) -> Table:
         ABSENT if hourly is None else f"{hourly:g}{assumed}",
         ABSENT if request is None else f"{_price(request)}{assumed}",
     )
-    rows = [[name, value, unit] for (name, unit), value in zip(INFORMATION, values, strict=True)]
+    labels = [_ARRIVALS if label[0] == "concurrency" and step.rate else label for label in INFORMATION]
+    rows = [[name, value, unit] for (name, unit), value in zip(labels, values, strict=True)]
     title = f"Information on the best choice for {experiment.payload}"
     return Table(title, texts("Information", "Value", "Unit"), rows, layout="wraps")
 
@@ -136,7 +139,7 @@ def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) 
     within = "price performance (no latency budget was set)"
     if result.objectives:
         within = f"staying within {_budget(result)}"
-    achieved = f"A concurrency level of {step.concurrency} achieves "
+    achieved = f"A {_level(step)} achieves "
     if e2e is not None:
         achieved += f"an `average latency of {number(e2e.mean / 1000)} seconds`, "
     sizes = ""
@@ -148,9 +151,16 @@ def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) 
     return (
         f"The best option for {within} on {code_span(experiment.deployed)} "
         f"for the {code_span(experiment.payload_file)} "
-        f"dataset is a `concurrency level of {step.concurrency}`. {achieved}{sizes}"
+        f"dataset is a `{_level(step)}`. {achieved}{sizes}"
         f"with `{number(step.throughput.per_minute)} transactions/minute`."
     )
+
+
+def _level(step: StepResult) -> str:
+    """``concurrency level of 4``, in FMBench's words; ``rate of 2 requests/s``."""
+    if step.rate is not None:
+        return f"rate of {step.rate:g} requests/s"
+    return f"concurrency level of {step.concurrency}"
 
 
 def _no_combination(result: RunResult, experiment: ExperimentResult, own: list[Candidate]) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from analysis.decide.recommendation import Candidate, Choice
 from analysis.decide.slo import SloCheck
+from analysis.render.levels import level_name
 from analysis.render.prices import PER_REQUESTS, request_price
 from common.formatting import ABSENT, milliseconds, number, plural
 
@@ -27,7 +28,7 @@ def _of_best(best: Candidate, *, several: bool) -> list[KeyFigure]:
     step, experiment = best.step, best.experiment
     payload = f"{experiment.payload}: " if several else ""
     figures = [
-        KeyFigure(f"{payload}recommended", experiment.deployed, f"at concurrency {step.concurrency}"),
+        KeyFigure(f"{payload}recommended", experiment.deployed, f"at {level_name(step)}"),
     ]
     if step.cost.per_request is not None:
         note = "assumed price" if experiment.price.assumption else "at full load"

@@ -2,15 +2,11 @@
 
 from analysis.decide.recommendation import Candidate, Choice
 from analysis.decide.slo import SloCheck
-from analysis.measure.results import RunResult
+from analysis.measure.results import RunResult, StepResult
+from analysis.render.levels import candidate_label, level_names
 from common.formatting import limit_percent, listed, milliseconds, more_minutes, percent
 
 _NEEDS = {"ttft": "streamed answers", "tpot": "streamed answers of two tokens or more"}
-
-
-def candidate_label(candidate: Candidate) -> str:
-    """``ml.g5.xlarge at concurrency 4``."""
-    return f"{candidate.experiment.deployed} at concurrency {candidate.step.concurrency}"
 
 
 def slo_label(result: RunResult) -> str:
@@ -57,11 +53,12 @@ def not_decided(candidates: list[Candidate]) -> str | None:
         found = [f for c in undecided for f in c.checks if f.status == "open"]
         wait = max((f.more_minutes for f in found if f.more_minutes is not None), default=None)
         which = listed(list(dict.fromkeys(f.label for f in found)))
-        have = "has" if len(undecided) == 1 else "have"
-        per = "" if len(undecided) == 1 else " per step"
+        places, per = _places(undecided), ""
+        have = f"{places} has"
+        if len(undecided) > 1:
+            have, per = f"{len(undecided)} steps ({places}) have", " per step"
         parts.append(
-            f"{_places(undecided)} {have} too few samples to judge {which}; "
-            f"about {more_minutes(wait)}{per} would settle it"
+            f"{have} too few samples to judge {which}; about {more_minutes(wait)}{per} would settle it"
         )
     blind = [c for c in candidates if c.slo_status == "unmeasured"]
     metrics = dict.fromkeys(f.objective.metric for c in blind for f in c.checks if f.status == "unmeasured")
@@ -114,7 +111,7 @@ def _closest(result: RunResult, choice: Choice) -> str:
 
 def _places(candidates: list[Candidate]) -> str:
     """``ml.g5.xlarge at concurrency 4 and 8``: levels grouped by what they ran on."""
-    levels: dict[str, list[str]] = {}
+    steps: dict[str, list[StepResult]] = {}
     for candidate in candidates:
-        levels.setdefault(candidate.experiment.deployed, []).append(str(candidate.step.concurrency))
-    return listed([f"{where} at concurrency {listed(own)}" for where, own in levels.items()])
+        steps.setdefault(candidate.experiment.deployed, []).append(candidate.step)
+    return listed([f"{where} at {level_names(own)}" for where, own in steps.items()])

@@ -3,9 +3,9 @@
 from analysis.decide.recommendation import Candidate, Choice, cheapest
 from analysis.measure.results import RunResult
 from analysis.metrics.statistics import RESAMPLES
+from analysis.render.levels import candidate_label
 from analysis.render.locust_answer_text import locust_answer
 from analysis.render.no_recommendation_text import (
-    candidate_label,
     errors_allowed,
     measured,
     nothing_passes,

@@ -6,7 +6,8 @@ from analysis.decide.recommendation import Choice
 from analysis.measure.results import RunResult, StepResult
 from analysis.metrics.statistics import samples_needed
 from analysis.render.cost_tables import experiment_label
-from analysis.render.step_tables import concurrency_label, step_tables
+from analysis.render.levels import level_value
+from analysis.render.step_tables import step_tables
 from analysis.render.tables import Table
 from common.formatting import ABSENT, count, listed, milliseconds, number, percent
 
@@ -15,7 +16,7 @@ from common.formatting import ABSENT, count, listed, milliseconds, number, perce
 class StepNote:
     """What is wrong with one step."""
 
-    concurrency: str
+    load: str
     level: str
     """``warn`` or ``void``."""
     reasons: str
@@ -25,7 +26,7 @@ class StepNote:
 class StepDetails:
     """Name and value of the lesser figures of one step."""
 
-    concurrency: str
+    load: str
     facts: list[tuple[str, str]]
 
 
@@ -48,11 +49,11 @@ def experiment_sections(result: RunResult, choices: list[Choice]) -> list[Experi
             experiment.error,
             step_tables(result, experiment, choices),
             [
-                StepNote(concurrency_label(step), step.trust.level, "; ".join(step.trust.texts))
+                StepNote(level_value(step), step.trust.level, "; ".join(step.trust.texts))
                 for step in experiment.steps
                 if step.trust.reasons
             ],
-            [StepDetails(concurrency_label(step), _facts(step)) for step in experiment.steps if step.window],
+            [StepDetails(level_value(step), _facts(step)) for step in experiment.steps if step.window],
         )
         for experiment in result.experiments
     ]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES, Interval
+from analysis.render.levels import level_noun, level_value
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
 from analysis.render.tables import Cell, Column, Table, numbers, texts
 from common.formatting import ABSENT, count, dollars, milliseconds, number, percent
@@ -20,17 +21,12 @@ def step_tables(result: RunResult, experiment: ExperimentResult, choices: list[C
     kinds = [_row_kind(step, judged.get(step.id), choices) for step in experiment.steps]
     tables = (
         _throughput(result, experiment, judged, kinds),
-        _latency(experiment, kinds),
-        _intervals(experiment, kinds),
-        _workers(experiment),
+        _arrivals(result, experiment, kinds),
+        _latency(result, experiment, kinds),
+        _intervals(result, experiment, kinds),
+        _workers(result, experiment),
     )
     return [table for table in tables if table.rows]
-
-
-def concurrency_label(step: StepResult) -> str:
-    """A step's concurrency, where it is known; a repetition has its number: ``4``, ``4 #2``."""
-    known = ABSENT if step.concurrency is None else str(step.concurrency)
-    return f"{known} #{step.repetition}" if step.repetition > 1 else known
 
 
 def _row_kind(step: StepResult, candidate: Candidate | None, choices: list[Choice]) -> str:
@@ -50,7 +46,7 @@ def _throughput(result: RunResult, experiment: ExperimentResult, judged: Judged,
         counts = step.window_counts
         rows.append(
             [
-                concurrency_label(step),
+                level_value(step),
                 Cell(step.trust.level, step.trust.level),
                 slo,
                 number(step.throughput.per_minute),
@@ -61,13 +57,36 @@ def _throughput(result: RunResult, experiment: ExperimentResult, judged: Judged,
                 dollars(step.cost.per_million_output),
             ]
         )
-    columns = [*texts("concurrency"), Column("trust", "status"), Column("SLO", "status")]
+    columns = [*texts(level_noun(result)), Column("trust", "status"), Column("SLO", "status")]
     columns += numbers("requests/min", "ok", "failed", "cut off", "output tokens/s", "prompt tokens/s")
     columns += numbers(f"$/{PER_REQUESTS}{assumed}", f"$/1M output tokens{assumed}")
     return Table("Trust, throughput and cost", columns, rows, row_kinds=kinds)
 
 
-def _latency(experiment: ExperimentResult, kinds: list[str]) -> Table:
+def _arrivals(result: RunResult, experiment: ExperimentResult, kinds: list[str]) -> Table:
+    """Of an open loop: what arrived, how late it was sent, and what latency from the start would hide."""
+    steps = [(s, kind) for s, kind in zip(experiment.steps, kinds, strict=True) if s.rate and s.seconds]
+    first = "ttft" if any("ttft" in step.latency for step, _ in steps) else "e2e"
+    columns = [*texts(level_noun(result)), *numbers("arrived/s", "answered/s", "withheld", "in flight, mean")]
+    columns += numbers("schedule delay p50", "schedule delay p99", f"{first.upper()} p95")
+    columns += numbers(f"{first.upper()} p95 from the start")
+    rows = [
+        [
+            level_value(step),
+            number(step.window_counts.total / (step.seconds or 1.0)),
+            number(None if step.throughput.per_minute is None else step.throughput.per_minute / 60),
+            count(step.window_counts.withheld),
+            number(step.in_flight.mean),
+            *(milliseconds(step.shown("schedule_delay", p)) for p in (50, 99)),
+            *(milliseconds(step.shown(metric, 95)) for metric in (first, f"{first}_sent")),
+        ]
+        for step, _ in steps
+    ]
+    note = "Latencies count from the arrival of a request, whenever it was sent."
+    return Table("Arrivals", columns, rows, row_kinds=[kind for _, kind in steps], note=note)
+
+
+def _latency(result: RunResult, experiment: ExperimentResult, kinds: list[str]) -> Table:
     """The percentiles that at least one step can show; p50 always."""
     shown = [
         (metric, p)
@@ -75,10 +94,10 @@ def _latency(experiment: ExperimentResult, kinds: list[str]) -> Table:
         for p in PERCENTILES
         if p == 50 or any(step.shown(metric, p) is not None for step in experiment.steps)
     ]
-    columns = [*texts("concurrency"), *numbers(*(f"{m.upper()} p{p}" for m, p in shown))]
+    columns = [*texts(level_noun(result)), *numbers(*(f"{m.upper()} p{p}" for m, p in shown))]
     rows = [
         [
-            concurrency_label(step),
+            level_value(step),
             *(milliseconds(step.shown(metric, p)) for metric, p in shown),
         ]
         for step in experiment.steps
@@ -86,15 +105,15 @@ def _latency(experiment: ExperimentResult, kinds: list[str]) -> Table:
     return Table("Latency of answered requests", columns, rows, row_kinds=kinds)
 
 
-def _intervals(experiment: ExperimentResult, kinds: list[str]) -> Table:
+def _intervals(result: RunResult, experiment: ExperimentResult, kinds: list[str]) -> Table:
     """Samples, 95% intervals and goodput: how certain the figures above are."""
     steps = [(step, kind) for step, kind in zip(experiment.steps, kinds, strict=True) if step.window]
     names = [(m, p) for m in METRICS for p in (50, 95) if any(_interval(s, m, p) for s, _ in steps)]
-    columns = [*texts("concurrency"), *numbers("samples", "requests/min 95%")]
+    columns = [*texts(level_noun(result)), *numbers("samples", "requests/min 95%")]
     columns += numbers(*(f"{m.upper()} p{p} 95%" for m, p in names), "goodput, requests/s", "goodput, share")
     rows = [
         [
-            concurrency_label(step),
+            level_value(step),
             count(step.window_counts.ok),
             _range(step.throughput.per_minute_interval, number),
             *(_range(_interval(step, metric, p), milliseconds) for metric, p in names),
@@ -115,17 +134,17 @@ def _range(interval: Interval | None, show: Callable[[float], str]) -> str:
     return ABSENT if interval is None else f"{show(interval.low)} to {show(interval.high)}"
 
 
-def _workers(experiment: ExperimentResult) -> Table:
+def _workers(result: RunResult, experiment: ExperimentResult) -> Table:
     """One row per step and worker, where a step had several."""
     steps = [step for step in experiment.steps if step.workers]
     streamed = any("ttft" in step.latency for step in steps)
     metric = "TTFT" if streamed else "E2E"
-    columns = [*texts("concurrency", "worker"), *numbers("requests", "share")]
+    columns = [*texts(level_noun(result), "worker"), *numbers("requests", "share")]
     columns += numbers(f"{metric} p50", f"{metric} p50 95%", "connection set-up p50", "round trip")
     columns += numbers("CPU, highest", "event-loop lag p99, highest")
     rows = [
         [
-            concurrency_label(step),
+            level_value(step),
             f"{worker.worker} on {worker.host}" if worker.host else worker.worker,
             count(worker.rows),
             percent(worker.share),

@@ -152,11 +152,13 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
     return {
         "id": step.id,
         "concurrency": step.concurrency,
+        "rate": step.rate,
         "state": step.state,
         "window_s": step.window.seconds if step.window else None,
         "requests_ok": step.window_counts.ok,
         "requests_failed": step.window_counts.failed,
         "requests_censored": step.window_counts.censored,
+        "requests_withheld": step.window_counts.withheld,
         "whole_step": asdict(step.step_counts),
         **latency,
         "prompt_tokens_mean": step.tokens_per_request.prompt,
@@ -224,6 +226,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
             "step": candidate.step.id,
             "repetitions": [step.id for step in candidate.repetitions],
             "concurrency": candidate.step.concurrency,
+            "rate": candidate.step.rate,
             "usd_per_request": candidate.step.cost.per_request,
         }
 

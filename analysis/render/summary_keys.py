@@ -48,11 +48,17 @@ _NOTICE_KINDS = (
     "`fmbench_files` or `other`."
 )
 _NO_TIMES = "not in the source files"
+_OPEN = "open loop"
+_CLOSED_LOOP = "closed loop"
 _NO_TOKENS = "no answer has a token count"
 _NO_PRICE = "no price is known"
 _NO_OFFER = "no price is known or no request was answered"
 _NO_ROWS = "no raw records"
 _NO_WINDOW = "the step was not measured, or its source has no window"
+_OUTCOMES = (
+    "Requests that started (open loop: arrived) in the window, by outcome. A censored one was cut off by the "
+    "end of the step; a withheld one was not sent."
+)
 _FEW = "too few samples (n < 5/(1 − p)), or not measured"
 
 _RUN = (
@@ -83,7 +89,8 @@ _CHOICES = _below(
     ("{best,runner_up}.experiment", "text", "", "Name of its experiment."),
     ("{best,runner_up}.step", "text", "", "Identifier of the step."),
     ("{best,runner_up}.repetitions[]", "text", "", "Identifiers of the steps pooled in it."),
-    ("{best,runner_up}.concurrency", "integer", "requests", "Requests in flight."),
+    ("{best,runner_up}.concurrency", "integer", "requests", "Requests in flight.", _OPEN),
+    ("{best,runner_up}.rate", "number", "requests/s", "Arrivals per second.", _CLOSED_LOOP),
     ("{best,runner_up}.usd_per_request", "number", "$", "Cost of a request at full load.", _NO_OFFER),
     ("extra_usd_per_request", "number", "$", "What a request costs more at the runner-up.",
      "no price or no runner-up"),
@@ -113,16 +120,16 @@ _EXPERIMENTS = _below(
     ("cost.basis", "text", "", "What was counted."),
 )
 
-_LATENCY = "{ttft,ttfo,tpot,e2e}_ms."
+_LATENCY = "{ttft,ttfo,tpot,e2e,schedule_delay,ttft_sent,e2e_sent}_ms."
 _STEPS = _below(
     "experiments[].steps[].",
     ("id", "text", "", "Identifier of the step."),
-    ("concurrency", "integer", "requests", "Requests in flight.", _NO_TIMES),
+    ("concurrency", "integer", "requests", "Requests in flight.", f"{_NO_TIMES}; {_OPEN}"),
+    ("rate", "number", "requests/s", "Arrivals per second.", _CLOSED_LOOP),
     ("state", "text", "", "`complete`, `degraded`, `interrupted`, `running` or `planned`."),
     ("window_s", "number", "s", "Length of the measure window.", _NO_WINDOW),
-    ("{requests_ok,requests_failed,requests_censored}", "integer", "requests",
-     "Requests that started in the window, by outcome. A censored one was cut off by the end of the step."),
-    ("whole_step.{ok,failed,censored}", "integer", "requests", "The same for every request of the step."),
+    ("{requests_ok,requests_failed,requests_censored,requests_withheld}", "integer", "requests", _OUTCOMES),
+    ("whole_step.{ok,failed,censored,withheld}", "integer", "requests", "The same for all of the step."),
     (f"{_LATENCY}{{p50,p90,p95,p99}}", "number", "ms", "Percentile of the latency.", _FEW),
     (f"{_LATENCY}{{p50_95,p90_95,p95_95,p99_95}}[]", "number", "ms",
      "Lower and upper end of the percentile's 95% confidence interval.", "absent without an interval"),

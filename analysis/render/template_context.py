@@ -9,6 +9,7 @@ from analysis.measure.results import RunResult
 from analysis.render import cost_tables, fmbench_page
 from analysis.render.check_tables import fmbench_tables, locust_check_table
 from analysis.render.key_figures import key_figures
+from analysis.render.levels import level_noun
 from analysis.render.locust_tables import locust_tables
 from analysis.render.plots.drawing import Drawing
 from analysis.render.recommendation_text import answer_lines, answer_notes
@@ -63,6 +64,7 @@ def template_context(
         "cost_bases": cost_tables.cost_bases(result),
         "recommendations": fmbench_page.recommendation_table(result, choices),
         "steps_intro": steps_intro(result),
+        "level_noun": level_noun(result),
         "experiments": experiment_sections(result, choices),
         "locust_tables": locust_tables(result),
         "utilisation": cost_tables.utilisation_table(result, figures.utilisation),

@@ -289,9 +289,10 @@ class MasterCoordinator:
         offsets = self._collector.offsets
         self._send(messages.WINDOW, {"step": step.id, "window": window, "offsets": offsets})
 
-    def finish(self, ending: Ending, timeout: float) -> None:
-        """Ask every worker for its final report."""
-        self._send(messages.FINISH, {"ending": ending, "timeout": timeout})
+    def finish(self, ending: Ending, timeout: float, until: float) -> None:
+        """Ask every worker for its final report, and to send nothing that arrives after ``until``."""
+        content = {"ending": ending, "timeout": timeout, "until": until, "offsets": self._collector.offsets}
+        self._send(messages.FINISH, content)
 
     def finished(self) -> set[str]:
         """Client ids that have sent their final report."""

@@ -20,7 +20,7 @@ def drain(
     *,
     interrupts: Interrupts,
     written: Callable[[], bool],
-) -> None:
+) -> float:
     """Wait until everything that was measured has arrived, but no longer than that can take.
 
     Args:
@@ -30,14 +30,17 @@ def drain(
         patience: seconds that they may take.
         interrupts: the first one cuts off requests in flight; after a second one nothing waits.
         written: whether Locust's own files are complete.
+
+    Returns:
+        When the workers were told to stop, epoch seconds: nothing that arrived later was sent.
     """
-    workers = set(link.live_workers())
-    link.finish(ending, patience)
+    workers, until = set(link.live_workers()), clock.time()
+    link.finish(ending, patience, until)
     deadline = clock.monotonic() + patience + _REPORT_GRACE_S
     while not workers <= link.finished() and clock.monotonic() < deadline:
         if ending == "drain" and interrupts.count:
             ending = "abort"
-            link.finish(ending, 0.0)
+            link.finish(ending, 0.0, until)
         if interrupts.count > 1:
             break
         workers &= set(link.live_workers())
@@ -45,3 +48,4 @@ def drain(
     deadline = clock.monotonic() + _LOST_REPORT_S
     while not written() and clock.monotonic() < deadline and interrupts.count < 2:
         clock.sleep(_POLL_S)
+    return until

@@ -299,9 +299,8 @@ class StepSequence:
         """Wait for every worker's last rows and Locust's last counts, then reconcile them."""
         try:
             self._enter("drain")
-            stopped_at = self._clock.time()
             patience = self._longest_request_s if ending == "drain" else 2.0
-            drain(
+            stopped_at = drain(
                 self._link,
                 self._clock,
                 ending,

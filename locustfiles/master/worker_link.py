@@ -70,8 +70,8 @@ class WorkerLink(Protocol):
     def send_window(self, step: Step, window: tuple[float, float]) -> None:
         """Send the measure window to every worker."""
 
-    def finish(self, ending: Ending, timeout: float) -> None:
-        """Ask every worker for its final report."""
+    def finish(self, ending: Ending, timeout: float, until: float) -> None:
+        """Ask every worker for its final report, and to send nothing that arrives after ``until``."""
 
     def finished(self) -> set[str]:
         """Client ids that have sent their final report."""

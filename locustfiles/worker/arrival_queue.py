@@ -28,8 +28,11 @@ class ArrivalQueue:
             heapq.heappush(self._pending, (arrival.at, step, arrival))
         self._changed.set()
 
-    def clear(self) -> None:
-        """Drop the arrivals that have not come due."""
+    def stop(self, until: float) -> None:
+        """Hand on at once what arrives up to ``until``, and drop the rest."""
+        while self._pending and self._pending[0][0] <= until:
+            _, step, arrival = heapq.heappop(self._pending)
+            self._on_due(step, arrival)
         self._pending.clear()
 
     @property

@@ -233,12 +233,13 @@ class Worker:
         self.begun.set()
 
     def _on_arrivals(self, message: dict[str, Any]) -> None:
+        if self.stopping.is_set():
+            return
         self._max_in_flight = message["max_in_flight"]
         self._arrivals.add(message["step"], (Arrival(*arrival) for arrival in message["arrivals"]))
 
     def _on_due(self, step: str, arrival: Arrival) -> None:
-        if not self.stopping.is_set():
-            self.on_arrival(step, arrival, self._runner.user_count < self._max_in_flight)
+        self.on_arrival(step, arrival, self._runner.user_count < self._max_in_flight)
 
     def _on_window(self, message: dict[str, Any]) -> None:
         offset = message["offsets"].get(self._runner.client_id, 0.0)
@@ -298,14 +299,15 @@ class Worker:
 
     def _on_finish(self, message: dict[str, Any]) -> None:
         """Start no new requests, let those in flight end normally or at once, then send the final report."""
-        self._stop_users()
+        self._stop_users(message["until"] + message["offsets"].get(self._runner.client_id, 0.0))
         if message["ending"] == "abort":
             self._abort()
         gevent.spawn(self._final_report, message["timeout"])
 
-    def _stop_users(self) -> None:
+    def _stop_users(self, until: float) -> None:
+        """Start nothing that arrives after ``until``."""
+        self._arrivals.stop(until)
         self.stopping.set()
-        self._arrivals.clear()
         self.begun.set()
 
     def _shut_down(self) -> None:
@@ -314,7 +316,7 @@ class Worker:
             return
         if self._silent:
             sys.exit(0)
-        self._stop_users()
+        self._stop_users(time.time())
         self._abort()
         self._final_report(_FINAL_WAIT_S)
         self._runner.quit()

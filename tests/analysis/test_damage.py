@@ -302,7 +302,7 @@ def test_a_step_of_no_user_at_all_is_not_one(folder: Path) -> None:
     steps.to_csv(path, index=False)
     result = measure_and_judge(folder)
     assert {step.trust.level for step in result.steps} == {"void"}
-    assert "without step or concurrency left out" in " ".join(result.problems)
+    assert "without step, concurrency or rate left out" in " ".join(result.problems)
 
 
 @pytest.mark.e2e

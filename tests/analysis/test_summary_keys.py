@@ -14,6 +14,7 @@ from tests.analysis.fmbench_march_2024 import write_fmbench_folder
 from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, stats_row, write
 from tests.analysis.runs import SLO, summary_of
 from tests.analysis.test_workers import two_workers
+from tests.support.open_loop_run import make_open_loop
 from tests.support.synthetic_run import Deployed, Server, write_run
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,13 @@ def _run(folder: Path) -> dict[str, Any]:
 
 def _workers(folder: Path) -> dict[str, Any]:
     two_workers(folder, far_ms=120.0)
+    return summary_of(measure_and_judge(folder))
+
+
+def _open_loop(folder: Path) -> dict[str, Any]:
+    fast = Server(tpot_ms=1, tpot_ms_per_user=0.1)
+    write_run(folder, (Deployed(server=fast, measure_s=120, concurrency=(8,)),), slo=SLO)
+    make_open_loop(folder)
     return summary_of(measure_and_judge(folder))
 
 
@@ -57,12 +65,13 @@ def _fmbench(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Key | None, Any]]:
-    """Every key and item of the summaries of five runs, of every source."""
+    """Every key and item of the summaries of six runs, of every source."""
     folder = tmp_path_factory.mktemp("summaries")
     summaries = [
         summary_of(measure_and_judge(run_folder)),
         _run(folder / "run"),
         _workers(folder / "workers"),
+        _open_loop(folder / "open"),
         _locust(folder / "locust"),
         _fmbench(folder / "fmbench"),
     ]

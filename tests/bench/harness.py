@@ -40,7 +40,7 @@ REAL = SIMULATED | {
     "name": "real",
     "model": {"name": "SmolLM2-135M-Instruct", "source": "local"},
     "workload": {"payload": "en_50-100", "parameters": {"max_tokens": 16, "temperature": 0}},
-    "load": {"concurrency": [1, 2], "warm_up": "500ms", "measure": "40s", "min_requests": 8},
+    "load": {"concurrency": [1, 2], "warm_up": "500ms", "measure": "40s", "min_requests": 10},
 }
 
 

@@ -141,7 +141,7 @@ class FakeLink:
         self._note("send_window")
         self.windows.append((step.id, window))
 
-    def finish(self, ending: Ending, timeout: float) -> None:  # noqa: ARG002 - the protocol's
+    def finish(self, ending: Ending, timeout: float, until: float) -> None:  # noqa: ARG002 - the protocol's
         self._note("finish")
         self.asked_to_finish.append(ending)
 

@@ -23,14 +23,14 @@ def where_time_goes(result: RunResult) -> Drawing | None:
         left = np.zeros(len(views))
         for index, (name, values, hatch) in enumerate(parts):
             widths = np.array(values) / 1000
-            colour = HUES[index + 3]
+            color = HUES[index + 3]
             axes.barh(
                 places,
                 widths,
                 left=left,
                 height=0.55,
                 label=name,
-                color=colour,
+                color=color,
                 hatch=hatch,
                 edgecolor="white",
             )

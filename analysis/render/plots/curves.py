@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import Interval
+from analysis.render.levels import level_noun
 from analysis.render.plots.drawing import (
     ALERT,
     MUTED,
@@ -17,7 +18,7 @@ from analysis.render.plots.drawing import (
     legend_below,
     payload_grid,
 )
-from common.formatting import listed
+from common.formatting import ABSENT, listed
 
 _AXES = {"ttft": "TTFT", "tpot": "TPOT", "e2e": "E2E latency"}
 
@@ -82,8 +83,8 @@ def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
         [(_RATE, _latency(result, metric), metric) for metric in metrics],
         name="throughput_latency",
         title="Throughput against latency",
-        alt=f"{' and '.join(_AXES[m] for m in metrics)} over requests per minute, per concurrency.",
-        caption="One point per concurrency (the number above it), with its 95% intervals",
+        alt=f"{' and '.join(_AXES[m] for m in metrics)} over requests per minute, per {level_noun(result)}.",
+        caption=f"One point per {level_noun(result)} (the number above it), with its 95% intervals",
     )
 
 
@@ -103,8 +104,8 @@ def cost_latency(result: RunResult, palette: Palette) -> Drawing | None:
         [(cost, _latency(result, "e2e"), "e2e")],
         name="cost_vs_latency",
         title="Cost per million output tokens against latency",
-        alt="Cost per million output tokens against end-to-end latency, one point per concurrency.",
-        caption="At full load. Lower left is cheaper and faster; the number is the concurrency",
+        alt=f"Cost per million output tokens against end-to-end latency, one point per {level_noun(result)}.",
+        caption=f"At full load. Lower left is cheaper and faster; the number is the {level_noun(result)}",
     )
 
 
@@ -119,7 +120,7 @@ def speed_throughput(result: RunResult, palette: Palette) -> Drawing | None:
         name="speed_vs_throughput",
         title="Speed of one user against throughput of an instance",
         alt="Output tokens per second of one user over output tokens per second of an instance.",
-        caption="Upper right is better. One point per concurrency (the number above it)",
+        caption=f"Upper right is better. One point per {level_noun(result)} (the number above it)",
     )
 
 
@@ -211,16 +212,16 @@ def _whiskers(
 
 
 def _levels(axes: Any, drawn: list[Point]) -> None:
-    """The concurrency above its points, once where experiments lie on each other."""
+    """The level above its points, once where experiments lie on each other."""
     wide = max((x for x, _, _ in drawn), default=0.0)
     high = max((y for _, y, _ in drawn), default=0.0)
-    written: list[tuple[float, float, int | None]] = []
+    written: list[tuple[float, float, float | None]] = []
     for x, y, step in sorted(drawn, key=lambda point: -point[1]):
-        near = [a for a, b, level in written if level == step.concurrency and b - y < 0.14 * high]
+        near = [a for a, b, level in written if level == step.level and b - y < 0.14 * high]
         if any(abs(a - x) < 0.05 * wide for a in near):
             continue
-        written.append((x, y, step.concurrency))
-        text = str(step.concurrency)
+        written.append((x, y, step.level))
+        text = ABSENT if step.level is None else f"{step.level:g}"
         axes.annotate(
             text, (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=MUTED
         )

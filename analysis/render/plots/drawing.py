@@ -66,16 +66,16 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Palette:
-    """Which color stands for which instance and which concurrency, in every picture of a report."""
+    """Which color stands for which instance and which level of load, in every picture of a report."""
 
     instances: tuple[str, ...]
-    concurrencies: tuple[int, ...]
+    levels: tuple[float, ...]
 
     @classmethod
     def of(cls, result: RunResult) -> "Palette":
-        """The palette of a run: colours in order of appearance and of concurrency."""
+        """The palette of a run: colors in order of appearance and of level."""
         names = dict.fromkeys(e.deployed for e in result.experiments)
-        levels = sorted({s.concurrency for s in result.steps if s.concurrency is not None})
+        levels = sorted({s.level for s in result.steps if s.level is not None})
         return cls(tuple(names), tuple(levels))
 
     def hue(self, experiment: ExperimentResult) -> str:
@@ -86,10 +86,9 @@ class Palette:
         """The marker of an experiment's instances, so that color is never the only cue."""
         return MARKERS[self.instances.index(experiment.deployed) % len(MARKERS)]
 
-    def shade(self, concurrency: int | None) -> str:
-        """The colour of a concurrency."""
-        at = self.concurrencies.index(concurrency) if concurrency in self.concurrencies else 0
-        return self.shade_at(at, len(self.concurrencies))
+    def shade(self, level: float | None) -> str:
+        """The color of a level."""
+        return self.shade_at(self._place(level), len(self.levels))
 
     @staticmethod
     def shade_at(at: int, count: int) -> str:
@@ -97,11 +96,12 @@ class Palette:
         spread = round(at * (len(_SHADES) - 1) / (count - 1)) if 1 < count <= len(_SHADES) else at
         return _SHADES[spread % len(_SHADES)][0]
 
-    def dashes(self, concurrency: int | None) -> Any:
-        """The line style of a concurrency: solid, dashed, dotted and so on."""
-        return self.dashes_at(
-            self.concurrencies.index(concurrency) if concurrency in self.concurrencies else 0
-        )
+    def dashes(self, level: float | None) -> Any:
+        """The line style of a level: solid, dashed, dotted and so on."""
+        return self.dashes_at(self._place(level))
+
+    def _place(self, level: float | None) -> int:
+        return self.levels.index(level) if level in self.levels else 0
 
     @staticmethod
     def dashes_at(at: int) -> Any:
@@ -231,7 +231,7 @@ def decorate(axes: "Axes", x: str, y: str) -> None:
 
 
 def _with_color_scheme(svg: str) -> str:
-    """Let the picture's colours follow light and dark mode: known colours become CSS variables."""
+    """Let the picture's colors follow light and dark mode: known colors become CSS variables."""
     svg = svg[svg.index("<svg") :]
     used = [c for c in dict.fromkeys(_HEX.findall(svg)) if c in _PARTNERS]
     svg = _HEX.sub(lambda m: f"var(--c{m[0][1:]})" if m[0] in _PARTNERS else m[0], svg)

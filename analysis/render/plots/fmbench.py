@@ -7,7 +7,8 @@ import numpy as np
 from analysis.decide.recommendation import Candidate, Choice, cheapest
 from analysis.measure.results import ExperimentResult, RunResult
 from analysis.measure.steps import steps_with_rows
-from analysis.metrics.definitions import numbers
+from analysis.metrics.definitions import per_row
+from analysis.render.levels import level_axis, level_name, level_noun, level_value
 from analysis.render.plots.drawing import (
     ALERT,
     INK,
@@ -68,8 +69,7 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
                 label, (0, place + 0.3), (1, 2), textcoords="offset points", va="bottom", fontsize=8.5
             )
         names = [
-            f"{shortened(c.experiment.payload)}\n{label_of(c.experiment)}\nconcurrency {c.step.concurrency}"
-            for c in best
+            f"{shortened(c.experiment.payload)}\n{label_of(c.experiment)}\n{level_name(c.step)}" for c in best
         ]
         axes.set_yticks(places, names, fontsize=8.5)
         axes.set_ylim(-0.45, len(best) - 0.2)
@@ -103,10 +103,10 @@ def _pick(experiment: ExperimentResult, choice: Choice) -> Candidate | None:
 def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
     """Share of failed requests by concurrency, one panel per payload, the instances side by side."""
     points = [
-        (e, s.concurrency, 100 * s.errors.rate)
+        (e, s.level, 100 * s.errors.rate)
         for e in result.experiments
         for s in e.steps
-        if s.errors.rate is not None and s.concurrency is not None
+        if s.errors.rate is not None and s.level is not None
     ]
     if not points:
         return None
@@ -119,22 +119,22 @@ def error_rates(result: RunResult, palette: Palette) -> Drawing | None:
                 slo = f"SLO: at most {limit:g}%"
                 axes.axhline(limit, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=slo)
             axes.set_ylim(0, top)
-            decorate(axes, "concurrency (requests in flight)", "failed requests (%)")
+            decorate(axes, level_axis(result), "failed requests (%)")
         legend_below(figure, [axes for (axes,) in grid.values()], 3)
         worst = max(points, key=lambda p: p[2])
-        most = f"most: {number(worst[2])}% at {worst[1]}" if worst[2] else "none failed"
+        most = f"most: {number(worst[2])}% at {worst[1]:g}" if worst[2] else "none failed"
         return finish(
             figure,
             result,
             name="error_rates",
             title="Error rates",
-            alt=f"Failed requests by concurrency; {most}.",
+            alt=f"Failed requests by {level_noun(result)}; {most}.",
             caption="Of the requests that started in the measure window; failed ÷ (failed + answered)."
             + ("" if worst[2] else " No request failed."),
         )
 
 
-def _stems(axes: Any, points: list[tuple[ExperimentResult, int, float]], palette: Palette) -> None:
+def _stems(axes: Any, points: list[tuple[ExperimentResult, float, float]], palette: Palette) -> None:
     """One stem per experiment and level, side by side."""
     levels = sorted({level for _, level, _ in points})
     experiments = list({id(e): e for e, _, _ in points}.values())
@@ -148,12 +148,12 @@ def _stems(axes: Any, points: list[tuple[ExperimentResult, int, float]], palette
         look = {"color": hue, "marker": palette.marker(experiment), "linestyle": "none", "clip_on": False}
         axes.plot(at, rates, label=label_of(experiment), **look)
     axes.set_xlim(-0.5, max(0.5, len(levels) - 0.5))
-    axes.set_xticks(range(len(levels)), [str(level) for level in levels])
+    axes.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
 
 
 def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:
     """Box plots of E2E latency by concurrency, one panel per experiment."""
-    drawn = [(e, s, numbers(rows, "e2e_ms") / 1000) for e, s, rows in steps_with_rows(result) if len(rows)]
+    drawn = [(e, s, per_row(rows, "e2e") / 1000) for e, s, rows in steps_with_rows(result) if len(rows)]
     experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
     if not experiments:
         return None
@@ -164,16 +164,16 @@ def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | Non
             for step, values in own:
                 q = np.percentile(values, [5, 25, 50, 75, 95])
                 keys = ("whislo", "q1", "med", "q3", "whishi")
-                boxes.append(dict(zip(keys, q, strict=True)) | {"label": str(step.concurrency), "fliers": []})
+                boxes.append(dict(zip(keys, q, strict=True)) | {"label": level_value(step), "fliers": []})
             parts = axes.bxp(boxes, patch_artist=True, showfliers=False, widths=0.5)
             for box, (step, _) in zip(parts["boxes"], own, strict=True):
-                shade = palette.shade(step.concurrency)
+                shade = palette.shade(step.level)
                 box.set(facecolor=shade, alpha=0.45 if step.usable else 0.12, edgecolor=MUTED)
             for line in [*parts["whiskers"], *parts["caps"]]:
                 line.set(color=MUTED)
             for line in parts["medians"]:
                 line.set(color=INK, linewidth=1.8)
-            decorate(axes, "concurrency (requests in flight)", "E2E latency (s)")
+            decorate(axes, level_axis(result), "E2E latency (s)")
             if len(experiments) > 1:
                 axes.set_title(label_of(experiment, result), fontsize=9)
         from_zero(grid)
@@ -181,7 +181,7 @@ def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | Non
             figure,
             result,
             name="concurrency_vs_inference_latency",
-            title="Concurrency against latency",
-            alt="Box plots of end-to-end latency by concurrency.",
+            title=f"{level_noun(result).capitalize()} against latency",
+            alt=f"Box plots of end-to-end latency by {level_noun(result)}.",
             caption="Line: median; box: middle half; whiskers: p5 to p95 of the answers. Pale: void.",
         )

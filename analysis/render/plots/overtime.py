@@ -67,7 +67,7 @@ def timeline(result: RunResult) -> Drawing | None:
             title="Over time",
             alt="Output tokens per second and median end-to-end latency over the run.",
             caption="Tokens by when they arrived, latency by when the answer ended. Shaded: the measure "
-            "windows, with their concurrency where it has room; between steps the load stays up.",
+            "windows, with their level of load where it has room; between steps the load stays up.",
         )
 
 
@@ -75,12 +75,12 @@ def _windows(grid: tuple[Any, ...], result: RunResult, zero: float, scale: float
     """Shade the measure windows; name them above the first panel as far as names have room."""
     levels, groups = [], []
     for experiment in result.experiments:
-        windows = [(s.concurrency, s.window) for s in experiment.steps if s.window is not None]
-        for concurrency, window in windows:
+        windows = [(s.level, s.window) for s in experiment.steps if s.window is not None]
+        for level, window in windows:
             start, end = (window.start - zero) / scale, (window.end - zero) / scale
             for axes in grid:
                 axes.axvspan(start, end, color=BAND, linewidth=0)
-            levels.append((str(concurrency), (start + end) / 2))
+            levels.append((f"{level:g}", (start + end) / 2))
         if windows:
             start, end = ((w - zero) / scale for w in (windows[0][1].start, windows[-1][1].end))
             groups.append((experiment, start, end))

@@ -5,6 +5,7 @@ import math
 from analysis.measure.results import RunResult
 from analysis.measure.steps import steps_with_rows
 from analysis.metrics.definitions import numbers
+from analysis.render.levels import level_name, level_noun
 from analysis.render.plots.drawing import (
     Drawing,
     Palette,
@@ -60,8 +61,8 @@ def _over_prompts(
                     s=12,
                     alpha=0.65,
                     linewidths=0,
-                    color=palette.shade(step.concurrency),
-                    label=f"concurrency {step.concurrency}",
+                    color=palette.shade(step.level),
+                    label=level_name(step),
                 )
             decorate(axes, "prompt tokens", f"{label} (s)")
             if len(experiments) > 1:
@@ -73,7 +74,7 @@ def _over_prompts(
             result,
             name=name,
             title=title,
-            alt=f"Scatter plot of {label} over prompt tokens, coloured by concurrency.",
+            alt=f"Scatter plot of {label} over prompt tokens, colored by {level_noun(result)}.",
             caption="Every answered request of the measure windows"
             + (f", thinned evenly to at most {most:,} per step." if thinned else "."),
         )

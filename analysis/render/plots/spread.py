@@ -6,6 +6,7 @@ from analysis.measure.results import RunResult
 from analysis.measure.steps import steps_with_rows
 from analysis.metrics.definitions import measured, numbers, per_row
 from analysis.metrics.statistics import Floats
+from analysis.render.levels import level_name, level_noun
 from analysis.render.plots.drawing import (
     ALERT,
     Drawing,
@@ -27,7 +28,7 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
 
     Args:
         result: the run.
-        palette: its colours.
+        palette: its colors.
         metric: ttft, tpot or e2e.
     """
     drawn = [(e, s, measured(per_row(rows, metric)) / 1000) for e, s, rows in steps_with_rows(result)]
@@ -44,10 +45,10 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
                 axes.plot(
                     np.percentile(values, share),
                     share,
-                    color=palette.shade(step.concurrency),
-                    linestyle=palette.dashes(step.concurrency),
+                    color=palette.shade(step.level),
+                    linestyle=palette.dashes(step.level),
                     alpha=1 if step.usable else 0.35,
-                    label=f"concurrency {step.concurrency}",
+                    label=level_name(step),
                 )
             right = max(float(np.percentile(v, 99.5)) for e, _, v in drawn if e is experiment) * 1.08
             for objective, percentile in limits:
@@ -69,8 +70,8 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
             figure,
             result,
             name=f"{metric}_distribution",
-            title=f"{_NAMES[metric]}: distribution by concurrency",
-            alt=f"Cumulative distribution of {_NAMES[metric]} per concurrency.",
+            title=f"{_NAMES[metric]}: distribution by {level_noun(result)}",
+            alt=f"Cumulative distribution of {_NAMES[metric]} per {level_noun(result)}.",
             caption=f"Share of the window's answered requests at or below each latency.{slo}",
         )
 
