@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.paths import local_ledger_folder
 from configs.plan import Plan
@@ -21,6 +22,7 @@ SHORTENED_NOTICE = Notice(
 )
 _SHORT_MEASURE_S = 20.0
 _SHORT_WARM_UP_S = 5.0
+_SHORT_TRACE_S = 40.0
 _SHORT_REQUESTS = 40
 _LOCAL_ROLE = "local-sagemaker"
 _LOCAL_BOOT_S = 5.0
@@ -124,11 +126,11 @@ def _keys(local: LocalSageMaker) -> str:
 
 def _short(plan: Plan) -> Plan:
     """The plan with windows so short that a rehearsal takes minutes, not hours."""
-    load = plan.load.model_copy(
-        update={
-            "warm_up": min(plan.load.warm_up, _SHORT_WARM_UP_S),
-            "measure": min(plan.load.measure, _SHORT_MEASURE_S),
-            "min_requests": min(plan.load.min_requests or _SHORT_REQUESTS, _SHORT_REQUESTS),
-        }
-    )
-    return plan.model_copy(update={"load": load})
+    changes: dict[str, Any] = {"warm_up": min(plan.load.warm_up, _SHORT_WARM_UP_S)}
+    if replay := plan.load.trace:
+        limit = _SHORT_TRACE_S * max(replay.speed)
+        changes["trace"] = replay.model_copy(update={"limit": min(replay.limit or limit, limit)})
+    else:
+        changes["measure"] = min(plan.load.measure, _SHORT_MEASURE_S)
+        changes["min_requests"] = min(plan.load.min_requests or _SHORT_REQUESTS, _SHORT_REQUESTS)
+    return plan.model_copy(update={"load": plan.load.model_copy(update=changes)})

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,15 +14,22 @@ import botocore.session
 from tokenizers import Tokenizer
 
 from common.errors import UserError
+from common.formatting import duration
 from configs.containers import family_of
 from configs.experiment import experiment_name, request_parameters, wire_schema
+from configs.load import TraceSize
 from configs.payload import check_rows, read_payload
 from configs.plan import Plan
 from deploy.preflight.plan_checks import PayloadFacts, files_needed
 from locustfiles.client.invocation_url import header_members
 from locustfiles.client.request_bodies import BodyFactory
 from payloads.files import payload_path
+from payloads.traces.reading import read_trace
 from runfolder import layout
+from runfolder.replayed_trace import TraceRow
+
+_LEAST_WINDOW_S = 5.0
+"""What a warm-up must leave of a trace."""
 
 
 @cache
@@ -95,6 +103,32 @@ def check_distinct(plan: Plan) -> None:
             )
 
 
+def read_replayed_trace(plan: Plan) -> list[TraceRow]:
+    """The trace that the plan replays; empty if it replays none.
+
+    Raises:
+        UserError: it cannot be read, has no times, or is over before the warm-up.
+    """
+    replay = plan.load.trace
+    if replay is None:
+        return []
+    trace = read_trace(Path(replay.file), "skip" if replay.skip_malformed else "stop")
+    trace = trace if replay.limit is None else trace.limited(replay.limit)
+    shortest = trace.duration_s / max(replay.speed)
+    if shortest < plan.load.warm_up + _LEAST_WINDOW_S:
+        raise UserError(
+            f"load.trace: {replay.file} takes {duration(shortest)} at speed {max(replay.speed):g}, too short "
+            f"for a window of {_LEAST_WINDOW_S:g} s after the warm-up of {duration(plan.load.warm_up)}",
+            "lower load.trace.speed or load.warm_up, or give a longer trace",
+        )
+    return [TraceRow(a.at_s, a.prompt_tokens, a.output_tokens, a.session) for a in trace.arrivals]
+
+
+def trace_size(rows: Sequence[TraceRow]) -> TraceSize | None:
+    """What a replay takes; None without a trace."""
+    return TraceSize(len(rows), rows[-1].at_s) if rows else None
+
+
 def check_tokenizer(path: Path) -> None:
     """Check that a file is a ``tokenizer.json``: workers would notice only once the endpoint costs money."""
     if not path.is_file():
@@ -134,6 +168,7 @@ def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
     check_headers(plan)
     if plan.model.tokenizer:
         check_tokenizer(Path(plan.model.tokenizer))
+    read_replayed_trace(plan)
     check_results(results)
     check_file_limit(plan.load.most_in_flight)
     return payloads

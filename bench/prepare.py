@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import provenance
 from bench.backend import Backend
-from bench.checks import CheckedPayload
+from bench.checks import CheckedPayload, read_replayed_trace, trace_size
 from bench.experiments import entries_of
 from bench.locust_process import LoadOptions
 from bench.terminal import print_status
@@ -19,6 +19,7 @@ from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import Preflight, preflight
 from runfolder.layout import locust_prefix, new_run_folder
 from runfolder.manifest import Manifest, Notice
+from runfolder.replayed_trace import TraceRow
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class PreparedRun:
     preflight: Preflight
     payloads: Mapping[str, Path]
     """File of each payload that the plan names."""
+    trace: list[TraceRow]
+    """What the plan replays; empty if it replays nothing."""
     folder: Path
     """The run folder to be."""
     manifest: Manifest
@@ -67,7 +70,7 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Checke
     Raises:
         UserError: a check stops the run; nothing was created.
     """
-    clients = Clients.for_endpoint(backend.plan.endpoint)
+    clients, trace = Clients.for_endpoint(backend.plan.endpoint), read_replayed_trace(backend.plan)
     files = {name: payload.path for name, payload in payloads.items()}
     folder = new_run_folder(options.results, backend.plan.name)
     # Two runs of one plan may start in the same second, on two hosts or into two results folders.
@@ -82,6 +85,7 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Checke
         run_id=run_id,
         assumption=backend.assumed_price,
         boot_s=backend.boot_s,
+        trace=trace_size(trace),
     )
     _check_preflight(checked)
     withheld = replace(options.load, withheld=backend.plan.token_variables)
@@ -94,6 +98,7 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Checke
         ledger=ledger,
         preflight=checked,
         payloads=files,
+        trace=trace,
         folder=folder,
         manifest=_manifest(run_id, backend, options, checked, files),
     )

@@ -25,6 +25,7 @@ from deploy.lifecycle.spend_guard import SpendGuard
 from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MANIFEST, create_run_folder
 from runfolder.manifest import ExperimentEntry, RunState
+from runfolder.replayed_trace import TRACE, write_trace
 
 _STATES: dict[int, RunState] = {ExitCode.OK: "complete", ExitCode.INTERRUPTED: "interrupted"}
 
@@ -140,6 +141,9 @@ class _Player:
         if plan_file:
             with writing(copy := folder / plan_file.name):
                 shutil.copyfile(plan_file, copy)
+        if self.prepared.trace:
+            with writing(folder / TRACE):
+                write_trace(folder, self.prepared.trace)
         self._save()
         experiments = self.prepared.manifest.experiments
         steps = sum(len(entry.steps) for entry in experiments)

@@ -131,6 +131,13 @@ def _progress(status: Status, width: int) -> RenderableType:
     return line
 
 
+def _in_flight(status: Status) -> str:
+    """``3/4``; of an open loop, which has no target, ``3``."""
+    target = status.get("target")
+    own = _number(status.get("in_flight"), "d")
+    return own if target is None and status.get("rate") else f"{own}/{_number(target, 'd')}"
+
+
 @dataclass(frozen=True)
 class _Column:
     """A column of the live table. Optional ones are left out, the last first, when the terminal is narrow."""
@@ -145,7 +152,7 @@ _COLUMNS = (
     _Column("phase", lambda status: str(status.get("phase")).replace("_", " ")),
     _Column(
         "in flight",
-        lambda status: f"{_number(status.get('in_flight'), 'd')}/{_number(status.get('target'), 'd')}",
+        _in_flight,
     ),
     _Column("ok", lambda status: _number(status.get("ok"), "d")),
     _Column("failed", lambda status: _number(status.get("failed"), "d")),
@@ -197,7 +204,7 @@ def deploy_reporter(label: str) -> OnProgress:
 
 
 _SUMMARY: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
-    ("load", lambda step: f"{step['rate']:g}/s" if step["rate"] else f"{step['concurrency']}"),
+    ("load", lambda step: f"{step['rate']:.4g}/s" if step["rate"] else f"{step['concurrency']}"),
     ("trust", lambda step: str(step["trust"]["level"])),
     ("SLO", lambda step: _slo(step["slo"])),
     ("ok", lambda step: _ok_of_all(step["requests_ok"], step["requests_failed"])),

@@ -20,7 +20,9 @@ class Step(BaseModel):
     concurrency: int | None = None
     """Users of a closed loop."""
     rate: float | None = None
-    """Arrivals per second of an open loop."""
+    """Arrivals per second of an open loop; None for a trace."""
+    speed: float | None = None
+    """How fast a trace is replayed."""
 
 
 class Experiment(BaseModel):
@@ -65,12 +67,14 @@ def payload_label(payload: str) -> str:
 
 
 def plan_steps(plan: Plan, experiment: str) -> tuple[Step, ...]:
-    """The steps of an experiment, in order: ``c4`` for 4 users, ``r0.5`` for 0.5 arrivals per second.
+    """The steps of an experiment, in order: ``c4`` (4 users), ``r0.5`` (arrivals per second), ``x2`` (speed).
 
     A repeated level gets its own id: ``c4#2``.
     """
     levels = [Step(id=f"c{users}", concurrency=users) for users in plan.load.concurrency or ()]
     levels += [Step(id=f"r{rate:g}", rate=rate) for rate in plan.load.rate or ()]
+    speeds = plan.load.trace.speed if plan.load.trace else ()
+    levels += [Step(id=f"x{speed:g}", speed=speed) for speed in speeds]
     seen: Counter[str] = Counter()
     steps = []
     for level in levels:
@@ -96,5 +100,9 @@ def request_parameters(workload: Workload, schema: WireSchema) -> dict[str, Any]
     """The parameters of every request, with ``max_tokens`` under the schema's name for it."""
     if workload.max_tokens is None:
         return workload.parameters
-    name = "max_new_tokens" if schema in ("tgi", "lmi") else "max_tokens"
-    return {name: workload.max_tokens, **workload.parameters}
+    return {length_parameter(schema): workload.max_tokens, **workload.parameters}
+
+
+def length_parameter(schema: WireSchema) -> str:
+    """The schema's name for the longest answer in tokens."""
+    return "max_new_tokens" if schema in ("tgi", "lmi") else "max_tokens"

@@ -1,6 +1,6 @@
 """The section `load` of a plan: the steps, their lengths, and the timeouts of a request."""
 
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,15 @@ from configs.durations import Seconds
 from configs.fields import Number, Strict, Whole
 
 _DAY_S = 86_400.0
+_KINDS = ("concurrency", "rate", "trace")
+_OWNERS = {
+    "spawn_rate": ("concurrency",),
+    "arrivals": ("rate",),
+    "max_in_flight": ("rate", "trace"),
+    "measure": ("concurrency", "rate"),
+    "min_requests": ("concurrency", "rate"),
+}
+"""Keys that only some kinds of load have."""
 
 
 class Timeouts(Strict):
@@ -25,11 +34,36 @@ class Timeouts(Strict):
     )
 
 
+class TraceReplay(Strict):
+    """Production traffic to replay: requests arrive when they did, and are as long as they were."""
+
+    file: str = Field(
+        description="A trace as CSV or JSON lines, or a folder of them; see [docs/traces.md](traces.md)."
+    )
+    speed: Annotated[tuple[Annotated[Number, Field(gt=0, le=1000)], ...], Field(min_length=1)] = Field(
+        default=(1.0,), description="The steps in order: at `2`, the trace is replayed twice as fast."
+    )
+    limit: Annotated[Seconds, Field(gt=0)] | None = Field(
+        default=None, description="Replay only this much from the start of the trace, in its own time."
+    )
+    skip_malformed: bool = Field(
+        default=False, description="Leave out lines that cannot be read, instead of refusing the trace."
+    )
+
+
+class TraceSize(NamedTuple):
+    """What a replay takes."""
+
+    requests: int
+    seconds: float
+    """At the trace's own speed."""
+
+
 class Load(Strict):
     """The steps of the load. A measurement ends after ``measure``, or earlier at ``min_requests``.
 
     Closed loop: ``concurrency`` users, each of which sends its next request when its last one has ended.
-    Open loop: requests arrive at a ``rate``, whether or not earlier ones have ended.
+    Open loop: requests arrive at a ``rate``, or as in a ``trace``, whether or not earlier ones have ended.
     """
 
     concurrency: (
@@ -45,6 +79,9 @@ class Load(Strict):
             description="The steps in order, each a rate of arrivals in requests per second. Requests are "
             "sent when they arrive, however many are in flight.",
         )
+    )
+    trace: TraceReplay | None = Field(
+        default=None, description="Production traffic to replay, in place of `rate`."
     )
     arrivals: Arrivals = Field(
         default="poisson",
@@ -75,21 +112,26 @@ class Load(Strict):
 
     @model_validator(mode="after")
     def _one_kind_of_steps(self) -> Self:
-        if (self.concurrency is None) == (self.rate is None):
+        kinds = [kind for kind in _KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
             raise ValueError(
-                "give either concurrency (a list of users) or rate (a list of requests per second)"
+                "give one of concurrency (a list of users), rate (a list of requests per second) and trace"
             )
-        foreign = ("spawn_rate",) if self.rate else ("arrivals", "max_in_flight")
         fields = type(self).model_fields
-        if extra := next((key for key in foreign if getattr(self, key) != fields[key].default), None):
-            kind = "concurrency" if self.rate else "rate"
-            raise ValueError(f"{extra} belongs to {kind}; leave it out")
+        for key, owners in _OWNERS.items():
+            if kinds[0] not in owners and getattr(self, key) != fields[key].default:
+                raise ValueError(f"{key} belongs to {' and '.join(owners)}; leave it out")
         return self
+
+    @property
+    def open_loop(self) -> bool:
+        """Whether requests arrive by themselves."""
+        return self.concurrency is None
 
     @property
     def steps(self) -> int:
         """The number of steps."""
-        return len(self.concurrency or self.rate or ())
+        return len(self.concurrency or self.rate or (self.trace.speed if self.trace else ()))
 
     @property
     def most_in_flight(self) -> int:

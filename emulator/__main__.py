@@ -1,8 +1,8 @@
 """Serve SageMaker on this machine: ``python -m emulator``. See the package's docstring."""
 
-from gevent import monkey
+from common.gevent_patching import patch_all
 
-monkey.patch_all()
+patch_all()
 
 import sys  # noqa: E402 - everything else comes after the patching
 

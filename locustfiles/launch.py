@@ -42,7 +42,7 @@ def locust_command(
         master_port: the master's port.
         web_port: port of the web page.
     """
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--loglevel", "INFO"]
+    command = [sys.executable, "-m", "locustfiles.run_locust", "-f", str(LOCUSTFILE), "--loglevel", "INFO"]
     if mode == "worker":
         command += ["--worker", "--master-host", master_host, "--master-port", str(master_port)]
         return command + _forked(processes)

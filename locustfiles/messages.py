@@ -54,6 +54,10 @@ class Arrival(NamedTuple):
     """Counts the experiment's arrivals from 1."""
     at: float
     """Epoch seconds."""
+    prompt_tokens: int | None = None
+    """Length of its prompt; None: as the payload has it."""
+    output_tokens: int | None = None
+    """Length of its answer; None: as the plan has it."""
 
 
 class Assignment(BaseModel):

@@ -133,7 +133,9 @@ class StepRow:
     concurrency: int | None
     """Users of a closed loop; empty in an open loop."""
     rate: float | None = None
-    """Arrivals per second of an open loop. Absent in folders of older versions."""
+    """Arrivals per second of an open loop; of a trace, its mean. Absent in folders of older versions."""
+    speed: float | None = None
+    """How fast a trace was replayed. Absent in folders of older versions."""
     state: StepState = "planned"
     announced_at: float | None = None
     ramped_at: float | None = None

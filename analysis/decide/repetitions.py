@@ -61,6 +61,7 @@ def pool(parts: Sequence[Part]) -> StepResult:
         ordinal=first.ordinal,
         concurrency=first.concurrency,
         rate=first.rate,
+        speed=first.speed,
         state="complete",
         seconds=float(seconds.sum()),
         window_counts=window_counts,

@@ -12,9 +12,11 @@ def check_saturation(step: StepResult) -> None:
     if step.rate is None:
         return
     withheld = step.window_counts.withheld
-    if not (withheld or step.in_flight.rising or "saturated" in step.reason_codes):
+    # A trace has busy hours of its own: more in flight in them is no sign of saturation.
+    rising = step.in_flight.rising and step.speed is None
+    if not (withheld or rising or "saturated" in step.reason_codes):
         return
-    text = f"the endpoint did not keep up with {step.rate:g} requests/s: "
+    text = f"the endpoint did not keep up with {step.rate:.4g} requests/s: "
     text += (
         f"{plural(withheld, 'request')} arrived while as many as allowed were in flight"
         if withheld

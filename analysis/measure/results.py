@@ -168,7 +168,9 @@ class StepResult:
     repetition: int = 1
     """Counts the steps of the experiment at this level, from 1."""
     rate: float | None = None
-    """Arrivals per second, in open loop; the concurrency is None then."""
+    """Arrivals per second, in open loop; of a trace, their mean. The concurrency is None then."""
+    speed: float | None = None
+    """How fast a trace was replayed; None without a trace."""
     reasons: str | None = None
     reason_codes: tuple[str, ...] = ()
     """What happened to the step, as the load generator recorded it (`runfolder.records.ReasonCode`)."""

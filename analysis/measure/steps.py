@@ -183,6 +183,7 @@ def _step(
         ordinal=int(_number(row["ordinal"]) or 0),
         concurrency=None if (users := _number(row["concurrency"])) is None else int(users),
         rate=_number(row["rate"]),
+        speed=_number(row["speed"]),
         state=_text(row["state"]) or "unknown",
         reasons=_text(row["reasons"]),
         reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),

@@ -335,6 +335,14 @@ def in_flight_over_time(rows: pd.DataFrame, window: Window) -> list[float]:
     return known if len(known) == _PARTS else []
 
 
+def in_flight_at(rows: pd.DataFrame, times: Floats) -> Floats:
+    """Requests in flight at each of ``times`` (epoch seconds), of those whose end is known."""
+    end = ended_at(rows)
+    known = ~np.isnan(end)
+    begun = np.searchsorted(np.sort(numbers(rows, "started_at")[known]), times, side="right")
+    return np.asarray(begun - np.searchsorted(np.sort(end[known]), times, side="right"), dtype=float)
+
+
 def little_residual(
     concurrency: float, per_minute: float | None, mean_latency_ms: float | None
 ) -> float | None:

@@ -38,7 +38,7 @@ def information_table(experiment: ExperimentResult, step: StepResult) -> Table:
         experiment.name,
         experiment.payload_file,
         experiment.deployed,
-        ABSENT if step.level is None else f"{step.level:g}",
+        ABSENT if step.level is None else f"{step.level:.4g}",
         ABSENT if step.errors.rate is None else f"{step.errors.rate:.4g}",
         number(step.tokens_per_request.prompt, 4),
         number(step.throughput.prompt_tokens_per_s, 4),
@@ -159,7 +159,7 @@ def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) 
 def _level(step: StepResult) -> str:
     """``concurrency level of 4``, in FMBench's words; ``rate of 2 requests/s``."""
     if step.rate is not None:
-        return f"rate of {step.rate:g} requests/s"
+        return f"rate of {step.rate:.4g} requests/s"
     return f"concurrency level of {step.concurrency}"
 
 

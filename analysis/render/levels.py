@@ -7,7 +7,7 @@ from common.formatting import ABSENT, listed
 
 def level_value(step: StepResult) -> str:
     """``4``, ``0.5/s``; a repetition has its number: ``4 #2``."""
-    known = ABSENT if step.level is None else f"{step.level:g}"
+    known = ABSENT if step.level is None else f"{step.level:.4g}"
     unit = "" if step.rate is None else "/s"
     again = f" #{step.repetition}" if step.repetition > 1 else ""
     return f"{known}{unit}{again}"
@@ -16,13 +16,13 @@ def level_value(step: StepResult) -> str:
 def level_name(step: StepResult) -> str:
     """``concurrency 4``, ``0.5 requests/s``."""
     if step.rate is not None:
-        return f"{step.rate:g} requests/s"
+        return f"{step.rate:.4g} requests/s"
     return f"concurrency {step.concurrency}"
 
 
 def level_names(steps: list[StepResult]) -> str:
     """``concurrency 4 and 8``, ``0.5 and 1 requests/s``; the steps are of one kind of load."""
-    values = listed([f"{step.level:g}" for step in steps if step.level is not None])
+    values = listed([f"{step.level:.4g}" for step in steps if step.level is not None])
     return f"{values} requests/s" if steps[0].rate is not None else f"concurrency {values}"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.calibration.certificates import Certificates, make_certificates
-from bench.calibration.truth import AnswerSchedule
+from bench.calibration.truth import AnswerSchedule, Stall
 from common.errors import UserError
 from configs.experiment import Experiment, Step
 from configs.load import Load
@@ -52,12 +52,14 @@ class LevelResult:
 
 @contextmanager
 def truth_server(
-    folder: Path, schedule: AnswerSchedule, certificates: Certificates | None
+    folder: Path, schedule: AnswerSchedule, certificates: Certificates | None, stall: Stall | None = None
 ) -> Iterator[tuple[str, Path]]:
     """Run the truth server for the length of the block. Yields its URL and its log file."""
     log = folder / "truth.csv"
     command = [sys.executable, "-m", "bench.calibration.truth", "--log", str(log)]
     command += ["--ttft", str(schedule.ttft), "--gap", str(schedule.gap), "--tokens", str(schedule.tokens)]
+    if stall is not None:
+        command += ["--stall-after", str(stall.after_s), "--stall", str(stall.seconds)]
     if certificates is not None:
         command += ["--tls-cert", str(certificates.certificate), "--tls-key", str(certificates.key)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, env=locust_environment(), text=True)
@@ -109,8 +111,32 @@ def run_levels(
     Raises:
         UserError: the load generator or the server did not start.
     """
-    certificates = make_certificates(folder) if tls else None
     answer_s = schedule.ttft + schedule.gap * (schedule.tokens - 1)
+    load = Load(
+        concurrency=tuple(levels),
+        warm_up=max(1.0, 1.2 * answer_s),
+        measure=max(seconds, answer_s),
+        spawn_rate=200,
+    )
+    return run_load(load, folder, tls=tls, schedule=schedule, stream=stream)
+
+
+def run_load(
+    load: Load,
+    folder: Path,
+    *,
+    schedule: AnswerSchedule,
+    tls: bool = False,
+    stream: bool = True,
+    processes: int | None = None,
+    stall: Stall | None = None,
+) -> Path:
+    """Play a load; leaves a run folder in ``folder`` and returns the server's log.
+
+    Raises:
+        UserError: the load generator or the server did not start.
+    """
+    certificates = make_certificates(folder) if tls else None
     experiment = Experiment(
         name="calibration",
         run_id=folder.name,
@@ -124,19 +150,17 @@ def run_levels(
         parameters={"max_new_tokens": schedule.tokens},
         unique_prefix=True,
         samples=False,
-        steps=tuple(Step(id=f"c{n}", concurrency=n) for n in levels),
-        load=Load(
-            concurrency=tuple(levels),
-            warm_up=max(1.0, 1.2 * answer_s),
-            measure=max(seconds, answer_s),
-            spawn_rate=200,
+        steps=(
+            *(Step(id=f"c{n}", concurrency=n) for n in load.concurrency or ()),
+            *(Step(id=f"r{rate:g}", rate=rate) for rate in load.rate or ()),
         ),
+        load=load,
     )
     file, log_file = folder / "experiment.json", folder / "locust.log"
     file.write_text(experiment.model_dump_json(), encoding="utf-8")
-    with truth_server(folder, schedule, certificates) as (url, truth), log_file.open("w") as log:
+    with truth_server(folder, schedule, certificates, stall) as (url, truth), log_file.open("w") as log:
         code = subprocess.run(
-            locust_command(file, folder / "locust"),
+            locust_command(file, folder / "locust", processes=processes),
             env=client_environment(url, certificates),
             stdout=log,
             stderr=subprocess.STDOUT,

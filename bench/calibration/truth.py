@@ -62,6 +62,19 @@ class AnswerSchedule:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A pause in which the server accepts nothing, reads nothing and sends nothing."""
+
+    after_s: float
+    """From the first request."""
+    seconds: float
+
+
+STALLED_BACKLOG = 8
+"""Connections that the kernel accepts for a server that stalls; others must wait."""
+
+
 @dataclass(slots=True)
 class Client:
     """One connection and the answer on its way."""
@@ -86,13 +99,21 @@ class TruthServer:
     """Accepts connections and keeps every answer to its schedule; ``run`` returns on SIGTERM."""
 
     def __init__(
-        self, schedule: AnswerSchedule, port: int, log: Path, context: ssl.SSLContext | None
+        self,
+        schedule: AnswerSchedule,
+        port: int,
+        log: Path,
+        context: ssl.SSLContext | None,
+        stall: Stall | None = None,
     ) -> None:
         self._answer_schedule = schedule
+        self._stall = stall
+        self._stall_at: float | None = None
         self._context = context
         self._log = log.open("w", encoding="utf-8", buffering=1 << 20)
         self._log.write(LOG_HEADER)
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+        backlog = 4096 if stall is None else STALLED_BACKLOG
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=backlog)
         kernel_timestamps.enable(
             self._listener
         )  # accepted connections inherit it: no first segment goes unstamped
@@ -117,6 +138,9 @@ class TruthServer:
             for number, events in self._epoll.poll(min(timeout, 1.0)):
                 self._ready(number, events)
             now = time.time()
+            if self._stall is not None and self._stall_at is not None and now >= self._stall_at:
+                time.sleep(self._stall.seconds)
+                now, self._stall = time.time(), None
             while self._due and self._due[0][0] <= now:
                 _, _, client = heapq.heappop(self._due)
                 if not client.closed:
@@ -202,6 +226,8 @@ class TruthServer:
             return
         del client.received[: head_end + 4 + length]
         client.number, client.sent = next(self._numbers), 0
+        if self._stall is not None and self._stall_at is None:
+            self._stall_at = client.arrived_at + self._stall.after_s
         client.streamed = b"response-stream" in head.split(b"\r\n", 1)[0]
         spread = client.number * _GOLDEN % 1.0 - 0.5
         client.starts_at = client.arrived_at + self._answer_schedule.ttft + spread * self._answer_schedule.gap
@@ -294,17 +320,29 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     required=True,
     help="CSV file for the times at which answers were sent.",
 )
+@click.option("--stall-after", default=0.0, help="Seconds from the first request to a stall.")
+@click.option("--stall", default=0.0, help="Seconds for which the server stalls, once.")
 @click.option("--tls-cert", type=_FILE)
 @click.option("--tls-key", type=_FILE)
 def main(
-    *, port: int, ttft: float, gap: float, tokens: int, log: Path, tls_cert: Path | None, tls_key: Path | None
+    *,
+    port: int,
+    ttft: float,
+    gap: float,
+    tokens: int,
+    log: Path,
+    stall_after: float,
+    stall: float,
+    tls_cert: Path | None,
+    tls_key: Path | None,
 ) -> None:
     """Serve until SIGTERM or SIGINT."""
     context = None
     if tls_cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls_cert, tls_key)
-    server = TruthServer(AnswerSchedule(ttft, gap, tokens), port, log, context)
+    pause = Stall(stall_after, stall) if stall else None
+    server = TruthServer(AnswerSchedule(ttft, gap, tokens), port, log, context, pause)
     signal.signal(signal.SIGTERM, server.stop)
     signal.signal(signal.SIGINT, server.stop)
     sys.stdout.write(json.dumps({"port": server.port}) + "\n")

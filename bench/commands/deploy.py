@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.backend import backend_for
-from bench.checks import payload_facts
+from bench.checks import payload_facts, read_replayed_trace, trace_size
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
 from bench.options import NonEmptyText
 from bench.terminal import print_status, result_console
@@ -55,6 +55,7 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
             results=choice["results"],
             assumption=backend.assumed_price,
             boot_s=backend.boot_s,
+            trace=trace_size(read_replayed_trace(plan)),
         )
     _show(plan, path, checked)
     return ExitCode.BAD_INPUT if checked.stops else ExitCode.OK

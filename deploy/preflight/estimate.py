@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from configs.load import TraceSize
 from configs.plan import MAX_TOKENS_KEYS, Plan
 from runfolder.manifest import PriceQuote
 
@@ -45,7 +46,10 @@ def answer_seconds(plan: Plan) -> float:
 
 
 def estimate(
-    plan: Plan, quotes: Mapping[str, PriceQuote], boots: Mapping[str, float | None] | None = None
+    plan: Plan,
+    quotes: Mapping[str, PriceQuote],
+    boots: Mapping[str, float | None] | None = None,
+    trace: TraceSize | None = None,
 ) -> Estimate:
     """Estimate a plan.
 
@@ -53,11 +57,15 @@ def estimate(
         plan: the plan.
         quotes: price by instance type.
         boots: seconds to InService by instance type, where known.
+        trace: what the plan replays.
     """
     types = plan.endpoint.instance_type[:1] if plan.endpoint.name else plan.endpoint.instance_type
     answer_s = answer_seconds(plan)
-    rates = _request_rates(plan, answer_s)
+    rates = _request_rates(plan, answer_s, trace)
     windows = [_window(plan, rate) for rate in rates]
+    if plan.load.trace and trace:
+        spans = [trace.seconds / speed - plan.load.warm_up for speed in plan.load.trace.speed]
+        windows = [(span, span) for span in spans]
     rounds = len(plan.workload.payload)
     overhead = len(windows) * (_RAMP_S + plan.load.warm_up + answer_s)
     shortest_load = rounds * (sum(short for short, _ in windows) + overhead)
@@ -79,8 +87,10 @@ def estimate(
     )
 
 
-def _request_rates(plan: Plan, answer_s: float) -> list[float]:
+def _request_rates(plan: Plan, answer_s: float, trace: TraceSize | None) -> list[float]:
     """Expected requests per second of each step."""
+    if plan.load.trace and trace:
+        return [trace.requests / trace.seconds * speed for speed in plan.load.trace.speed]
     return [users / answer_s for users in plan.load.concurrency or ()] + list(plan.load.rate or ())
 
 

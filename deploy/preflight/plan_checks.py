@@ -7,6 +7,7 @@ from typing import Literal
 
 from common.errors import Setting
 from common.formatting import duration
+from configs.arrivals import arrival_process
 from configs.containers import family_of
 from configs.plan import Plan
 from deploy.preflight.estimate import Estimate, answer_seconds, answer_tokens
@@ -72,6 +73,7 @@ def check_plan_and_machine(
         check_answer_time(plan),
         *(check_payload_size(fact) for fact in facts),
         check_context(plan, facts),
+        *([check_arrivals(plan)] if plan.load.open_loop else []),
         check_open_files(plan, machine),
         check_disk(machine, estimate),
         check_lifetime(plan, estimate),
@@ -137,6 +139,14 @@ def check_context(plan: Plan, facts: list[PayloadFacts]) -> Check:
             "context", "stop", f"{needed} exceed the context of {limit}", "use shorter prompts or answers"
         )
     return Check("context", "ok", f"{needed} fit into {limit}")
+
+
+def check_arrivals(plan: Plan) -> Check:
+    """How irregularly requests arrive, and how many may be in flight."""
+    label = arrival_process(plan.load.arrivals).label()
+    if plan.load.trace:
+        label = f"as in the trace {plan.load.trace.file}"
+    return Check("arrivals", "ok", f"{label}; at most {plan.load.max_in_flight:,} requests in flight")
 
 
 def files_needed(in_flight: int) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from common.errors import UserError
+from configs.load import TraceSize
 from configs.plan import Plan
 from deploy.aws.clients import Clients
 from deploy.aws.errors import classify
@@ -55,6 +56,7 @@ def preflight(
     run_id: str = "preflight",
     assumption: bool = False,
     boot_s: float | None = None,
+    trace: TraceSize | None = None,
 ) -> Preflight:
     """Check a plan against the account and this machine. Changes nothing.
 
@@ -67,6 +69,7 @@ def preflight(
         run_id: of the run.
         assumption: mark the plan's price as a figure that nobody charges.
         boot_s: seconds to InService if the ledger has none; None: the usual time on AWS.
+        trace: what the plan replays.
     """
     checks: list[Check] = []
     clients = _attempt("credentials", connect, checks)
@@ -98,7 +101,7 @@ def preflight(
             checks += _check_spec(plan, spec, clients)
     checks += [account_checks.check_price(kind, quotes[kind]) for kind in quotes]
     boots = {kind: _usual_boot_s(clients, ledger, kind) or boot_s for kind in plan.endpoint.instance_type}
-    estimated = estimate(plan, quotes, boots)
+    estimated = estimate(plan, quotes, boots, trace)
     if clients and (session := account_checks.check_credential_lifetime(plan, clients, estimated.longest_s)):
         checks.append(session)
     checks += plan_checks.check_plan_and_machine(plan, payloads, machine_facts(results), estimated)

@@ -6,9 +6,9 @@ for the options in `llama_options`. The container serves the first ``*.gguf`` of
 of `emulator.model`.
 """
 
-from gevent import monkey
+from common.gevent_patching import patch_all
 
-monkey.patch_all()
+patch_all()
 
 import contextlib  # noqa: E402 - everything else comes after the patching
 import http.client  # noqa: E402

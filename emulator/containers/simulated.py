@@ -17,9 +17,9 @@ A fault is ``KIND`` or ``KIND:N``. A request can ask for one itself with the cus
 - ``html`` responds with an HTML page.
 """
 
-from gevent import monkey
+from common.gevent_patching import patch_all
 
-monkey.patch_all()
+patch_all()
 
 import json  # noqa: E402 - everything else comes after the patching
 import os  # noqa: E402

@@ -3,15 +3,19 @@
 import hashlib
 import json
 import random
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from common.errors import UserError
 from configs.containers import WireSchema
+from configs.experiment import length_parameter
 from configs.payload import PayloadRow, with_prefix
-from configs.plan import Route
+from configs.plan import MAX_TOKENS_KEYS, Route
 
+_MARK = hashlib.sha256(b"place of the nonce").hexdigest()
 _NONCE_BYTES = 11
 """Ten hexadecimal digits and a space."""
 
@@ -54,31 +58,32 @@ class BodyFactory:
         self._turn: tuple[str, int] | None = None
         self._order: list[int] = []
         """Of the rows in that turn."""
-        mark = hashlib.sha256(b"place of the nonce").hexdigest()
+        self._schema = schema
+        self._parameters = parameters
+        self._content = partial(
+            request_content, schema=schema, route=route, stream=stream, running_usage=running_usage
+        )
+        self._by_length = sorted(
+            (row.prompt_tokens, index) for index, row in enumerate(rows) if row.prompt_tokens is not None
+        )
         self._templates: list[tuple[bytes, bytes]] = []
         self._complete: list[Body] = []
         for row in rows:
-            content = request_content(
-                (with_prefix(row, mark) or row) if unique_prefix else row,
-                schema=schema,
-                route=route,
-                stream=stream,
-                parameters=parameters,
-                running_usage=running_usage,
-            )
-            data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
             if unique_prefix:
-                head, separator, tail = data.partition(mark.encode())
-                if not separator:
-                    raise UserError(
-                        f"payload row {row.payload_id} has no text that a unique prefix could precede",
-                        "set workload.unique_prefix: false",
-                    )
-                self._templates.append((head, tail))
+                self._templates.append(self._template(row, parameters))
             else:
-                self._complete.append(
-                    Body(row.payload_id, row.prompt_tokens, data, hashlib.sha256(data).hexdigest())
-                )
+                self._complete.append(_complete_body(row, self._content(row, parameters=parameters)))
+
+    def _template(self, row: PayloadRow, parameters: dict[str, Any]) -> tuple[bytes, bytes]:
+        """The bytes before and after the place of the nonce."""
+        data = _encode(self._content(with_prefix(row, _MARK) or row, parameters=parameters))
+        head, separator, tail = data.partition(_MARK.encode())
+        if not separator:
+            raise UserError(
+                f"payload row {row.payload_id} has no text that a unique prefix could precede",
+                "set workload.unique_prefix: false",
+            )
+        return head, tail
 
     @property
     def largest(self) -> int:
@@ -112,12 +117,55 @@ class BodyFactory:
         index = self._order[place]
         return self._unique_body(index, f"{seed}/{number}") if self._unique else self._complete[index]
 
+    def sized_body(
+        self, seed: str, number: int, *, prompt_tokens: int | None, output_tokens: int | None
+    ) -> Body:
+        """The body of a request of a trace: the prompt of the nearest length, and the length of its answer.
+
+        Args:
+            seed: of the sequence.
+            number: of the request, from 1.
+            prompt_tokens: length of the prompt; None: any row, in turn.
+            output_tokens: the longest answer; None: as the parameters have it.
+        """
+        if prompt_tokens is None or not self._by_length:
+            index = (number - 1) % len(self._rows)
+        else:
+            index = self._nearest(prompt_tokens, number)
+        row, parameters = self._rows[index], self._parameters
+        if output_tokens is not None and self._schema not in ("raw", "embeddings"):
+            others = {key: value for key, value in parameters.items() if key not in MAX_TOKENS_KEYS}
+            parameters = others | {length_parameter(self._schema): output_tokens}
+        if not self._unique:
+            return _complete_body(row, self._content(row, parameters=parameters))
+        return _with_nonce(row, self._template(row, parameters), f"{seed}/{number}")
+
+    def _nearest(self, tokens: int, number: int) -> int:
+        """A row whose length is nearest; rows of one length take turns."""
+        place = bisect_left(self._by_length, (tokens, 0))
+        nearby = self._by_length[max(0, place - 1) : place + 1]
+        length = min(nearby, key=lambda entry: abs(entry[0] - tokens))[0]
+        first, last = (bisect_left(self._by_length, (length + more, 0)) for more in (0, 1))
+        return self._by_length[first + number % (last - first)][1]
+
     def _unique_body(self, index: int, name: str) -> Body:
-        row = self._rows[index]
-        head, tail = self._templates[index]
-        nonce = hashlib.blake2b(name.encode(), digest_size=5).hexdigest()
-        data = b"".join((head, nonce.encode(), b" ", tail))
-        return Body(row.payload_id, row.prompt_tokens, data, hashlib.sha256(data).hexdigest())
+        return _with_nonce(self._rows[index], self._templates[index], name)
+
+
+def _with_nonce(row: PayloadRow, template: tuple[bytes, bytes], name: str) -> Body:
+    head, tail = template
+    nonce = hashlib.blake2b(name.encode(), digest_size=5).hexdigest()
+    data = b"".join((head, nonce.encode(), b" ", tail))
+    return Body(row.payload_id, row.prompt_tokens, data, hashlib.sha256(data).hexdigest())
+
+
+def _complete_body(row: PayloadRow, content: Any) -> Body:
+    data = _encode(content)
+    return Body(row.payload_id, row.prompt_tokens, data, hashlib.sha256(data).hexdigest())
+
+
+def _encode(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def request_content(

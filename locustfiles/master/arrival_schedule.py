@@ -1,11 +1,12 @@
-"""The arrivals of an open loop: one seeded process, handed to the workers in turn, a little ahead of time."""
+"""The arrivals of an open loop: one sequence, handed to the workers in turn, a little ahead of time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from random import Random
 
-from configs.arrivals import arrival_process
-from configs.experiment import Experiment
+from configs.arrivals import ArrivalProcess
 from locustfiles.messages import Arrival
+from runfolder.replayed_trace import TraceRow
 
 HORIZON_S = 2.0
 """How far ahead of their time arrivals are handed out: the master may be busy for as long."""
@@ -14,32 +15,48 @@ Shares = dict[str, list[Arrival]]
 """Client id → its arrivals."""
 
 
-class ArrivalSchedule:
-    """Draws the arrivals of an experiment's steps and splits them among the workers.
+def process_arrivals(process: ArrivalProcess, rate: float, random: Random) -> Iterator[Arrival]:
+    """Endless arrivals of a process; their times count from 0, their numbers are 0."""
+    for at in accumulate(process.intervals(random)):
+        yield Arrival(0, at / rate)
 
-    The workers take turns, so that their requests together are exactly the drawn process. Times are in the
+
+def trace_arrivals(rows: Sequence[TraceRow], speed: float) -> Iterator[Arrival]:
+    """The arrivals of a trace; their times count from 0, their numbers are 0."""
+    for row in rows:
+        yield Arrival(0, row.at_s / speed, row.prompt_tokens, row.output_tokens)
+
+
+class ArrivalSchedule:
+    """Numbers the arrivals of an experiment's steps and splits them among the workers.
+
+    The workers take turns, so that their requests together are exactly the sequence. Times are in the
     master's clock.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        seed = f"{experiment.run_id}/{experiment.name}/{experiment.load.seed}/arrivals"
-        process = arrival_process(experiment.load.arrivals)
-        self._intervals: Iterator[float] = process.intervals(Random(seed))  # noqa: S311 - reproducible
-        self._rate = 0.0
-        self._next = Arrival(1, 0.0)
+    def __init__(self) -> None:
+        self._source: Iterator[Arrival] = iter(())
+        self._next: Arrival | None = None
+        self._start = 0.0
+        self._number = 0
+        """Of the arrival that was handed out last."""
         self.drawn_until = 0.0
         """Every arrival before this time has been handed out."""
 
-    def begin(self, rate: float, now: float) -> float:
+    def begin(self, arrivals: Iterator[Arrival], now: float) -> float:
         """Begin a step; it follows the arrivals that were already handed out.
+
+        Args:
+            arrivals: of the step, with times that count from its start.
+            now: the time.
 
         Returns:
             When the step begins.
         """
-        start = max(now, self.drawn_until)
-        self._rate, self.drawn_until = rate, start
-        self._next = self._next._replace(at=start + next(self._intervals) / rate)
-        return start
+        self._start = self.drawn_until = max(now, self.drawn_until)
+        self._source = arrivals
+        self._advance()
+        return self._start
 
     def take(self, now: float, workers: Mapping[str, str]) -> Shares:
         """The arrivals that are to be handed out now, by client id; none if there is no worker.
@@ -53,8 +70,12 @@ class ArrivalSchedule:
         if not clients:
             return shares
         self.drawn_until = max(self.drawn_until, now + HORIZON_S)
-        while self._next.at < self.drawn_until:
-            shares[clients[self._next.number % len(clients)]].append(self._next)
-            interval = next(self._intervals) / self._rate
-            self._next = Arrival(self._next.number + 1, self._next.at + interval)
+        while self._next is not None and self._next.at < self.drawn_until:
+            self._number += 1
+            shares[clients[self._number % len(clients)]].append(self._next._replace(number=self._number))
+            self._advance()
         return shares
+
+    def _advance(self) -> None:
+        drawn = next(self._source, None)
+        self._next = None if drawn is None else drawn._replace(at=self._start + drawn.at)

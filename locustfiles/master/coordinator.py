@@ -280,8 +280,8 @@ class MasterCoordinator:
     def send_arrivals(self, client: str, step: Step, arrivals: list[Arrival], max_in_flight: int) -> None:
         """Send a worker arrivals of the step, and how many requests it may have in flight."""
         offset = self._collector.offsets.get(client, 0.0)
-        times = [(arrival.number, arrival.at + offset) for arrival in arrivals]
-        content = {"step": step.id, "arrivals": times, "max_in_flight": max_in_flight}
+        shifted = [tuple(arrival._replace(at=arrival.at + offset)) for arrival in arrivals]
+        content = {"step": step.id, "arrivals": shifted, "max_in_flight": max_in_flight}
         self._send(messages.ARRIVALS, content, client)
 
     def send_window(self, step: Step, window: tuple[float, float]) -> None:

@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from random import Random
 from typing import TYPE_CHECKING
 
+from configs.arrivals import arrival_process
 from configs.experiment import Experiment, Step
-from locustfiles.master.arrival_schedule import ArrivalSchedule
+from locustfiles.master.arrival_schedule import ArrivalSchedule, process_arrivals, trace_arrivals
 from locustfiles.master.clock import Clock
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.saturation import SaturationCheck
 from locustfiles.master.worker_link import StepReason, WorkerLink
 from runfolder.records import Request, StepRow
+from runfolder.replayed_trace import read_trace_rows
 
 if TYPE_CHECKING:
     from locustfiles.messages import Arrival
@@ -24,23 +27,25 @@ class OpenLoop:
     def __init__(
         self, experiment: Experiment, link: WorkerLink, collector: ReportCollector, clock: Clock
     ) -> None:
-        self._max_in_flight = experiment.load.max_in_flight
-        self._measure_s = experiment.load.measure
+        self._load = experiment.load
+        self._trace = read_trace_rows(experiment.run_folder) if experiment.load.trace else []
+        seed = f"{experiment.run_id}/{experiment.name}/{experiment.load.seed}/arrivals"
+        self._random = Random(seed)  # noqa: S311 - reproducible, not secret
         self._link = link
         self._collector = collector
         self._clock = clock
-        self._schedule = ArrivalSchedule(experiment)
+        self._schedule = ArrivalSchedule()
         self._step: Step | None = None
         self._handed_at = 0.0
         self._unreported: dict[int, tuple[str, Arrival]] = {}
         """Arrivals that were handed out and have no row yet, by number."""
         self._due: Counter[str] = Counter()
         """Arrivals of each step that have a row."""
-        self._check = SaturationCheck(self._measure_s)
+        self._check = SaturationCheck(self._load.measure)
         self._saturated: dict[str, str] = {}
         """Step id → why the endpoint did not keep up with its arrivals."""
         self._too_high: float | None = None
-        """The lowest rate with which the endpoint did not keep up."""
+        """The lowest rate or speed with which the endpoint did not keep up."""
         collector.on_row = self._close
 
     def begin(self, step: Step) -> float:
@@ -50,8 +55,29 @@ class OpenLoop:
             When it begins, epoch seconds.
         """
         self._step, self._handed_at = step, 0.0
-        self._check = SaturationCheck(self._measure_s)
-        return self._schedule.begin(step.rate or 0.0, self._clock.time())
+        self._check = SaturationCheck(self.measure_s(step))
+        if step.speed is not None:
+            arrivals = trace_arrivals(self._trace, step.speed)
+        else:
+            process = arrival_process(self._load.arrivals)
+            arrivals = process_arrivals(process, step.rate or 1.0, self._random)
+        return self._schedule.begin(arrivals, self._clock.time())
+
+    def measure_s(self, step: Step) -> float:
+        """The planned length of a step's window: the plan's, or what the warm-up leaves of the trace."""
+        if step.speed is None:
+            return self._load.measure
+        return max(1.0, self._trace_s / step.speed - self._load.warm_up)
+
+    def rate(self, step: Step) -> float | None:
+        """Arrivals per second of a step; of a trace, their mean."""
+        if step.speed is None or not self._trace_s:
+            return step.rate
+        return step.speed * (len(self._trace) - 1) / self._trace_s
+
+    @property
+    def _trace_s(self) -> float:
+        return self._trace[-1].at_s if self._trace else 0.0
 
     def stop(self) -> float:
         """Hand out nothing more.
@@ -72,7 +98,7 @@ class OpenLoop:
         if step is None or now - self._handed_at < _HAND_OUT_S:
             return
         self._handed_at = now
-        limit = max(1, self._max_in_flight // max(1, len(workers)))
+        limit = max(1, self._load.max_in_flight // max(1, len(workers)))
         for client, arrivals in self._schedule.take(now, workers).items():
             self._unreported.update((arrival.number, (step.id, arrival)) for arrival in arrivals)
             self._link.send_arrivals(client, step, arrivals, limit)
@@ -84,23 +110,27 @@ class OpenLoop:
             window_start: when its window opened, epoch seconds.
         """
         step = self._step
-        if step is None or step.rate is None:
+        if step is None:
             return False
         elapsed_s = self._clock.time() - window_start
         tally = self._collector.steps[step.id]
-        reason = self._check.check(elapsed_s, self._collector.in_flight, tally.withheld)
+        # A trace has busy hours of its own: that more is in flight in them is no sign of saturation.
+        in_flight = self._collector.in_flight if step.speed is None else 0
+        reason = self._check.check(elapsed_s, in_flight, tally.withheld)
         if reason is None:
             return False
         self._saturated[step.id] = reason
-        self._too_high = min(step.rate, self._too_high or step.rate)
+        level = step.rate or step.speed or 0.0
+        self._too_high = min(level, self._too_high or level)
         self.stop()
         return True
 
     def reason_to_skip(self, step: Step) -> str | None:
         """Why a step need not be played: the endpoint did not keep up with fewer arrivals."""
-        if self._too_high is None or step.rate is None or step.rate < self._too_high:
+        if self._too_high is None or (step.rate or step.speed or 0.0) < self._too_high:
             return None
-        return f"the endpoint was saturated at {self._too_high:g} requests/s"
+        at = f"{self._too_high:g} requests/s" if step.speed is None else f"speed {self._too_high:g}"
+        return f"the endpoint was saturated at {at}"
 
     def _close(self, row: Request) -> None:
         if row.arrival is not None:

@@ -131,6 +131,8 @@ def live_step_rows(
                 "ok": tally.ok,
                 "failed": tally.failed,
                 "censored": tally.censored,
+                "withheld": tally.withheld,
+                "arrivals_per_s": row.rate,
                 **{key: None if value is None else round(value, 1) for key, value in figures.items()},
             }
         )

@@ -71,7 +71,11 @@ class StepSequence:
         self.status = LoadStatus(experiment.name, steps_total=len(self._table.rows))
         self._phase_started = self._clock.monotonic()
         self._users = 0
-        self._open_loop = OpenLoop(experiment, link, collector, self._clock) if experiment.load.rate else None
+        self._open_loop = None
+        if experiment.load.open_loop:
+            self._open_loop = OpenLoop(experiment, link, collector, self._clock)
+            for step, row in zip(experiment.steps, self._table.rows, strict=True):
+                row.rate = self._open_loop.rate(step)
         self._interrupts = interrupts
         self._aborts = AbortConditions(experiment, collector, interrupts)
         self.exit_code = ExitCode.FAILED
@@ -143,7 +147,7 @@ class StepSequence:
     def _play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         status = self.status
         status.step, status.ordinal = step.id, row.ordinal
-        status.target, status.rate = step.concurrency, step.rate
+        status.target, status.rate = step.concurrency, row.rate
         row.state, row.announced_at = "running", self._clock.time()
         self._table.add_reasons(row, self._step_workers.begin_step())
         row.workers = len(self._step_workers.workers)
@@ -213,9 +217,10 @@ class StepSequence:
         """
         tally = self._collector.steps[step.id]
         row.measure_started_at = opened
-        row.measure_planned_end_at = opened + self._load.measure
+        seconds = self._load.measure if self._open_loop is None else self._open_loop.measure_s(step)
+        row.measure_planned_end_at = opened + seconds
         self._collector.open_window(step.id, opened)
-        self._enter("measure", self._load.measure)
+        self._enter("measure", seconds)
         self._table.save()
         enough = self._load.min_requests
 
@@ -224,7 +229,7 @@ class StepSequence:
                 return True
             return self._open_loop is not None and self._open_loop.is_saturated(opened)
 
-        self._wait(over, self._load.measure)
+        self._wait(over, seconds)
         return self._close_window(step, row, self._clock.time())
 
     def _close_window(self, step: Step, row: StepRow, end: float) -> MeasureWindow:

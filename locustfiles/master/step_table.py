@@ -20,7 +20,7 @@ class StepTable:
         self._collector = collector
         self._path = experiment.run_folder / layout.STEPS
         self.rows = [
-            StepRow(step.id, experiment.name, ordinal, step.concurrency, step.rate)
+            StepRow(step.id, experiment.name, ordinal, step.concurrency, step.rate, step.speed)
             for ordinal, step in enumerate(experiment.steps, 1)
         ]
         self._others = [row for row in read_rows(self._path, StepRow) if row.experiment != experiment.name]

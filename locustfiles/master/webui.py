@@ -14,6 +14,8 @@ COLUMNS = {
     "ok": "# ok",
     "failed": "# failed",
     "censored": "# censored",
+    "withheld": "# withheld",
+    "arrivals_per_s": "Arrivals/s",
     "ttft_p50_ms": "TTFT p50 (ms)",
     "ttft_p95_ms": "TTFT p95 (ms)",
     "tpot_p50_ms": "TPOT p50 (ms)",

@@ -35,6 +35,7 @@ from locustfiles.client.transport import Connection, verifying_context
 from locustfiles.interrupts import Interrupts
 from locustfiles.message_seal import MessageError, MessageSeal
 from locustfiles.messages import Arrival, Assignment, MeasureWindow, ReportMessage
+from locustfiles.worker.alarm import make_alarm
 from locustfiles.worker.arrival_queue import ArrivalQueue
 from locustfiles.worker.health import HealthProbe
 from locustfiles.worker.request_log import RequestLog
@@ -69,7 +70,7 @@ class Worker:
         self._max_in_flight = 0
         self.on_arrival: Callable[[str, Arrival, bool], None] = lambda *_: None
         """Sends the request of an arrival, or records that it must not be sent."""
-        self._arrivals = ArrivalQueue(self._on_due)
+        self._arrivals = ArrivalQueue(self._on_due, make_alarm())
         self._seal = (
             None if isinstance(runner, LocalRunner) else MessageSeal(os.environ.get(TOKEN_VARIABLE, ""))
         )
@@ -196,8 +197,13 @@ class Worker:
         )
 
     def arrival_body(self, arrival: Arrival) -> Body:
-        """The body of an arrival: it depends on the arrival's number and not on the worker."""
-        return self._bodies.body(f"{self._assigned.run_id}/{self._assigned.seed}", arrival.number)
+        """The body of an arrival: it depends on the arrival and not on the worker."""
+        seed = f"{self._assigned.run_id}/{self._assigned.seed}"
+        if arrival.prompt_tokens is None and arrival.output_tokens is None:
+            return self._bodies.body(seed, arrival.number)
+        return self._bodies.sized_body(
+            seed, arrival.number, prompt_tokens=arrival.prompt_tokens, output_tokens=arrival.output_tokens
+        )
 
     @contextmanager
     def pooled_invoker(self) -> Iterator[Invoker]:

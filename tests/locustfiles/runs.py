@@ -32,6 +32,8 @@ def experiment(folder: Path, concurrency: Sequence[int] | None = (2,), **changes
         "timeouts": Timeouts(connect=2, first_byte=10, total=20),
     }
     load |= changes.pop("load", {})
+    if "trace" in load:
+        del load["measure"]  # the trace's own length
     values: dict[str, Any] = {
         "name": "x",
         "run_id": "run",
@@ -46,7 +48,8 @@ def experiment(folder: Path, concurrency: Sequence[int] | None = (2,), **changes
         "unique_prefix": True,
         "samples": True,
         "steps": [Step(id=f"x/c{n}", concurrency=n) for n in concurrency or ()]
-        + [Step(id=f"x/r{rate:g}", rate=rate) for rate in load.get("rate", ())],
+        + [Step(id=f"x/r{rate:g}", rate=rate) for rate in load.get("rate", ())]
+        + [Step(id=f"x/x{speed:g}", speed=speed) for speed in load.get("trace", {}).get("speed", ())],
         "load": Load(concurrency=None if concurrency is None else tuple(concurrency), **load),
     }
     return Experiment(**{**values, **changes})

@@ -221,7 +221,7 @@ def _levels(axes: Any, drawn: list[Point]) -> None:
         if any(abs(a - x) < 0.05 * wide for a in near):
             continue
         written.append((x, y, step.level))
-        text = ABSENT if step.level is None else f"{step.level:g}"
+        text = ABSENT if step.level is None else f"{step.level:.4g}"
         axes.annotate(
             text, (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=MUTED
         )

@@ -148,7 +148,7 @@ def _stems(axes: Any, points: list[tuple[ExperimentResult, float, float]], palet
         look = {"color": hue, "marker": palette.marker(experiment), "linestyle": "none", "clip_on": False}
         axes.plot(at, rates, label=label_of(experiment), **look)
     axes.set_xlim(-0.5, max(0.5, len(levels) - 0.5))
-    axes.set_xticks(range(len(levels)), [f"{level:g}" for level in levels])
+    axes.set_xticks(range(len(levels)), [f"{level:.4g}" for level in levels])
 
 
 def concurrency_vs_latency(result: RunResult, palette: Palette) -> Drawing | None:

@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 
 from analysis.measure.results import ExperimentResult, RunResult
-from analysis.metrics.definitions import TokenArrivals, Window, ended_at, measured, numbers
+from analysis.metrics.definitions import (
+    TokenArrivals,
+    Window,
+    ended_at,
+    in_flight_at,
+    measured,
+    numbers,
+    per_row,
+)
 from analysis.render.plots.drawing import (
     ALERT,
     BAND,
@@ -36,7 +44,7 @@ Label = tuple[str, float]
 
 
 def timeline(result: RunResult) -> Drawing | None:
-    """Output tokens per second and median E2E over the whole run, the measure windows shaded."""
+    """Output tokens per second, median E2E and requests in flight over the run, with the measure windows."""
     rows = result.rows[result.rows["outcome"] == "ok"]
     if not len(rows) or not any(s.window for s in result.steps):
         return None
@@ -47,25 +55,28 @@ def timeline(result: RunResult) -> Drawing | None:
     arrivals = TokenArrivals.of(thinned)
     tokens = np.array([stride * arrivals.inside(Window(a, b)) / (b - a) for a, b in pairwise(edges)])
     place = np.clip(np.digitize(ended_at(thinned), edges) - 1, 0, len(edges) - 2)
-    median = pd.Series(numbers(thinned, "e2e_ms") / 1000).groupby(place).median()
+    median = pd.Series(per_row(thinned, "e2e") / 1000).groupby(place).median()
     median = median.reindex(range(len(edges) - 1)).interpolate(limit=2, limit_area="inside")
     middle = (edges[:-1] + edges[1:]) / 2 - zero
-    with canvas(4.4, 2, 1, sharex=True) as (figure, grid):
-        upper, lower = grid
-        _windows((upper, lower), result, zero, 60.0)
-        upper.plot(middle / 60, tokens, color=INK, linewidth=1.3)
-        lower.plot(middle / 60, median, color=MUTED, linewidth=1.3)
-        decorate(upper, "", "output tokens/s")
-        decorate(lower, "minutes since the first request", "median E2E (s)")
-        upper.set_ylim(bottom=0)
-        lower.set_ylim(bottom=0)
-        upper.margins(x=0.01)
+    curves = (
+        (middle, tokens, "output tokens/s"),
+        (middle, median, "median E2E (s)"),
+        (edges - zero, in_flight_at(result.rows, edges), "in flight"),
+    )
+    with canvas(5.4, 3, 1, sharex=True) as (figure, grid):
+        _windows(tuple(grid), result, zero, 60.0)
+        for axes, (at, values, label) in zip(grid, curves, strict=True):
+            axes.plot(at / 60, values, color=INK, linewidth=1.3)
+            decorate(axes, "", label)
+            axes.set_ylim(bottom=0)
+        grid[-1].set_xlabel("minutes since the first request")
+        grid[0].margins(x=0.01)
         return finish(
             figure,
             result,
             name="timeline",
             title="Over time",
-            alt="Output tokens per second and median end-to-end latency over the run.",
+            alt="Output tokens per second, median end-to-end latency and requests in flight over the run.",
             caption="Tokens by when they arrived, latency by when the answer ended. Shaded: the measure "
             "windows, with their level of load where it has room; between steps the load stays up.",
         )
@@ -80,7 +91,7 @@ def _windows(grid: tuple[Any, ...], result: RunResult, zero: float, scale: float
             start, end = (window.start - zero) / scale, (window.end - zero) / scale
             for axes in grid:
                 axes.axvspan(start, end, color=BAND, linewidth=0)
-            levels.append((f"{level:g}", (start + end) / 2))
+            levels.append((f"{level:.4g}", (start + end) / 2))
         if windows:
             start, end = ((w - zero) / scale for w in (windows[0][1].start, windows[-1][1].end))
             groups.append((experiment, start, end))

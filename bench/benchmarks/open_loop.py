@@ -1,0 +1,171 @@
+"""How exact the open loop is: arrivals, delays and latencies against a server that knows the truth.
+
+    python -m bench.benchmarks.open_loop processes [--seconds 300 --rate 200]
+    python -m bench.benchmarks.open_loop rates [--seconds 60]
+    python -m bench.benchmarks.open_loop stall
+
+``processes``: each arrival process with two workers. ``rates``: one worker at rising rates, until the client
+is the limit. ``stall``: a server that stalls for 10 s, in an open and in a closed loop. Each prints a table.
+"""
+
+import math
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bench.calibration.probe import run_load
+from bench.calibration.truth import AnswerSchedule, Stall
+from configs.arrivals import ArrivalProcess, arrival_process
+from configs.load import Load, Timeouts
+from runfolder import layout
+
+PROCESSES: tuple[Any, ...] = ("poisson", "constant", {"gamma": 0.5}, {"weibull": 0.5})
+RATES = (125, 250, 500, 750, 1000)
+SHORT = AnswerSchedule(ttft=0.05, gap=0.01, tokens=8)
+STALL = Stall(after_s=15.0, seconds=10.0)
+_STALL_RATE, _STALL_USERS = 20.0, 8
+
+
+class Played(NamedTuple):
+    """The rows of one step's window, joined with the server's log."""
+
+    rows: pd.DataFrame
+    seconds: float
+    cpu_percent: float
+
+
+def play(load: Load, **options: Any) -> Played:
+    """Play a load of one step against the truth server."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        log = run_load(load, folder, schedule=SHORT, **options)
+        rows, served = pd.read_csv(folder / layout.REQUESTS, low_memory=False), pd.read_csv(log)
+        step = pd.read_csv(folder / layout.STEPS).iloc[0]
+        workers = pd.read_csv(folder / layout.WORKERS)
+    rows["number"] = pd.to_numeric(rows["finish_reason"].str[1:], errors="coerce")
+    rows = rows.merge(served, on="number", how="left", suffixes=("", "_served"))
+    rows["intended_at"] = rows["started_at"] - rows["schedule_delay_ms"].fillna(0.0) / 1000
+    start, end = step["measure_started_at"], step["measure_ended_at"]
+    inside = rows["intended_at"].between(start, end, inclusive="left")
+    reports = workers[workers["reported_at"].between(start, end)]
+    return Played(rows[inside].sort_values("intended_at"), end - start, reports["cpu_percent"].mean())
+
+
+def open_load(rate: float, seconds: float, arrivals: Any = "poisson", **changes: Any) -> Load:
+    """A load of one rate."""
+    values = {
+        "rate": (rate,),
+        "arrivals": arrivals,
+        "warm_up": 2.0,
+        "measure": seconds,
+        "max_in_flight": 10_000,
+    }
+    return Load.model_validate(values | changes)
+
+
+def distribution(process: ArrivalProcess) -> Any:
+    """The distribution of the times between arrivals, with mean 1."""
+    match process.kind:
+        case "gamma":
+            return stats.gamma(process.shape, scale=1 / process.shape)
+        case "weibull":
+            return stats.weibull_min(process.shape, scale=1 / math.gamma(1 + 1 / process.shape))
+        case _:
+            return stats.expon()
+
+
+def kolmogorov(times: np.ndarray, rate: float, process: ArrivalProcess) -> str:
+    """Distance and p-value of a Kolmogorov-Smirnov test of the times between arrivals."""
+    if process.kind == "constant":
+        return "–"
+    found = stats.kstest(np.diff(np.sort(times)) * rate, distribution(process).cdf)
+    return f"{found.statistic:.4f} (p {found.pvalue:.2g})"
+
+
+@click.group(help="Measure the open loop against a server that knows what it did.")
+def main() -> None:
+    """See the module's text."""
+
+
+@main.command(help="Each arrival process at RATE, with two workers.")
+@click.option("--seconds", default=300.0, show_default=True)
+@click.option("--rate", default=200.0, show_default=True)
+def processes(seconds: float, rate: float) -> None:
+    """Print how the server saw the arrivals of each process."""
+    print(
+        "| arrivals | sent | sent/s | KS, as drawn | KS, at the server | delay p50 | p99 | TTFT error p99 |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for arrivals in PROCESSES:
+        process = arrival_process(arrivals)
+        played = play(open_load(rate, seconds, arrivals), processes=2)
+        rows = played.rows
+        tests = [kolmogorov(rows[name].to_numpy(), rate, process) for name in ("intended_at", "arrived_at")]
+        delay = rows["schedule_delay_ms"].quantile([0.5, 0.99]).tolist()
+        print(
+            f"| {process.label()} | {len(rows):,} | {len(rows) / played.seconds:.1f} | "
+            f"{tests[0]} | {tests[1]} | {delay[0]:.2f} ms | {delay[1]:.2f} ms | "
+            f"{_ttft_error(rows):.2f} ms |",
+            flush=True,
+        )
+
+
+@main.command(help="One worker at rising rates.")
+@click.option("--seconds", default=60.0, show_default=True)
+def rates(seconds: float) -> None:
+    """Print how late one worker sends at each rate."""
+    print("| asked/s | arrived/s | ok | withheld or failed | delay p50 | delay p99 | TTFT error p99 | CPU |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for rate in RATES:
+        played = play(open_load(float(rate), seconds))
+        rows, ok = played.rows, played.rows["outcome"] == "ok"
+        delay = rows["schedule_delay_ms"].quantile([0.5, 0.99]).tolist()
+        print(
+            f"| {rate} | {len(rows) / played.seconds:.1f} | {ok.sum():,} | {(~ok).sum()} | "
+            f"{delay[0]:.2f} ms | {delay[1]:.2f} ms | "
+            f"{_ttft_error(rows):.2f} ms | {played.cpu_percent:.0f}% |",
+            flush=True,
+        )
+
+
+def _ttft_error(rows: pd.DataFrame) -> float:
+    ok = rows[(rows["outcome"] == "ok") & rows["arrived_at"].notna()]
+    error = ok["ttft_ms"] - 1000 * (ok["first_sent_at"] - ok["arrived_at"])
+    return float(error.abs().quantile(0.99))
+
+
+@main.command(help="A server that stalls for 10 s.")
+def stall() -> None:
+    """Print p99 of E2E from the arrival, from the start, and in a closed loop, beside the server's own."""
+    print("| E2E | p50 | p99 | longest | p99 by the server's log |")
+    print("|---|---:|---:|---:|---:|")
+    timeouts = Timeouts(connect=60.0, first_byte=60.0, total=120.0)
+    rows = play(open_load(_STALL_RATE, 60.0, "constant", timeouts=timeouts), stall=STALL).rows
+    truth = 1000 * (rows["last_sent_at"] - schedule_of(rows, _STALL_RATE))
+    _print("open loop, from the arrival", rows["e2e_ms"] + rows["schedule_delay_ms"], truth)
+    sent = 1000 * (rows["last_sent_at"] - rows["arrived_at"])
+    _print("open loop, from the start", rows["e2e_ms"], sent)
+    load = Load(concurrency=(_STALL_USERS,), warm_up=2.0, measure=60.0, timeouts=timeouts)
+    closed = play(load, stall=STALL).rows
+    _print("closed loop", closed["e2e_ms"], 1000 * (closed["last_sent_at"] - closed["arrived_at"]))
+
+
+def schedule_of(rows: pd.DataFrame, rate: float) -> "pd.Series[float]":
+    """When a constant process lets each arrival come, from the first one's time and its number alone."""
+    first = rows.iloc[0]
+    later: pd.Series[float] = (rows["arrival"] - int(first["arrival"])) / rate
+    return later + float(first["intended_at"])
+
+
+def _print(name: str, values: "pd.Series[float]", truth: "pd.Series[float]") -> None:
+    cells = [values.quantile(0.5), values.quantile(0.99), values.max(), truth.quantile(0.99)]
+    print(f"| {name} | " + " | ".join(f"{cell:,.0f} ms" for cell in cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
