@@ -71,7 +71,7 @@ class Load(Strict):
     ) = Field(
         default=None,
         description="The steps in order, each a number of concurrent users. A user sends its next request "
-        "when its last one has ended. Set either `concurrency` or `rate`.",
+        "when its last one has ended. Set `concurrency`, `rate`, or both, one after the other.",
     )
     rate: Annotated[tuple[Annotated[Number, Field(gt=0, le=10_000)], ...], Field(min_length=1)] | None = (
         Field(
@@ -112,28 +112,29 @@ class Load(Strict):
 
     @model_validator(mode="after")
     def _one_kind_of_steps(self) -> Self:
-        kinds = [kind for kind in _KINDS if getattr(self, kind) is not None]
-        if len(kinds) != 1:
+        kinds = {kind for kind in _KINDS if getattr(self, kind) is not None}
+        if not kinds or (self.trace and len(kinds) > 1):
             raise ValueError(
-                "give one of concurrency (a list of users), rate (a list of requests per second) and trace"
+                "give concurrency (a list of users), rate (a list of requests per second) or both, or a trace"
             )
         fields = type(self).model_fields
         for key, owners in _OWNERS.items():
-            if kinds[0] not in owners and getattr(self, key) != fields[key].default:
+            if kinds.isdisjoint(owners) and getattr(self, key) != fields[key].default:
                 raise ValueError(f"{key} belongs to {' and '.join(owners)}; leave it out")
         return self
 
     @property
     def open_loop(self) -> bool:
-        """Whether requests arrive by themselves."""
-        return self.concurrency is None
+        """Whether requests arrive by themselves in any step."""
+        return self.rate is not None or self.trace is not None
 
     @property
     def steps(self) -> int:
         """The number of steps."""
-        return len(self.concurrency or self.rate or (self.trace.speed if self.trace else ()))
+        speeds = self.trace.speed if self.trace else ()
+        return len(self.concurrency or ()) + len(self.rate or ()) + len(speeds)
 
     @property
     def most_in_flight(self) -> int:
         """The most requests that can be in flight at a time."""
-        return max(self.concurrency) if self.concurrency else self.max_in_flight
+        return max(*(self.concurrency or (0,)), self.max_in_flight if self.open_loop else 0)

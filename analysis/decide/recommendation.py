@@ -124,7 +124,7 @@ def candidates_for(payload: str, result: RunResult) -> list[Candidate]:
                 # A step that cannot be trusted stands alone: it is shown, and spoils no other.
                 # Locust's files hold no rows that could be pooled.
                 alone = not step.usable or result.source == "locust"
-                levels.setdefault(step.id if alone else step.level, []).append(step)
+                levels.setdefault(step.id if alone else (step.concurrency, step.rate), []).append(step)
         candidates += [_candidate(experiment, steps, result) for steps in levels.values()]
     return candidates
 

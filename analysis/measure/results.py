@@ -171,6 +171,8 @@ class StepResult:
     """Arrivals per second, in open loop; of a trace, their mean. The concurrency is None then."""
     speed: float | None = None
     """How fast a trace was replayed; None without a trace."""
+    cut_short_s: float = 0.0
+    """Seconds by which the window of a saturated step ended before its plan."""
     reasons: str | None = None
     reason_codes: tuple[str, ...] = ()
     """What happened to the step, as the load generator recorded it (`runfolder.records.ReasonCode`)."""
@@ -294,8 +296,13 @@ class RunResult:
 
     @property
     def open_loop(self) -> bool:
-        """Whether requests arrived at a rate, instead of following each other."""
+        """Whether requests arrived at a rate in any step, instead of following each other."""
         return any(step.rate is not None for step in self.steps)
+
+    @property
+    def closed_loop(self) -> bool:
+        """Whether requests followed each other in any step."""
+        return any(step.rate is None for step in self.steps)
 
     @property
     def steps(self) -> list[StepResult]:

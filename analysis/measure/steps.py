@@ -122,11 +122,12 @@ def _experiment(
 
 
 def _number_repetitions(steps: Iterable[StepResult]) -> list[StepResult]:
-    seen: Counter[float | None] = Counter()
+    seen: Counter[tuple[float | None, float | None]] = Counter()
     numbered = []
     for step in steps:
-        seen[step.level] += 1
-        numbered.append(replace(step, repetition=seen[step.level]))
+        level = (step.concurrency, step.rate)
+        seen[level] += 1
+        numbered.append(replace(step, repetition=seen[level]))
     return numbered
 
 
@@ -146,8 +147,9 @@ def _loads_beside(entry: ExperimentEntry, entries: list[ExperimentEntry]) -> lis
 def _lost_steps(entry: ExperimentEntry, known: set[str], tables: RunTables) -> list[StepResult]:
     """The planned steps of which steps.csv has no row: not played, or lost with the file."""
     load = tables.manifest.plan.get("load") or {}
-    users = dict(zip(entry.steps, load.get("concurrency") or (), strict=False))
-    rates = dict(zip(entry.steps, load.get("rate") or (), strict=False))
+    concurrency = load.get("concurrency") or ()
+    users = dict(zip(entry.steps, concurrency, strict=False))
+    rates = dict(zip(entry.steps[len(concurrency) :], load.get("rate") or (), strict=False))
     lost = []
     for ordinal, name in enumerate(entry.steps, 1):
         if name in known:
@@ -194,6 +196,9 @@ def _step(
     if start is None or end is None or end <= start:
         return result
     window = Window(start, end)
+    planned_end = _number(row["measure_planned_end_at"])
+    if "saturated" in result.reason_codes and planned_end is not None:
+        result = replace(result, cut_short_s=max(0.0, planned_end - end))
     gaps = tables.gaps[tables.gaps["step"] == step_id]
     result = measure_window(replace(result, window=window), rows, own, gaps, objectives)
     started = definitions.started_in(own, window)

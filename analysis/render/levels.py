@@ -21,18 +21,25 @@ def level_name(step: StepResult) -> str:
 
 
 def level_names(steps: list[StepResult]) -> str:
-    """``concurrency 4 and 8``, ``0.5 and 1 requests/s``; the steps are of one kind of load."""
-    values = listed([f"{step.level:.4g}" for step in steps if step.level is not None])
-    return f"{values} requests/s" if steps[0].rate is not None else f"concurrency {values}"
+    """``concurrency 4 and 8``, ``0.5 and 1 requests/s``, ``concurrency 4 and 1 requests/s``."""
+    users = [f"{step.concurrency}" for step in steps if step.rate is None]
+    rates = [f"{step.rate:.4g}" for step in steps if step.rate is not None]
+    return listed(
+        [f"concurrency {listed(users)}"] * bool(users) + [f"{listed(rates)} requests/s"] * bool(rates)
+    )
 
 
 def level_noun(result: RunResult) -> str:
-    """What a level is called in the run: ``concurrency``, ``arrival rate``."""
+    """What a level is called in the run: ``concurrency``, ``arrival rate``, or ``load`` where it has both."""
+    if result.open_loop and result.closed_loop:
+        return "load"
     return "arrival rate" if result.open_loop else "concurrency"
 
 
 def level_axis(result: RunResult) -> str:
     """The same with its unit, for the axis of a picture."""
+    if result.open_loop and result.closed_loop:
+        return "requests in flight, or arrivals/s"
     return "arrivals (requests/s)" if result.open_loop else "concurrency (requests in flight)"
 
 

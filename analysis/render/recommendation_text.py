@@ -1,9 +1,10 @@
 """The answer in words: what opens the report, a line per payload, and notes on what else matters."""
 
 from analysis.decide.recommendation import Candidate, Choice, cheapest
+from analysis.decide.saturation import saving_of
 from analysis.measure.results import RunResult
 from analysis.metrics.statistics import RESAMPLES
-from analysis.render.levels import candidate_label
+from analysis.render.levels import candidate_label, level_name
 from analysis.render.locust_answer_text import locust_answer
 from analysis.render.no_recommendation_text import (
     errors_allowed,
@@ -11,7 +12,18 @@ from analysis.render.no_recommendation_text import (
     nothing_passes,
     slo_label,
 )
-from common.formatting import confidence, dollars, listed, milliseconds, more_minutes, number, percent
+from analysis.render.prices import PER_REQUESTS, request_price
+from common.formatting import (
+    confidence,
+    dollars,
+    duration,
+    listed,
+    milliseconds,
+    more_minutes,
+    number,
+    percent,
+    plural,
+)
 
 DECIDED = 0.5
 """Below this share of the draws the answer is called not decided."""
@@ -55,6 +67,22 @@ def answer_notes(result: RunResult, choices: list[Choice]) -> list[str]:
         if choice.unpriced:
             own.append(f"No price is known for {listed(choice.unpriced)}, so it is not compared.")
         notes += [f"{choice.payload}: {note}" if several else note for note in own]
+    return notes + _savings(result)
+
+
+def _savings(result: RunResult) -> list[str]:
+    """What ended early because an endpoint was saturated."""
+    notes = []
+    for experiment in result.experiments:
+        saving = saving_of(experiment, result.plan)
+        if saving is None:
+            continue
+        others = f" and leaving out {plural(saving.left_out, 'higher rate')}" if saving.left_out else ""
+        price = "" if saving.usd is None else f" and {dollars(saving.usd)}"
+        notes.append(
+            f"{experiment.deployed} did not keep up with {level_name(saving.saturated)}: ending that step "
+            f"early{others} saved {duration(saving.seconds)}{price}."
+        )
     return notes
 
 
@@ -86,7 +114,7 @@ def _runner_up(result: RunResult, choice: Choice) -> list[str]:
         return []
     assumed = " at an assumed price" if result.assumed_price else ""
     if choice.extra_cost.unit == "usd":
-        each = f"{dollars(10_000 * choice.extra_cost.value)} per 10,000 requests{assumed}"
+        each = f"{request_price(choice.extra_cost.value)} per {PER_REQUESTS}{assumed}"
         difference = f"costs {percent(choice.extra_share)} more ({each})"
     else:
         fewer = choice.extra_share / (1 + choice.extra_share)
@@ -106,7 +134,7 @@ def _recommendation(result: RunResult, choice: Choice, best: Candidate) -> str:
 
 
 def _figures(choice: Choice, best: Candidate) -> str:
-    """What the recommended step gives, and what it costs per 10,000 requests."""
+    """What the recommended step gives, and what it costs."""
     step = best.step
     facts = [measured(check) for check in best.checks]
     if not facts and "e2e" in step.latency:
@@ -122,8 +150,8 @@ def _figures(choice: Choice, best: Candidate) -> str:
     interval = step.cost.per_request_interval
     sure = ""
     if interval is not None:
-        sure = f" (95% interval {dollars(10_000 * interval.low)} to {dollars(10_000 * interval.high)})"
-    return f"{gives}, for {dollars(10_000 * step.cost.per_request)} per 10,000 requests{assumed}{sure}."
+        sure = f" (95% interval {request_price(interval.low)} to {request_price(interval.high)})"
+    return f"{gives}, for {request_price(step.cost.per_request)} per {PER_REQUESTS}{assumed}{sure}."
 
 
 def _warnings(choice: Choice, best: Candidate) -> list[str]:
@@ -138,7 +166,7 @@ def _warnings(choice: Choice, best: Candidate) -> list[str]:
     if (other := cheapest(sound)) is not None:
         price = ""
         if choice.priced and other.step.cost.per_request is not None:
-            price = f" ({dollars(10_000 * other.step.cost.per_request)} per 10,000 requests)"
+            price = f" ({request_price(other.step.cost.per_request)} per {PER_REQUESTS})"
         text += f" The {_better(choice)} without warnings is {candidate_label(other)}{price}."
     return [text]
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.decide.fleet import FleetPlan
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
+from analysis.decide.saturation import saving_of
 from analysis.decide.utilisation import UtilisationPrice
 from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES
@@ -49,7 +50,7 @@ def summary(
         },
         "answer": answer,
         "choices": [_choice(choice) for choice in figures.choices],
-        "experiments": [_experiment(experiment, judged) for experiment in result.experiments],
+        "experiments": [_experiment(result, experiment, judged) for experiment in result.experiments],
         "fleets": [_fleet_plan(plan) for plan in figures.fleets],
         "policies": figures.policies,
         "utilisation_prices": [_utilisation_price(price) for price in figures.utilisation],
@@ -116,8 +117,10 @@ def summary_frame(result: RunResult) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _experiment(experiment: ExperimentResult, judged: dict[str, Candidate]) -> dict[str, Any]:
-    cost = experiment.cost
+def _experiment(
+    result: RunResult, experiment: ExperimentResult, judged: dict[str, Candidate]
+) -> dict[str, Any]:
+    cost, saving = experiment.cost, saving_of(experiment, result.plan)
     return {
         "name": experiment.name,
         "model": experiment.model,
@@ -141,6 +144,14 @@ def _experiment(experiment: ExperimentResult, judged: dict[str, Candidate]) -> d
             "idle_s": cost.idle_s,
             "usd": cost.usd,
             "basis": cost.basis,
+        },
+        "saturation": None
+        if saving is None
+        else {
+            "step": saving.saturated.id,
+            "left_out": saving.left_out,
+            "saved_s": saving.seconds,
+            "saved_usd": saving.usd,
         },
         "steps": [_step(step, judged.get(step.id)) for step in experiment.steps],
     }

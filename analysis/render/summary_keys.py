@@ -118,6 +118,17 @@ _EXPERIMENTS = _below(
     ("cost.{boot_s,load_s,idle_s}", "number", "s", "Its parts: boot, load and the rest.", _NO_TIMES),
     ("cost.usd", "number", "$", "What the experiment cost.", "no price or no duration"),
     ("cost.basis", "text", "", "What was counted."),
+    (
+        "saturation",
+        "object",
+        "",
+        "The step that the endpoint could not serve, and what stopping there saved.",
+        "the endpoint kept up",
+    ),
+    ("saturation.step", "text", "", "Identifier of the step."),
+    ("saturation.left_out", "integer", "steps", "Steps at this rate or a higher one that were not played."),
+    ("saturation.saved_s", "number", "s", "Time that the rest would have taken."),
+    ("saturation.saved_usd", "number", "$", "Its price.", _NO_PRICE),
 )
 
 _LATENCY = "{ttft,ttfo,tpot,e2e,schedule_delay,ttft_sent,e2e_sent}_ms."

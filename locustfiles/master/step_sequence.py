@@ -155,7 +155,9 @@ class StepSequence:
         self._enter("ramp")
         self._table.save()
         self._announce(step, row)
-        if self._open_loop is not None:
+        if self._open_loop is not None and step.concurrency is None:
+            if self._users:
+                yield from self._ramp(row, 0)
             row.announced_at = begins = self._open_loop.begin(step)
             self._wait(lambda: self._clock.time() >= begins, self._longest_request_s)
         else:

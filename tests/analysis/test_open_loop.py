@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 
 from analysis import make_report
+from analysis.decide.recommendation import choose
+from analysis.decide.saturation import saving_of
 from analysis.decide.trust import check_step
 from analysis.measure.results import StepResult
 from analysis.measure.step_window import measure_window
 from analysis.metrics.definitions import Window
+from analysis.render.recommendation_text import answer_notes
 from analysis.report import measure_and_judge
 from runfolder.records import GAP_COLUMNS, REQUEST_COLUMNS
 from tests.analysis.runs import SLO
@@ -113,6 +116,33 @@ def test_withheld_arrivals_are_counted_and_make_the_step_void() -> None:
 def test_requests_that_are_sent_late_are_told() -> None:
     assert "sent_late" not in codes(open_step(rows_of(1.0, delay_s=0.004)))
     assert "sent_late" in codes(open_step(rows_of(1.0, delay_s=0.03)))
+
+
+def saturate(folder: Path) -> None:
+    """The first of two rates is saturated and ended 30 s early; the second was not played."""
+    steps = pd.read_csv(folder / "steps.csv")
+    ended = float(steps["measure_ended_at"].iloc[0])
+    steps["measure_planned_end_at"] = steps["measure_planned_end_at"].astype(float)
+    steps.loc[0, "measure_planned_end_at"] = ended + 30
+    steps["reason_codes"] = ["saturated", "not_played"]
+    steps["state"] = ["complete", "planned"]
+    steps.loc[1, ["measure_started_at", "measure_ended_at", "measure_planned_end_at"]] = None
+    steps.to_csv(folder / "steps.csv", index=False)
+
+
+def test_what_an_early_end_saved_is_told(folder: Path) -> None:
+    make_open_loop(folder)
+    saturate(folder)
+    result = measure_and_judge(folder)
+    saving = saving_of(result.experiments[0], result.plan)
+    assert saving is not None
+    load = result.plan["load"]
+    seconds = 30 + load.get("warm_up", 0.0) + load["measure"]
+    assert (saving.saturated.rate, saving.left_out) == (0.4, 1)
+    assert saving.seconds == pytest.approx(seconds)
+    assert saving.usd == pytest.approx(seconds / 3600 * (result.experiments[0].usd_per_endpoint_hour or 0))
+    note = " ".join(answer_notes(result, choose(result)))
+    assert "did not keep up with 0.4 requests/s: ending that step early and leaving out 1 higher rate" in note
 
 
 @pytest.mark.e2e

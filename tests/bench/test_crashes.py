@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import urllib.request
 from typing import Any
 
 import psutil
@@ -12,6 +11,7 @@ import pytest
 from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, Bench, requests_of
 from tests.bench.test_signals import phase_is
+from tests.support.emulator_view import EmulatorView
 from tests.support.polling import HANG_S, eventually
 
 pytestmark = pytest.mark.e2e
@@ -120,13 +120,12 @@ def test_what_cannot_be_deleted_ends_the_run_before_it_costs_more(bench: Bench) 
         | {"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"], "role": "local-sagemaker"},
     }
     with LocalSageMaker(["--create-seconds", "0", "--delete-seconds", "0"]) as local:
-        denied = [{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}]
-        urllib.request.urlopen(f"{local.url}/_local/faults", json.dumps(denied).encode()).close()  # noqa: S310 - loopback
+        behind = EmulatorView(local.url)
+        behind.faults([{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}])
         done = bench.run(
             "run", "--plan", bench.plan(plan), "--results", bench.results, environment=local.environment
         )
-        with urllib.request.urlopen(f"{local.url}/_local/state") as answer:  # noqa: S310 - loopback
-            calls = [call["operation"] for call in json.load(answer)["calls"]]
+        calls = [operation for _, operation in behind.calls()]
     assert done.returncode == 1, done.stderr
     assert calls.count("CreateEndpoint") == 1
     assert "NOT DELETED and billed" in done.stderr

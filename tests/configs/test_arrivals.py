@@ -72,13 +72,12 @@ def test_a_plan_names_the_process(written: Any, process: ArrivalProcess) -> None
 @pytest.mark.parametrize(
     ("load", "message"),
     [
-        ({}, "give one of concurrency"),
-        ({"concurrency": [1], "rate": [1]}, "give one of concurrency"),
+        ({}, "give concurrency"),
         ({"concurrency": [1], "arrivals": "constant"}, "arrivals belongs to rate"),
         ({"concurrency": [1], "max_in_flight": 5}, "max_in_flight belongs to rate and trace"),
         ({"rate": [1], "spawn_rate": 1}, "spawn_rate belongs to concurrency"),
         ({"trace": {"file": "t.csv"}, "measure": 60}, "measure belongs to concurrency and rate"),
-        ({"trace": {"file": "t.csv"}, "rate": [1]}, "give one of concurrency"),
+        ({"trace": {"file": "t.csv"}, "rate": [1]}, "give concurrency"),
         ({"trace": {"file": "t.csv", "speed": [0]}}, "greater than 0"),
         ({"rate": [0]}, "greater than 0"),
         ({"rate": []}, "at least 1 item"),

@@ -18,7 +18,6 @@ from deploy.spec.resolve import endpoint_specs
 from tests.deploy.harness import (
     IMPATIENT,
     IMPATIENT_DELETION,
-    KIND_IN_STATE,
     QUICK,
     fresh_clients,
     here,
@@ -26,6 +25,7 @@ from tests.deploy.harness import (
     plan,
     renew_server,
 )
+from tests.support.emulator_view import KIND_IN_STATE
 
 CREATES = (
     "CreateModel",

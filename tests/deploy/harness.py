@@ -1,10 +1,8 @@
 """What the tests of deploy share: a plan, a quick pace, and a look behind the local account."""
 
-import json
 import multiprocessing
 import os
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Item, Ledger
 from deploy.lifecycle.polling import PollingPolicy
 from emulator.process import LocalSageMaker
+from tests.support.emulator_view import EmulatorView
 
 QUICK = PollingPolicy(
     first_pause_s=0.03,
@@ -37,13 +36,6 @@ IMPATIENT_DELETION = replace(QUICK, removal_s=6, extra_while_creating_s=0)
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/simulated:latest"
 LIGHT = {"SIMULATED_TOKENIZER": "words"}
 """A container that nobody asks anything need not read a tokenizer, which is half of its start."""
-KIND_IN_STATE = {
-    "model": "models",
-    "endpoint-config": "endpoint_configs",
-    "endpoint": "endpoints",
-    "inference-component": "inference_components",
-    "schedule": "schedules",
-}
 CREDENTIALS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "example"}
 
 
@@ -59,43 +51,8 @@ def plan(**changes: Any) -> Plan:
     return Plan.model_validate(sections | changes)
 
 
-class Account:
-    """The local account seen from outside the API: what is there, what was called."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def faults(self, faults: list[dict[str, Any]]) -> None:
-        self._post("faults", faults)
-
-    def settings(self, **settings: Any) -> None:
-        self._post("settings", settings)
-
-    def secrets(self, secrets: dict[str, str]) -> None:
-        self._post("secrets", secrets)
-
-    def images(self, images: dict[str, bool]) -> None:
-        self._post("images", images)
-
-    def state(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}/_local/state") as answer:  # noqa: S310 - loopback
-            content: dict[str, Any] = json.load(answer)
-        return content
-
-    def calls(self, since: int = 0) -> list[tuple[str, str]]:
-        return [(call["service"], call["operation"]) for call in self.state()["calls"][since:]]
-
-    def left(self) -> list[str]:
-        """Everything that is in the account, as ``kind/name``."""
-        state = self.state()
-        kinds = tuple(KIND_IN_STATE.values())
-        found = [
-            f"{kind}/{name}"
-            for region in state["regions"].values()
-            for kind in kinds
-            for name in region.get(kind, [])
-        ]
-        return sorted(found)
+class Account(EmulatorView):
+    """The account of an emulator, which a test can empty."""
 
     def empty(self) -> None:
         """Delete everything that a test left, whoever made it."""
@@ -121,12 +78,6 @@ class Account:
                     steps[kind](name)
                 except (ClientError, BotoCoreError):
                     time.sleep(0.05)
-
-    def _post(self, what: str, content: Any) -> None:
-        body = json.dumps(content).encode()
-        request = urllib.request.Request(f"{self.url}/_local/{what}", body, method="POST")  # noqa: S310 - loopback
-        with urllib.request.urlopen(request):  # noqa: S310 - loopback
-            pass
 
 
 def items(count: int) -> list[Item]:

@@ -195,4 +195,4 @@ def test_waiting_ends_when_the_budget_does(account: Account, ledger: Ledger) -> 
     ):
         pass
     account.faults([])
-    account._post("release", {"endpoint": spec.name})
+    account.post("/_local/release", {"endpoint": spec.name})

@@ -42,15 +42,15 @@ def faults(local: Local) -> Iterator[Callable[..., None]]:
     """Set faults for one test."""
 
     def arm(*entries: dict[str, Any]) -> None:
-        local.post("/_local/faults", list(entries))
+        local.faults(list(entries))
 
     yield arm
-    local.post("/_local/faults", [])
+    local.faults([])
 
 
 @pytest.fixture
 def settings(local: Local) -> Iterator[Callable[..., None]]:
     """Change settings for one test."""
-    before = local.get("/_local/state")["settings"]
-    yield lambda **changes: local.post("/_local/settings", changes)
-    local.post("/_local/settings", before)
+    before = local.state()["settings"]
+    yield local.settings
+    local.settings(**before)

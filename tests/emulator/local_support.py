@@ -2,10 +2,8 @@
 
 import http.client
 import json
-import ssl
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -13,6 +11,7 @@ from botocore.model import OperationModel
 from botocore.validate import ParamValidator
 
 from emulator.process import LocalSageMaker
+from tests.support.emulator_view import EmulatorView
 from tests.support.polling import poll
 
 ROLE = "arn:aws:iam::123456789012:role/local-sagemaker"
@@ -43,13 +42,12 @@ def check_answer(model: OperationModel, parsed: dict[str, Any], **_: object) -> 
         assert not report.has_errors(), f"{model.name}: {report.generate_report()}"
 
 
-class Local:
-    """A running local SageMaker as a test sees it."""
+class Local(EmulatorView):
+    """A running local SageMaker as a test sees it: its API, and what is behind it."""
 
     def __init__(self, process: LocalSageMaker, ca: Path | None = None) -> None:
+        super().__init__(process.url, ca)
         self.process = process
-        self.url = process.url
-        self._ca = ca
         self._count = 0
         self._clients: dict[str, Any] = {}
 
@@ -71,35 +69,10 @@ class Local:
             self._clients[key] = client
         return self._clients[key]
 
-    def connect(self) -> http.client.HTTPConnection:
-        """A plain connection to it, over TLS where it serves that."""
-        where = urlsplit(self.url).netloc
-        if self._ca is None:
-            return http.client.HTTPConnection(where, timeout=10)
-        context = ssl.create_default_context(cafile=str(self._ca))
-        return http.client.HTTPSConnection(where, timeout=10, context=context)
-
     def name(self, prefix: str = "t") -> str:
         """A name that no other test uses."""
         self._count += 1
         return f"{prefix}-{self._count}"
-
-    def get(self, path: str) -> Any:
-        """GET one of the local side's own routes."""
-        return self._local_route("GET", path, None)
-
-    def post(self, path: str, content: object) -> Any:
-        """POST to one of the local side's own routes."""
-        return self._local_route("POST", path, json.dumps(content).encode())
-
-    def _local_route(self, method: str, path: str, body: bytes | None) -> Any:
-        connection = self.connect()
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        content = json.load(answer)
-        connection.close()
-        assert answer.status == 200, content
-        return content
 
     def create(self, image: str, environment: dict[str, str], **variant: Any) -> str:
         """Create model, config and endpoint of one name, and give the name; not awaited."""
@@ -180,6 +153,6 @@ class Local:
 
     def containers(self, name: str) -> list[dict[str, Any]]:
         """The containers of an endpoint: variant, pid, port, outstanding invocations."""
-        state = self.get("/_local/state")["regions"]["us-east-1"]
+        state = self.state()["regions"]["us-east-1"]
         found: list[dict[str, Any]] = state["endpoints"][name]["containers"]
         return found

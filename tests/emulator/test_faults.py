@@ -145,7 +145,7 @@ def test_the_call_log_names_what_was_called_and_how_it_ended(local: Local, fault
     faults({"call": "DescribeModel", "fault": "access_denied"})
     with pytest.raises(ClientError):
         local.client("sagemaker").describe_model(ModelName="logged")
-    last = local.get("/_local/state")["calls"][-1]
+    last = local.state()["calls"][-1]
     assert (last["operation"], last["name"], last["status"], last["error"], last["fault"]) == (
         "DescribeModel",
         "logged",

@@ -84,7 +84,7 @@ def test_the_price_list_has_one_hosting_price(local: Local) -> None:
 
 def test_ecr_says_which_images_are_there(local: Local) -> None:
     ecr, gone = local.client("ecr"), "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/gone:1"
-    local.post("/_local/images", {gone: False})
+    local.images({gone: False})
     tags: Any = [{"imageTag": "1"}, {"imageTag": "2"}]
     answer = ecr.batch_get_image(repositoryName="team/gone", imageIds=tags)
     assert [image["imageId"]["imageTag"] for image in answer["images"]] == ["2"]
@@ -100,13 +100,13 @@ def test_ecr_says_which_images_are_there(local: Local) -> None:
     ],
 )
 def test_a_model_is_refused_for_its_image_in_sagemakers_words(local: Local, image: str, said: str) -> None:
-    local.post("/_local/images", {"123456789012.dkr.ecr.us-east-1.amazonaws.com/absent:1": False})
+    local.images({"123456789012.dkr.ecr.us-east-1.amazonaws.com/absent:1": False})
     with pytest.raises(ClientError, match=said):
         local.create(image, {})
 
 
 def test_secrets(local: Local) -> None:
-    local.post("/_local/secrets", {"hub-token": "planted"})
+    local.secrets({"hub-token": "planted"})
     secrets = local.client("secretsmanager")
     found = secrets.get_secret_value(SecretId="hub-token")
     assert found["SecretString"] == "planted"

@@ -90,6 +90,19 @@ def test_the_arrivals_of_a_worker_that_is_lost_end_as_rows(tmp_path: Path) -> No
     assert {str(arrival.number) for arrival in due} <= {row["arrival"] for row in rows}
 
 
+def test_a_closed_loop_is_followed_by_an_open_one(tmp_path: Path) -> None:
+    play = Play(tmp_path, (2,), rate=(10.0,), arrivals="constant")
+    assert play() == 0
+    assert play.states() == ["complete", "complete"]
+    closed, opened = play.steps()
+    assert (closed["concurrency"], closed["rate"]) == ("2", "")
+    assert (opened["concurrency"], opened["rate"]) == ("", "10.0")
+    rows = rows_of(tmp_path / "requests.csv")
+    assert {bool(row["arrival"]) for row in rows if row["step"] == closed["step"]} == {False}
+    assert {bool(row["arrival"]) for row in rows if row["step"] == opened["step"]} == {True}
+    assert play.link.users == 0
+
+
 def test_the_limit_in_flight_is_shared_by_the_workers(tmp_path: Path) -> None:
     play = play_rates(tmp_path, 5.0, max_in_flight=9)
     assert play() == 0

@@ -37,6 +37,17 @@ def test_a_local_run_sends_each_arrival_once(truth: Callable[..., Run]) -> None:
     assert [step["concurrency"] for step in run.steps()] == ["", ""]
 
 
+def test_users_give_way_to_arrivals(truth: Callable[..., Run]) -> None:
+    run = truth(concurrency=(3,), load={"warm_up": 0.5, "measure": 2.0, "rate": (20.0,)})
+    assert run.play() == 0, run.log()
+    run.check_books()
+    assert [step["state"] for step in run.steps()] == ["complete", "complete"]
+    closed, opened = run.steps()
+    last = max(float(r["started_at"]) for r in run.requests() if r["step"] == closed["step"])
+    assert last < float(opened["announced_at"])
+    assert {row["outcome"] for row in run.requests()} == {"ok"}
+
+
 def test_a_master_and_two_workers_send_each_arrival_once(truth: Callable[..., Run], free_port: int) -> None:
     run = open_loop(truth, rate=(30.0,))
     master = run.start(mode="master", expect_workers=2, master_port=free_port)

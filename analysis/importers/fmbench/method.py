@@ -29,7 +29,7 @@ class Burst:
 
 
 @dataclass(frozen=True)
-class Level:
+class PrintedFigures:
     """What FMBench prints for one concurrency; None where it would have divided by nothing."""
 
     transactions_per_minute: int
@@ -42,7 +42,7 @@ class Level:
     score: float | None
 
 
-def fmbench_level(bursts: list[Burst], usd_per_hour: float | None) -> Level | None:
+def fmbench_level(bursts: list[Burst], usd_per_hour: float | None) -> PrintedFigures | None:
     """FMBench's figures for one concurrency; None without an answered burst.
 
     Formula: per burst, rates over its wall time E rounded to 0.01 and transactions/min = int(60 × rate);
@@ -58,7 +58,7 @@ def fmbench_level(bursts: list[Burst], usd_per_hour: float | None) -> Level | No
     latency = round(_mean(means), 2) if len(means) == len(answered) else None
     price = usd_per_hour / 60 / per_minute if usd_per_hour is not None and per_minute else None
     score = 0.5 / price + 0.5 / latency if price and latency else None
-    return Level(
+    return PrintedFigures(
         transactions_per_minute=per_minute,
         price_per_txn=price,
         prompt_token_throughput=int(_mean(round(b.prompt_tokens / b.seconds, 2) for b in answered)),
@@ -106,7 +106,7 @@ class Difference:
     reason: str
 
 
-def differences(step: StepResult, level: Level) -> list[Difference]:
+def differences(step: StepResult, level: PrintedFigures) -> list[Difference]:
     """The comparison of one step, line by line."""
     e2e = step.latency.get("e2e")
     rate_reason = "a mean of rates: short requests weigh as much as long ones"
@@ -157,7 +157,7 @@ def differences(step: StepResult, level: Level) -> list[Difference]:
     ]
 
 
-def impossible_rate(step: StepResult, level: Level) -> str | None:
+def impossible_rate(step: StepResult, level: PrintedFigures) -> str | None:
     """Why FMBench's rate cannot be, by Little's law; None when it can."""
     e2e = step.latency.get("e2e")
     if e2e is None or not step.concurrency:

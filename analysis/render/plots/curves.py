@@ -165,14 +165,18 @@ def _draw(
                 axes.set_xlim(left=0)
                 _levels(axes, drawn)
                 decorate(axes, x.label, y.label)
-        if len(palette.instances) > 1:
+        if len(palette.instances) > 1 or (result.open_loop and result.closed_loop):
             legend_below(figure, [axes for row in grid.values() for axes in row], 3)
         metrics = [metric for _, _, metric in pairs if metric is not None]
         caption += _marks(result, metrics, dashed=dashed)
+        if any(_SATURATED in step.trust.codes for step in result.steps):
+            caption += ". Saturated steps are left out: their latency grows with the window"
         return finish(figure, result, name=name, title=title, alt=alt, caption=f"{caption}.")
 
 
 Point = tuple[float, float, StepResult]
+_SATURATED = "saturated"
+"""Code of a step whose requests piled up."""
 
 
 def _curves(
@@ -184,15 +188,20 @@ def _curves(
     for experiment in experiments:
         points = []
         for step in experiment.steps:
+            if _SATURATED in step.trust.codes:
+                continue
             x, y = x_axis.figure(experiment, step), y_axis.figure(experiment, step)
             if x is not None and y is not None:
                 points.append((x, y, step))
                 whiskers = (x_axis.interval(experiment, step), y_axis.interval(experiment, step))
                 _whiskers(axes, (x, y), whiskers, palette.hue(experiment))
-        if not points:
-            continue
         look = {"color": palette.hue(experiment), "marker": palette.marker(experiment)}
-        axes.plot([p[0] for p in points], [p[1] for p in points], label=label_of(experiment), **look)
+        both = len({step.rate is None for _, _, step in points}) > 1
+        for is_open, line in ((False, "-"), (True, (0, (3, 2)))):
+            own = [(x, y) for x, y, step in points if (step.rate is not None) == is_open]
+            kind = f", {'open' if is_open else 'closed'} loop" if both else ""
+            if own:
+                axes.plot(*zip(*own, strict=True), label=label_of(experiment) + kind, linestyle=line, **look)
         for x, y, step in points:
             if not step.usable:
                 axes.plot(x, y, markerfacecolor="white", **look)
@@ -221,7 +230,7 @@ def _levels(axes: Any, drawn: list[Point]) -> None:
         if any(abs(a - x) < 0.05 * wide for a in near):
             continue
         written.append((x, y, step.level))
-        text = ABSENT if step.level is None else f"{step.level:.4g}"
+        text = ABSENT if step.level is None else f"{step.level:.4g}" + ("/s" if step.rate else "")
         axes.annotate(
             text, (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=MUTED
         )

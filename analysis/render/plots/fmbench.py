@@ -25,9 +25,9 @@ from analysis.render.plots.drawing import (
     payload_grid,
     shortened,
 )
+from analysis.render.prices import PER_REQUESTS, REQUESTS
 from common.formatting import number
 
-PER_REQUESTS = 10_000
 _STATUS_LABELS = {
     "met": "not trusted",
     "missed": "misses the SLO",
@@ -43,7 +43,7 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
         return None
     priced = all(c.step.cost.per_request is not None for c in best)
     values = [
-        (c.step.cost.per_request or 0) * PER_REQUESTS if priced else (c.step.throughput.per_minute or 0)
+        (c.step.cost.per_request or 0) * REQUESTS if priced else (c.step.throughput.per_minute or 0)
         for c in best
     ]
     with canvas(1.35 + 0.78 * len(best)) as (figure, axes):
@@ -75,7 +75,7 @@ def business_summary(result: RunResult, choices: list[Choice], palette: Palette)
         axes.set_ylim(-0.45, len(best) - 0.2)
         assumed = " (assumed price)" if result.assumed_price else ""
         axes.set_xlabel(
-            f"US dollars per 10,000 requests{assumed}" if priced else "requests per minute (no price known)"
+            f"US dollars per {PER_REQUESTS}{assumed}" if priced else "requests per minute (no price known)"
         )
         axes.grid(visible=True, axis="x")
         axes.set_axisbelow(True)
