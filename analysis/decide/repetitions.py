@@ -81,12 +81,7 @@ def pool(parts: Sequence[Part]) -> StepResult:
                 first.concurrency or 0, throughput.per_minute, mean_of(latency.get("e2e"))
             ),
         ),
-        provenance=Provenance(
-            finish_reasons=_added(step.provenance.finish_reasons for step in steps),
-            token_sources=_added(step.provenance.token_sources for step in steps),
-            clocks=_added(step.provenance.clocks for step in steps),
-            more_chunks_than_tokens=sum(step.provenance.more_chunks_than_tokens for step in steps),
-        ),
+        provenance=_provenance(steps),
         blocks=blocks,
     )
     _check(pooled, steps)
@@ -95,12 +90,22 @@ def pool(parts: Sequence[Part]) -> StepResult:
     return pooled
 
 
+def _provenance(steps: Sequence[StepResult]) -> Provenance:
+    return Provenance(
+        finish_reasons=_added(step.provenance.finish_reasons for step in steps),
+        token_sources=_added(step.provenance.token_sources for step in steps),
+        clocks=_added(step.provenance.clocks for step in steps),
+        more_chunks_than_tokens=sum(step.provenance.more_chunks_than_tokens for step in steps),
+    )
+
+
 def _total(counts: Iterable[Counts]) -> Counts:
     listed = list(counts)
     return Counts(
         ok=sum(each.ok for each in listed),
         failed=sum(each.failed for each in listed),
         censored=sum(each.censored for each in listed),
+        withheld=sum(each.withheld for each in listed),
     )
 
 

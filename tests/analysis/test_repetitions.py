@@ -1,5 +1,6 @@
 """Repetitions of a step: pooled for the answer and for comparisons, shown apart in the tables."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,16 @@ def test_a_warning_of_one_repetition_is_one_of_the_pooled_step(folder: Path) -> 
     both = pool([(first, result.rows), (again, result.rows)])
     assert both.provenance.more_chunks_than_tokens == again.provenance.more_chunks_than_tokens > 0
     assert "more_chunks_than_tokens" in both.trust.codes
+
+
+def test_withheld_arrivals_of_every_repetition_are_counted(folder: Path) -> None:
+    result = measure_and_judge(folder)
+    first, _, again = result.steps
+    parts = [
+        (replace(step, window_counts=replace(step.window_counts, withheld=count)), result.rows)
+        for step, count in ((first, 2), (again, 3))
+    ]
+    assert pool(parts).window_counts.withheld == 5
 
 
 def test_one_step_alone_is_itself(folder: Path) -> None:
