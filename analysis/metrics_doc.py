@@ -11,7 +11,7 @@ from typing import Any
 from analysis.decide import fleet, repetitions, slo, trust
 from analysis.decide.compare import THRESHOLD
 from analysis.importers.fmbench import bursts, echo, experiments, method
-from analysis.metrics import cost, definitions, statistics
+from analysis.metrics import cost, definitions, in_flight, statistics
 from runfolder.percentiles import percentile
 
 SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
@@ -44,10 +44,10 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
         (
             definitions.error_rate,
             definitions.error_classes,
-            definitions.mean_in_flight,
-            definitions.least_in_flight,
-            definitions.little_residual,
-            definitions.most_per_minute,
+            in_flight.mean_in_flight,
+            in_flight.least_in_flight,
+            in_flight.little_residual,
+            in_flight.most_per_minute,
         ),
     ),
     (

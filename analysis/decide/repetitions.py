@@ -19,7 +19,7 @@ from analysis.measure.step_parts import (
     TokensPerRequest,
 )
 from analysis.measure.step_window import mean_of, rate_interval
-from analysis.metrics import definitions
+from analysis.metrics import definitions, in_flight
 from analysis.metrics.statistics import Floats
 from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of
 
@@ -77,7 +77,7 @@ def pool(parts: Sequence[Part]) -> StepResult:
         errors=Errors(window_counts.error_rate, classes),
         in_flight=InFlight(
             mean=_weighted([step.in_flight.mean for step in steps], seconds),
-            little_residual=definitions.little_residual(
+            little_residual=in_flight.little_residual(
                 first.concurrency or 0, throughput.per_minute, mean_of(latency.get("e2e"))
             ),
         ),

@@ -94,7 +94,7 @@ class InFlight:
     rising: bool = False
     """In open loop: whether it rose through the whole window, so that the endpoint did not keep up."""
     little_residual: float | None = None
-    """Throughput × mean latency / concurrency − 1; above 0 is impossible (`definitions.little_residual`)."""
+    """Throughput × mean latency / concurrency − 1; above 0 is impossible (`in_flight.little_residual`)."""
 
 
 @dataclass(frozen=True)

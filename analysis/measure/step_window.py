@@ -19,7 +19,7 @@ from analysis.measure.step_parts import (
     Throughput,
     TokensPerRequest,
 )
-from analysis.metrics import definitions
+from analysis.metrics import definitions, in_flight
 from analysis.metrics.cost import usd_per_million_tokens, usd_per_request
 from analysis.metrics.definitions import Window, goodput
 from analysis.metrics.statistics import Floats, Interval, ratio_interval
@@ -76,10 +76,10 @@ def measure_window(
         goodput=Goodput(per_s, share),
         errors=Errors(definitions.error_rate(started), definitions.error_classes(started)),
         in_flight=InFlight(
-            mean=definitions.mean_in_flight(overlapping, window),
-            least=definitions.least_in_flight(overlapping, window) if step.reason_codes else None,
-            rising=step.rate is not None and rises(definitions.in_flight_over_time(overlapping, window)),
-            little_residual=definitions.little_residual(
+            mean=in_flight.mean_in_flight(overlapping, window),
+            least=in_flight.least_in_flight(overlapping, window) if step.reason_codes else None,
+            rising=step.rate is not None and rises(in_flight.in_flight_over_time(overlapping, window)),
+            little_residual=in_flight.little_residual(
                 step.concurrency or 0, throughput.per_minute, mean_of(latency.get("e2e"))
             ),
         ),

@@ -21,32 +21,12 @@ from pathlib import Path
 
 import click
 
-from emulator.eventstream import encode_payload_part
+from bench.calibration.truth_answers import STREAM_HEAD, TOKEN_CHUNK, last_chunk, whole_answer
 from locustfiles.client import kernel_timestamps
 
 LOG_HEADER = "number,arrived_at,first_sent_at,last_sent_at,tokens\n"
 _READ = 65_536
 _GOLDEN = 0.6180339887
-_TOKEN = {
-    "token": {"id": 9, "text": " sea", "logprob": -0.25, "special": False},
-    "generated_text": None,
-    "details": None,
-}
-
-
-def _chunk(data: bytes) -> bytes:
-    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
-
-
-def _sse(content: object) -> bytes:
-    return b"data:" + json.dumps(content).encode() + b"\n\n"
-
-
-_STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
-    b"X-Amzn-SageMaker-Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-)
-_TOKEN_CHUNK = _chunk(encode_payload_part(_sse(_TOKEN)))
 
 
 @dataclass(slots=True)
@@ -245,29 +225,19 @@ class TruthServer:
         client.sent += 1
         if client.sent == 1:
             client.first_sent_at = now
-            self._send(client, _STREAM_HEAD + _TOKEN_CHUNK)
+            self._send(client, STREAM_HEAD + TOKEN_CHUNK)
         elif client.sent < schedule.tokens:
-            self._send(client, _TOKEN_CHUNK)
+            self._send(client, TOKEN_CHUNK)
         if client.sent < schedule.tokens:
             self._schedule(client, client.starts_at + client.sent * schedule.gap)
             return
-        details = {
-            "finish_reason": f"n{client.number}",
-            "generated_tokens": schedule.tokens,
-            "input_length": 32,
-        }
-        last = _chunk(encode_payload_part(_sse({**_TOKEN, "generated_text": " sea", "details": details})))
         now = time.time()
-        self._send(client, last + b"0\r\n\r\n")
+        self._send(client, last_chunk(client.number, schedule.tokens))
         self._log_answer(client, now)
 
     def _answer_whole(self, client: Client) -> None:
-        tokens = self._answer_schedule.tokens
-        details = {"finish_reason": f"n{client.number}", "generated_tokens": tokens}
-        body = json.dumps([{"generated_text": " sea" * tokens, "details": details}]).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         client.first_sent_at = time.time()
-        self._send(client, head.encode() + body)
+        self._send(client, whole_answer(client.number, self._answer_schedule.tokens))
         self._log_answer(client, client.first_sent_at)
 
     def _log_answer(self, client: Client, last_sent_at: float) -> None:

@@ -103,7 +103,7 @@ class MasterCoordinator:
         if self._environment.web_ui is not None:
             options = self._environment.parsed_options
             refuse_foreign_requests(self._environment.web_ui, options.web_host if options is not None else "")
-            add_tab(self._environment.web_ui, self.sequence.live_step_rows)
+            add_tab(self._environment.web_ui, self.sequence.board.step_rows)
             add_run_end_banner(self._environment.web_ui, self._ended)
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, self.interrupt)
@@ -152,7 +152,7 @@ class MasterCoordinator:
         try:
             while self.sequence.status.phase != "done":
                 gevent.sleep(_STATUS_S)
-                self.sequence.refresh()
+                self.sequence.board.refresh()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
             self.sequence.fail(error)
 

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.files import write_atomically
+from configs.experiment import Experiment
 from configs.load import Load
+from locustfiles.master.clock import Clock
+from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.step_tally import StepTally
+from locustfiles.master.worker_link import WorkerLink
 from runfolder.layout import STATUS
 from runfolder.records import StepRow
 
@@ -78,6 +82,58 @@ class LoadStatus:
             with (folder / STATUS).open("r+", encoding="utf-8") as file:
                 file.write(content)
                 file.truncate()
+
+
+class StatusBoard:
+    """Keeps ``status.json`` up to date, and has the rows of the web page.
+
+    Args:
+        experiment: what is played.
+        link: to Locust.
+        collector: has the figures.
+        rows: the steps.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        link: WorkerLink,
+        collector: ReportCollector,
+        rows: Sequence[StepRow],
+        clock: Clock,
+    ) -> None:
+        self.status = LoadStatus(experiment.name, steps_total=len(rows))
+        self._experiment = experiment
+        self._link = link
+        self._collector = collector
+        self._rows = rows
+        self._clock = clock
+        self._phase_started = clock.monotonic()
+
+    def enter(self, phase: Phase, seconds: float | None = None) -> None:
+        """Begin a phase, which takes ``seconds`` where that is known."""
+        self.status.phase, self.status.phase_total_s = phase, seconds
+        self._phase_started = self._clock.monotonic()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Update ``status.json``."""
+        status, collector = self.status, self._collector
+        status.users = self._link.user_count
+        status.in_flight = collector.in_flight
+        status.phase_elapsed_s = self._clock.monotonic() - self._phase_started
+        if status.step is not None:
+            announced_at = self._rows[status.ordinal - 1].announced_at or 0.0
+            status.show(collector.steps[status.step], announced_at, collector.reported_until)
+        status.eta_s = eta_s(status, self._experiment.load)
+        with collector.writing(STATUS):
+            status.save(self._experiment.run_folder)
+
+    def step_rows(self) -> list[dict[str, Any]]:
+        """One row per step that has started, for the web page."""
+        collector = self._collector
+        return live_step_rows(self._rows, collector.steps, self.status.phase, collector.reported_until)
 
 
 def eta_s(status: LoadStatus, load: Load) -> float:

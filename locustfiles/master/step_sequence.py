@@ -5,7 +5,6 @@ change the number of users, and waits for everything else itself.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import gevent
 
@@ -18,13 +17,12 @@ from locustfiles.master.clock import Clock, ClockReading, SystemClock
 from locustfiles.master.drain import drain
 from locustfiles.master.open_loop import OpenLoop
 from locustfiles.master.report_collector import ReportCollector
-from locustfiles.master.status import LoadStatus, Phase, eta_s, live_step_rows
+from locustfiles.master.status import StatusBoard
 from locustfiles.master.step_checks import check_step
 from locustfiles.master.step_table import StepTable
 from locustfiles.master.step_workers import StepWorkers
 from locustfiles.master.worker_link import RunEndedError, WorkerLink, unexpected_end
 from locustfiles.messages import Ending, MeasureWindow
-from runfolder import layout
 from runfolder.records import ReasonCode, StepRow
 
 _POLL_S = 0.05
@@ -68,8 +66,8 @@ class StepSequence:
         self._clock = clock or SystemClock()
         self._table = StepTable(experiment, collector)
         self._step_workers = StepWorkers(link, self._clock)
-        self.status = LoadStatus(experiment.name, steps_total=len(self._table.rows))
-        self._phase_started = self._clock.monotonic()
+        self.board = StatusBoard(experiment, link, collector, self._table.rows, self._clock)
+        self.status = self.board.status
         self._users = 0
         self._open_loop = None
         if experiment.load.open_loop:
@@ -119,7 +117,7 @@ class StepSequence:
         self._table.save()
         self._collector.close()
         self.status.exit_code = self.exit_code
-        self._enter("done")
+        self.board.enter("done")
 
     def fail(self, error: Exception) -> None:
         """End the run in order because something beside the steps has failed."""
@@ -131,7 +129,7 @@ class StepSequence:
         Raises:
             RunEndedError: a worker cannot take part or does not respond.
         """
-        self._enter("start")
+        self.board.enter("start")
 
         def decided() -> bool:
             unready = self._link.unready_workers()
@@ -152,7 +150,7 @@ class StepSequence:
         self._table.add_reasons(row, self._step_workers.begin_step())
         row.workers = len(self._step_workers.workers)
         self._collector.lost = self._step_workers.lost
-        self._enter("ramp")
+        self.board.enter("ramp")
         self._table.save()
         self._announce(step, row)
         if self._open_loop is not None and step.concurrency is None:
@@ -163,13 +161,13 @@ class StepSequence:
         else:
             yield from self._ramp(row, step.concurrency or 0)
         row.ramped_at = self._clock.time()
-        self._enter("warm_up", self._load.warm_up)
+        self.board.enter("warm_up", self._load.warm_up)
         self._wait(lambda: False, self._load.warm_up)
         self._wait_until_ready()
         self._aborts.check_any_answered()
         opened = ClockReading.of(self._clock)
         window = self._measure(step, row, opened.wall)
-        self._enter("tail")
+        self.board.enter("tail")
         if not self._wait(
             lambda: self._collector.all_ended_before(window.end, set(self._step_workers.workers)),
             self._longest_request_s + _REPORT_GRACE_S,
@@ -222,7 +220,7 @@ class StepSequence:
         seconds = self._load.measure if self._open_loop is None else self._open_loop.measure_s(step)
         row.measure_planned_end_at = opened + seconds
         self._collector.open_window(step.id, opened)
-        self._enter("measure", seconds)
+        self.board.enter("measure", seconds)
         self._table.save()
         enough = self._load.min_requests
 
@@ -305,7 +303,7 @@ class StepSequence:
     def _finish(self, ending: Ending) -> None:
         """Wait for every worker's last rows and Locust's last counts, then reconcile them."""
         try:
-            self._enter("drain")
+            self.board.enter("drain")
             patience = self._longest_request_s if ending == "drain" else 2.0
             stopped_at = drain(
                 self._link,
@@ -327,30 +325,7 @@ class StepSequence:
             self._set_end(ExitCode.FAILED, unexpected_end(error))
         finally:
             self.status.exit_code = self.exit_code
-            self._enter("done")
+            self.board.enter("done")
 
     def _files_complete(self) -> bool:
         return self._collector.unwritable is not None or self._link.files_written()
-
-    def _enter(self, phase: Phase, seconds: float | None = None) -> None:
-        self.status.phase, self.status.phase_total_s = phase, seconds
-        self._phase_started = self._clock.monotonic()
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Update ``status.json``."""
-        status, collector = self.status, self._collector
-        status.users = self._link.user_count
-        status.in_flight = collector.in_flight
-        status.phase_elapsed_s = self._clock.monotonic() - self._phase_started
-        if status.step is not None:
-            announced_at = self._table.rows[status.ordinal - 1].announced_at or 0.0
-            status.show(collector.steps[status.step], announced_at, collector.reported_until)
-        status.eta_s = eta_s(status, self._load)
-        with self._collector.writing(layout.STATUS):
-            status.save(self._experiment.run_folder)
-
-    def live_step_rows(self) -> list[dict[str, Any]]:
-        """One row per step that has started, for the web page."""
-        collector = self._collector
-        return live_step_rows(self._table.rows, collector.steps, self.status.phase, collector.reported_until)

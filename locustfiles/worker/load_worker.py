@@ -10,10 +10,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Any
-from weakref import WeakSet
 
 import gevent
 from gevent.event import Event
@@ -38,6 +37,7 @@ from locustfiles.messages import Arrival, Assignment, MeasureWindow, ReportMessa
 from locustfiles.worker.alarm import make_alarm
 from locustfiles.worker.arrival_queue import ArrivalQueue
 from locustfiles.worker.health import HealthProbe
+from locustfiles.worker.invoker_pool import InvokerPool
 from locustfiles.worker.request_log import RequestLog
 
 logger = logging.getLogger(__name__)
@@ -65,8 +65,7 @@ class Worker:
         self._silent = False
         self._reporting = Semaphore()
         self._interrupts = Interrupts()
-        self._connections: WeakSet[Connection] = WeakSet()
-        self._idle_invokers: list[Invoker] = []
+        self._invokers: InvokerPool | None = None
         self._max_in_flight = 0
         self.on_arrival: Callable[[str, Arrival, bool], None] = lambda *_: None
         """Sends the request of an arrival, or records that it must not be sent."""
@@ -167,10 +166,28 @@ class Worker:
             region=self._target.region,
             service=SERVICE,
         )
+        self._invokers = InvokerPool(
+            connect=partial(Connection, self._target.address, self._context, self._proxy),
+            make=partial(
+                Invoker,
+                self._target,
+                self._authorize,
+                timeouts=assignment.timeouts,
+                on_lag=self._health.on_read,
+                count_tokens=self.count_tokens,
+            ),
+        )
         self._assignment = assignment
         # These objects stay alive: the garbage collector need not scan all of Locust during a measurement.
         gc.collect()
         gc.freeze()
+
+    @property
+    def invokers(self) -> InvokerPool:
+        """The invokers of this process."""
+        if self._invokers is None:
+            raise RuntimeError("a request started before the worker had its assignment")
+        return self._invokers
 
     @property
     def _assigned(self) -> Assignment:
@@ -182,19 +199,7 @@ class Worker:
         """One user's bodies, in its own seeded order, and an invoker with its own connection."""
         self._user_number += 1
         seed = f"{self._assigned.run_id}/{self._assigned.seed}/{self.name}/{self._user_number}"
-        return self._bodies.bodies(seed), self._new_invoker()
-
-    def _new_invoker(self) -> Invoker:
-        connection = Connection(self._target.address, self._context, self._proxy)
-        self._connections.add(connection)
-        return Invoker(
-            self._target,
-            self._authorize,
-            connection,
-            self._assigned.timeouts,
-            self._health.on_read,
-            count_tokens=self.count_tokens,
-        )
+        return self._bodies.bodies(seed), self.invokers.new()
 
     def arrival_body(self, arrival: Arrival) -> Body:
         """The body of an arrival: it depends on the arrival and not on the worker."""
@@ -204,15 +209,6 @@ class Worker:
         return self._bodies.sized_body(
             seed, arrival.number, prompt_tokens=arrival.prompt_tokens, output_tokens=arrival.output_tokens
         )
-
-    @contextmanager
-    def pooled_invoker(self) -> Iterator[Invoker]:
-        """An idle invoker, or a new one: the pool grows with the requests in flight."""
-        invoker = self._idle_invokers.pop() if self._idle_invokers else self._new_invoker()
-        try:
-            yield invoker
-        finally:
-            self._idle_invokers.append(invoker)
 
     def count_tokens(self, text: str) -> int | None:
         """Tokens of an answer according to the experiment's tokenizer; None without one."""
@@ -267,7 +263,7 @@ class Worker:
         self._reports += 1
         health = self._health.snapshot() if self._reports % _HEALTH_EVERY == 0 else None
         if health is not None:
-            health.rtt_ms = self._rtt_ms()
+            health.rtt_ms = None if self._invokers is None else self._invokers.rtt_ms
         request_log = self.request_log
         batch = request_log.pop_batch()
         report = ReportMessage(
@@ -297,11 +293,6 @@ class Worker:
         """Start, or arrival, of the oldest request that is in flight or about to be sent."""
         known = (self.request_log.oldest_start, self._arrivals.oldest_due)
         return min((at for at in known if at is not None), default=None)
-
-    def _rtt_ms(self) -> float | None:
-        """Smallest round trip over the connections, as measured by TCP."""
-        round_trips = [rtt for connection in self._connections if (rtt := connection.rtt_ms) is not None]
-        return min(round_trips, default=None)
 
     def _on_finish(self, message: dict[str, Any]) -> None:
         """Start no new requests, let those in flight end normally or at once, then send the final report."""

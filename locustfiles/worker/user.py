@@ -53,7 +53,7 @@ class SageMakerUser(User):
         worker = self.worker
         if self.arrival is not None:
             step, arrival = self.arrival
-            with worker.pooled_invoker() as invoker:
+            with worker.invokers.borrowed() as invoker:
                 self._invoke(step, worker.arrival_body(arrival), invoker, arrival)
             raise StopUser
         worker.begun.wait()  # on a worker that joins late, Locust starts users before there is a step

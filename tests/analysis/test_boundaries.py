@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis.decide.slo import check_slo
-from analysis.metrics.definitions import Window, completion_tokens_in, gap_percentile_ms, most_per_minute
+from analysis.metrics.definitions import Window, completion_tokens_in, gap_percentile_ms
+from analysis.metrics.in_flight import most_per_minute
 from analysis.report import measure_and_judge
 from configs.slo import Objective
 from tests.analysis.records import records, streamed

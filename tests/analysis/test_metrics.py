@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.metrics import definitions
+from analysis.metrics import definitions, in_flight
 from analysis.metrics.cost import run_cost, usd_per_million_tokens, usd_per_request
 from analysis.metrics.definitions import Window, goodput
 from configs.slo import Objective
@@ -112,7 +112,7 @@ def test_goodput_counts_only_requests_that_meet_every_limit_and_all_in_the_denom
 
 def test_mean_in_flight_is_the_overlap_with_the_window() -> None:
     rows = records(streamed(95, 1, 10_000, 2), streamed(105, 1, 20_000, 2), streamed(90, 1, 5000, 2))
-    assert definitions.mean_in_flight(rows, WINDOW) == 1.0
+    assert in_flight.mean_in_flight(rows, WINDOW) == 1.0
 
 
 def test_a_failed_request_is_in_flight_until_it_failed() -> None:
@@ -120,20 +120,20 @@ def test_a_failed_request_is_in_flight_until_it_failed() -> None:
     cut_off = {"started_at": 105, "outcome": "censored", "elapsed_ms": 2500}
     rows = records(timed_out, cut_off, streamed(107.5, 1, 2500, 2))
     assert definitions.elapsed_ms(rows).tolist() == [10_000, 2500, 2500]
-    assert definitions.mean_in_flight(rows, WINDOW) == 1.0
+    assert in_flight.mean_in_flight(rows, WINDOW) == 1.0
 
 
 def test_without_its_end_on_record_nobody_knows_how_many_were_in_flight() -> None:
     rows = records(streamed(101, 1, 9000, 2), {"started_at": 102, "outcome": "failed"})
-    assert definitions.mean_in_flight(rows, WINDOW) is None
-    assert definitions.mean_in_flight(rows[:1], WINDOW) == 0.9
+    assert in_flight.mean_in_flight(rows, WINDOW) is None
+    assert in_flight.mean_in_flight(rows[:1], WINDOW) == 0.9
 
 
 def test_littles_law_holds_for_two_users_of_one_second_and_not_for_fmbenchs() -> None:
-    assert definitions.little_residual(2, 120, 1000) == 0
-    assert definitions.little_residual(1, 49, 2354.93) == pytest.approx(0.9232, abs=1e-4)
-    assert definitions.most_per_minute(1, 2354.931588868688) == pytest.approx(25.478447137746397)
-    assert definitions.little_residual(1, None, 5) is None
+    assert in_flight.little_residual(2, 120, 1000) == 0
+    assert in_flight.little_residual(1, 49, 2354.93) == pytest.approx(0.9232, abs=1e-4)
+    assert in_flight.most_per_minute(1, 2354.931588868688) == pytest.approx(25.478447137746397)
+    assert in_flight.little_residual(1, None, 5) is None
 
 
 def test_gap_percentiles_come_from_the_middle_of_their_bucket() -> None:

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from analysis.measure.results import Distribution
-from analysis.metrics import definitions
+from analysis.metrics import definitions, in_flight
 from analysis.metrics.definitions import Window
 from analysis.metrics.statistics import samples_needed, share_interval
 from runfolder.percentiles import percentile
@@ -74,7 +74,7 @@ def test_tokens_and_completions_add_up_over_windows(rows: pd.DataFrame, cut: int
 @given(answers(), answers())
 def test_tokens_and_in_flight_add_up_over_workers(one: pd.DataFrame, other: pd.DataFrame) -> None:
     both = pd.concat([one, other], ignore_index=True)
-    for metric in (definitions.completion_tokens_in, definitions.mean_in_flight, definitions.completions):
+    for metric in (definitions.completion_tokens_in, in_flight.mean_in_flight, definitions.completions):
         assert metric(both, WINDOW) == pytest.approx(
             measured(metric(one, WINDOW)) + measured(metric(other, WINDOW)), abs=1e-6
         )
@@ -97,7 +97,7 @@ def test_the_order_of_rows_does_not_matter(rows: pd.DataFrame, random: Random) -
     for metric in (
         definitions.completion_tokens_in,
         definitions.requests_per_minute,
-        definitions.mean_in_flight,
+        in_flight.mean_in_flight,
     ):
         assert metric(shuffled, WINDOW) == pytest.approx(metric(rows, WINDOW))
     assert sorted(definitions.tpot_ms(shuffled)) == pytest.approx(sorted(definitions.tpot_ms(rows)))
@@ -131,7 +131,7 @@ def test_a_closed_loop_obeys_little(users: int, latencies: list[float]) -> None:
     assume(end > 0)
     window = Window(1000.0, 1000.0 + end)
     frame = records(*rows)
-    assert definitions.mean_in_flight(frame, window) == pytest.approx(users, rel=1e-6)
+    assert in_flight.mean_in_flight(frame, window) == pytest.approx(users, rel=1e-6)
 
 
 @quick

@@ -9,7 +9,8 @@ import pytest
 from analysis.importers.command_line_prices import Prices
 from analysis.importers.fmbench.folder import load_fmbench
 from analysis.importers.locust.csv_run import load_locust
-from analysis.render.summary_keys import Key, document, occurrences, rows_by_path
+from analysis.render.summary_doc import document, occurrences, rows_by_path
+from analysis.render.summary_keys import Key
 from analysis.report import measure_and_judge
 from tests.analysis.fmbench_march_2024 import write_fmbench_folder
 from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, stats_row, write
@@ -105,4 +106,4 @@ def test_types_and_nulls_are_as_the_table_says(found: list[tuple[str, Key | None
 
 def test_the_document_is_what_the_rows_say() -> None:
     written = (ROOT / "docs" / "summary.md").read_text(encoding="utf-8")
-    assert written == document(), "run: python -m analysis.render.summary_keys > docs/summary.md"
+    assert written == document(), "run: python -m analysis.render.summary_doc > docs/summary.md"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis.measure.results import StepResult
-from analysis.metrics import definitions
+from analysis.metrics import in_flight
 from analysis.metrics.definitions import Window
 from analysis.report import measure_and_judge
 from tests.analysis.records import records
@@ -100,5 +100,5 @@ def test_the_fewest_in_flight_are_found_where_the_mean_hides_them() -> None:
     whole = {"started_at": 0.0, "elapsed_ms": 100_000.0, "e2e_ms": 100_000.0}
     halves = [{"started_at": at, "elapsed_ms": 45_000.0, "e2e_ms": 45_000.0} for at in (0.0, 50.0)]
     rows = records(whole, *halves)
-    assert definitions.mean_in_flight(rows, Window(0, 100)) == pytest.approx(1.9)
-    assert definitions.least_in_flight(rows, Window(0, 100)) == pytest.approx(1.0)
+    assert in_flight.mean_in_flight(rows, Window(0, 100)) == pytest.approx(1.9)
+    assert in_flight.least_in_flight(rows, Window(0, 100)) == pytest.approx(1.0)

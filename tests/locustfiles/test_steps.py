@@ -34,7 +34,7 @@ def test_screen_web_page_and_report_show_the_same_median(tmp_path: Path) -> None
     play = Play(tmp_path, (4,))
     assert play() == 0
     screen = json.loads((tmp_path / layout.STATUS).read_text(encoding="utf-8"))
-    page = play.sequence.live_step_rows()[-1]
+    page = play.sequence.board.step_rows()[-1]
     requests = usable_requests(read_table(tmp_path / layout.REQUESTS, REQUEST_COLUMNS, []), [])
     window = Window(*floats(play.steps()[0], "measure_started_at", "measure_ended_at"))
     report = describe(started_in(requests, window), "ttft_ms", window)

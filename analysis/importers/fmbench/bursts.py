@@ -19,7 +19,8 @@ from analysis.importers.fmbench.runs import BurstGroup
 from analysis.measure.results import Distribution, StepResult
 from analysis.measure.step_parts import Counts, InFlight, Throughput, TokensPerRequest
 from analysis.measure.step_window import rate_interval
-from analysis.metrics.definitions import Window, little_residual
+from analysis.metrics.definitions import Window
+from analysis.metrics.in_flight import little_residual
 from analysis.metrics.statistics import Floats
 from analysis.metrics.time_blocks import BLOCKS, BlockSums
 

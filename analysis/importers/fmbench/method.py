@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.measure.results import StepResult
-from analysis.metrics.definitions import elapsed_ms, most_per_minute, numbers
+from analysis.metrics.definitions import elapsed_ms, numbers
+from analysis.metrics.in_flight import most_per_minute
 from common.formatting import number, plural
 
 

@@ -11,11 +11,11 @@ from analysis.metrics.definitions import (
     TokenArrivals,
     Window,
     ended_at,
-    in_flight_at,
     measured,
     numbers,
     per_row,
 )
+from analysis.metrics.in_flight import in_flight_at
 from analysis.render.plots.drawing import (
     ALERT,
     BAND,
