@@ -17,10 +17,12 @@ def slo_label(result: RunResult) -> str:
 def measured(check: SloCheck) -> str:
     """``TTFT p95 166 ms``; on too few samples for the figure only on which side of the limit it surely is."""
     name = check.objective.name
-    if not check.hidden:
-        return f"{name} {milliseconds(check.value_ms)}"
+    return f"{name} {_side(check)}" if check.hidden else f"{name} {milliseconds(check.value_ms)}"
+
+
+def _side(check: SloCheck) -> str:
     side = "within" if check.status == "met" else "above"
-    return f"{name} {side} {check.objective.limit} ({check.samples} samples, 95% confidence)"
+    return f"{side} {check.objective.limit} ({check.samples} samples, 95% confidence)"
 
 
 def nothing_passes(result: RunResult, choice: Choice) -> str:
@@ -84,11 +86,12 @@ def misses(result: RunResult, candidate: Candidate) -> list[str]:
     """Everything that a step misses, each with how far it is off."""
     found = []
     for check in candidate.checks:
-        if check.status == "missed":
+        if check.status == "missed" and check.hidden:
+            found.append(f"{check.objective.name} is {_side(check)}")
+        elif check.status == "missed":
             over = milliseconds((check.value_ms or 0) - check.objective.limit_ms)
             over += f" ({percent(check.excess)})"
-            excess = f"{measured(check)} is {over} above the limit of {check.objective.limit}"
-            found.append(measured(check) if check.hidden else excess)
+            found.append(f"{measured(check)} is {over} above the limit of {check.objective.limit}")
     rate = candidate.step.errors.rate
     if rate is not None and rate > result.error_rate_limit:
         found.append(f"{percent(rate)} of the requests failed ({errors_allowed(result)})")
