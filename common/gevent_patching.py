@@ -1,7 +1,7 @@
-"""gevent's monkey patching, in half the time.
+"""gevent's monkey patching, with one look at the installed packages.
 
-gevent offers each module that it patches to plug-ins, and reads the metadata of every installed package for
-each one. Here they are read once.
+gevent offers each module that it patches to plug-ins, and for each one it reads the metadata of every
+installed package: 25 times in each process.
 """
 
 from importlib import metadata

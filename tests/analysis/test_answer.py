@@ -116,6 +116,12 @@ def test_few_samples_can_still_be_certain(tmp_path: Path) -> None:
     assert {f.status for f in check_slo(step, result.objectives)} == {"met"}
 
 
+def test_few_samples_can_be_certain_of_a_miss_and_the_sentence_says_so(tmp_path: Path) -> None:
+    result, _, text = answered(tmp_path, Deployed(measure_s=150, concurrency=(1,)), slo=slo(20))
+    assert result.steps[0].window_counts.ok < 100
+    assert "where TTFT p95 is above 20 ms (" in text
+
+
 def test_a_limit_on_a_mean_counts_in_the_draws_too(tmp_path: Path) -> None:
     """Both pass or both fail for sure: the cheaper one that fails wins no draw, the dearer one every draw."""
     within = {"objectives": [{"metric": "e2e", "statistic": "mean", "limit_ms": 2500.0}], "error_rate": 0.0}
