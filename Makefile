@@ -19,6 +19,8 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_COMPILE_BYTECODE ?= 1
 # Tests start hundreds of processes, which would compile the same modules again and again.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
+# They compute instead of waiting.
+test-fast: JOBS := 2
 
 # The variables of each command. They are checked before anything starts: a misspelt ENDPOINT would deploy an endpoint.
 RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES
@@ -83,7 +85,7 @@ setup: $(READY) $(DATA) ## Install into .venv, and prepare the model and the pro
 ##@ Development
 test: setup $(DEV) ## Run every test, including runs with the real model: TESTS= JOBS=
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
-test-fast: setup $(DEV) ## Run the tests that start no process and write no whole report: TESTS= JOBS=
+test-fast: setup $(DEV) ## Run the tests that start no process, draw no picture and write no whole report: TESTS= JOBS=
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not e2e" $(TESTS)
 check: setup $(DEV) ## Lint, type checks and import rules
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

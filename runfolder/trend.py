@@ -7,8 +7,8 @@ from collections.abc import Sequence
 BLOCKS = 8
 _CRITICAL_T = 5.21
 """Student's t with 6 degrees of freedom, exceeded by chance once in 1,000 steady series."""
-_LEAST_GROWTH = 0.5
-"""A series counts as rising only if it grows by half of its own mean."""
+_LEAST_GROWTH = 1.0
+"""A series rises only if it grows by its own mean; a queue that starts empty grows by twice that."""
 
 
 def rises(values: Sequence[float]) -> bool:

@@ -114,7 +114,7 @@ def _cache(result: RunResult) -> str | None:
     shares = [step.answers.cached_share for step in result.steps if step.answers.cached_share is not None]
     unique = (result.plan.get("workload") or {}).get("unique_prefix")
     kind = None if unique is None else "cold (every prompt is unique)" if unique else "warm (prompts repeat)"
-    if not shares:
+    if not shares or not max(shares):
         return kind
     share = f"up to {percent(max(shares))} of the prompt tokens were cached"
     return share if kind is None else f"{kind}; {share}"

@@ -103,7 +103,8 @@ def suites(draw: st.DrawFn) -> FmbenchSuite:
     return FmbenchSuite(rounds, version)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.e2e  # each example reads two whole folders
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(suite=suites())
 def test_json_and_csv_of_one_suite_give_the_same_figures(tmp_path: Path, suite: FmbenchSuite) -> None:
     shutil.rmtree(tmp_path)

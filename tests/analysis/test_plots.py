@@ -15,6 +15,8 @@ from analysis.render.plots.drawing import HUES, MARKERS, Palette
 from analysis.report import measure_and_judge
 from tests.support.synthetic_run import Deployed, Server, write_run
 
+pytestmark = pytest.mark.e2e  # drawing takes seconds
+
 Draw = Callable[[RunResult, Palette], Any]
 
 

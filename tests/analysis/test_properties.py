@@ -16,7 +16,7 @@ from runfolder.percentiles import percentile
 from tests.analysis.records import records, streamed
 
 WINDOW = Window(1000.0, 1060.0)
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=25, deadline=None)
 
 
 def measured(value: float | None) -> float:

@@ -194,15 +194,15 @@ def test_more_streams_than_the_calibration_allows_warn(run_folder: Path, key: st
 
 
 def test_a_steady_load_rings_no_drift_alarm() -> None:
-    """Of a hundred steady steps of one user about one may ring: what is certain is as rare as three sigma."""
+    """Of fifty steady steps of one user hardly one may ring: what is certain is as rare as three sigma."""
     rng = np.random.default_rng(8)
     load = Load(users=1, latency_s=0.5, window_s=60, memory_s=0.0)
     reasons = []
-    for _ in range(100):
+    for _ in range(50):
         steady = measured_step(load, load.window_s, rng)
         check_stationary(steady)
         reasons += steady.trust.texts
-    assert len(reasons) <= 2, reasons
+    assert len(reasons) <= 1, reasons
 
 
 def test_every_reason_travels_as_a_code_with_its_figures(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.metrics import definitions
@@ -46,6 +46,7 @@ def test_tpot_leaves_out_the_tokens_of_the_first_chunk() -> None:
     assert row_of(answer([" a"] * 11, tokens=11, first=3)).tpot_ms == 250.0  # 2000 ms / (11 - 3)
 
 
+@settings(max_examples=40)
 @given(tokens=st.integers(1, 40), first=st.integers(1, 40), chunks=st.integers(1, 5), seconds=st.floats(0, 9))
 def test_the_rows_tpot_is_the_reports(tokens: int, first: int, chunks: int, seconds: float) -> None:
     parsed = ParsedAnswer(

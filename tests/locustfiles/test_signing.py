@@ -46,7 +46,7 @@ def by_botocore(  # noqa: PLR0917 - as the signer is called
     return {name: request.headers[name] for name in added if name in request.headers}
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(
     name=NAMES,
     path=st.sampled_from(["/invocations", "/invocations-response-stream", "/a b/ü~*", ""]),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.metrics import definitions
@@ -41,6 +41,7 @@ def frame(rows: list[Request]) -> pd.DataFrame:
     return table
 
 
+@settings(max_examples=40)
 @given(rows=st.lists(answers(), min_size=1, max_size=20))
 def test_live_figures_of_a_closed_window_are_the_reports(rows: list[Request]) -> None:
     tally = StepTally(window=WINDOW)
@@ -58,6 +59,7 @@ def test_live_figures_of_a_closed_window_are_the_reports(rows: list[Request]) ->
     assert live == (pytest.approx(float(np.percentile(values, 50))) if len(values) else None)
 
 
+@settings(max_examples=40)
 @given(row=answers())
 def test_tokens_of_one_answer_are_the_reports(row: Request) -> None:
     ended_at = row.started_at + (row.e2e_ms or 0) / 1000
@@ -84,6 +86,7 @@ def test_before_the_window_the_last_seconds_of_the_step_are_shown() -> None:
     assert tally.rates(30.0, 0.0) == (None, None), "nothing for fifteen seconds"
 
 
+@settings(max_examples=40)
 @given(
     values=st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50),
     p=st.one_of(st.floats(0, 100), st.sampled_from([0, 50, 95, 99, 100])),
