@@ -7,7 +7,7 @@ from configs.containers import RUNNING_USAGE, Family, family_of
 from configs.experiment import Experiment, experiment_name, plan_steps, request_parameters, wire_schema
 from configs.plan import Plan
 from deploy.lifecycle.endpoint import Deployment
-from deploy.spec.endpoint_description import served_container
+from deploy.spec.endpoint_description import running_container
 from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.manifest import ExperimentEntry, PriceQuote
 
@@ -71,7 +71,7 @@ def experiment_of(
 
 def _family(plan: Plan, deployment: Deployment) -> Family | None:
     """The family of the container that serves: from its description, otherwise from the plan."""
-    described = served_container(deployment.description, deployment.component)
+    described = running_container(deployment.description, deployment.component)
     if described.image or described.environment:
         return described.family
     if plan.model.source == "jumpstart" and plan.model.image is None:

@@ -22,7 +22,7 @@ _SERVING = ("InService", "Updating", "SystemUpdating", "RollingBack")
 """While AWS updates or rolls back an endpoint, the previous version serves."""
 
 
-class EndpointReader:
+class EndpointDescriber:
     """Describes an endpoint. Its client refuses every operation not in `ALLOWED`, before signing."""
 
     def __init__(self, clients: Clients) -> None:

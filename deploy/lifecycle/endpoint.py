@@ -14,7 +14,7 @@ from configs.secrets import redacted
 from deploy.aws import resources
 from deploy.aws.clients import Clients
 from deploy.aws.errors import user_message
-from deploy.aws.read_only_endpoint import EndpointReader, plain
+from deploy.aws.read_only_endpoint import EndpointDescriber, plain
 from deploy.aws.resources import KINDS, KindName
 from deploy.lifecycle.creation import Creator
 from deploy.lifecycle.ledger import Item, Ledger
@@ -71,7 +71,7 @@ def deployed(
         LeftBehindError: something could not be deleted; the message names the commands that delete it.
     """
     if spec.existing:
-        yield _existing(spec, EndpointReader(clients))
+        yield _existing(spec, EndpointDescriber(clients))
         return
     deployment = Deployment(spec.name, spec.region, spec.component)
     launch = _Launch(
@@ -108,8 +108,8 @@ def _never_raising(on_progress: OnProgress) -> OnProgress:
     return report
 
 
-def _existing(spec: EndpointSpec, reader: EndpointReader) -> Deployment:
-    description = reader.describe(spec.name)
+def _existing(spec: EndpointSpec, describer: EndpointDescriber) -> Deployment:
+    description = describer.describe(spec.name)
     names = [part["InferenceComponentName"] for part in description.get("inference_components", [])]
     component = spec.component
     if component and names and component not in names:

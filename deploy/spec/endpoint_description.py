@@ -8,7 +8,7 @@ from configs.containers import Family, context_length, family_of, served_model_i
 
 
 @dataclass(frozen=True)
-class ServedContainer:
+class RunningContainer:
     """The container behind an endpoint, as far as the description shows it."""
 
     image: str | None = None
@@ -32,12 +32,12 @@ class ServedContainer:
         return context_length(self.environment)
 
 
-def served_container(description: Mapping[str, Any], component: str | None = None) -> ServedContainer:
+def running_container(description: Mapping[str, Any], component: str | None = None) -> RunningContainer:
     """The container that serves the load.
 
     Args:
         description: of the endpoint, its configuration, models and inference components, as
-            `EndpointReader.describe` returns it and `Deployment.description` holds it.
+            `EndpointDescriber.describe` returns it and `Deployment.description` holds it.
         component: the inference component that serves the load; None for the endpoint's own model, or for
             the only component.
     """
@@ -49,13 +49,13 @@ def served_container(description: Mapping[str, Any], component: str | None = Non
     specification = part.get("Specification") or {}
     if definition := specification.get("Container"):
         image = definition.get("Image") or (definition.get("DeployedImage") or {}).get("SpecifiedImage")
-        return ServedContainer(
+        return RunningContainer(
             image, definition.get("Environment") or {}, specification.get("ModelName") or component
         )
     name = specification.get("ModelName")
     model = models.get(str(name)) if name else next(iter(models.values()), None)
     if not model:
-        return ServedContainer(resource=name)
+        return RunningContainer(resource=name)
     container: dict[str, Any] = model.get("PrimaryContainer") or next(iter(model.get("Containers") or ()), {})
     image = container.get("Image") or (container.get("DeployedImage") or {}).get("SpecifiedImage")
-    return ServedContainer(image, container.get("Environment") or {}, model.get("ModelName"))
+    return RunningContainer(image, container.get("Environment") or {}, model.get("ModelName"))

@@ -11,9 +11,9 @@ from configs.experiment import wire_schema
 from configs.plan import Model, Plan
 from configs.secrets import is_secret
 from deploy.aws.clients import Clients
-from deploy.aws.read_only_endpoint import EndpointReader
+from deploy.aws.read_only_endpoint import EndpointDescriber
 from deploy.aws.secrets import HubToken
-from deploy.spec.endpoint_description import served_container
+from deploy.spec.endpoint_description import running_container
 from deploy.spec.endpoint_spec import (
     Container,
     EndpointSpec,
@@ -93,7 +93,7 @@ def with_actual_endpoint(plan: Plan, clients: Clients) -> ActualPlan:
     name = plan.endpoint.name
     if name is None:
         return ActualPlan(plan)
-    description = EndpointReader(clients).describe(name)
+    description = EndpointDescriber(clients).describe(name)
     plan, schema_notice = _with_actual_model(plan, name, description)
     plan, instances_notice = _with_actual_instances(plan, name, description)
     return ActualPlan(plan, instances_notice, schema_notice)
@@ -101,7 +101,7 @@ def with_actual_endpoint(plan: Plan, clients: Clients) -> ActualPlan:
 
 def _with_actual_model(plan: Plan, name: str, description: dict[str, Any]) -> tuple[Plan, str | None]:
     component = plan.endpoint.components[0].name if plan.endpoint.components else None
-    container = served_container(description, component)
+    container = running_container(description, component)
     model_id = served_model_id(container.environment)
     model = plan.model.model_copy(
         update={

@@ -7,7 +7,7 @@ from configs.experiment import Experiment
 from locustfiles.client.error_classes import container_remedy, explain_refusal
 from locustfiles.interrupts import Interrupts
 from locustfiles.master.report_collector import ReportCollector
-from locustfiles.master.worker_link import RunEndedError
+from locustfiles.master.worker_group import RunEndedError
 
 _MIN_FAILURES_TO_ABORT = 5
 """Failures before the first answer of a run after which no more requests are sent."""

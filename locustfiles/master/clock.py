@@ -6,7 +6,7 @@ from typing import Protocol
 
 import gevent
 
-from locustfiles.master.worker_link import StepReason
+from locustfiles.master.worker_group import StepReason
 
 _MAX_CREDIBLE_STEP_S = 0.05
 """Above this the wall clock was set: slewing moves the monotonic clock by the same amount."""

@@ -48,7 +48,7 @@ _HELLO_S = 10.0
 
 
 class MasterCoordinator:
-    """Implements `worker_link.WorkerLink` over Locust's runner and owns the step sequence.
+    """Implements `worker_group.WorkerGroup` over Locust's runner and owns the step sequence.
 
     Raises:
         UserError: the payload, the region or the endpoint's URL is not valid.
@@ -234,7 +234,7 @@ class MasterCoordinator:
         for step in self._acknowledged:
             self._reset_counts[step] = self.locust_counts(step)
 
-    # `worker_link.WorkerLink`, which the step sequence uses
+    # `worker_group.WorkerGroup`, which the step sequence uses
 
     @property
     def user_count(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from locustfiles.interrupts import Interrupts
 from locustfiles.master.clock import Clock
-from locustfiles.master.worker_link import WorkerLink
+from locustfiles.master.worker_group import WorkerGroup
 from locustfiles.messages import Ending
 
 _POLL_S = 0.05
@@ -13,7 +13,7 @@ _LOST_REPORT_S = 15.0
 
 
 def drain(
-    link: WorkerLink,
+    group: WorkerGroup,
     clock: Clock,
     ending: Ending,
     patience: float,
@@ -24,7 +24,7 @@ def drain(
     """Wait until everything that was measured has arrived, but no longer than that can take.
 
     Args:
-        link: to the workers.
+        group: to the workers.
         clock: the time.
         ending: how requests in flight end.
         patience: seconds that they may take.
@@ -34,16 +34,16 @@ def drain(
     Returns:
         When the workers were told to stop, epoch seconds: nothing that arrived later was sent.
     """
-    workers, until = set(link.live_workers()), clock.time()
-    link.finish(ending, patience, until)
+    workers, until = set(group.live_workers()), clock.time()
+    group.finish(ending, patience, until)
     deadline = clock.monotonic() + patience + _REPORT_GRACE_S
-    while not workers <= link.finished() and clock.monotonic() < deadline:
+    while not workers <= group.finished() and clock.monotonic() < deadline:
         if ending == "drain" and interrupts.count:
             ending = "abort"
-            link.finish(ending, 0.0, until)
+            group.finish(ending, 0.0, until)
         if interrupts.count > 1:
             break
-        workers &= set(link.live_workers())
+        workers &= set(group.live_workers())
         clock.sleep(_POLL_S)
     deadline = clock.monotonic() + _LOST_REPORT_S
     while not written() and clock.monotonic() < deadline and interrupts.count < 2:

@@ -11,7 +11,7 @@ from locustfiles.master.arrival_schedule import ArrivalSchedule, process_arrival
 from locustfiles.master.clock import Clock
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.saturation import SaturationCheck
-from locustfiles.master.worker_link import StepReason, WorkerLink
+from locustfiles.master.worker_group import StepReason, WorkerGroup
 from runfolder.records import Request, StepRow
 from runfolder.replayed_trace import read_trace_rows
 
@@ -25,13 +25,13 @@ class OpenLoop:
     """Gives the workers the arrivals of the current step, two seconds ahead, until it is told to stop."""
 
     def __init__(
-        self, experiment: Experiment, link: WorkerLink, collector: ReportCollector, clock: Clock
+        self, experiment: Experiment, group: WorkerGroup, collector: ReportCollector, clock: Clock
     ) -> None:
         self._load = experiment.load
         self._trace = read_trace_rows(experiment.run_folder) if experiment.load.trace else []
         seed = f"{experiment.run_id}/{experiment.name}/{experiment.load.seed}/arrivals"
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
-        self._link = link
+        self._group = group
         self._collector = collector
         self._clock = clock
         self._schedule = ArrivalSchedule()
@@ -101,7 +101,7 @@ class OpenLoop:
         limit = max(1, self._load.max_in_flight // max(1, len(workers)))
         for client, arrivals in self._schedule.take(now, workers).items():
             self._unreported.update((arrival.number, (step.id, arrival)) for arrival in arrivals)
-            self._link.send_arrivals(client, step, arrivals, limit)
+            self._group.send_arrivals(client, step, arrivals, limit)
 
     def is_saturated(self, window_start: float) -> bool:
         """Whether requests pile up in the current step; then nothing more is handed out.

@@ -14,7 +14,7 @@ from locustfiles.client.error_classes import STOPS_RUN, Failure
 from locustfiles.master.circuit_breaker import CircuitBreaker
 from locustfiles.master.clock import Clock, SystemClock
 from locustfiles.master.step_tally import StepTally
-from locustfiles.master.worker_link import StepReason
+from locustfiles.master.worker_group import StepReason
 from locustfiles.messages import Counts, MeasureWindow, ReportMessage, WorkerHealth
 from runfolder import layout
 from runfolder.appending import RowAppender, append_jsonl, read_rows, replace_rows

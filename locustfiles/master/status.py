@@ -12,7 +12,7 @@ from configs.load import Load
 from locustfiles.master.clock import Clock
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.step_tally import StepTally
-from locustfiles.master.worker_link import WorkerLink
+from locustfiles.master.worker_group import WorkerGroup
 from runfolder.layout import STATUS
 from runfolder.records import StepRow
 
@@ -89,7 +89,7 @@ class StatusBoard:
 
     Args:
         experiment: what is played.
-        link: to Locust.
+        group: to Locust.
         collector: has the figures.
         rows: the steps.
         clock: the time.
@@ -98,14 +98,14 @@ class StatusBoard:
     def __init__(
         self,
         experiment: Experiment,
-        link: WorkerLink,
+        group: WorkerGroup,
         collector: ReportCollector,
         rows: Sequence[StepRow],
         clock: Clock,
     ) -> None:
         self.status = LoadStatus(experiment.name, steps_total=len(rows))
         self._experiment = experiment
-        self._link = link
+        self._group = group
         self._collector = collector
         self._rows = rows
         self._clock = clock
@@ -120,7 +120,7 @@ class StatusBoard:
     def refresh(self) -> None:
         """Update ``status.json``."""
         status, collector = self.status, self._collector
-        status.users = self._link.user_count
+        status.users = self._group.user_count
         status.in_flight = collector.in_flight
         status.phase_elapsed_s = self._clock.monotonic() - self._phase_started
         if status.step is not None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from locustfiles.master.clock import ClockReading, clock_disturbances
 from locustfiles.master.report_collector import ReportCollector
-from locustfiles.master.worker_link import StepReason, WorkerLink
+from locustfiles.master.worker_group import StepReason, WorkerGroup
 from locustfiles.messages import MeasureWindow
 
 
@@ -16,7 +16,7 @@ class StepFindings(NamedTuple):
 
 
 def check_step(
-    link: WorkerLink,
+    group: WorkerGroup,
     collector: ReportCollector,
     window: MeasureWindow,
     opened: ClockReading,
@@ -27,7 +27,7 @@ def check_step(
     The tail counts because requests of the window were in flight until its end.
 
     Args:
-        link: to the workers.
+        group: to the workers.
         collector: what they have reported. Clock changes that it has noted are removed from it.
         window: the measure window.
         opened: the clocks when the window opened.
@@ -36,8 +36,8 @@ def check_step(
     degrading, informational = collector.client_limits(window)
     degrading += clock_disturbances(opened, ended)
     # This includes workers that were lost and came back: what they did meanwhile is not known.
-    degrading += collector.silent_workers(window, ended.wall, set(link.live_workers()))
+    degrading += collector.silent_workers(window, ended.wall, set(group.live_workers()))
     degrading += [StepReason("clock_set", text) for _, text in collector.clock_steps]
     collector.clock_steps.clear()
-    informational += [StepReason("proxy", f"latency includes the proxy {proxy}") for proxy in link.proxies()]
+    informational += [StepReason("proxy", f"latency includes the proxy {proxy}") for proxy in group.proxies()]
     return StepFindings(degrading, informational)

@@ -21,7 +21,7 @@ from locustfiles.master.status import StatusBoard
 from locustfiles.master.step_checks import check_step
 from locustfiles.master.step_table import StepTable
 from locustfiles.master.step_workers import StepWorkers
-from locustfiles.master.worker_link import RunEndedError, WorkerLink, unexpected_end
+from locustfiles.master.worker_group import RunEndedError, WorkerGroup, unexpected_end
 from locustfiles.messages import Ending, MeasureWindow
 from runfolder.records import ReasonCode, StepRow
 
@@ -45,7 +45,7 @@ class StepSequence:
 
     Args:
         experiment: what to play.
-        link: to Locust and the workers.
+        group: to Locust and the workers.
         collector: receives the workers' reports.
         interrupts: counted by whoever receives them. One ends the run; after a second one nothing waits.
         clock: the time; this machine's by default.
@@ -54,24 +54,24 @@ class StepSequence:
     def __init__(
         self,
         experiment: Experiment,
-        link: WorkerLink,
+        group: WorkerGroup,
         collector: ReportCollector,
         interrupts: Interrupts,
         clock: Clock | None = None,
     ) -> None:
         self._experiment = experiment
         self._load = experiment.load
-        self._link = link
+        self._group = group
         self._collector = collector
         self._clock = clock or SystemClock()
         self._table = StepTable(experiment, collector)
-        self._step_workers = StepWorkers(link, self._clock)
-        self.board = StatusBoard(experiment, link, collector, self._table.rows, self._clock)
+        self._step_workers = StepWorkers(group, self._clock)
+        self.board = StatusBoard(experiment, group, collector, self._table.rows, self._clock)
         self.status = self.board.status
         self._users = 0
         self._open_loop = None
         if experiment.load.open_loop:
-            self._open_loop = OpenLoop(experiment, link, collector, self._clock)
+            self._open_loop = OpenLoop(experiment, group, collector, self._clock)
             for step, row in zip(experiment.steps, self._table.rows, strict=True):
                 row.rate = self._open_loop.rate(step)
         self._interrupts = interrupts
@@ -102,7 +102,7 @@ class StepSequence:
             self._end_early(end)
         except gevent.GreenletExit:
             # Locust itself stops a test that has lost its last worker.
-            reason = "stopped by hand" if self._link.live_workers() else "the last worker was lost"
+            reason = "stopped by hand" if self._group.live_workers() else "the last worker was lost"
             self._end_early(RunEndedError(ExitCode.INTERRUPTED, reason))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
@@ -132,11 +132,11 @@ class StepSequence:
         self.board.enter("start")
 
         def decided() -> bool:
-            unready = self._link.unready_workers()
+            unready = self._group.unready_workers()
             return not unready or any(unready.values())
 
         self._wait(decided, _WORKERS_READY_S)
-        if unready := self._link.unready_workers():
+        if unready := self._group.unready_workers():
             if refusals := [f"worker {name} cannot take part: {why}" for name, why in unready.items() if why]:
                 raise RunEndedError(ExitCode.FAILED, "; ".join(refusals))
             silent = f"worker {', '.join(unready)} did not respond within {_WORKERS_READY_S:g} s"
@@ -178,7 +178,7 @@ class StepSequence:
             row.tail_ended_at = max(row.tail_ended_at, self._open_loop.stop())
         row.state = "complete"
         ended = ClockReading.of(self._clock)
-        findings = check_step(self._link, self._collector, window, opened, ended)
+        findings = check_step(self._group, self._collector, window, opened, ended)
         self._table.add_reasons(row, findings.degrading)
         saturation = self._open_loop.findings(step) if self._open_loop is not None else []
         self._table.add_info(row, [*saturation, *findings.informational])
@@ -186,10 +186,10 @@ class StepSequence:
         self._table.save()
 
     def _announce(self, step: Step, row: StepRow) -> None:
-        self._link.announce(step)
+        self._group.announce(step)
         expected = dict(self._step_workers.workers)
-        if not self._wait(lambda: set(expected) <= self._link.acknowledged(step), _ACK_S):
-            silent = set(expected) - self._link.acknowledged(step)
+        if not self._wait(lambda: set(expected) <= self._group.acknowledged(step), _ACK_S):
+            silent = set(expected) - self._group.acknowledged(step)
             names = ", ".join(sorted(expected[client] for client in silent))
             self._table.add_reason(row, "unacknowledged", f"{names} did not acknowledge the step")
 
@@ -205,8 +205,8 @@ class StepSequence:
             self._users = target
             yield target, float(fewer)
         # A user above the target leaves only when its request has ended.
-        if not self._wait(lambda: self._link.user_count == target, self._longest_request_s):
-            running = f"{self._link.user_count} of {target} users were running"
+        if not self._wait(lambda: self._group.user_count == target, self._longest_request_s):
+            running = f"{self._group.user_count} of {target} users were running"
             self._table.add_reason(row, "too_few_users", running)
 
     def _measure(self, step: Step, row: StepRow, opened: float) -> MeasureWindow:
@@ -237,7 +237,7 @@ class StepSequence:
         window = MeasureWindow(row.measure_started_at or end, end)
         self._collector.close_window(step.id, end)
         self._table.save()
-        self._link.send_window(step, window)
+        self._group.send_window(step, window)
         return window
 
     def _wait_until_ready(self) -> None:
@@ -306,7 +306,7 @@ class StepSequence:
             self.board.enter("drain")
             patience = self._longest_request_s if ending == "drain" else 2.0
             stopped_at = drain(
-                self._link,
+                self._group,
                 self._clock,
                 ending,
                 patience,
@@ -315,7 +315,7 @@ class StepSequence:
             )
             if self._open_loop is not None:
                 self._open_loop.close(self._table.rows, stopped_at)
-            if not self._table.reconcile(self._link.locust_counts) and self.exit_code == ExitCode.OK:
+            if not self._table.reconcile(self._group.locust_counts) and self.exit_code == ExitCode.OK:
                 self.exit_code = ExitCode.INCOMPLETE
             self._collector.close()
             unwritable = self._collector.unwritable
@@ -328,4 +328,4 @@ class StepSequence:
             self.board.enter("done")
 
     def _files_complete(self) -> bool:
-        return self._collector.unwritable is not None or self._link.files_written()
+        return self._collector.unwritable is not None or self._group.files_written()

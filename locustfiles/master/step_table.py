@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from configs.experiment import Experiment
 from locustfiles.master.report_collector import ReportCollector
-from locustfiles.master.worker_link import StepReason
+from locustfiles.master.worker_group import StepReason
 from runfolder import layout
 from runfolder.appending import read_rows, replace_rows
 from runfolder.records import STEP_COLUMNS, ReasonCode, StepRow

@@ -3,7 +3,7 @@
 import logging
 
 from locustfiles.master.clock import Clock
-from locustfiles.master.worker_link import StepReason, WorkerLink
+from locustfiles.master.worker_group import StepReason, WorkerGroup
 
 logger = logging.getLogger(__name__)
 
@@ -14,8 +14,8 @@ _UNNAMED_S = 5.0
 class StepWorkers:
     """The workers of the current step. Locust itself moves the users of a lost worker to the others."""
 
-    def __init__(self, link: WorkerLink, clock: Clock) -> None:
-        self._link = link
+    def __init__(self, group: WorkerGroup, clock: Clock) -> None:
+        self._group = group
         self._clock = clock
         self.workers: dict[str, str] = {}
         """Client id → name of the workers that were there when the step started and still are."""
@@ -27,7 +27,7 @@ class StepWorkers:
 
     def begin_step(self) -> list[StepReason]:
         """Start a step with all live workers, including those that joined or came back since."""
-        self.workers = self._link.live_workers()
+        self.workers = self._group.live_workers()
         self.lost -= set(self.workers)
         self._joined.clear()
         now, before = len(self.workers), self._most
@@ -39,7 +39,7 @@ class StepWorkers:
 
     def changes(self) -> list[StepReason]:
         """What has changed since the last call."""
-        live = self._link.live_workers()
+        live = self._group.live_workers()
         reasons: list[StepReason] = []
         for client in set(live) - set(self.workers) - self._joined:
             if self._is_named(client, live[client]):

@@ -259,8 +259,8 @@ def test_the_warnings_of_the_recommended_step_are_in_the_answer(tmp_path: Path) 
     _, (choice,), text = answered_again(tmp_path)
     assert choice.best is not None
     assert choice.best.step.concurrency == 4
-    told = text.split("The recommended step has warnings: ")[1]
-    assert told.startswith("a busy load generator and event-loop lag of the load generator.")
+    sentence = text.split("The recommended step has warnings: ")[1]
+    assert sentence.startswith("a busy load generator and event-loop lag of the load generator.")
     assert "The cheapest without warnings is ml.g5.xlarge at concurrency 2 ($" in text
 
 

@@ -111,10 +111,10 @@ def test_negative_infinite_and_impossible_times_count_as_unmeasured(folder: Path
         return cells
 
     rows(folder, spoil)
-    told = problems(folder)
-    assert "2 negative or infinite value(s) count as unmeasured" in told
-    assert "1 row(s) with the first token after the last" in told
-    assert "1 ok row(s) without end-to-end latency left out" in told
+    sentence = problems(folder)
+    assert "2 negative or infinite value(s) count as unmeasured" in sentence
+    assert "1 row(s) with the first token after the last" in sentence
+    assert "1 ok row(s) without end-to-end latency left out" in sentence
 
 
 def test_text_where_numbers_belong_counts_as_unmeasured(folder: Path) -> None:

@@ -265,8 +265,8 @@ def test_the_markdown_holds_the_figures_of_the_html(report: Report, run_folder: 
     assert "| concurrency | trust | SLO |" in steps
     assert re.search(r"^\| 8 \| pass \| (met|missed|open) \|", steps, re.MULTILINE)
     assert "TTFT p90 |" in steps
-    for told in ("gap between chunks p50", "finish reasons", "95% intervals and goodput"):
-        assert told in steps
+    for sentence in ("gap between chunks p50", "finish reasons", "95% intervals and goodput"):
+        assert sentence in steps
     tables = [line for line in page.splitlines() if line.startswith("|")]
     assert all(line.rstrip().endswith("|") for line in tables)
     headers = [i for i, line in enumerate(page.splitlines()) if re.match(r"\|[-: |]*-[-: |]*\|$", line)]

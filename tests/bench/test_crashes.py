@@ -11,7 +11,7 @@ import pytest
 from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, Bench, requests_of
 from tests.bench.test_signals import phase_is
-from tests.support.emulator_view import EmulatorView
+from tests.support.emulator_admin import EmulatorAdmin
 from tests.support.polling import HANG_S, eventually
 
 pytestmark = pytest.mark.e2e
@@ -120,7 +120,7 @@ def test_what_cannot_be_deleted_ends_the_run_before_it_costs_more(bench: Bench) 
         | {"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"], "role": "local-sagemaker"},
     }
     with LocalSageMaker(["--create-seconds", "0", "--delete-seconds", "0"]) as local:
-        behind = EmulatorView(local.url)
+        behind = EmulatorAdmin(local.url)
         behind.faults([{"call": "DeleteEndpoint", "fault": "access_denied", "nth": 0}])
         done = bench.run(
             "run", "--plan", bench.plan(plan), "--results", bench.results, environment=local.environment

@@ -34,7 +34,7 @@ def test_a_row_without_an_id_is_named_by_its_line_and_blank_lines_are_passed_ove
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "sentence"),
     [
         ("nonsense", "not a JSON line"),
         ("{", "not a JSON line"),
@@ -49,11 +49,11 @@ def test_a_row_without_an_id_is_named_by_its_line_and_blank_lines_are_passed_ove
         ('{"prompt": "x", "prompt_tokens": true}', "prompt_tokens must be a whole number"),
     ],
 )
-def test_a_bad_line_is_named_in_one_sentence(tmp_path: Path, line: str, told: str) -> None:
+def test_a_bad_line_is_named_in_one_sentence(tmp_path: Path, line: str, sentence: str) -> None:
     path = payload(tmp_path, '{"payload_id": "a", "prompt": "b"}\n' + line + "\n")
     with pytest.raises(UserError, match=r"payload\.jsonl line 2: ") as caught:
         read_payload(path)
-    assert told in str(caught.value)
+    assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

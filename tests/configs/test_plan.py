@@ -62,7 +62,7 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"lod": {}}, "lod is not a key of a plan; did you mean load?"),
         ({"load": {"concurency": [1]}}, "load.concurency is not a key of a plan; did you mean concurrency?"),
@@ -157,36 +157,38 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_names_file_key_and_remedy(tmp_path: Path, change: dict[str, object], told: str) -> None:
+def test_a_mistake_names_file_key_and_remedy(
+    tmp_path: Path, change: dict[str, object], expected: str
+) -> None:
     path = write(tmp_path, SMALL | change)
     with pytest.raises(UserError) as caught:
         read_plan(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
-    assert told in message
+    assert expected in message
     assert "\n" not in message
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("a: [", "is not YAML"), ("- 1", "is not a mapping"), ("", "mapping")]
+    ("text", "expected"), [("a: [", "is not YAML"), ("- 1", "is not a mapping"), ("", "mapping")]
 )
-def test_what_is_no_plan_at_all_is_told(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_what_is_no_plan_at_all_is_told(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
         read_plan(write(tmp_path, text))
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"name: caf\xe9", "line 1 is not UTF-8; save the file as UTF-8"),
         ("name: x".encode("utf-16"), "line 1 is not UTF-8"),
         (b"x" * 1_100_000, "is larger than 1 MB"),
     ],
 )
-def test_a_file_that_is_not_a_plans_text(tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_file_that_is_not_a_plans_text(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "plan.yml"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=expected):
         read_plan(path)
 
 

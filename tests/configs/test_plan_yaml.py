@@ -58,10 +58,10 @@ def test_anchors_and_merged_keys_are_read() -> None:
     }
 
 
-words = st.text(st.characters(categories=("L", "P", "S", "Z")), max_size=10)
+plain_texts = st.text(st.characters(categories=("L", "P", "S", "Z")), max_size=10)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | words,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | plain_texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(plain_texts, inner, max_size=4),
     max_leaves=20,
 )
 

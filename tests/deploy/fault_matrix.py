@@ -25,7 +25,7 @@ from tests.deploy.harness import (
     plan,
     renew_server,
 )
-from tests.support.emulator_view import KIND_IN_STATE
+from tests.support.emulator_admin import KIND_IN_STATE
 
 CREATES = (
     "CreateModel",

@@ -17,7 +17,7 @@ from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Item, Ledger
 from deploy.lifecycle.polling import PollingPolicy
 from emulator.process import LocalSageMaker
-from tests.support.emulator_view import EmulatorView
+from tests.support.emulator_admin import EmulatorAdmin
 
 QUICK = PollingPolicy(
     first_pause_s=0.03,
@@ -51,7 +51,7 @@ def plan(**changes: Any) -> Plan:
     return Plan.model_validate(sections | changes)
 
 
-class Account(EmulatorView):
+class Account(EmulatorAdmin):
     """The account of an emulator, which a test can empty."""
 
     def empty(self) -> None:

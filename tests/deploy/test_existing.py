@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 from common.errors import UserError
 from configs.plan import Plan
 from deploy.aws.clients import Clients
-from deploy.aws.read_only_endpoint import ALLOWED, EndpointReader
+from deploy.aws.read_only_endpoint import ALLOWED, EndpointDescriber
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import preflight
@@ -73,8 +73,8 @@ def test_it_survives_an_error_too(
 
 
 def test_the_reader_can_do_nothing_but_look(theirs: EndpointSpec, account: Account, clients: Clients) -> None:
-    reader = EndpointReader(clients)
-    client = reader._client
+    describer = EndpointDescriber(clients)
+    client = describer._client
     attempts: dict[str, dict[str, Any]] = {
         "delete_endpoint": {"EndpointName": theirs.name},
         "delete_endpoint_config": {"EndpointConfigName": theirs.name},
@@ -215,8 +215,8 @@ def test_an_endpoint_that_takes_a_change_back_still_serves(
     serves: bool,  # noqa: FBT001 - a table's column
     clients: Clients,
 ) -> None:
-    reader, now = EndpointReader(clients), datetime.now(UTC)
-    with Stubber(reader._client) as aws:
+    describer, now = EndpointDescriber(clients), datetime.now(UTC)
+    with Stubber(describer._client) as aws:
         seen = {
             "EndpointName": "theirs",
             "EndpointArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/theirs",
@@ -226,4 +226,4 @@ def test_an_endpoint_that_takes_a_change_back_still_serves(
         aws.add_response("describe_endpoint", seen | times | {"EndpointConfigName": "theirs"})
         aws.add_client_error("describe_endpoint_config", "AccessDeniedException")
         with contextlib.nullcontext() if serves else pytest.raises(UserError, match=status):
-            assert reader.describe("theirs")["endpoint"]["EndpointStatus"] == status
+            assert describer.describe("theirs")["endpoint"]["EndpointStatus"] == status

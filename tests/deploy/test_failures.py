@@ -55,9 +55,9 @@ def test_what_aws_answers_is_known_by_code_status_or_words(error: ClientError, e
     ],
 )
 def test_the_remedy_is_of_what_is_wrong(error: Exception, remedy: str, wrong: str) -> None:
-    told = user_error(error, "asking")
-    assert remedy in told.remedy
-    assert wrong not in str(told)
+    sentence = user_error(error, "asking")
+    assert remedy in sentence.remedy
+    assert wrong not in str(sentence)
 
 
 def test_why_nothing_is_known_of_an_endpoint_is_told_while_waiting(

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import UserError
 from deploy.aws.clients import Clients
-from deploy.aws.read_only_endpoint import EndpointReader
+from deploy.aws.read_only_endpoint import EndpointDescriber
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.inventory import inventory
 from deploy.lifecycle.ledger import Item, Ledger, State
@@ -125,7 +125,7 @@ def test_every_other_question_ends_in_a_sentence(
     assert notices
     assert [check.level for check in check_quotas([spec], clients)] == ["warning"]
     assert check_role("role", str(spec.role_arn), "sagemaker.amazonaws.com", clients).level == "warning"
-    assert "not_described" in EndpointReader(clients).describe(spec.name)
+    assert "not_described" in EndpointDescriber(clients).describe(spec.name)
     with pytest.raises(UserError, match="the AWS credentials' account"):
         Clients.from_environment("us-east-1", attempts=1).identity  # noqa: B018 - it asks
 

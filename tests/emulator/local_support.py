@@ -11,7 +11,7 @@ from botocore.model import OperationModel
 from botocore.validate import ParamValidator
 
 from emulator.process import LocalSageMaker
-from tests.support.emulator_view import EmulatorView
+from tests.support.emulator_admin import EmulatorAdmin
 from tests.support.polling import poll
 
 ROLE = "arn:aws:iam::123456789012:role/local-sagemaker"
@@ -42,7 +42,7 @@ def check_answer(model: OperationModel, parsed: dict[str, Any], **_: object) -> 
         assert not report.has_errors(), f"{model.name}: {report.generate_report()}"
 
 
-class Local(EmulatorView):
+class Local(EmulatorAdmin):
     """A running local SageMaker as a test sees it: its API, and what is behind it."""
 
     def __init__(self, process: LocalSageMaker, ca: Path | None = None) -> None:

@@ -136,7 +136,7 @@ def test_an_endpoint_cannot_be_deleted_while_creating(local: Local, faults: Any)
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "sentence"),
     [
         ({"EndpointConfigName": "no--", "ProductionVariants": []}, "regular expression pattern"),
         ({"EndpointConfigName": "x" * 64, "ProductionVariants": []}, "length less than or equal to 63"),
@@ -164,11 +164,13 @@ def test_an_endpoint_cannot_be_deleted_while_creating(local: Local, faults: Any)
         ),
     ],
 )
-def test_members_are_held_against_the_service_model(local: Local, members: dict[str, Any], told: str) -> None:
+def test_members_are_held_against_the_service_model(
+    local: Local, members: dict[str, Any], sentence: str
+) -> None:
     client = local.client("sagemaker", config=Config(parameter_validation=False))
     code, message = refused(client.create_endpoint_config, **members)
     assert code == "ValidationException"
-    assert told in message
+    assert sentence in message
 
 
 def test_lists_come_in_pages_filtered_and_sorted(local: Local) -> None:

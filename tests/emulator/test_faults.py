@@ -61,14 +61,14 @@ def test_a_dropped_connection_loses_the_call_or_only_its_answer(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "sentence"),
     [("insufficient_capacity", "InsufficientInstanceCapacity"), ("failed", "ping health check")],
 )
-def test_an_endpoint_that_fails(local: Local, faults: Any, fault: str, told: str) -> None:
+def test_an_endpoint_that_fails(local: Local, faults: Any, fault: str, sentence: str) -> None:
     faults({"call": "CreateEndpoint", "fault": fault})
     description = local.settled(local.create(OPENAI, {}))
     assert description["EndpointStatus"] == "Failed"
-    assert told in description["FailureReason"]
+    assert sentence in description["FailureReason"]
     local.delete(description["EndpointName"])
 
 
@@ -109,7 +109,7 @@ def test_a_throttled_invocation_says_so_only_in_its_header(local: Local, faults:
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "sentence"),
     [
         ("5xx", ("InternalFailure", 500)),
         ("unavailable", ("ServiceUnavailable", 503)),
@@ -119,13 +119,13 @@ def test_a_throttled_invocation_says_so_only_in_its_header(local: Local, faults:
     ],
 )
 def test_faults_of_the_runtime(
-    local: Local, faults: Any, openai: str, fault: str, told: tuple[str, int]
+    local: Local, faults: Any, openai: str, fault: str, sentence: tuple[str, int]
 ) -> None:
     faults({"call": "InvokeEndpoint", "fault": fault, "original_status": 503})
     with pytest.raises(ClientError) as error:
         local.client("sagemaker-runtime").invoke_endpoint(EndpointName=openai, Body=chat_body(1))
     response: Any = error.value.response
-    assert (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]) == told
+    assert (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]) == sentence
     if fault == "model_error":
         assert response["OriginalStatusCode"] == 503
 

@@ -214,12 +214,12 @@ def test_the_payload_limit(local: Local, openai: str, settings: Any) -> None:
 def test_a_stream_that_breaks_ends_in_an_exception_frame(
     local: Local, openai: str, settings: Any, case: tuple[float, str, str]
 ) -> None:
-    seconds, directive, told = case
+    seconds, directive, expected = case
     settings(stream_seconds=seconds)
     parts = stream(local, openai, chat_body(5, stream=True), CustomAttributes=f"simulate={directive}")
     data, error = drain(parts)
     assert error["Code"] == "ModelStreamError"
-    assert told in error["Message"]
+    assert expected in error["Message"]
     assert len(sse(data)) == 3  # the role and two tokens
 
 

@@ -84,8 +84,8 @@ class FakeWorker:
     """The most arrivals that are answered between two reports; the others stay in flight."""
 
 
-class FakeLink:
-    """What the steps see of Locust and of the workers (`locustfiles.master.worker_link.WorkerLink`)."""
+class FakeWorkerGroup:
+    """What the steps see of Locust and of the workers (`locustfiles.master.worker_group.WorkerGroup`)."""
 
     def __init__(self, clock: ManualClock, workers: int = 2) -> None:
         self.clock = clock
@@ -208,17 +208,17 @@ class Play:
     ) -> None:
         self.folder = folder
         self.clock = ManualClock()
-        self.link = FakeLink(self.clock, workers)
+        self.group = FakeWorkerGroup(self.clock, workers)
         load = {"warm_up": 2.0, "measure": 20.0} | load
         self.experiment = experiment(folder, concurrency, load=load)
         steps = frozenset(step.id for step in self.experiment.steps)
-        self.collector = self.link.collector = ReportCollector(folder, steps, self.clock)
+        self.collector = self.group.collector = ReportCollector(folder, steps, self.clock)
         self.interrupts = Interrupts()
-        self.sequence = StepSequence(self.experiment, self.link, self.collector, self.interrupts, self.clock)
+        self.sequence = StepSequence(self.experiment, self.group, self.collector, self.interrupts, self.clock)
         self._schedule: dict[str, list[tuple[float, Callable[[], None]]]] = {}
         self._watch()
-        for worker in self.link.workers:
-            self.link.report(worker)
+        for worker in self.group.workers:
+            self.group.report(worker)
 
     def during(self, phase: str, action: Callable[[], None], after: float = 0.2) -> None:
         """Do something so many seconds after a phase of the run has begun for the first time."""
@@ -232,7 +232,7 @@ class Play:
     def __call__(self) -> int:
         """Play it to its end; the exit code."""
         for users, _rate in self.sequence.play():
-            self.link.users = users
+            self.group.users = users
             self.clock.sleep(1.0)
         return self.sequence.exit_code
 

@@ -118,7 +118,7 @@ class Run:
     def log(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
-    def check_books(self) -> None:
+    def check_counts(self) -> None:
         """Rows, the workers' counts and Locust's own counts agree, and every row is unique."""
         rows = self.requests()
         assert len({row["request_id"] for row in rows}) == len(rows)

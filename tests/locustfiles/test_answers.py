@@ -11,37 +11,37 @@ from hypothesis import strategies as st
 from locustfiles.client.answer_parser import AnswerError, AnswerParser, ParsedAnswer
 
 
-def tgi(words: list[str]) -> bytes:
+def tgi(texts: list[str]) -> bytes:
     events: list[dict[str, Any]] = [
         {"token": {"id": n, "text": w, "special": False}, "generated_text": None, "details": None}
-        for n, w in enumerate(words)
+        for n, w in enumerate(texts)
     ]
-    details = {"finish_reason": "eos_token", "generated_tokens": len(words), "input_length": 7}
-    events[-1] |= {"generated_text": "".join(words), "details": details}
+    details = {"finish_reason": "eos_token", "generated_tokens": len(texts), "input_length": 7}
+    events[-1] |= {"generated_text": "".join(texts), "details": details}
     return b"".join(b"data:" + json.dumps(e, ensure_ascii=False).encode() + b"\n\n" for e in events)
 
 
-def lmi(words: list[str]) -> bytes:
+def lmi(texts: list[str]) -> bytes:
     events: list[dict[str, Any]] = [
-        {"token": {"id": n, "text": w, "log_prob": -1}} for n, w in enumerate(words)
+        {"token": {"id": n, "text": w, "log_prob": -1}} for n, w in enumerate(texts)
     ]
     events[-1] |= {
-        "generated_text": "".join(words),
-        "details": {"finish_reason": "length", "generated_tokens": len(words), "inputs": None},
+        "generated_text": "".join(texts),
+        "details": {"finish_reason": "length", "generated_tokens": len(texts), "inputs": None},
     }
     return b"".join(json.dumps(e, ensure_ascii=False).encode() + b"\n" for e in events)
 
 
-def openai_events(words: list[str], *, chat: bool) -> list[dict[str, Any]]:
+def openai_events(texts: list[str], *, chat: bool) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     if chat:
         events.append({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
-    for word in words:
+    for word in texts:
         piece = {"delta": {"content": word}} if chat else {"text": word}
         events.append({"choices": [{"index": 0, **piece, "finish_reason": None}]})
     last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
     events.append({"choices": [{"index": 0, **last, "finish_reason": "stop"}]})
-    events.append({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": len(words)}})
+    events.append({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": len(texts)}})
     return events
 
 
@@ -50,17 +50,17 @@ def sse(events: list[dict[str, Any]]) -> bytes:
     return lines + b"data: [DONE]\n\n"
 
 
-def chat_sse(words: list[str]) -> bytes:
-    return b": comment\n\nevent: message\n" + sse(openai_events(words, chat=True))
+def chat_sse(texts: list[str]) -> bytes:
+    return b": comment\n\nevent: message\n" + sse(openai_events(texts, chat=True))
 
 
-def completion_sse(words: list[str]) -> bytes:
-    return sse(openai_events(words, chat=False))
+def completion_sse(texts: list[str]) -> bytes:
+    return sse(openai_events(texts, chat=False))
 
 
-def chat_lines(words: list[str]) -> bytes:
+def chat_lines(texts: list[str]) -> bytes:
     return b"".join(
-        json.dumps(e, ensure_ascii=False).encode() + b"\n" for e in openai_events(words, chat=True)
+        json.dumps(e, ensure_ascii=False).encode() + b"\n" for e in openai_events(texts, chat=True)
     )
 
 
@@ -75,19 +75,19 @@ WORDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=6), 
 
 def read(data: bytes, cuts: list[int], *, stream: bool = True) -> ParsedAnswer:
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    reader = AnswerParser(stream=stream)
+    answer_parser = AnswerParser(stream=stream)
     for start, end in itertools.pairwise(edges):
-        reader.feed(data[start:end], at=float(end))
-    return reader.finish(float(len(data)))
+        answer_parser.feed(data[start:end], at=float(end))
+    return answer_parser.finish(float(len(data)))
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@given(words=WORDS, cuts=st.lists(st.integers(0, 5000), max_size=10))
-def test_any_split_of_any_format(form: Any, words: list[str], cuts: list[int]) -> None:
-    answer = read(form(words), cuts)
-    assert "".join(answer.text) == "".join(words)
-    assert answer.usage.completion_tokens == len(words)
-    assert answer.pieces == len(words)
+@given(texts=WORDS, cuts=st.lists(st.integers(0, 5000), max_size=10))
+def test_any_split_of_any_format(form: Any, texts: list[str], cuts: list[int]) -> None:
+    answer = read(form(texts), cuts)
+    assert "".join(answer.text) == "".join(texts)
+    assert answer.usage.completion_tokens == len(texts)
+    assert answer.pieces == len(texts)
     assert answer.usage.prompt_tokens == (None if form is lmi else 7)
     assert answer.finish_reason
     assert sum(answer.gaps_ms) == pytest.approx(((answer.last_at or 0) - (answer.first_at or 0)) * 1000)
@@ -95,8 +95,8 @@ def test_any_split_of_any_format(form: Any, words: list[str], cuts: list[int]) -
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_single_cut(form: Any) -> None:
-    words = ["Grüße", " 世界", "🙂"]
-    data = form(words)
+    texts = ["Grüße", " 世界", "🙂"]
+    data = form(texts)
     for cut in range(len(data)):
         assert "".join(read(data, [cut]).text) == "Grüße 世界🙂"
 
@@ -116,12 +116,12 @@ def test_a_stream_cut_short_is_never_whole(form: Any) -> None:
 def test_times_are_those_of_the_part_that_completes_a_token() -> None:
     data = tgi(["a", "b", "c"])
     first = data.index(b"\n\n") + 1
-    reader = AnswerParser(stream=True)
-    reader.feed(data[: first - 1], 1.0)  # the line is not complete yet
-    assert reader.answer.first_at is None
-    reader.feed(data[first - 1 : first + 20], 2.0)
-    reader.feed(data[first + 20 :], 5.0)
-    answer = reader.finish(5.0)
+    answer_parser = AnswerParser(stream=True)
+    answer_parser.feed(data[: first - 1], 1.0)  # the line is not complete yet
+    assert answer_parser.answer.first_at is None
+    answer_parser.feed(data[first - 1 : first + 20], 2.0)
+    answer_parser.feed(data[first + 20 :], 5.0)
+    answer = answer_parser.finish(5.0)
     assert (answer.first_at, answer.last_at, answer.chunks, answer.first_chunk_pieces) == (2.0, 5.0, 2, 1)
     assert answer.gaps_ms == [3000.0]
 
@@ -140,10 +140,10 @@ def test_reasoning_counts_for_the_first_token_and_not_for_the_first_output() -> 
             },
         },
     ]
-    reader = AnswerParser(stream=True)
+    answer_parser = AnswerParser(stream=True)
     for at, event in enumerate(events):
-        reader.feed(b"data: " + json.dumps(event).encode() + b"\n\n", float(at))
-    answer = reader.finish(4.0)
+        answer_parser.feed(b"data: " + json.dumps(event).encode() + b"\n\n", float(at))
+    answer = answer_parser.finish(4.0)
     assert (answer.first_at, answer.first_output_at, answer.usage.reasoning_tokens) == (1.0, 2.0, 8)
 
 

@@ -29,10 +29,10 @@ def words(*texts: str) -> list[dict[str, Any]]:
 
 def read(parts: list[bytes], *, stream: bool = True, raw: bool = False) -> ParsedAnswer:
     """Each part arrives one second after the one before it, the first at 0."""
-    reader = AnswerParser(stream=stream, raw=raw)
+    answer_parser = AnswerParser(stream=stream, raw=raw)
     for at, part in enumerate(parts):
-        reader.feed(part, float(at))
-    return reader.finish(float(len(parts)))
+        answer_parser.feed(part, float(at))
+    return answer_parser.finish(float(len(parts)))
 
 
 def text_of(answer: ParsedAnswer) -> str:

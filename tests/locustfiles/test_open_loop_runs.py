@@ -19,7 +19,7 @@ def open_loop(truth: Callable[..., Run], *profile: Any, **load: Any) -> Run:
 
 def check_arrivals(run: Run) -> None:
     """Every arrival up to the last one has one row, and what was sent is what the server served."""
-    run.check_books()
+    run.check_counts()
     rows = run.requests()
     numbers = sorted(int(row["arrival"]) for row in rows)
     assert numbers == list(range(1, len(rows) + 1))
@@ -40,7 +40,7 @@ def test_a_local_run_sends_each_arrival_once(truth: Callable[..., Run]) -> None:
 def test_users_give_way_to_arrivals(truth: Callable[..., Run]) -> None:
     run = truth(concurrency=(3,), load={"warm_up": 0.5, "measure": 2.0, "rate": (20.0,)})
     assert run.play() == 0, run.log()
-    run.check_books()
+    run.check_counts()
     assert [step["state"] for step in run.steps()] == ["complete", "complete"]
     closed, opened = run.steps()
     last = max(float(r["started_at"]) for r in run.requests() if r["step"] == closed["step"])
@@ -84,7 +84,7 @@ def test_an_interrupt_leaves_a_row_for_every_arrival(
     assert eventually(lambda: run.status()["in_flight"] > 5), run.log()
     process.send_signal(number)
     assert process.wait(30) == 130, run.log()
-    run.check_books()
+    run.check_counts()
     numbers = sorted(int(row["arrival"]) for row in run.requests())
     assert numbers == list(range(1, len(numbers) + 1))
     assert any(row["outcome"] == "censored" for row in run.requests())

@@ -100,6 +100,6 @@ def test_a_proxy_of_another_kind_is_refused_without_its_password(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", url)
-    with pytest.raises(UserError, match="http://host:port") as told:
+    with pytest.raises(UserError, match="http://host:port") as sentence:
         proxy_for(RUNTIME)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(sentence.value)

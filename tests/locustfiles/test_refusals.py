@@ -103,9 +103,9 @@ def test_a_container_without_a_status_did_not_answer_and_its_log_is_the_place_to
 def test_no_rule_is_shadowed_by_the_ones_before_it(rule: Rule) -> None:
     """Every rule has an answer that it is the first to match."""
     status = next(iter(rule.container_status or [0]))
-    words = {"not_ready": NO_CAPACITY, "model_timeout": TOO_LATE if rule.message else ""}
+    texts = {"not_ready": NO_CAPACITY, "model_timeout": TOO_LATE if rule.message else ""}
     for name in rule.names:
-        content = {"Message": words.get(rule.error_class, ""), "OriginalStatusCode": status}
+        content = {"Message": texts.get(rule.error_class, ""), "OriginalStatusCode": status}
         assert classify_response(400, name, "", json.dumps(content).encode()).error_class == rule.error_class
 
 

@@ -16,8 +16,8 @@ from tests.locustfiles.runs import rows_of
 
 
 def test_an_exception_inside_the_steps_is_no_success(play: Play) -> None:
-    play.during("tail", lambda: play.link.breaks.update(announce=MemoryError("no room")), after=0.0)
-    play.during("measure", lambda: play.link.breaks.update(announce=MemoryError("no room")))
+    play.during("tail", lambda: play.group.breaks.update(announce=MemoryError("no room")), after=0.0)
+    play.during("measure", lambda: play.group.breaks.update(announce=MemoryError("no room")))
     assert play() == 1
     assert play.sequence.status.exit_code == 1
     assert "MemoryError: no room" in play.sequence.status.message
@@ -27,7 +27,7 @@ def test_an_exception_inside_the_steps_is_no_success(play: Play) -> None:
 
 def test_the_steps_that_are_left_say_why_they_were_not_played(tmp_path: Path) -> None:
     play = Play(tmp_path, (1, 2, 4))
-    play.link.breaks["announce"] = RuntimeError("a bug")
+    play.group.breaks["announce"] = RuntimeError("a bug")
     assert play() == 1
     assert play.states() == ["interrupted", "planned", "planned"]
     assert [play.codes(n) for n in (2, 3)] == [["not_played"], ["not_played"]]
@@ -36,7 +36,7 @@ def test_the_steps_that_are_left_say_why_they_were_not_played(tmp_path: Path) ->
 
 @pytest.mark.parametrize("method", ["send_window", "finish", "locust_counts"])
 def test_wherever_an_exception_comes_from_the_run_has_failed_and_ends(play: Play, method: str) -> None:
-    play.link.breaks[method] = RuntimeError("a bug")
+    play.group.breaks[method] = RuntimeError("a bug")
     assert play() == 1
     assert (play.sequence.status.phase, play.sequence.status.exit_code) == ("done", 1)
     assert "a bug" in play.sequence.status.message
@@ -55,12 +55,12 @@ def test_an_interrupt_ends_the_step_in_order(play: Play, phase: str) -> None:
     assert play() == 130
     assert play.states() == ["interrupted", "planned"]
     assert play.codes(1) == ["interrupted"]
-    assert play.link.asked_to_finish == ["abort"]
+    assert play.group.asked_to_finish == ["abort"]
     assert bool(play.steps()[0]["measure_ended_at"]) == (phase == "measure")
 
 
 def test_a_second_interrupt_waits_for_nobody(play: Play) -> None:
-    for worker in play.link.workers:
+    for worker in play.group.workers:
         worker.finishes = False
     play.during("measure", lambda: setattr(play.interrupts, "count", 1))
     play.during("drain", lambda: setattr(play.interrupts, "count", 2))
@@ -71,21 +71,21 @@ def test_a_second_interrupt_waits_for_nobody(play: Play) -> None:
 
 def test_an_interrupt_while_the_last_requests_drain_cuts_them_off(tmp_path: Path) -> None:
     play = Play(tmp_path, (2,))
-    for worker in play.link.workers:
+    for worker in play.group.workers:
         worker.finishes = False
     play.during("drain", lambda: setattr(play.interrupts, "count", 1))
-    for worker in play.link.workers:
+    for worker in play.group.workers:
         play.during("drain", partial(vars(worker).update, finishes=True), after=1)
     play()
-    assert play.link.asked_to_finish == ["drain", "abort"]
+    assert play.group.asked_to_finish == ["drain", "abort"]
 
 
 def test_a_worker_that_is_lost_while_it_drains_is_not_waited_for(tmp_path: Path) -> None:
     play = Play(tmp_path, (2,))
-    play.link.workers[0].finishes = False
+    play.group.workers[0].finishes = False
     ended: list[float] = []
     play.during("drain", lambda: ended.append(play.clock.monotonic()), after=0.0)
-    play.during("drain", lambda: setattr(play.link.workers[0], "live", False), after=1.0)
+    play.during("drain", lambda: setattr(play.group.workers[0], "live", False), after=1.0)
     play()
     assert play.clock.monotonic() - ended[0] < 3
 
@@ -102,7 +102,7 @@ def test_locust_that_stops_the_test_is_no_success(play: Play) -> None:
 
 
 def test_a_worker_that_cannot_take_part_ends_the_run_before_its_first_step(play: Play) -> None:
-    play.link.unready = {"w1 on far": "there are no AWS credentials"}
+    play.group.unready = {"w1 on far": "there are no AWS credentials"}
     assert play() == 1
     assert "worker w1 on far cannot take part: there are no AWS credentials" in play.sequence.status.message
     assert play.states() == ["planned", "planned"]
@@ -110,7 +110,7 @@ def test_a_worker_that_cannot_take_part_ends_the_run_before_its_first_step(play:
 
 
 def test_a_worker_that_never_answers_is_waited_for_a_minute(play: Play) -> None:
-    play.link.unready = {"w1": None}
+    play.group.unready = {"w1": None}
     began = play.clock.monotonic()
     assert play() == 1
     assert play.clock.monotonic() - began == pytest.approx(60, abs=5)
@@ -137,7 +137,7 @@ def test_a_disk_that_is_full_in_an_open_window_leaves_its_planned_end(
 
 
 def test_locusts_count_that_differs_is_a_code(play: Play) -> None:
-    play.link.invents = 7
+    play.group.invents = 7
     assert play() == 3
     assert play.codes(1) == ["locust_count_differs"]
 
@@ -147,7 +147,7 @@ def test_locusts_count_that_differs_is_a_code(play: Play) -> None:
 
 def fail_all(play: Play, **values: object) -> Callable[[], None]:
     def do() -> None:
-        for worker in play.link.workers:
+        for worker in play.group.workers:
             for name, value in values.items():
                 setattr(worker, name, value)
 
@@ -182,7 +182,7 @@ def test_throttling_that_lets_some_requests_through_ends_nothing(tmp_path: Path)
 
 def test_one_worker_that_still_gets_answers_keeps_the_run_alive(tmp_path: Path) -> None:
     play = Play(tmp_path, (2,), measure=100.0)
-    play.during("measure", lambda: setattr(play.link.workers[0], "failing", "connection"))
+    play.during("measure", lambda: setattr(play.group.workers[0], "failing", "connection"))
     assert play() == 0
     assert play.collector.steps["x/c2"].failed > MIN_FAILURES
 

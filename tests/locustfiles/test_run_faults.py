@@ -29,7 +29,7 @@ def test_credentials_that_expire_stop_the_run_with_the_remedy(scripted: Callable
     good = [sends(*stream())] * 3
     run, server = scripted(*good, sends(EXPIRED), concurrency=(1,), load={"measure": 60.0})
     assert run.play() == 4, run.log()
-    run.check_books()
+    run.check_counts()
     assert "renew" in run.status()["message"]
     assert run.status()["message"] in run.log()
     assert "renew" in run.steps()[0]["reasons"]
@@ -45,9 +45,9 @@ def test_a_worker_that_cannot_take_part_is_named_at_once_and_is_no_refusal_of_th
         del run.environment[name]
     poor = run.start(mode="worker", master_port=free_port)
     assert run.play(mode="master", expect_workers=2, master_port=free_port) == 1, run.log()
-    told = run.status()["message"]
-    assert re.search(r"worker w\d on \S+ cannot take part: there are no AWS credentials", told)
-    assert "aws configure" in told
+    sentence = run.status()["message"]
+    assert re.search(r"worker w\d on \S+ cannot take part: there are no AWS credentials", sentence)
+    assert "aws configure" in sentence
     assert run.status()["phase"] == "done"
     assert poor.wait(20) == 2
     assert not run.requests()
@@ -78,14 +78,14 @@ def test_throttles_do_not_stop_a_run(scripted: Callable[..., Any]) -> None:
     throttled = response(400, b'{"message":null}', {"x-amzn-ErrorType": "ThrottlingException"})
     run, _ = scripted(*[sends(*stream()), sends(throttled)] * 3, sends(*stream()))
     assert run.play() == 0, run.log()
-    run.check_books()
+    run.check_counts()
     assert sum(row["error_class"] == "throttled" for row in run.requests()) == 3
 
 
 def test_a_run_in_which_nothing_works_is_not_played_to_its_end(scripted: Callable[..., Any]) -> None:
     run, _ = scripted(sends(STREAM_HEAD, close=True), concurrency=(2, 4), load={"measure": 60.0})
     assert run.play() == 4, run.log()
-    run.check_books()
+    run.check_counts()
     assert {row["error_class"] for row in run.requests()} == {"truncated"}
     assert [step["state"] for step in run.steps()] == ["interrupted", "planned"]
     assert "was answered" in run.status()["message"]
@@ -130,7 +130,7 @@ def test_the_web_page_shows_the_llms_own_figures(truth: Callable[..., Run], free
     assert "experiment.json" not in page
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130, run.log()
-    run.check_books()
+    run.check_counts()
 
 
 def test_resetting_locusts_statistics_harms_no_step(truth: Callable[..., Run], free_port: int) -> None:

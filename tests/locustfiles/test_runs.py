@@ -32,7 +32,7 @@ def idle_times(rows: list[dict[str, str]], start: float, end: float) -> list[flo
 def test_a_local_run_leaves_everything_that_the_contract_names(truth: Callable[..., Run]) -> None:
     run = truth(concurrency=(1, 3))
     assert run.play() == 0, run.log()
-    run.check_books()
+    run.check_counts()
     assert [step["state"] for step in run.steps()] == ["complete", "complete"]
     assert {row["outcome"] for row in run.requests()} == {"ok"}
     assert run.status()["phase"] == "done"
@@ -70,13 +70,13 @@ def test_a_step_ends_early_at_min_requests_and_never_before(truth: Callable[...,
 def test_a_lower_step_after_a_higher_one(truth: Callable[..., Run], concurrency: tuple[int, ...]) -> None:
     run = truth(concurrency=concurrency)
     assert run.play() == 0, run.log()
-    run.check_books()
+    run.check_counts()
 
 
 def test_workers_forked_on_this_machine_lose_nothing(truth: Callable[..., Run], free_port: int) -> None:
     run = truth(LONG, concurrency=(4,), load={"warm_up": 0.2, "measure": 1.0})
     assert run.play(processes=2, master_port=free_port) == 0, run.log()
-    run.check_books()
+    run.check_counts()
     assert {row["worker"] for row in run.requests()} == {"w0", "w1"}
 
 
@@ -86,7 +86,7 @@ def test_a_master_and_two_workers_lose_nothing(truth: Callable[..., Run], free_p
     workers = [run.start(mode="worker", master_port=free_port) for _ in range(2)]
     assert master.wait(60) == 0, run.log()
     assert [worker.wait(20) for worker in workers] == [0, 0]
-    run.check_books()
+    run.check_counts()
     assert {row["worker"] for row in run.requests()} == {"w0", "w1"}
     assert {row["outcome"] for row in run.requests()} == {"ok"}
 
@@ -140,7 +140,7 @@ def test_an_interrupt_writes_what_there_is(
     assert eventually(lambda: run.status()["in_flight"] == 4), run.log()
     process.send_signal(number)
     assert process.wait(30) == 130, run.log()
-    run.check_books()
+    run.check_counts()
     assert [step["state"] for step in run.steps()] == ["interrupted", "planned"]
     censored = sum(row["outcome"] == "censored" for row in run.requests())
     assert 1 <= censored <= 4  # a user may be between two requests
@@ -157,7 +157,7 @@ def test_signals_in_a_burst_are_one_and_lose_no_row(truth: Callable[..., Run], f
     for _ in range(5):
         process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130, run.log()
-    run.check_books()
+    run.check_counts()
     assert sum(row["outcome"] == "censored" for row in run.requests()) == 4
 
 
@@ -172,7 +172,7 @@ def test_a_worker_that_is_told_to_leave_loses_no_row(
     workers[0].send_signal(number)
     assert workers[0].wait(30) == 0, run.log()
     assert master.wait(60) == 3, run.log()
-    run.check_books()
+    run.check_counts()
     assert "worker_lost" in run.steps()[0]["reason_codes"]
 
 

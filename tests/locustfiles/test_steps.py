@@ -20,7 +20,7 @@ def test_a_run_without_a_fault_is_complete_and_has_no_reasons(play: Play) -> Non
     assert play() == 0
     assert play.states() == ["complete", "complete"]
     assert [play.codes(n) for n in (1, 2)] == [[], []]
-    assert play.link.asked_to_finish == ["drain"]
+    assert play.group.asked_to_finish == ["drain"]
     for step in play.steps():
         phases = ("announced_at", "ramped_at", "measure_started_at", "measure_ended_at", "tail_ended_at")
         moments = floats(step, *phases)
@@ -59,7 +59,7 @@ def test_the_end_of_a_window_is_on_record_before_its_tail(play: Play) -> None:
     ends: list[str] = []
     play.during("measure", lambda: ends.append(play.steps()[0]["measure_ended_at"]))
     play.during("tail", lambda: ends.append(play.steps()[0]["measure_ended_at"]), after=0.0)
-    for worker in play.link.workers:
+    for worker in play.group.workers:
         play.during("tail", lambda: None)
         play.during("measure", partial(stick, worker))
         play.during("tail", partial(setattr, worker, "stuck_since", None), after=3.0)
@@ -70,8 +70,8 @@ def test_the_end_of_a_window_is_on_record_before_its_tail(play: Play) -> None:
 
 @pytest.mark.parametrize("phase", ["ramp", "warm_up", "measure", "tail"])
 def test_a_worker_that_is_lost_is_a_code_of_its_step_and_the_next_has_fewer(play: Play, phase: str) -> None:
-    lost = play.link.workers[0]
-    stuck = play.link.workers[1]  # so that there is a tail
+    lost = play.group.workers[0]
+    stuck = play.group.workers[1]  # so that there is a tail
     play.during("measure", lambda: setattr(stuck, "stuck_since", play.clock.time()))
     play.during("tail", lambda: setattr(stuck, "stuck_since", None), after=2.0)
     play.during(phase, lambda: setattr(lost, "live", False))
@@ -85,8 +85,8 @@ def test_a_worker_that_is_lost_is_a_code_of_its_step_and_the_next_has_fewer(play
 
 def test_a_worker_that_joins_is_named_once_it_has_said_its_name(play: Play) -> None:
     def join() -> None:
-        play.link.workers.append(late)
-        play.link.report(late)
+        play.group.workers.append(late)
+        play.group.report(late)
 
     late = FakeWorker("host_4711", "host_4711")  # Locust's raw id, until its hello comes
     play.during("measure", join)
@@ -98,12 +98,12 @@ def test_a_worker_that_joins_is_named_once_it_has_said_its_name(play: Play) -> N
 
 
 def test_a_worker_that_comes_back_under_its_id_was_lost_and_joined(play: Play) -> None:
-    worker = play.link.workers[0]
+    worker = play.group.workers[0]
     play.during("measure", lambda: setattr(worker, "live", False))
 
     def back() -> None:
         worker.live = True
-        play.link.report(worker)
+        play.group.report(worker)
 
     play.during("measure", back, after=5.0)
     assert play() == 3
@@ -112,7 +112,7 @@ def test_a_worker_that_comes_back_under_its_id_was_lost_and_joined(play: Play) -
 
 
 def test_a_worker_that_freezes_inside_the_window_was_silent(play: Play) -> None:
-    worker = play.link.workers[1]
+    worker = play.group.workers[1]
     play.during("measure", lambda: setattr(worker, "frozen", True), after=5.0)
     play.during("measure", lambda: setattr(worker, "frozen", False), after=8.0)
     assert play() == 3
@@ -122,7 +122,7 @@ def test_a_worker_that_freezes_inside_the_window_was_silent(play: Play) -> None:
 
 
 def test_a_short_pause_between_reports_is_nothing(play: Play) -> None:
-    worker = play.link.workers[1]
+    worker = play.group.workers[1]
     play.during("measure", lambda: setattr(worker, "frozen", True), after=5.0)
     play.during("measure", lambda: setattr(worker, "frozen", False), after=5.7)
     assert play() == 0
@@ -157,14 +157,14 @@ def test_a_clock_that_is_set_is_a_code(play: Play, seconds: float) -> None:
 
 
 def test_a_worker_that_does_not_acknowledge_is_named(play: Play) -> None:
-    play.link.workers[1].acknowledges = False
+    play.group.workers[1].acknowledges = False
     assert play() == 3
     assert play.codes(1) == ["unacknowledged"]
     assert "w1 did not acknowledge" in play.steps()[0]["reasons"]
 
 
 def test_a_request_that_never_ends_holds_the_tail_no_longer_than_it_may_take(play: Play) -> None:
-    play.during("measure", lambda: setattr(play.link.workers[0], "stuck_since", play.clock.time()))
+    play.during("measure", lambda: setattr(play.group.workers[0], "stuck_since", play.clock.time()))
     assert play() == 3
     assert play.codes(1) == ["unfinished_requests"]
     end, tail = floats(play.steps()[0], "measure_ended_at", "tail_ended_at")
@@ -172,10 +172,10 @@ def test_a_request_that_never_ends_holds_the_tail_no_longer_than_it_may_take(pla
 
 
 def test_users_that_do_not_come_are_counted(play: Play) -> None:
-    class Short(type(play.link)):  # type: ignore[misc]  # the class of a fixture
+    class Short(type(play.group)):  # type: ignore[misc]  # the class of a fixture
         user_count = 1
 
-    play.link.__class__ = Short
+    play.group.__class__ = Short
     assert play() == 3
     assert "too_few_users" in play.codes(1)
 
@@ -185,8 +185,8 @@ def test_users_that_do_not_come_are_counted(play: Play) -> None:
 
 def test_a_report_that_comes_twice_counts_once(play: Play) -> None:
     def again() -> None:
-        worker = play.link.workers[0]
-        report = play.link.report_of(worker)
+        worker = play.group.workers[0]
+        report = play.group.report_of(worker)
         play.collector.handle_report(report)
         play.collector.handle_report(report)
 
@@ -199,8 +199,8 @@ def test_a_report_that_comes_twice_counts_once(play: Play) -> None:
 
 def test_reports_out_of_order_keep_their_rows_and_the_newest_state(play: Play) -> None:
     def swap() -> None:
-        worker = play.link.workers[0]
-        first, second = play.link.report_of(worker), play.link.report_of(worker)
+        worker = play.group.workers[0]
+        first, second = play.group.report_of(worker), play.group.report_of(worker)
         first.in_flight, second.in_flight = 7, 3
         play.collector.handle_report(second)
         play.collector.handle_report(first)
@@ -213,7 +213,7 @@ def test_reports_out_of_order_keep_their_rows_and_the_newest_state(play: Play) -
 
 def test_rows_of_a_step_that_is_none_of_ours_are_dropped(play: Play) -> None:
     def forge() -> None:
-        report = play.link.report_of(play.link.workers[0])
+        report = play.group.report_of(play.group.workers[0])
         rows: list[list[Any]] = report.rows
         for row in rows:
             row[1] = "y/c1"
@@ -227,6 +227,6 @@ def test_rows_of_a_step_that_is_none_of_ours_are_dropped(play: Play) -> None:
 
 def test_a_worker_that_never_reports_is_no_worker_that_has_settled(tmp_path: Path) -> None:
     play = Play(tmp_path, (2,))
-    play.link.workers[1].frozen = True
+    play.group.workers[1].frozen = True
     assert play() == 3
     assert play.codes(1) == ["unfinished_requests", "worker_silent"]

@@ -15,7 +15,7 @@ from common.parent_process import TOKEN_VARIABLE
 from locustfiles.client.invocation_url import check_target
 from locustfiles.message_seal import MAX_BYTES, MessageError, MessageSeal
 from locustfiles.messages import FINISHED, HELLO, READY, REPORT, STEP_ACK, ReportMessage, read_message
-from tests.locustfiles.fake import FakeLink, FakeWorker, ManualClock
+from tests.locustfiles.fake import FakeWorker, FakeWorkerGroup, ManualClock
 from tests.locustfiles.runs import Run
 from tests.locustfiles.support import target
 from tests.support.polling import eventually
@@ -24,9 +24,9 @@ SEAL = MessageSeal("of the run")
 
 
 def report_content() -> dict[str, Any]:
-    link = FakeLink(ManualClock())
-    link.users, link.step = 2, "x/c2"
-    report = link.report_of(FakeWorker("c0", "w0"))
+    group = FakeWorkerGroup(ManualClock())
+    group.users, group.step = 2, "x/c2"
+    report = group.report_of(FakeWorker("c0", "w0"))
     return {name: getattr(report, name) for name in ReportMessage.__slots__}
 
 
@@ -214,7 +214,7 @@ def test_strangers_end_no_run_forge_no_row_and_learn_nothing(
     heard = stranger.heard(1.0)
     assert master.wait(60) == 0, run.log()
     assert worker.wait(20) == 0, run.log()
-    run.check_books()
+    run.check_counts()
     assert heard == [], "not even an answer"
     assert {row["worker"] for row in run.requests()} == {"w0"}
     assert {row["outcome"] for row in run.requests()} == {"ok"}
@@ -240,6 +240,6 @@ def test_a_mute_worker_is_sent_home_and_the_run_goes_on(
         stranger.heard(0.1)
     assert master.wait(60) == 0, run.log()
     assert [worker.wait(20) for worker in workers] == [0, 0]
-    run.check_books()
+    run.check_counts()
     assert "was disconnected" in run.log()
     stranger.close()

@@ -90,7 +90,7 @@ def test_a_trace_is_replayed_to_a_server(truth: Callable[..., Run]) -> None:
     run = truth(concurrency=None, load={"warm_up": 0.5, "trace": {"file": "t.csv", "speed": [2.0]}})
     write_trace(run.folder, [TraceRow(number / 20, 50, 5) for number in range(201)])  # ten seconds
     assert run.play() == 0, run.log()
-    run.check_books()
+    run.check_counts()
     rows = sorted(run.requests(), key=lambda row: int(row["arrival"]))
     arrived = [float(row["started_at"]) - float(row["schedule_delay_ms"]) / 1000 for row in rows]
     assert [at - arrived[0] for at in arrived] == pytest.approx([n / 40 for n in range(201)], abs=2e-3)

@@ -36,7 +36,7 @@ def played(folder: Path, profile: AnswerSchedule) -> Truth:
             folder, url, experiment(folder, concurrency=(USERS,), load={"warm_up": 0.6, "measure": 2.5})
         )
         assert run.play() == 0, run.log()
-        run.check_books()
+        run.check_counts()
     rows, served = pd.read_csv(folder / "requests.csv"), pd.read_csv(log)
     rows["number"] = rows["finish_reason"].str[1:].astype(int)
     step = pd.read_csv(folder / "steps.csv").iloc[0]

@@ -15,7 +15,7 @@ from payloads.corpus import speeches
 from payloads.files import payload_path
 
 
-class Words:
+class WordTokenizer:
     """A tokenizer whose counts can be checked by eye: words and punctuation marks."""
 
     def spans(self, text: str) -> Sequence[tuple[int, int]]:
@@ -25,7 +25,7 @@ class Words:
         return len(self.spans(text))
 
 
-CORPUS = Corpus.tokenized(speeches()[-6:], Words())
+CORPUS = Corpus.tokenized(speeches()[-6:], WordTokenizer())
 
 
 @settings(max_examples=40, deadline=None)
@@ -35,7 +35,7 @@ def test_every_prompt_lies_in_its_bucket(low: int, width: int, count: int, seed:
     prompts = build_bucket(bucket, CORPUS, seed)
     assert len(prompts) == count
     for prompt in prompts:
-        assert prompt.prompt_tokens == Words().count(prompt.prompt)
+        assert prompt.prompt_tokens == WordTokenizer().count(prompt.prompt)
         assert bucket.low <= prompt.prompt_tokens <= bucket.high
 
 

@@ -96,7 +96,7 @@ def test_notices_of_other_versions_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "sentence"),
     [
         ("{", "damaged"),
         ("[]", "damaged"),
@@ -104,9 +104,9 @@ def test_notices_of_other_versions_are_read(tmp_path: Path) -> None:
         (json.dumps({"format": FORMAT, "run_id": "r"}), "plan"),
     ],
 )
-def test_a_damaged_manifest_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_a_damaged_manifest_is_told(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=sentence):
         read_manifest(tmp_path)
 
 

@@ -42,7 +42,7 @@ def unexpected_end(error: Exception) -> RunEndedError:
     )
 
 
-class WorkerLink(Protocol):
+class WorkerGroup(Protocol):
     """What the step sequence needs from Locust and the workers."""
 
     @property

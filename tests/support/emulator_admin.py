@@ -17,7 +17,7 @@ KIND_IN_STATE = {
 """Our name of a kind of resource → its key in the state of a region."""
 
 
-class EmulatorView:
+class EmulatorAdmin:
     """Uses the emulator's own routes, below ``/_local``.
 
     Args:
