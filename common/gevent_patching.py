@@ -7,11 +7,16 @@ installed package: 25 times in each process.
 from importlib import metadata
 from typing import Any
 
-from gevent import monkey
+from gevent import config, monkey
 
 
 def patch_all() -> None:
-    """``gevent.monkey.patch_all()``, with the same plug-ins. Call it before anything else is imported."""
+    """``gevent.monkey.patch_all()``, with the same plug-ins. Call it before anything else is imported.
+
+    Greenlets do not record the stack that spawned them: its frames are cycles, which the garbage collector
+    would have to find.
+    """
+    config.track_greenlet_tree = False
     read, found = metadata.entry_points, metadata.entry_points()
 
     def select(**wanted: Any) -> Any:

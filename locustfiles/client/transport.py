@@ -6,7 +6,6 @@ the stamped bytes are ciphertext, so an `ssl.MemoryBIO` sits between socket and 
 
 import _socket
 import contextlib
-import select
 import socket
 import ssl
 import struct
@@ -266,10 +265,12 @@ class Connection:
         """State of a connection between two requests: ``quiet``, ``closed`` or ``surplus`` (extra bytes)."""
         if self._sock is None:
             return "closed"
-        poll = select.poll()
-        poll.register(self._sock.fileno(), select.POLLIN)
-        if not poll.poll(0):
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
             return "quiet"
+        except OSError:
+            return "closed"
         try:
             data = self._read_now()
         except OSError:

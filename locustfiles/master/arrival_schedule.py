@@ -72,7 +72,9 @@ class ArrivalSchedule:
         self.drawn_until = max(self.drawn_until, now + HORIZON_S)
         while self._next is not None and self._next.at < self.drawn_until:
             self._number += 1
-            shares[clients[self._number % len(clients)]].append(self._next._replace(number=self._number))
+            _, at, prompt_tokens, output_tokens = self._next
+            arrival = Arrival(self._number, at, prompt_tokens, output_tokens)
+            shares[clients[self._number % len(clients)]].append(arrival)
             self._advance()
         return shares
 

@@ -18,7 +18,7 @@ from runfolder.replayed_trace import read_trace_rows
 if TYPE_CHECKING:
     from locustfiles.messages import Arrival
 
-_HAND_OUT_S = 0.25
+_HAND_OUT_S = 0.1
 
 
 class OpenLoop:

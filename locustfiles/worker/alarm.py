@@ -46,6 +46,7 @@ class TimerAlarm:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
         hub = gevent.get_hub()
         self._ready = hub.loop.io(self._fd, 1)
+        self._ready.priority = 2  # libev's highest: an arrival is sent before answers are read
 
     def set(self, at: float | None) -> None:
         """Set the moment, epoch seconds, also while somebody waits; None: never."""

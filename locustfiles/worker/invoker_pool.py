@@ -1,7 +1,6 @@
-"""The invokers of a process: each has a connection of its own. A user keeps one; an arrival borrows one."""
+"""The invokers of a process: each belongs to one user and has a connection of its own."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from weakref import WeakSet
 
 from locustfiles.client.invocation import Invoker
@@ -9,7 +8,7 @@ from locustfiles.client.transport import Connection
 
 
 class InvokerPool:
-    """Makes invokers, keeps those that are idle, and knows every open connection.
+    """Makes invokers, and knows every open connection.
 
     Args:
         connect: a connection to the endpoint, not yet open.
@@ -20,22 +19,12 @@ class InvokerPool:
         self._connect = connect
         self._make = make
         self._connections: WeakSet[Connection] = WeakSet()
-        self._idle: list[Invoker] = []
 
     def new(self) -> Invoker:
         """An invoker for one user, which keeps it."""
         connection = self._connect()
         self._connections.add(connection)
         return self._make(connection)
-
-    @contextmanager
-    def borrowed(self) -> Iterator[Invoker]:
-        """An idle invoker, or a new one: the pool grows with the requests in flight."""
-        invoker = self._idle.pop() if self._idle else self.new()
-        try:
-            yield invoker
-        finally:
-            self._idle.append(invoker)
 
     @property
     def rtt_ms(self) -> float | None:

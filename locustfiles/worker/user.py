@@ -34,13 +34,17 @@ class SageMakerUser(User):
     """Invokes the endpoint in a closed loop: the next request starts when the last one has ended.
 
     After a failure it pauses, longer each time up to five seconds, so as not to flood a broken endpoint.
-    In an open loop there is a user for each arrival, which ends with its request: Locust's number of users
-    is then the number of requests in flight.
+    In an open loop a user is started for each arrival and ends with its request: Locust's number of users is
+    then the number of requests in flight. A later arrival starts the same user again, on its connection.
     """
 
     worker: ClassVar[Worker]
+    idle: ClassVar[list["SageMakerUser"]] = []
+    """Users of an open loop whose requests have ended."""
     arrival: tuple[str, Arrival] | None = None
     """Step and arrival, in an open loop."""
+    _invoker: Invoker | None = None
+    """In an open loop."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -53,8 +57,12 @@ class SageMakerUser(User):
         worker = self.worker
         if self.arrival is not None:
             step, arrival = self.arrival
-            with worker.invokers.borrowed() as invoker:
-                self._invoke(step, worker.arrival_body(arrival), invoker, arrival)
+            if self._invoker is None:
+                self._invoker = worker.invokers.new()
+            try:
+                self._invoke(step, worker.arrival_body(arrival), self._invoker, arrival)
+            finally:
+                self.idle.append(self)
             raise StopUser
         worker.begun.wait()  # on a worker that joins late, Locust starts users before there is a step
         if worker.stopping.is_set() or worker.step is None:
@@ -99,7 +107,7 @@ def on_arrival(environment: Environment, step: str, arrival: Arrival, may_send: 
     """Start a user for an arrival; record it as withheld if it must not be sent."""
     worker = SageMakerUser.worker
     if may_send and environment.runner is not None:
-        user = SageMakerUser(environment)
+        user = SageMakerUser.idle.pop() if SageMakerUser.idle else SageMakerUser(environment)
         user.arrival = (step, arrival)
         user.start(environment.runner.user_greenlets)
         return
