@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from configs.containers import RUNNING_USAGE, Family, family_of
-from configs.experiment import Experiment, experiment_name, plan_steps, request_parameters, wire_schema
+from configs.experiment import Experiment, experiment_name, load_steps, request_parameters, wire_schema
 from configs.plan import Plan
 from deploy.lifecycle.endpoint import Deployment
 from deploy.spec.endpoint_description import running_container
@@ -34,7 +34,7 @@ def entries_of(
             instance_count=spec.instance_count,
             payload=payload,
             payload_file=payloads[payload].name,
-            steps=[step.id for step in plan_steps(plan, name)],
+            steps=[step.id for step in load_steps(plan.load, name)],
             price=price,
         )
 
@@ -64,7 +64,7 @@ def experiment_of(
         running_usage=family in RUNNING_USAGE,
         unique_prefix=workload.unique_prefix,
         samples=workload.samples,
-        steps=plan_steps(plan, name),
+        steps=load_steps(plan.load, name),
         load=plan.load,
     )
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from configs.containers import Family, WireSchema, schema_of
 from configs.load import Load
-from configs.plan import Plan, Route, Workload
+from configs.plan import Route, Workload
+from configs.shape import Piece
 
 
 class Step(BaseModel):
@@ -23,6 +24,10 @@ class Step(BaseModel):
     """Arrivals per second of an open loop; None for a trace."""
     speed: float | None = None
     """How fast a trace is replayed."""
+    piece: Piece | None = None
+    """In a shape, its piece, of which ``rate`` is the mean."""
+    continues: bool = False
+    """Whether the next step follows without a pause: all pieces of a shape but the last."""
 
 
 class Experiment(BaseModel):
@@ -66,15 +71,23 @@ def payload_label(payload: str) -> str:
     return Path(payload).stem.removeprefix("payload_")
 
 
-def plan_steps(plan: Plan, experiment: str) -> tuple[Step, ...]:
-    """The steps of an experiment, in order: ``c4`` (4 users), ``r0.5`` (arrivals per second), ``x2`` (speed).
+def load_steps(load: Load, experiment: str) -> tuple[Step, ...]:
+    """The steps of an experiment, in order.
 
-    A repeated level gets its own id: ``c4#2``.
+    ``c4`` (4 users), ``r0.5`` (arrivals per second), ``r2-20`` (a ramp), ``x2`` (speed). A repeated level
+    gets its own id: ``c4#2``.
+
+    Args:
+        load: the plan's.
+        experiment: its name, which begins every id.
     """
-    levels = [Step(id=f"c{users}", concurrency=users) for users in plan.load.concurrency or ()]
-    levels += [Step(id=f"r{rate:g}", rate=rate) for rate in plan.load.rate or ()]
-    speeds = plan.load.trace.speed if plan.load.trace else ()
-    levels += [Step(id=f"x{speed:g}", speed=speed) for speed in speeds]
+    shape = load.shape or ()
+    levels = [
+        *(Step(id=f"c{users}", concurrency=users) for users in load.concurrency or ()),
+        *(Step(id=f"r{rate:g}", rate=rate) for rate in load.rate or ()),
+        *(Step(id=f"x{speed:g}", speed=speed) for speed in (load.trace.speed if load.trace else ())),
+        *(_piece_step(piece, last=number == len(shape)) for number, piece in enumerate(shape, 1)),
+    ]
     seen: Counter[str] = Counter()
     steps = []
     for level in levels:
@@ -82,6 +95,15 @@ def plan_steps(plan: Plan, experiment: str) -> tuple[Step, ...]:
         again = f"#{seen[level.id]}" if seen[level.id] > 1 else ""
         steps.append(level.model_copy(update={"id": f"{experiment}/{level.id}{again}"}))
     return tuple(steps)
+
+
+def _piece_step(piece: Piece, *, last: bool) -> Step:
+    ramp = piece.ramp
+    if ramp is None:
+        name = f"c{piece.concurrency}"
+    else:
+        name = f"r{ramp.start:g}" + (f"-{ramp.end:g}" if ramp.start != ramp.end else "")
+    return Step(id=name, concurrency=piece.concurrency, rate=piece.mean_rate, piece=piece, continues=not last)
 
 
 def wire_schema(workload: Workload, family: Family | None) -> WireSchema:

@@ -7,13 +7,14 @@ from pydantic import Field, model_validator
 from configs.arrivals import Arrivals
 from configs.durations import Seconds
 from configs.fields import Number, Strict, Whole
+from configs.shape import Shape
 
 _DAY_S = 86_400.0
-_KINDS = ("concurrency", "rate", "trace")
+_KINDS = ("concurrency", "rate", "trace", "shape")
 _OWNERS = {
     "spawn_rate": ("concurrency",),
-    "arrivals": ("rate",),
-    "max_in_flight": ("rate", "trace"),
+    "arrivals": ("rate", "shape"),
+    "max_in_flight": ("rate", "trace", "shape"),
     "measure": ("concurrency", "rate"),
     "min_requests": ("concurrency", "rate"),
 }
@@ -83,6 +84,11 @@ class Load(Strict):
     trace: TraceReplay | None = Field(
         default=None, description="Production traffic to replay, in place of `rate`."
     )
+    shape: Shape | None = Field(
+        default=None,
+        description="Pieces of load that follow each other without a pause, such as a ramp, a spike or a "
+        "soak, in place of the steps. Each piece is measured from its start to its end.",
+    )
     arrivals: Arrivals = Field(
         default="poisson",
         description="The arrival process at each `rate`: `poisson`, `constant`, `{gamma: SHAPE}` or "
@@ -113,10 +119,13 @@ class Load(Strict):
     @model_validator(mode="after")
     def _one_kind_of_steps(self) -> Self:
         kinds = {kind for kind in _KINDS if getattr(self, kind) is not None}
-        if not kinds or (self.trace and len(kinds) > 1):
+        if not kinds or (kinds & {"trace", "shape"} and len(kinds) > 1):
             raise ValueError(
-                "give concurrency (a list of users), rate (a list of requests per second) or both, or a trace"
+                "give concurrency (a list of users), rate (a list of requests per second) or both, a trace, "
+                "or a shape"
             )
+        if len({piece.rate is None for piece in self.shape or ()}) > 1:
+            raise ValueError("give all pieces of a shape a rate, or all of them a concurrency")
         fields = type(self).model_fields
         for key, owners in _OWNERS.items():
             if kinds.isdisjoint(owners) and getattr(self, key) != fields[key].default:
@@ -126,15 +135,20 @@ class Load(Strict):
     @property
     def open_loop(self) -> bool:
         """Whether requests arrive by themselves in any step."""
-        return self.rate is not None or self.trace is not None
+        return self.rate is not None or self.trace is not None or self._shape_of_rates
+
+    @property
+    def _shape_of_rates(self) -> bool:
+        return any(piece.rate is not None for piece in self.shape or ())
 
     @property
     def steps(self) -> int:
         """The number of steps."""
         speeds = self.trace.speed if self.trace else ()
-        return len(self.concurrency or ()) + len(self.rate or ()) + len(speeds)
+        return len(self.concurrency or ()) + len(self.rate or ()) + len(speeds) + len(self.shape or ())
 
     @property
     def most_in_flight(self) -> int:
         """The most requests that can be in flight at a time."""
-        return max(*(self.concurrency or (0,)), self.max_in_flight if self.open_loop else 0)
+        users = (*(self.concurrency or ()), *(piece.concurrency or 0 for piece in self.shape or ()))
+        return max(*users, self.max_in_flight if self.open_loop else 0, 0)

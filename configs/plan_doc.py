@@ -71,17 +71,24 @@ def with_table(text: str) -> str:
 def _keys(
     model: dict[str, Any], definitions: dict[str, Any], prefix: str
 ) -> Iterator[tuple[str, dict[str, Any], bool]]:
-    """Every key below a model with its schema and whether it is required; sections give their keys."""
+    """Every key below a model with its schema and whether it is required; sections give their keys.
+
+    A section that may be absent gives them too, unless a section of the plan has listed the same ones.
+    """
+    listed = {entry.get("$ref") for entry in Plan.model_json_schema()["properties"].values()}
     for name, entry in model["properties"].items():
         if section := entry.get("$ref"):
             inner = definitions[section.rsplit("/", 1)[-1]]
             yield from _keys(inner, definitions, f"{prefix}{name}.")
             continue
         yield f"{prefix}{name}", entry, name in model.get("required", ())
-        items = entry.get("items", {}).get("$ref")
-        if items:
-            inner = definitions[items.rsplit("/", 1)[-1]]
-            yield from _keys(inner, definitions, f"{prefix}{name}[].")
+        for branch in (entry, *entry.get("anyOf", ())):
+            if branch is not entry and (section := branch.get("$ref")) and section not in listed:
+                inner = definitions[section.rsplit("/", 1)[-1]]
+                yield from _keys(inner, definitions, f"{prefix}{name}.")
+            if items := branch.get("items", {}).get("$ref"):
+                inner = definitions[items.rsplit("/", 1)[-1]]
+                yield from _keys(inner, definitions, f"{prefix}{name}[].")
 
 
 def _kind(entry: dict[str, Any], definitions: dict[str, Any]) -> str:
@@ -92,6 +99,10 @@ def _kind(entry: dict[str, Any], definitions: dict[str, Any]) -> str:
         kind = f"same keys as `{entry['$ref'].rsplit('/', 1)[-1].lower()}`"
     elif _is_duration(entry):
         kind = "duration"
+    elif "oneOf" in entry:
+        kind = " or ".join(
+            dict.fromkeys("mapping" if "$ref" in b else _kind(b, definitions) for b in entry["oneOf"])
+        )
     elif "anyOf" in entry:
         branches = [branch for branch in entry["anyOf"] if branch.get("type") != "null"]
         kind = " or ".join(dict.fromkeys(_kind(branch, definitions) for branch in branches))

@@ -136,6 +136,11 @@ class StepRow:
     """Arrivals per second of an open loop; of a trace, its mean. Absent in folders of older versions."""
     speed: float | None = None
     """How fast a trace was replayed. Absent in folders of older versions."""
+    piece: int | None = None
+    """Number of the piece of a shape, from 1. Absent in folders of older versions, as the next two."""
+    ramp_from: float | None = None
+    """Arrivals per second at the start of a piece of which ``rate`` is the mean."""
+    ramp_to: float | None = None
     state: StepState = "planned"
     announced_at: float | None = None
     ramped_at: float | None = None

@@ -74,7 +74,7 @@ class Choice:
     """When nothing passes: the trustworthy step that misses by least."""
     priced: bool = True
     compared: bool = True
-    """False where only one level of a foreign run was measured: it is described, not recommended."""
+    """False where nothing is recommended: only one level of a foreign run was measured, or a shape."""
     unpriced: list[str] = field(default_factory=list)
     """Instances left out of the comparison because they have no price."""
 
@@ -94,6 +94,8 @@ def choose(result: RunResult) -> list[Choice]:
     payloads = dict.fromkeys(experiment.payload for experiment in result.experiments)
     if result.locust is not None and not result.locust.several_levels:
         return [Choice(payload, [], compared=False) for payload in payloads]
+    if result.shaped:
+        return [Choice(payload, candidates_for(payload, result), compared=False) for payload in payloads]
     return [choose_for(payload, result) for payload in payloads]
 
 
@@ -123,7 +125,7 @@ def candidates_for(payload: str, result: RunResult) -> list[Candidate]:
             if step.window is not None and step.window_counts.ok:
                 # A step that cannot be trusted stands alone: it is shown, and spoils no other.
                 # Locust's files hold no rows that could be pooled.
-                alone = not step.usable or result.source == "locust"
+                alone = not step.usable or result.source == "locust" or step.piece is not None
                 levels.setdefault(step.id if alone else (step.concurrency, step.rate), []).append(step)
         candidates += [_candidate(experiment, steps, result) for steps in levels.values()]
     return candidates

@@ -12,8 +12,8 @@ def check_saturation(step: StepResult) -> None:
     if step.rate is None:
         return
     withheld = step.window_counts.withheld
-    # A trace has busy hours of its own: more in flight in them is no sign of saturation.
-    rising = step.in_flight.rising and step.speed is None
+    # A trace and a shape have busy times of their own: more in flight in them is no sign of saturation.
+    rising = step.in_flight.rising and step.speed is None and step.piece is None
     if not (withheld or rising or "saturated" in step.reason_codes):
         return
     text = f"the endpoint did not keep up with {step.rate:.4g} requests/s: "

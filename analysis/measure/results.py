@@ -171,6 +171,10 @@ class StepResult:
     """Arrivals per second, in open loop; of a trace, their mean. The concurrency is None then."""
     speed: float | None = None
     """How fast a trace was replayed; None without a trace."""
+    piece: int | None = None
+    """Number of the piece of a shape, from 1; its level is not a steady one that could be recommended."""
+    ramp: tuple[float, float] | None = None
+    """The rates at the start and at the end of a piece of which ``rate`` is the mean."""
     cut_short_s: float = 0.0
     """Seconds by which the window of a saturated step ended before its plan."""
     reasons: str | None = None
@@ -298,6 +302,11 @@ class RunResult:
     def open_loop(self) -> bool:
         """Whether requests arrived at a rate in any step, instead of following each other."""
         return any(step.rate is not None for step in self.steps)
+
+    @property
+    def shaped(self) -> bool:
+        """Whether the load was a shape: its pieces are judged, and no level is recommended."""
+        return any(step.piece is not None for step in self.steps)
 
     @property
     def closed_loop(self) -> bool:

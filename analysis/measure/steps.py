@@ -122,10 +122,10 @@ def _experiment(
 
 
 def _number_repetitions(steps: Iterable[StepResult]) -> list[StepResult]:
-    seen: Counter[tuple[float | None, float | None]] = Counter()
+    seen: Counter[tuple[float | None, ...]] = Counter()
     numbered = []
     for step in steps:
-        level = (step.concurrency, step.rate)
+        level = (step.concurrency, step.rate, step.piece)
         seen[level] += 1
         numbered.append(replace(step, repetition=seen[level]))
     return numbered
@@ -150,6 +150,7 @@ def _lost_steps(entry: ExperimentEntry, known: set[str], tables: RunTables) -> l
     concurrency = load.get("concurrency") or ()
     users = dict(zip(entry.steps, concurrency, strict=False))
     rates = dict(zip(entry.steps[len(concurrency) :], load.get("rate") or (), strict=False))
+    pieces = {name: number for number, name in enumerate(entry.steps, 1) if load.get("shape")}
     lost = []
     for ordinal, name in enumerate(entry.steps, 1):
         if name in known:
@@ -164,6 +165,7 @@ def _lost_steps(entry: ExperimentEntry, known: set[str], tables: RunTables) -> l
                 users.get(name),
                 state,
                 rate=rates.get(name),
+                piece=pieces.get(name),
                 step_counts=count_outcomes(outcome),
             )
         )
@@ -186,6 +188,8 @@ def _step(
         concurrency=None if (users := _number(row["concurrency"])) is None else int(users),
         rate=_number(row["rate"]),
         speed=_number(row["speed"]),
+        piece=None if (piece := _number(row["piece"])) is None else int(piece),
+        ramp=_ramp(row),
         state=_text(row["state"]) or "unknown",
         reasons=_text(row["reasons"]),
         reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),
@@ -211,6 +215,11 @@ def _step(
         answers=describe_answers(started[started["outcome"] == "ok"], asked),
         cost=step_cost(result.throughput, entry.price.usd_per_hour, entry.instance_count),
     )
+
+
+def _ramp(row: Mapping[Hashable, Any]) -> tuple[float, float] | None:
+    start, end = _number(row["ramp_from"]), _number(row["ramp_to"])
+    return None if start is None or end is None else (start, end)
 
 
 def _window_end(row: Mapping[Hashable, Any], rows: pd.DataFrame) -> float | None:

@@ -6,17 +6,25 @@ from common.formatting import ABSENT, listed
 
 
 def level_value(step: StepResult) -> str:
-    """``4``, ``0.5/s``; a repetition has its number: ``4 #2``."""
-    known = ABSENT if step.level is None else f"{step.level:.4g}"
+    """``4``, ``0.5/s``; with its number a repetition, ``4 #2``, and a piece of a shape, ``2: 4 to 9/s``."""
+    known = ABSENT if step.level is None else _asked(step)
     unit = "" if step.rate is None else "/s"
     again = f" #{step.repetition}" if step.repetition > 1 else ""
-    return f"{known}{unit}{again}"
+    piece = "" if step.piece is None else f"{step.piece}: "
+    return f"{piece}{known}{unit}{again}"
+
+
+def _asked(step: StepResult) -> str:
+    """The level, or the first and the last one of a ramp."""
+    if step.ramp is None or step.ramp[0] == step.ramp[1]:
+        return f"{step.level:.4g}"
+    return f"{step.ramp[0]:.4g} to {step.ramp[1]:.4g}"
 
 
 def level_name(step: StepResult) -> str:
     """``concurrency 4``, ``0.5 requests/s``."""
     if step.rate is not None:
-        return f"{step.rate:.4g} requests/s"
+        return f"{_asked(step)} requests/s"
     return f"concurrency {step.concurrency}"
 
 

@@ -13,6 +13,7 @@ from analysis.render.no_recommendation_text import (
     slo_label,
 )
 from analysis.render.prices import PER_REQUESTS, request_price
+from analysis.render.shape_text import shape_sentences
 from common.formatting import (
     confidence,
     dollars,
@@ -42,13 +43,13 @@ def answer_lines(result: RunResult, choices: list[Choice]) -> list[str]:
     A payload's line has at most three sentences: what to use, what it gives and costs, and how sure that is.
     """
     lines = _openings(result)
-    if choices and not any(choice.compared for choice in choices):
+    if result.locust is not None and choices and not any(choice.compared for choice in choices):
         return [*lines, locust_answer(result)]
     if not choices or not any(choice.candidates for choice in choices):
         return [*lines, "Nothing was measured: no step has a request that was answered inside its window."]
     several = len(choices) > 1
     for choice in choices:
-        sentences = _sentences(result, choice)
+        sentences = shape_sentences(result, choice) if result.shaped else _sentences(result, choice)
         lines.append(f"{choice.payload}: {' '.join(sentences)}" if several else " ".join(sentences))
     return lines
 

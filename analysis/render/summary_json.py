@@ -164,6 +164,8 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
         "id": step.id,
         "concurrency": step.concurrency,
         "rate": step.rate,
+        "piece": step.piece,
+        "ramp": step.ramp,
         "state": step.state,
         "window_s": step.window.seconds if step.window else None,
         "requests_ok": step.window_counts.ok,

@@ -66,8 +66,10 @@ def estimate(
     if plan.load.trace and trace:
         spans = [trace.seconds / speed - plan.load.warm_up for speed in plan.load.trace.speed]
         windows = [(span, span) for span in spans]
+    if plan.load.shape:
+        windows = [(piece.seconds, piece.seconds) for piece in plan.load.shape]
     rounds = len(plan.workload.payload)
-    overhead = len(windows) * (_RAMP_S + plan.load.warm_up + answer_s)
+    overhead = (1 if plan.load.shape else len(windows)) * (_RAMP_S + plan.load.warm_up + answer_s)
     shortest_load = rounds * (sum(short for short, _ in windows) + overhead)
     longest_load = rounds * (sum(long for _, long in windows) + overhead)
     booting = {kind: _boot(plan, kind, boots) for kind in types}
@@ -91,7 +93,11 @@ def _request_rates(plan: Plan, answer_s: float, trace: TraceSize | None) -> list
     """Expected requests per second of each step."""
     if plan.load.trace and trace:
         return [trace.requests / trace.seconds * speed for speed in plan.load.trace.speed]
-    return [users / answer_s for users in plan.load.concurrency or ()] + list(plan.load.rate or ())
+    pieces = [
+        piece.mean_rate or (piece.concurrency or 0) / answer_s  # of one kind, see `configs.load.Load`
+        for piece in plan.load.shape or ()
+    ]
+    return [users / answer_s for users in plan.load.concurrency or ()] + list(plan.load.rate or ()) + pieces
 
 
 def _window(plan: Plan, rate: float) -> tuple[float, float]:

@@ -1,10 +1,12 @@
 """The arrivals of an open loop: one sequence, handed to the workers in turn, a little ahead of time."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from random import Random
 
 from configs.arrivals import ArrivalProcess
+from configs.shape import Piece
 from locustfiles.messages import Arrival
 from runfolder.replayed_trace import TraceRow
 
@@ -19,6 +21,36 @@ def process_arrivals(process: ArrivalProcess, rate: float, random: Random) -> It
     """Endless arrivals of a process; their times count from 0, their numbers are 0."""
     for at in accumulate(process.intervals(random)):
         yield Arrival(0, at / rate)
+
+
+def shape_arrivals(
+    process: ArrivalProcess, pieces: Sequence[Piece], random: Random, lead_s: float
+) -> Iterator[Arrival]:
+    """The arrivals of a shape: ``lead_s`` seconds at its first rate, its pieces, then its last rate for ever.
+
+    The process has one arrival per unit of time. Its times are mapped through the inverse of the number of
+    arrivals that are expected up to a moment, so that it keeps its burstiness at any rate.
+    """
+    ramps = [(piece.ramp, piece.seconds) for piece in pieces if piece.ramp is not None]
+    first, last = ramps[0][0].start, ramps[-1][0].end
+    parts = [(first, first, lead_s), *((ramp.start, ramp.end, seconds) for ramp, seconds in ramps)]
+    parts.append((last, last, math.inf))
+    part = iter(parts)
+    start, end, seconds = next(part)
+    begun_at = expected = 0.0
+    for count in accumulate(process.intervals(random)):
+        while count - expected > (size := seconds * (start + end) / 2):
+            begun_at, expected = begun_at + seconds, expected + size
+            start, end, seconds = next(part)
+        yield Arrival(0, begun_at + _ramp_time(start, (end - start) / seconds, count - expected))
+
+
+def _ramp_time(rate: float, slope: float, count: float) -> float:
+    """The time after which a rate that begins at ``rate`` has given ``count`` arrivals.
+
+    The positive root of rate * t + slope * t² / 2 = count, in the form that is exact for a small slope.
+    """
+    return 2 * count / (rate + math.sqrt(max(0.0, rate * rate + 2 * slope * count)))
 
 
 def trace_arrivals(rows: Sequence[TraceRow], speed: float) -> Iterator[Arrival]:

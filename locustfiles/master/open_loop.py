@@ -2,21 +2,25 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
+from itertools import accumulate, groupby
 from random import Random
-from typing import TYPE_CHECKING
 
-from configs.arrivals import arrival_process
+from configs.arrivals import ArrivalProcess, arrival_process
 from configs.experiment import Experiment, Step
-from locustfiles.master.arrival_schedule import ArrivalSchedule, process_arrivals, trace_arrivals
+from locustfiles.master.arrival_schedule import (
+    ArrivalSchedule,
+    process_arrivals,
+    shape_arrivals,
+    trace_arrivals,
+)
 from locustfiles.master.clock import Clock
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.saturation import SaturationCheck
 from locustfiles.master.worker_group import StepReason, WorkerGroup
+from locustfiles.messages import Arrival
 from runfolder.records import Request, StepRow
 from runfolder.replayed_trace import read_trace_rows
-
-if TYPE_CHECKING:
-    from locustfiles.messages import Arrival
 
 _HAND_OUT_S = 0.1
 
@@ -28,6 +32,7 @@ class OpenLoop:
         self, experiment: Experiment, group: WorkerGroup, collector: ReportCollector, clock: Clock
     ) -> None:
         self._load = experiment.load
+        self._steps = experiment.steps
         self._trace = read_trace_rows(experiment.run_folder) if experiment.load.trace else []
         seed = f"{experiment.run_id}/{experiment.name}/{experiment.load.seed}/arrivals"
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
@@ -36,6 +41,8 @@ class OpenLoop:
         self._clock = clock
         self._schedule = ArrivalSchedule()
         self._step: Step | None = None
+        self._pieces: list[tuple[float, Step]] = []
+        """In a shape, its steps, and when each of them ends."""
         self._handed_at = 0.0
         self._unreported: dict[int, tuple[str, Arrival]] = {}
         """Arrivals that were handed out and have no row yet, by number."""
@@ -56,6 +63,8 @@ class OpenLoop:
         """
         self._step, self._handed_at = step, 0.0
         self._check = SaturationCheck(self.measure_s(step))
+        if step.piece is not None:
+            return self._begin_shape(arrival_process(self._load.arrivals))
         if step.speed is not None:
             arrivals = trace_arrivals(self._trace, step.speed)
         else:
@@ -63,8 +72,34 @@ class OpenLoop:
             arrivals = process_arrivals(process, step.rate or 1.0, self._random)
         return self._schedule.begin(arrivals, self._clock.time())
 
+    def _begin_shape(self, process: ArrivalProcess) -> float:
+        """Begin all steps of a shape; its first piece follows the warm-up."""
+        steps = [(step, step.piece) for step in self._steps if step.piece is not None]
+        lead_s = self._load.warm_up
+        arrivals = shape_arrivals(process, [piece for _, piece in steps], self._random, lead_s)
+        begins = self._schedule.begin(arrivals, self._clock.time())
+        ends = accumulate((piece.seconds for _, piece in steps), initial=begins + lead_s)
+        self._pieces = list(zip(list(ends)[1:], (step for step, _ in steps), strict=True))
+        return begins
+
+    def continue_with(self, step: Step) -> None:
+        """Go on with the next piece of a shape."""
+        self._step = step
+
+    def planned_end(self, step: Step, opened: float) -> float:
+        """When the window of a step ends, epoch seconds: in a shape with the last arrival of the piece.
+
+        Args:
+            step: the step.
+            opened: when its window opened.
+        """
+        ends = (ends for ends, piece_step in self._pieces if piece_step == step)
+        return next(ends, opened + self.measure_s(step))
+
     def measure_s(self, step: Step) -> float:
         """The planned length of a step's window: the plan's, or what the warm-up leaves of the trace."""
+        if step.piece is not None:
+            return step.piece.seconds
         if step.speed is None:
             return self._load.measure
         return max(1.0, self._trace_s / step.speed - self._load.warm_up)
@@ -100,8 +135,18 @@ class OpenLoop:
         self._handed_at = now
         limit = max(1, self._load.max_in_flight // max(1, len(workers)))
         for client, arrivals in self._schedule.take(now, workers).items():
-            self._unreported.update((arrival.number, (step.id, arrival)) for arrival in arrivals)
-            self._group.send_arrivals(client, step, arrivals, limit)
+            for of_step, own in groupby(arrivals, partial(self._step_of, step)):
+                self._send(client, of_step, list(own), limit)
+
+    def _step_of(self, step: Step, arrival: Arrival) -> Step:
+        """The step in which an arrival comes: the current one, or in a shape the one of its time."""
+        if step.piece is None:
+            return step
+        return next((later for ends, later in self._pieces if arrival.at < ends), step)
+
+    def _send(self, client: str, step: Step, arrivals: list[Arrival], limit: int) -> None:
+        self._unreported.update((arrival.number, (step.id, arrival)) for arrival in arrivals)
+        self._group.send_arrivals(client, step, arrivals, limit)
 
     def is_saturated(self, window_start: float) -> bool:
         """Whether requests pile up in the current step; then nothing more is handed out.
@@ -110,7 +155,7 @@ class OpenLoop:
             window_start: when its window opened, epoch seconds.
         """
         step = self._step
-        if step is None:
+        if step is None or step.piece is not None:  # a shape goes on, to see how the endpoint recovers
             return False
         elapsed_s = self._clock.time() - window_start
         tally = self._collector.steps[step.id]

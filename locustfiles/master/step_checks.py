@@ -2,10 +2,22 @@
 
 from typing import NamedTuple
 
+from configs.experiment import Step
 from locustfiles.master.clock import ClockReading, clock_disturbances
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.worker_group import StepReason, WorkerGroup
 from locustfiles.messages import MeasureWindow
+from runfolder.records import StepRow
+
+
+class PlayedStep(NamedTuple):
+    """A step of which the window is closed. Its requests may still be in flight."""
+
+    step: Step
+    row: StepRow
+    window: MeasureWindow
+    opened: ClockReading
+    """The clocks when the window opened."""
 
 
 class StepFindings(NamedTuple):

@@ -18,7 +18,7 @@ from locustfiles.master.drain import drain
 from locustfiles.master.open_loop import OpenLoop
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.status import StatusBoard
-from locustfiles.master.step_checks import check_step
+from locustfiles.master.step_checks import PlayedStep, check_step
 from locustfiles.master.step_table import StepTable
 from locustfiles.master.step_workers import StepWorkers
 from locustfiles.master.worker_group import RunEndedError, WorkerGroup, unexpected_end
@@ -69,6 +69,10 @@ class StepSequence:
         self.board = StatusBoard(experiment, group, collector, self._table.rows, self._clock)
         self.status = self.board.status
         self._users = 0
+        self._unfinished: list[PlayedStep] = []
+        """Steps whose requests may still be in flight: in a shape, the next piece follows at once."""
+        self._follows: float | None = None
+        """When the last window ended, if the next step follows at once."""
         self._open_loop = None
         if experiment.load.open_loop:
             self._open_loop = OpenLoop(experiment, group, collector, self._clock)
@@ -153,37 +157,78 @@ class StepSequence:
         self.board.enter("ramp")
         self._table.save()
         self._announce(step, row)
+        yield from self._reach(step, row) if self._follows is None else self._continue(step, row)
+        opened = ClockReading.of(self._clock)
+        window = self._measure(step, row, self._follows or opened.wall)
+        self._unfinished.append(PlayedStep(step, row, window, opened))
+        self._follows = window.end if step.continues else None
+        if not step.continues:
+            self._wait_for_tail(window)
+            self._finish_steps(stop=True)
+
+    def _reach(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
+        """Ramp and warm up."""
         if self._open_loop is not None and step.concurrency is None:
             if self._users:
                 yield from self._ramp(row, 0)
-            row.announced_at = begins = self._open_loop.begin(step)
-            self._wait(lambda: self._clock.time() >= begins, self._longest_request_s)
         else:
             yield from self._ramp(row, step.concurrency or 0)
+        self._warm_up(step, row)
+        while self._waited_until_ready():
+            self._warm_up(step, row)
+        self._aborts.check_any_answered()
+
+    def _warm_up(self, step: Step, row: StepRow) -> None:
+        if self._open_loop is not None and step.concurrency is None:
+            row.announced_at = begins = self._open_loop.begin(step)
+            self._wait(lambda: self._clock.time() >= begins, self._longest_request_s)
         row.ramped_at = self._clock.time()
         self.board.enter("warm_up", self._load.warm_up)
         self._wait(lambda: False, self._load.warm_up)
-        self._wait_until_ready()
-        self._aborts.check_any_answered()
-        opened = ClockReading.of(self._clock)
-        window = self._measure(step, row, opened.wall)
-        self.board.enter("tail")
-        if not self._wait(
-            lambda: self._collector.all_ended_before(window.end, set(self._step_workers.workers)),
-            self._longest_request_s + _REPORT_GRACE_S,
-        ):
-            self._table.add_reason(row, "unfinished_requests", "not every measured request ended")
-        row.tail_ended_at = self._clock.time()
+
+    def _continue(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
+        """Go on with the next piece of a shape at once."""
         if self._open_loop is not None:
-            row.tail_ended_at = max(row.tail_ended_at, self._open_loop.stop())
-        row.state = "complete"
+            self._open_loop.continue_with(step)
+        elif step.concurrency is not None and (change := step.concurrency - self._users):
+            self._users = step.concurrency
+            yield self._users, float(abs(change))
+        row.ramped_at = self._clock.time()
+
+    def _wait_for_tail(self, window: MeasureWindow) -> None:
+        """Keep the load up until the last request of the window has ended."""
+        self.board.enter("tail")
+        if not self._wait(lambda: self._all_ended(window), self._longest_request_s + _REPORT_GRACE_S):
+            for played in self._unfinished:
+                if not self._all_ended(played.window):
+                    text = "not every measured request ended"
+                    self._table.add_reason(played.row, "unfinished_requests", text)
+
+    def _all_ended(self, window: MeasureWindow) -> bool:
+        return self._collector.all_ended_before(window.end, set(self._step_workers.workers))
+
+    def _finish_steps(self, *, stop: bool) -> None:
+        """Check the steps whose requests have ended.
+
+        Args:
+            stop: whether the load of the last one is over; then all of them are checked.
+        """
+        tail_ended_at = self._clock.time()
+        if self._open_loop is not None and stop:
+            tail_ended_at = max(tail_ended_at, self._open_loop.stop())
         ended = ClockReading.of(self._clock)
-        findings = check_step(self._group, self._collector, window, opened, ended)
-        self._table.add_reasons(row, findings.degrading)
-        saturation = self._open_loop.findings(step) if self._open_loop is not None else []
-        self._table.add_info(row, [*saturation, *findings.informational])
-        self._collector.save_gaps()
-        self._table.save()
+        over = [played for played in self._unfinished if stop or self._all_ended(played.window)]
+        for played in over:
+            self._unfinished.remove(played)
+            step, row, window, opened = played
+            row.state, row.tail_ended_at = "complete", tail_ended_at
+            findings = check_step(self._group, self._collector, window, opened, ended)
+            self._table.add_reasons(row, findings.degrading)
+            saturation = self._open_loop.findings(step) if self._open_loop is not None else []
+            self._table.add_info(row, [*saturation, *findings.informational])
+        if over:
+            self._collector.save_gaps()
+            self._table.save()
 
     def _announce(self, step: Step, row: StepRow) -> None:
         self._group.announce(step)
@@ -217,20 +262,28 @@ class StepSequence:
         """
         tally = self._collector.steps[step.id]
         row.measure_started_at = opened
-        seconds = self._load.measure if self._open_loop is None else self._open_loop.measure_s(step)
-        row.measure_planned_end_at = opened + seconds
+        row.measure_planned_end_at = planned_end = self._planned_end(step, opened)
+        seconds = max(0.0, planned_end - self._clock.time())
         self._collector.open_window(step.id, opened)
         self.board.enter("measure", seconds)
         self._table.save()
         enough = self._load.min_requests
 
         def over() -> bool:
+            self._finish_steps(stop=False)
             if enough is not None and tally.measured_ok >= enough:
                 return True
             return self._open_loop is not None and self._open_loop.is_saturated(opened)
 
         self._wait(over, seconds)
-        return self._close_window(step, row, self._clock.time())
+        # The window of a piece ends on time, so that its arrivals are those that were planned.
+        end = self._clock.time() if step.piece is None else min(planned_end, self._clock.time())
+        return self._close_window(step, row, end)
+
+    def _planned_end(self, step: Step, opened: float) -> float:
+        if self._open_loop is not None:
+            return self._open_loop.planned_end(step, opened)
+        return opened + (self._load.measure if step.piece is None else step.piece.seconds)
 
     def _close_window(self, step: Step, row: StepRow, end: float) -> MeasureWindow:
         row.measure_ended_at = end
@@ -240,20 +293,20 @@ class StepSequence:
         self._group.send_window(step, window)
         return window
 
-    def _wait_until_ready(self) -> None:
-        """Wait for an endpoint that scales from zero, then warm it up like any other.
+    def _waited_until_ready(self) -> bool:
+        """Wait for an endpoint that scales from zero; False if it was ready.
 
         Raises:
             RunEndedError: the endpoint answered no request within the time limit.
         """
         if (reason := self._collector.not_ready) is None:
-            return
+            return False
         minutes = f"{_NOT_READY_S / 60:.0f} min"
         self.status.message = f"waiting up to {minutes} for the endpoint to become ready: {reason}"
         if not self._wait(lambda: self._collector.not_ready is None, _NOT_READY_S):
             raise RunEndedError(ExitCode.REFUSED, f"the endpoint was not ready within {minutes}: {reason}")
         self.status.message = ""
-        self._wait(lambda: False, self._load.warm_up)
+        return True
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait for a condition; False when ``seconds`` have passed without it.

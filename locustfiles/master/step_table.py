@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 
-from configs.experiment import Experiment
+from configs.experiment import Experiment, Step
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.worker_group import StepReason
 from runfolder import layout
@@ -20,8 +20,7 @@ class StepTable:
         self._collector = collector
         self._path = experiment.run_folder / layout.STEPS
         self.rows = [
-            StepRow(step.id, experiment.name, ordinal, step.concurrency, step.rate, step.speed)
-            for ordinal, step in enumerate(experiment.steps, 1)
+            _planned_row(step, experiment.name, ordinal) for ordinal, step in enumerate(experiment.steps, 1)
         ]
         self._others = [row for row in read_rows(self._path, StepRow) if row.experiment != experiment.name]
         self._reasons: dict[str, list[StepReason]] = {row.step: [] for row in self.rows}
@@ -93,3 +92,12 @@ class StepTable:
             whole = whole and row.state != "degraded" and not (tally.failed and not tally.ok)
         self.save()
         return whole
+
+
+def _planned_row(step: Step, experiment: str, ordinal: int) -> StepRow:
+    row = StepRow(step.id, experiment, ordinal, step.concurrency, step.rate, step.speed)
+    if step.piece is not None:
+        row.piece = ordinal
+        if step.piece.ramp is not None:
+            row.ramp_from, row.ramp_to = step.piece.ramp.start, step.piece.ramp.end
+    return row

@@ -13,7 +13,8 @@ from analysis.decide.trust import check_step
 from analysis.measure.results import StepResult
 from analysis.measure.step_window import measure_window
 from analysis.metrics.definitions import Window
-from analysis.render.recommendation_text import answer_notes
+from analysis.render.levels import level_value
+from analysis.render.recommendation_text import answer_lines, answer_notes
 from analysis.report import measure_and_judge
 from runfolder.records import GAP_COLUMNS, REQUEST_COLUMNS
 from tests.analysis.runs import SLO
@@ -158,3 +159,18 @@ def test_the_pages_speak_of_rates(folder: Path) -> None:
     step = made.summary["experiments"][0]["steps"][0]
     assert (step["concurrency"], step["rate"]) == (None, 0.4)
     assert made.summary["choices"][0]["best"]["rate"] in (0.4, 0.8)
+
+
+def test_a_shape_is_answered_by_piece_and_recommends_no_level(folder: Path) -> None:
+    make_open_loop(folder)
+    steps = pd.read_csv(folder / "steps.csv")
+    steps["piece"], steps["ramp_from"], steps["ramp_to"] = [1, 2], [0.4, 0.4], [0.4, 1.2]
+    steps.to_csv(folder / "steps.csv", index=False)
+    result = measure_and_judge(folder)
+    choices = choose(result)
+    assert [choice.best for choice in choices] == [None]
+    text = " ".join(answer_lines(result, choices))
+    assert text.startswith("The load was a shape of 2 pieces, so no level is recommended. ")
+    assert "The SLO (TTFT p95 ≤ 250 ms and E2E p95 ≤ 6 s) holds in 1 of them. " in text
+    assert "It is missed in piece 2, 0.4 to 1.2 requests/s (TTFT p95 256 ms)." in text
+    assert [level_value(step) for step in result.steps] == ["1: 0.4/s", "2: 0.4 to 1.2/s"]

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from configs.arrivals import ArrivalProcess, arrival_process
+from configs.experiment import load_steps
 from configs.load import Load
 
 PROCESSES = (
@@ -90,3 +91,35 @@ def test_a_plan_names_the_process(written: Any, process: ArrivalProcess) -> None
 def test_a_load_that_cannot_be_is_refused(load: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Load.model_validate(load)
+
+
+def test_a_shape_is_a_list_of_pieces() -> None:
+    shape = [{"rate": 2, "for": "2m"}, {"rate": {"from": 2, "to": 20}, "for": "30s"}]
+    load = Load.model_validate({"shape": shape})
+    assert [piece.mean_rate for piece in load.shape or ()] == [2.0, 11.0]
+    assert [piece.seconds for piece in load.shape or ()] == [120.0, 30.0]
+    assert [step.id for step in load_steps(load, "x")] == ["x/r2", "x/r2-20"]
+    assert [step.continues for step in load_steps(load, "x")] == [True, False]
+    assert Load.model_validate_json(load.model_dump_json(by_alias=True)) == load
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ([{"rate": 2}], "Field required"),
+        ([{"for": 5}], "give a piece a rate or a concurrency"),
+        ([{"rate": 2, "concurrency": 2, "for": 5}], "give a piece a rate or a concurrency"),
+        ([{"rate": 2, "for": 5}, {"concurrency": 2, "for": 5}], "give all pieces of a shape a rate"),
+        ([{"rate": {"from": 2}, "for": 5}], "Field required"),
+        ([{"rate": 0, "for": 5}], "greater than 0"),
+    ],
+)
+def test_a_mistake_in_a_shape_is_named(shape: list[Any], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Load.model_validate({"shape": shape})
+    assert message in caught.value.errors()[0]["msg"]
+
+
+def test_a_shape_has_no_window_of_its_own_length() -> None:
+    with pytest.raises(ValidationError, match="measure belongs to concurrency and rate"):
+        Load.model_validate({"shape": [{"rate": 2, "for": 5}], "measure": 60})

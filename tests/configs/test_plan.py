@@ -13,8 +13,8 @@ from configs.containers import Family, WireSchema
 from configs.durations import parse_seconds
 from configs.experiment import (
     experiment_name,
+    load_steps,
     payload_label,
-    plan_steps,
     request_parameters,
     wire_schema,
 )
@@ -277,7 +277,7 @@ def test_what_is_no_duration_is_refused(value: object) -> None:
 
 def test_steps_have_ids_of_their_own_even_when_a_level_returns() -> None:
     plan = Plan.model_validate(SMALL | {"load": {"concurrency": [1, 4, 1]}})
-    assert [step.id for step in plan_steps(plan, "x/y")] == ["x/y/c1", "x/y/c4", "x/y/c1#2"]
+    assert [step.id for step in load_steps(plan.load, "x/y")] == ["x/y/c1", "x/y/c4", "x/y/c1#2"]
 
 
 def test_experiments_are_named_by_what_tells_them_apart() -> None:

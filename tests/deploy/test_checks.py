@@ -243,3 +243,11 @@ def test_the_trust_policy_is_read(principal: dict[str, Any], action: Any, truste
     assert may_assume("sagemaker.amazonaws.com", policy) is trusted
     policy["Statement"][0]["Effect"] = "Deny"
     assert not may_assume("sagemaker.amazonaws.com", policy)
+
+
+def test_a_shape_takes_as_long_as_its_pieces_and_one_warm_up() -> None:
+    shape = [{"rate": 2, "for": 100}, {"rate": {"from": 2, "to": 4}, "for": 50}]
+    found = estimate(plan(load={"shape": shape, "warm_up": 10}), QUOTES)
+    assert found.steps == 2
+    assert found.longest_s == pytest.approx(BOOT_S + TEARDOWN_S + 160, abs=30)
+    assert found.requests == pytest.approx(2 * 100 + 3 * 50, abs=60)

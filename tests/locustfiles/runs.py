@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.calibration.probe import client_environment
 from bench.calibration.truth import AnswerSchedule
-from configs.experiment import Experiment, Step
+from configs.experiment import Experiment, load_steps
 from configs.load import Load, Timeouts
 from locustfiles.launch import locust_command
 
@@ -32,8 +32,8 @@ def experiment(folder: Path, concurrency: Sequence[int] | None = (2,), **changes
         "timeouts": Timeouts(connect=2, first_byte=10, total=20),
     }
     load |= changes.pop("load", {})
-    if "trace" in load:
-        del load["measure"]  # the trace's own length
+    if load.keys() & {"trace", "shape"}:
+        del load["measure"]  # they have their own length
     values: dict[str, Any] = {
         "name": "x",
         "run_id": "run",
@@ -47,12 +47,10 @@ def experiment(folder: Path, concurrency: Sequence[int] | None = (2,), **changes
         "parameters": {"max_new_tokens": 8},
         "unique_prefix": True,
         "samples": True,
-        "steps": [Step(id=f"x/c{n}", concurrency=n) for n in concurrency or ()]
-        + [Step(id=f"x/r{rate:g}", rate=rate) for rate in load.get("rate", ())]
-        + [Step(id=f"x/x{speed:g}", speed=speed) for speed in load.get("trace", {}).get("speed", ())],
         "load": Load(concurrency=None if concurrency is None else tuple(concurrency), **load),
     }
-    return Experiment(**{**values, **changes})
+    steps = load_steps(values["load"], "x")
+    return Experiment(**{"steps": steps, **values, **changes})
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -67,7 +67,7 @@ class Deployed:
         return f"{self.instance_type}/{self.payload}"
 
     def steps(self) -> list[tuple[str, int]]:
-        """Step ids with their concurrency; a repetition is ``c4#2``, as ``configs.experiment.plan_steps``."""
+        """Step ids with their concurrency; a repetition is ``c4#2``, as ``configs.experiment.load_steps``."""
         seen: Counter[int] = Counter()
         found = []
         for level in self.concurrency:

@@ -1,0 +1,95 @@
+"""Shapes against fakes: pieces follow each other at once, and each is measured from its start to its end."""
+
+import itertools
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.arrivals import ArrivalProcess
+from configs.shape import Piece, Ramp
+from locustfiles.master.arrival_schedule import shape_arrivals
+from tests.locustfiles.fake import Play, floats
+from tests.locustfiles.runs import rows_of
+
+SPIKE = [{"rate": 4, "for": 20}, {"rate": {"from": 4, "to": 24}, "for": 10}, {"rate": 4, "for": 20}]
+NEVER_USED = Random()  # noqa: S311 - constant intervals are not random
+RATES = st.floats(0.1, 50)
+PIECES = st.builds(
+    lambda start, end, seconds: Piece(rate=Ramp(start=start, end=end), seconds=seconds),
+    RATES,
+    RATES,
+    st.floats(1, 60),
+)
+
+
+@given(pieces=st.lists(PIECES, min_size=1, max_size=4), lead_s=st.sampled_from([0.0, 5.0]))
+def test_a_piece_gets_as_many_arrivals_as_its_rate_asks_for(pieces: list[Piece], lead_s: float) -> None:
+    ends = list(itertools.accumulate((p.seconds for p in pieces), initial=lead_s))
+    arrivals = shape_arrivals(ArrivalProcess("constant"), pieces, NEVER_USED, lead_s)
+    times = [a.at for a in itertools.takewhile(lambda a: a.at < ends[-1] + 5, arrivals)]
+    assert times == sorted(times)
+    for piece, (start, end) in zip(pieces, pairwise(ends), strict=True):
+        assert piece.mean_rate is not None
+        count = sum(start <= at < end for at in times)
+        assert count == pytest.approx(piece.mean_rate * piece.seconds, abs=1.001)
+
+
+def test_a_ramp_grows_evenly() -> None:
+    pieces = [Piece(rate=Ramp(start=1, end=9), seconds=100)]
+    arrivals = shape_arrivals(ArrivalProcess("constant"), pieces, NEVER_USED, 0.0)
+    times = [a.at for a in itertools.islice(arrivals, 500)]
+    counts = [sum(start <= at < start + 25 for at in times) for start in (0, 25, 50, 75)]
+    assert counts == pytest.approx([50, 100, 150, 200], abs=1)
+
+
+def test_a_spike_is_played_without_a_pause_and_its_recovery_is_measured(tmp_path: Path) -> None:
+    play = Play(tmp_path, None, shape=SPIKE, arrivals="constant")
+    assert play() == 0
+    assert play.states() == ["complete"] * 3
+    assert [step["step"].rsplit("/", 1)[-1] for step in play.steps()] == ["r4", "r4-24", "r4#2"]
+    windows = [floats(step, "measure_started_at", "measure_ended_at") for step in play.steps()]
+    for (_, end), (start, _) in pairwise(windows):
+        assert start == end
+    assert [end - start for start, end in windows] == pytest.approx([20, 10, 20], abs=0.1)
+    rows = rows_of(tmp_path / "requests.csv")
+    for step, (start, end), expected in zip(play.steps(), windows, (80, 140, 80), strict=True):
+        own = [row for row in rows if row["step"] == step["step"]]
+        inside = [row for row in own if start <= float(row["started_at"]) < end]
+        assert len(inside) == pytest.approx(expected, abs=1)
+    assert len({row["arrival"] for row in rows}) == len(rows)
+    times = sorted(arrival.at for _, _, arrival in play.group.given)
+    assert max(b - a for a, b in pairwise(times)) == pytest.approx(0.25)
+
+
+def test_a_shape_of_users_changes_their_number_at_once(tmp_path: Path) -> None:
+    shape = [{"concurrency": 2, "for": 10}, {"concurrency": 8, "for": 5}, {"concurrency": 1, "for": 10}]
+    play = Play(tmp_path, None, shape=shape)
+    assert play() == 0
+    assert play.states() == ["complete"] * 3
+    assert [step["concurrency"] for step in play.steps()] == ["2", "8", "1"]
+    (_, first), (second, _) = (floats(s, "measure_started_at", "measure_ended_at") for s in play.steps()[:2])
+    assert second == first
+
+
+def test_a_piece_that_was_over_survives_an_interrupt(tmp_path: Path) -> None:
+    play = Play(tmp_path, None, shape=SPIKE, arrivals="constant")
+
+    def interrupt() -> None:
+        play.interrupts.record()
+
+    play.during("measure", interrupt, after=25.0)
+    assert play() == 130
+    assert play.states() == ["complete", "interrupted", "planned"]
+
+
+def test_a_piece_goes_on_although_requests_pile_up(tmp_path: Path) -> None:
+    play = Play(tmp_path, None, shape=SPIKE, max_in_flight=2)
+    for worker in play.group.workers:
+        worker.per_report = 3
+    assert play() == 0
+    assert play.states() == ["complete"] * 3
+    assert [play.codes(n) for n in (1, 2, 3)] == [[], [], []]
