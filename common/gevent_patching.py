@@ -1,29 +1,21 @@
-"""gevent's monkey patching, with one look at the installed packages.
+"""gevent's monkey patching without a look at the installed packages.
 
 gevent offers each module that it patches to plug-ins, and for each one it reads the metadata of every
-installed package: 25 times in each process.
+installed package: 25 times in each process. This project uses no plug-ins.
 """
 
-from importlib import metadata
-from typing import Any
-
-from gevent import config, monkey
+from gevent import config, events, monkey
 
 
 def patch_all() -> None:
-    """``gevent.monkey.patch_all()``, with the same plug-ins. Call it before anything else is imported.
+    """``gevent.monkey.patch_all()`` without plug-ins. Call it before anything else is imported.
 
     Greenlets do not record the stack that spawned them: its frames are cycles, which the garbage collector
     would have to find.
     """
     config.track_greenlet_tree = False
-    read, found = metadata.entry_points, metadata.entry_points()
-
-    def select(**wanted: Any) -> Any:
-        return found.select(**wanted)
-
-    metadata.entry_points = select
+    looked_up, events.notify_and_call_entry_points = events.notify_and_call_entry_points, events.notify
     try:
         monkey.patch_all()
     finally:
-        metadata.entry_points = read
+        events.notify_and_call_entry_points = looked_up

@@ -8,25 +8,23 @@ from common.errors import UserError
 from common.exit_codes import ExitCode
 
 
-def run_command(command: click.Command, program: str, label: str = "") -> int:
+def run_command(command: click.Command, program: str) -> int:
     """Run ``command`` on this process's arguments; the command returns nothing.
 
     Args:
         command: what to run.
         program: how a user calls it, for example ``python -m emulator``.
-        label: the start of an error message, for a process that shares its stderr with others.
 
     Returns:
         The exit code: 0 on success and after ``--help``, 2 for a `UserError` or a mistake in the options.
     """
-    prefix = f"{label}: " if label else ""
     try:
         command.main(prog_name=program, standalone_mode=False)
     except click.ClickException as error:
         text = error.format_message().rstrip(".")
-        print(f"{prefix}{text[:1].lower()}{text[1:]}; see `{program} --help`", file=sys.stderr)
+        print(f"{text[:1].lower()}{text[1:]}; see `{program} --help`", file=sys.stderr)
         return ExitCode.BAD_INPUT
     except UserError as error:
-        print(f"{prefix}{error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return error.exit_code
     return ExitCode.OK

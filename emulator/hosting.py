@@ -20,10 +20,14 @@ import gevent
 
 from common.parent_process import PARENT_VARIABLE
 from common.paths import PROJECT
+from emulator.containers.profile import SIMULATION_VARIABLE, simulation_to_json
+from emulator.simulation import choose_simulation
 
 PING_SECONDS = 2.0
 _PORTS = (20_000, 32_000)
 GRACE_SECONDS = 5.0
+LLAMA = "emulator.containers.llama"
+SIMULATED = "emulator.containers.simulated"
 _running: list["ContainerProcess"] = []
 _INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
 
@@ -49,8 +53,7 @@ def module_for(image: str) -> str:
     `configs.containers.family_of` does not decide here: an image named after a Llama model is not llama.cpp.
     """
     repository = image.rsplit("/", 1)[-1].partition(":")[0]
-    name = "llama" if "llama-cpp" in repository or "llamacpp" in repository else "simulated"
-    return f"emulator.containers.{name}"
+    return LLAMA if "llama-cpp" in repository or "llamacpp" in repository else SIMULATED
 
 
 def start(image: str, instance_type: str, environment: Mapping[str, str]) -> ContainerProcess:
@@ -58,7 +61,9 @@ def start(image: str, instance_type: str, environment: Mapping[str, str]) -> Con
 
     Raises:
         OSError: the process cannot be started.
+        UserError: a variable of a simulated container is invalid.
     """
+    module = module_for(image)
     port = _free_port()
     env = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
     env |= {
@@ -66,8 +71,10 @@ def start(image: str, instance_type: str, environment: Mapping[str, str]) -> Con
         "SAGEMAKER_BIND_TO_PORT": str(port),
         PARENT_VARIABLE: str(os.getpid()),
     }
+    if module == SIMULATED:
+        env[SIMULATION_VARIABLE] = simulation_to_json(choose_simulation(instance_type, image, environment))
     process = subprocess.Popen(
-        [sys.executable, "-m", module_for(image), "--image", image, "--instance-type", instance_type],
+        [sys.executable, "-m", module],
         cwd=PROJECT,
         env=env,
         stdin=subprocess.DEVNULL,

@@ -1,5 +1,6 @@
 """The life cycle of endpoints and components: Creating → InService or Failed, Deleting → gone."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +8,13 @@ from typing import Any
 
 import gevent
 
+from common.errors import UserError
 from emulator import hosting
 from emulator.account import Region, RunningResource
 from emulator.context import Context
 
 DEFAULT_STARTUP_SECONDS = 240
+_logger = logging.getLogger(__name__)
 _PING_FAILED = (
     "The primary container for production variant {} did not pass the ping health check. Please check "
     "CloudWatch logs for this endpoint."
@@ -92,6 +95,9 @@ def _start(context: Context, resource: RunningResource, group: ContainerGroup) -
         )
     except OSError as error:
         return f"A container for production variant {group.variant} could not be started: {error}"
+    except UserError as error:  # a container would end at once
+        _logger.warning("%s", error)
+        return _PING_FAILED.format(group.variant)
     limit = min(group.startup_seconds, context.settings.startup_limit)
     jobs = [gevent.spawn(hosting.wait_until_healthy, container, limit) for container in containers]
     gevent.joinall(jobs)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-import botocore.session
+import botocore.loaders
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
 from emulator.errors import ApiError, validation_error
@@ -28,8 +28,9 @@ _CLASSES = (("\\p{L}", "\\w"), ("\\p{Z}", "\\s"), ("\\p{N}", "\\d"), ("\\p{M}", 
 
 @lru_cache
 def service_model(name: str) -> ServiceModel:
-    """The installed botocore's model of a service."""
-    return botocore.session.get_session().get_service_model(name)
+    """The installed botocore's model of a service, without the import of its clients."""
+    description = botocore.loaders.create_loader().load_service_model(name, "service-2")
+    return ServiceModel(description, name)
 
 
 def operation_model(service: str, operation: str) -> OperationModel:

@@ -14,19 +14,13 @@ import contextlib  # noqa: E402 - everything else comes after the patching
 import http.client  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
-import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Generator, Mapping  # noqa: E402
 from typing import Any  # noqa: E402
 from urllib.parse import urlsplit  # noqa: E402
 
-import click  # noqa: E402
-
-from common.parent_process import tie_to_parent  # noqa: E402
-from common.streams import survive_lost_streams  # noqa: E402
-from emulator.command_line import run_command  # noqa: E402
-from emulator.containers.contract import container_options, serve_container  # noqa: E402
+from emulator.containers.contract import run_container  # noqa: E402
 from emulator.containers.llama_options import find_model, parameters  # noqa: E402
 from emulator.exchange import read_chunks  # noqa: E402
 from emulator.http import DisconnectWatcher, HttpRequest, HttpResponse, cut_connection, json_response  # noqa: E402
@@ -38,8 +32,9 @@ _MAX_THREADS = 8
 class Gateway:
     """Forwards SageMaker's routes to llama.cpp's."""
 
-    def __init__(self, upstream: str) -> None:
-        parts = urlsplit(upstream)
+    def __init__(self, server: Any) -> None:
+        self._server = server  # it ends with the last reference to it
+        parts = urlsplit(server.listening_address)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -112,17 +107,16 @@ def start_server(fields: Mapping[str, Any]) -> Any:
     return xllamacpp.Server(params)
 
 
-@click.command(help="Serve a small model with llama.cpp. SageMaker on this machine starts it.")
-@container_options
-def main(image: str, instance_type: str) -> None:  # noqa: ARG001 - every container has these options
-    """Serve until SIGTERM or the parent's death."""
-    tie_to_parent(signal.SIGKILL)
+def make_gateway() -> Gateway:
+    """The gateway to a new llama.cpp server.
+
+    Raises:
+        UserError: a variable is invalid.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = min(cores, _MAX_THREADS)
-    llama = start_server(parameters(os.environ, find_model(os.environ), threads))
-    serve_container(Gateway(llama.listening_address))
+    return Gateway(start_server(parameters(os.environ, find_model(os.environ), threads)))
 
 
 if __name__ == "__main__":
-    survive_lost_streams()
-    sys.exit(run_command(main, "python -m emulator.containers.llama", "llama container"))
+    sys.exit(run_container(make_gateway, "llama container"))

@@ -1,10 +1,6 @@
 """The simulated container: SageMaker's hosting contract in front of `engine`, in the schema of the image.
 
-Environment: ``SIMULATED_PROFILE`` (a name under ``profiles/`` or a path), ``SIMULATED_<KEY>`` for single
-values of the profile, ``SIMULATED_FAMILY`` (tgi, lmi, openai), ``SIMULATED_LOG`` (a file that gets one JSON
-line per request with its true times), ``SIMULATED_FAULT``, and ``SIMULATED_TOKENIZER``: the path of a
-``tokenizer.json`` that counts prompt tokens, or ``words`` to count words. By default the tokenizer of
-`emulator.model` is used if it has been prepared, and words are counted otherwise.
+`emulator.hosting` describes it in the variable ``SIMULATION`` (`Simulation` as JSON).
 
 A fault is ``KIND`` or ``KIND:N``. A request can ask for one itself with the custom attribute
 ``simulate=KIND:N``:
@@ -23,7 +19,6 @@ patch_all()
 
 import json  # noqa: E402 - everything else comes after the patching
 import os  # noqa: E402
-import signal  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 import uuid  # noqa: E402
@@ -31,22 +26,14 @@ from collections.abc import Generator, Iterator  # noqa: E402
 from dataclasses import dataclass, field  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-import click  # noqa: E402
-
 from common.errors import UserError  # noqa: E402
-from common.parent_process import tie_to_parent  # noqa: E402
-from common.paths import models_folder  # noqa: E402
-from common.streams import survive_lost_streams  # noqa: E402
-from configs.containers import family_of, schema_of  # noqa: E402
-from emulator.command_line import run_command  # noqa: E402
 from emulator.containers import schemas  # noqa: E402
-from emulator.containers.contract import container_options, serve_container  # noqa: E402
+from emulator.containers.contract import run_container  # noqa: E402
 from emulator.containers.engine import Engine, Generation, QueueFullError  # noqa: E402
-from emulator.containers.profile import GpuProfile, choose_profile  # noqa: E402
-from emulator.containers.schemas import SCHEMAS, Completion, Schema  # noqa: E402
+from emulator.containers.profile import SIMULATION_VARIABLE, Simulation, simulation_from_json  # noqa: E402
+from emulator.containers.schemas import Completion  # noqa: E402
 from emulator.containers.synthetic_text import draw_answer_length, draw_token, make_token_counter  # noqa: E402
 from emulator.http import DisconnectWatcher, HttpRequest, HttpResponse, cut_connection, json_response  # noqa: E402
-from emulator.model import TOKENIZER  # noqa: E402
 
 _GONE = -1
 """Put into a generation's queue when its client has left."""
@@ -69,14 +56,13 @@ class _Job:
 class SimulatedContainer:
     """Serves ``/ping`` and ``/invocations``, and ``/load`` for tests that look inside."""
 
-    def __init__(self, profile: GpuProfile, schema: Schema) -> None:
-        self._profile = profile
-        self._schema = schema
-        self._engine = Engine(profile)
-        self._ready_at = time.monotonic() + profile.boot_seconds
-        self._count = make_token_counter(_tokenizer_path())
-        self._fault = os.environ.get("SIMULATED_FAULT", "")
-        self._log = os.environ.get("SIMULATED_LOG")
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._profile = simulation.profile
+        self._schema = simulation.schema
+        self._engine = Engine(self._profile)
+        self._ready_at = time.monotonic() + self._profile.boot_seconds
+        self._count = make_token_counter(simulation.tokenizer)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Serve one request."""
@@ -91,7 +77,7 @@ class SimulatedContainer:
         return json_response(404, {"error": f"no {request.method} {request.path}"})
 
     def _invoke(self, request: HttpRequest, received_at: float) -> HttpResponse:
-        fault, number = _read_fault(request, self._fault)
+        fault, number = _read_fault(request, self._simulation.fault)
         if fault == "status":
             return json_response(number, {"error": f"simulated status {number}", "code": number})
         if fault == "html":
@@ -154,8 +140,8 @@ class SimulatedContainer:
         finally:
             watcher.stop()
             self._engine.cancel(job.generation)
-            if self._log:
-                _write_log(Path(self._log), job)
+            if self._simulation.log:
+                _write_log(Path(self._simulation.log), job)
 
     def _tokens(self, job: _Job) -> Iterator[bytes]:
         completion = job.completion
@@ -232,39 +218,17 @@ def _read_fault(request: HttpRequest, default: str) -> tuple[str, int]:
     return kind, int(number) if number.isdigit() else 0
 
 
-def _tokenizer_path() -> Path | None:
-    """The tokenizer that counts prompt tokens; None to count words."""
-    setting = os.environ.get("SIMULATED_TOKENIZER")
-    if setting == "words":
-        return None
-    if setting:
-        if not Path(setting).exists():
-            raise UserError(
-                f"SIMULATED_TOKENIZER: {setting} does not exist", "name a tokenizer.json, or write words"
-            )
-        return Path(setting)
-    prepared = models_folder() / TOKENIZER
-    return prepared if prepared.exists() else None
+def make_container() -> SimulatedContainer:
+    """The container that the environment describes.
 
-
-def _choose_schema(image: str) -> Schema:
-    """The schema that SIMULATED_FAMILY names, else that of the image or of its variables."""
-    setting = os.environ.get("SIMULATED_FAMILY") or schema_of(family_of(image, os.environ))
-    for schema in SCHEMAS:
-        if schema == setting:
-            return schema
-    raise UserError(f"SIMULATED_FAMILY: unknown family {setting!r}", f"choose one of {', '.join(SCHEMAS)}")
-
-
-@click.command(help="Simulate a GPU container. SageMaker on this machine starts it; variables configure it.")
-@container_options
-def main(image: str, instance_type: str) -> None:
-    """Serve until SIGTERM or the parent's death."""
-    tie_to_parent(signal.SIGKILL)
-    profile = choose_profile(instance_type, image)
-    serve_container(SimulatedContainer(profile, _choose_schema(image)))
+    Raises:
+        UserError: the environment does not describe it.
+    """
+    text = os.environ.get(SIMULATION_VARIABLE)
+    if text is None:
+        raise UserError(f"{SIMULATION_VARIABLE} is not set", "create an endpoint on the emulator")
+    return SimulatedContainer(simulation_from_json(text))
 
 
 if __name__ == "__main__":
-    survive_lost_streams()
-    sys.exit(run_command(main, "python -m emulator.containers.simulated", "simulated container"))
+    sys.exit(run_container(make_container, "simulated container"))

@@ -4,7 +4,6 @@ import random
 import re
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 
 from emulator.containers.profile import GpuProfile
 
@@ -30,13 +29,13 @@ def count_words(text: str) -> int:
     return len(_PIECE.findall(text))
 
 
-def make_token_counter(tokenizer: Path | None) -> Counter:
+def make_token_counter(tokenizer: str | None) -> Counter:
     """A function that counts tokens with a ``tokenizer.json``, or words if ``tokenizer`` is None."""
     if tokenizer is None:
         return count_words
     from tokenizers import Tokenizer  # noqa: PLC0415 - 40 ms that a container without a tokenizer saves
 
-    loaded = Tokenizer.from_file(str(tokenizer))
+    loaded = Tokenizer.from_file(tokenizer)
     return lambda text: len(loaded.encode(text, add_special_tokens=False).ids)
 
 

@@ -85,7 +85,6 @@ def test_every_program_ends_with_its_code(arguments: list[str], code: int, lost:
         LOAD_PARENT_VARIABLE: str(os.getpid()),
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
-        "SIMULATED_PROFILE": "missing",
     }
     assert exit_code(arguments, lost, **environment) == code
 

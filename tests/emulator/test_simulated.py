@@ -1,7 +1,10 @@
 """The simulated container: its timing model, its answers, its limits, its log of the truth."""
 
 import json
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UserError
-from emulator.containers.profile import GpuProfile, LengthMode, choose_profile
+from common.paths import PROJECT
+from emulator.containers.profile import (
+    GpuProfile,
+    LengthMode,
+    simulation_from_json,
+    simulation_to_json,
+)
 from emulator.containers.schemas import (
     Completion,
     CompletionRequest,
@@ -22,6 +31,7 @@ from emulator.containers.schemas import (
 )
 from emulator.containers.synthetic_text import draw_answer_length, draw_token, make_token_counter
 from emulator.model import ensure_tokenizer
+from emulator.simulation import choose_profile, choose_simulation
 from tests.support.polling import poll
 
 from .local_support import OPENAI, TGI, Local
@@ -64,7 +74,7 @@ def test_profiles_are_chosen_by_instance_and_image_and_overridden_by_environment
     generic = choose_profile("ml.p4d.24xlarge", OPENAI, {})
     assert generic.source.startswith("round numbers")
     assert choose_profile("ml.g5.xlarge", OPENAI, {"HF_MODEL_ID": "meta-llama/Llama-2-7b-hf"}).slots == 32
-    assert choose_profile("x", "y", {"SIMULATED_SLOTS": "3"}) == generic.model_copy(update={"slots": 3})
+    assert choose_profile("x", "y", {"SIMULATED_SLOTS": "3"}) == replace(generic, slots=3)
     assert choose_profile("x", "y", {"SIMULATED_PROFILE": "llama2-7b-ml.g5.xlarge"}).kv_tokens == 16_000
     lengths = choose_profile("x", "y", {"SIMULATED_ANSWERS": "[{share: 1, low: 5, high: 5}]"}).answers
     assert lengths == (LengthMode(share=1, low=5, high=5),)
@@ -72,6 +82,41 @@ def test_profiles_are_chosen_by_instance_and_image_and_overridden_by_environment
         choose_profile("x", "y", {"SIMULATED_SLOTS": "many"})
     with pytest.raises(UserError, match=r"none\.yml cannot be read: No such file"):
         choose_profile("x", "y", {"SIMULATED_PROFILE": "none.yml"})
+
+
+def test_a_container_is_told_exactly_what_was_chosen(tmp_path: Path) -> None:
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text("{}")
+    environment = {
+        "SIMULATED_TOKENIZER": str(tokenizer),
+        "SIMULATED_FAULT": "break:3",
+        "SIMULATED_LOG": "log",
+    }
+    chosen = choose_simulation("ml.g5.xlarge", TGI, environment)
+    assert (chosen.schema, chosen.tokenizer, chosen.fault, chosen.log) == (
+        "tgi",
+        str(tokenizer),
+        "break:3",
+        "log",
+    )
+    assert len(chosen.profile.answers) > 1
+    assert simulation_from_json(simulation_to_json(chosen)) == chosen
+    assert choose_simulation("x", TGI, {"SIMULATED_FAMILY": "lmi"}).schema == "lmi"
+    assert choose_simulation("x", TGI, {"SIMULATED_TOKENIZER": "words"}).tokenizer is None
+    with pytest.raises(UserError, match="unknown family 'none'"):
+        choose_simulation("x", TGI, {"SIMULATED_FAMILY": "none"})
+    with pytest.raises(UserError, match=r"/nowhere\.json does not exist"):
+        choose_simulation("x", TGI, {"SIMULATED_TOKENIZER": "/nowhere.json"})
+
+
+@pytest.mark.e2e
+def test_a_container_imports_nothing_that_takes_long() -> None:
+    slow = ("pydantic", "yaml", "click", "botocore", "tokenizers", "importlib.metadata")
+    program = f"import emulator.containers.simulated, sys; print([m for m in {slow} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
 
 
 @given(
@@ -152,7 +197,7 @@ def test_requests_that_a_container_does_not_understand(schema: Any, body: bytes)
 def test_tokens_are_counted_by_a_tokenizer_when_there_is_one() -> None:
     text = "Hello, antidisestablishmentarianism!"
     assert make_token_counter(None)(text) == 4
-    assert make_token_counter(ensure_tokenizer())(text) > 4
+    assert make_token_counter(str(ensure_tokenizer()))(text) > 4
 
 
 def test_requests_wait_for_slots_and_are_refused_when_too_many_wait(local: Local, tmp_path: Path) -> None:
