@@ -6,6 +6,7 @@ open loop ``arrivals`` again and again; ``report`` twice a second; at the end ``
 ``report``, Locust's own last statistics → ``finished``.
 """
 
+import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -76,6 +77,8 @@ class Assignment(BaseModel):
     running_usage: bool
     unique_prefix: bool
     samples: bool
+    inference_prefix: str | None
+    """Begins the ``InferenceId`` of every request; None: requests have none of their own."""
     timeouts: Timeouts
     tokenizer: str | None
     """Content of a ``tokenizer.json``."""
@@ -99,9 +102,18 @@ def make_assignment(experiment: Experiment, target: InvocationTarget, rows: list
         running_usage=experiment.running_usage,
         unique_prefix=experiment.unique_prefix,
         samples=experiment.samples,
+        inference_prefix=_inference_prefix(experiment),
         timeouts=experiment.load.timeouts,
         tokenizer=_read_tokenizer(experiment.tokenizer),
     )
+
+
+def _inference_prefix(experiment: Experiment) -> str | None:
+    """A short text for the run and the experiment: an ``InferenceId`` has at most 64 characters."""
+    if experiment.route == "openai" or "InferenceId" in experiment.headers:
+        return None
+    name = f"{experiment.run_id}/{experiment.name}"
+    return hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
 
 
 def _read_tokenizer(path: Path | None) -> str | None:

@@ -50,6 +50,9 @@ class Request:
     latency is this much longer."""
     arrival: int | None = None
     """Number of the arrival in the experiment, in open loop. Absent in run folders of older versions."""
+    inference_id: str | None = None
+    """Its ``InferenceId``, by which SageMaker's data capture knows it. Absent in folders of older versions,
+    and where the plan sets its own or the route has none."""
     connect_ms: float | None = None
     """TCP and TLS set-up; empty when the connection was reused. Not part of any latency."""
     ttft_ms: float | None = None

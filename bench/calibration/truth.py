@@ -24,7 +24,7 @@ import click
 from bench.calibration.truth_answers import STREAM_HEAD, TOKEN_CHUNK, last_chunk, whole_answer
 from locustfiles.client import kernel_timestamps
 
-LOG_HEADER = "number,arrived_at,first_sent_at,last_sent_at,tokens\n"
+LOG_HEADER = "number,arrived_at,first_sent_at,last_sent_at,tokens,inference_id\n"
 _READ = 65_536
 _GOLDEN = 0.6180339887
 
@@ -73,6 +73,7 @@ class Client:
     first_sent_at: float = 0.0
     sent: int = 0
     streamed: bool = True
+    inference_id: str = ""
 
 
 class TruthServer:
@@ -200,8 +201,7 @@ class TruthServer:
         if head_end < 0:
             return
         head = bytes(client.received[:head_end]).lower()
-        at = head.find(b"content-length:")
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        length = int(_header(head, b"content-length") or 0)
         if len(client.received) < head_end + 4 + length:
             return
         del client.received[: head_end + 4 + length]
@@ -209,6 +209,7 @@ class TruthServer:
         if self._stall is not None and self._stall_at is None:
             self._stall_at = client.arrived_at + self._stall.after_s
         client.streamed = b"response-stream" in head.split(b"\r\n", 1)[0]
+        client.inference_id = _header(head, b"x-amzn-sagemaker-inference-id")
         spread = client.number * _GOLDEN % 1.0 - 0.5
         client.starts_at = client.arrived_at + self._answer_schedule.ttft + spread * self._answer_schedule.gap
         self._schedule(client, client.starts_at)
@@ -243,7 +244,7 @@ class TruthServer:
     def _log_answer(self, client: Client, last_sent_at: float) -> None:
         self._log.write(
             f"{client.number},{client.arrived_at:.6f},{client.first_sent_at:.6f},{last_sent_at:.6f},"
-            f"{self._answer_schedule.tokens}\n"
+            f"{self._answer_schedule.tokens},{client.inference_id}\n"
         )
 
     def _send(self, client: Client, data: bytes) -> None:
@@ -274,6 +275,12 @@ class TruthServer:
         self._send_raw(client, waiting)
         if not client.closed and not client.unsent:
             self._epoll.modify(client.sock.fileno(), select.EPOLLIN)
+
+
+def _header(head: bytes, name: bytes) -> str:
+    """The value of a header in the head of a request in lower case; empty without it."""
+    _, found, rest = head.partition(b"\r\n" + name + b":")
+    return rest.split(b"\r\n", 1)[0].strip().decode() if found else ""
 
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

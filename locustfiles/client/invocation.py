@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import gevent
@@ -21,6 +21,9 @@ from runfolder.records import Request
 
 if TYPE_CHECKING:
     from runfolder.records import ErrorClass
+
+
+_INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 
 
 class InvocationExit(gevent.GreenletExit):  # type: ignore[misc]  # gevent ships no types for it
@@ -42,7 +45,7 @@ class Invoker:
 
     Args:
         target: URL and headers.
-        authorize: gives the authorization headers for a body's SHA-256 and the time.
+        authorize: gives the headers of a request for its body's SHA-256, the time, and those of its own.
         connection: this user's own connection.
         timeouts: limits in seconds to connect, until the first byte, and in total.
         on_lag: called at the first token and at the end with the seconds between arrival and reading.
@@ -52,7 +55,7 @@ class Invoker:
     def __init__(
         self,
         target: InvocationTarget,
-        authorize: Callable[[str, float], list[tuple[str, str]]],
+        authorize: Callable[[str, float, Mapping[str, str]], list[tuple[str, str]]],
         connection: Connection,
         timeouts: Timeouts,
         on_lag: Callable[[float], None],
@@ -82,7 +85,7 @@ class Invoker:
         reused = False
         try:
             reused = self._connect(request)
-            data = self._connection.encode(self._encode(body))
+            data = self._connection.encode(self._encode(body, request))
             request.bytes_out = len(data)
             with gevent.Timeout(self._timeouts.total, InvocationError(self._late("total"))):
                 _start(request)
@@ -129,8 +132,9 @@ class Invoker:
             raise InvocationError(Failure("connection", str(error))) from None
         return False
 
-    def _encode(self, body: Body) -> bytes:
-        headers = self._authorize(body.sha256, time.time())
+    def _encode(self, body: Body, request: Request) -> bytes:
+        own = {} if request.inference_id is None else {_INFERENCE_ID: request.inference_id}
+        headers = self._authorize(body.sha256, time.time(), own)
         added = "".join(f"{name}: {value}\r\n" for name, value in headers)
         return f"{self._fixed}{added}Content-Length: {len(body.data)}\r\n\r\n".encode() + body.data
 

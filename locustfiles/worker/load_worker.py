@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -158,6 +158,7 @@ class Worker:
         self._tokenizer = Tokenizer.from_str(assignment.tokenizer) if assignment.tokenizer else None
         self.url = f"{self._target.scheme}://{self._target.host_header}{self._target.path}"
         self.request_log.keep_samples = assignment.samples
+        self.request_log.inference_prefix = assignment.inference_prefix
         self._signer = RequestSigner(
             method="POST",
             host=self._target.host_header,
@@ -216,10 +217,10 @@ class Worker:
             return None
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def _authorize(self, body_sha256: str, now: float) -> list[tuple[str, str]]:
+    def _authorize(self, body_sha256: str, now: float, own: Mapping[str, str]) -> list[tuple[str, str]]:
         if self._target.bearer:
-            return [("Authorization", f"Bearer {self._bearer.value()}")]
-        return self._signer.headers(body_sha256, self._keeper.keys, now)
+            return [*own.items(), ("Authorization", f"Bearer {self._bearer.value()}")]
+        return self._signer.headers(body_sha256, self._keeper.keys, now, own)
 
     def _on_step(self, message: dict[str, Any]) -> None:
         self.step = message["step"]

@@ -33,6 +33,8 @@ class RequestLog:
 
     worker: str
     keep_samples: bool
+    inference_prefix: str | None = None
+    """Begins the ``InferenceId`` of every request; None: requests have none of their own."""
     counts: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
     gaps: GapCounter = field(default_factory=GapCounter)
     _in_flight: dict[str, tuple[Request, gevent.Greenlet]] = field(default_factory=dict)
@@ -45,6 +47,8 @@ class RequestLog:
         """Open a request of ``step``, in an open loop for an arrival."""
         self._number += 1
         request = Request(f"{self.worker}-{self._number}", step, self.worker, payload_id, started_at)
+        if self.inference_prefix is not None:
+            request.inference_id = f"{self.inference_prefix}-{request.request_id}"
         if arrival is not None:
             request.arrival, request.schedule_delay_ms = arrival.number, 1000 * (started_at - arrival.at)
         self.counts[step].started += 1

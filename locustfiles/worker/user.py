@@ -114,6 +114,7 @@ def on_arrival(environment: Environment, step: str, arrival: Arrival, may_send: 
     body = worker.arrival_body(arrival)
     request = worker.request_log.open(step, body.payload_id, time.time(), arrival)
     request.outcome, request.error_detail = "withheld", "load.max_in_flight was reached"
+    request.inference_id = None
     outcome = InvocationResult(request, gaps_ms=[], text="", elapsed_ms=None)
     worker.request_log.close(outcome, worker.prompts[body.payload_id])
     fire_events(environment, outcome, worker.url)

@@ -229,7 +229,7 @@ class Client:
         timeouts: Timeouts | None = None,
         context: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
-        authorize: Any = lambda _hash, _now: [("Authorization", "test")],
+        authorize: Any = lambda _hash, _now, _own: [("Authorization", "test")],
     ) -> None:
         self.lags: list[float] = []
         self.connection = Connection(where.address, context, proxy)

@@ -18,6 +18,10 @@ NAMES = st.from_regex(r"\A[A-Za-z0-9](-*[A-Za-z0-9]){0,62}\Z")
 VALUES = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "Zs"]), min_size=1, max_size=30).map(
     str.strip
 )
+VARYING = st.dictionaries(
+    st.sampled_from(["X-Amzn-SageMaker-Inference-Id", "X-Amzn-SageMaker-Session-Id", "A-First-One"]),
+    st.from_regex(r"\A[A-Za-z0-9._-]{1,20}\Z"),
+)
 HEADERS = st.dictionaries(
     st.sampled_from(
         [
@@ -52,6 +56,7 @@ def by_botocore(  # noqa: PLR0917 - as the signer is called
     path=st.sampled_from(["/invocations", "/invocations-response-stream", "/a b/ü~*", ""]),
     host=st.sampled_from(["runtime.sagemaker.eu-west-3.amazonaws.com", "127.0.0.1:8123", "localhost"]),
     headers=HEADERS,
+    varying=VARYING,
     body=st.binary(max_size=300),
     keys=st.builds(SigningKeys, TOKEN, TOKEN, st.none() | TOKEN),
     region=REGIONS,
@@ -62,6 +67,7 @@ def test_equal_to_botocores_signer(  # noqa: PLR0917 - generated arguments
     path: str,
     host: str,
     headers: dict[str, str],
+    varying: dict[str, str],
     body: bytes,
     keys: SigningKeys,
     region: str,
@@ -75,25 +81,28 @@ def test_equal_to_botocores_signer(  # noqa: PLR0917 - generated arguments
         region=region,
         service="sagemaker",
     )
-    ours = dict(signer.headers(hashlib.sha256(body).hexdigest(), keys, moment + 0.7))
-    assert ours == by_botocore(f"http://{host}/endpoints/{name}{path}", headers, body, keys, region, moment)
+    ours = dict(signer.headers(hashlib.sha256(body).hexdigest(), keys, moment + 0.7, varying))
+    url = f"http://{host}/endpoints/{name}{path}"
+    assert ours == varying | by_botocore(url, headers | varying, body, keys, region, moment)
 
 
 @given(
     moments=st.lists(MOMENTS, min_size=2, max_size=6),
     which=st.lists(st.integers(0, 1), min_size=6, max_size=6),
+    varying=st.lists(VARYING, min_size=6, max_size=6),
 )
 def test_what_is_cached_never_outlives_its_second_its_day_or_its_keys(
-    moments: list[int], which: list[int]
+    moments: list[int], which: list[int], varying: list[dict[str, str]]
 ) -> None:
     both = (SigningKeys("AKIAONE", "first", None), SigningKeys("ASIATWO", "second", "token"))
     signer = RequestSigner(
         method="POST", host="h", path="/p", headers={"Accept": "a"}, region="us-east-1", service="sagemaker"
     )
-    for moment, index in zip(moments, which, strict=False):
+    for moment, index, more in zip(moments, which, varying, strict=False):
         keys = both[index]
-        ours = dict(signer.headers(hashlib.sha256(b"x").hexdigest(), keys, moment))
-        assert ours == by_botocore("http://h/p", {"Accept": "a"}, b"x", keys, "us-east-1", moment)
+        ours = dict(signer.headers(hashlib.sha256(b"x").hexdigest(), keys, moment, more))
+        headers = {"Accept": "a"} | more
+        assert ours == more | by_botocore("http://h/p", headers, b"x", keys, "us-east-1", moment)
 
 
 def test_keys_do_not_show_their_secrets() -> None:

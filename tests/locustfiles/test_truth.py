@@ -40,7 +40,8 @@ def played(folder: Path, profile: AnswerSchedule) -> Truth:
     rows, served = pd.read_csv(folder / "requests.csv"), pd.read_csv(log)
     rows["number"] = rows["finish_reason"].str[1:].astype(int)
     step = pd.read_csv(folder / "steps.csv").iloc[0]
-    return rows.merge(served, on="number", how="left", validate="one_to_one"), served, step
+    both = rows.merge(served, on="number", how="left", validate="one_to_one", suffixes=("", "_served"))
+    return both, served, step
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,12 @@ def check_truth(rows: pd.DataFrame, profile: AnswerSchedule) -> None:
     tpot = (rows["last_sent_at"] - rows["first_sent_at"]) * 1000 / (rows["tokens"] - 1)
     if not (rows["tpot_ms"] - tpot).abs().median() < 1.0:
         raise WrongMetric("tpot_ms")
+
+
+def test_a_row_and_what_the_server_captured_join_on_the_inference_id(runs: dict[str, Truth]) -> None:
+    rows, served, _ = runs["brisk"]
+    assert served["inference_id"].is_unique
+    assert rows["inference_id"].tolist() == rows["inference_id_served"].tolist()
 
 
 @pytest.mark.parametrize("name", PROFILES)
