@@ -18,16 +18,20 @@ from common.formatting import duration
 from configs.containers import family_of
 from configs.experiment import experiment_name, request_parameters, wire_schema
 from configs.load import TraceSize
-from configs.payload import check_rows, read_payload
+from configs.payload import PayloadRow, check_rows, read_payload
+from configs.payload_spec import PayloadSpec
 from configs.plan import Plan
 from deploy.preflight.plan_checks import PayloadFacts, files_needed
 from locustfiles.client.invocation_url import header_members
 from locustfiles.client.request_bodies import BodyFactory
+from payloads.asked import asked_lengths
 from payloads.files import payload_path
 from payloads.traces.reading import read_trace
 from runfolder import layout
 from runfolder.replayed_trace import TraceRow
 
+_BYTES_PER_TOKEN = 8
+"""Of a prompt in a request's body, at most."""
 _LEAST_WINDOW_S = 5.0
 """What a warm-up must leave of a trace."""
 
@@ -144,9 +148,10 @@ def check_tokenizer(path: Path) -> None:
 
 @dataclass(frozen=True)
 class CheckedPayload:
-    """A payload file that fits its plan."""
+    """A payload that fits its plan."""
 
-    path: Path
+    path: Path | None
+    """None for prompts that are made once the endpoint exists."""
     facts: PayloadFacts
 
 
@@ -154,7 +159,7 @@ def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
     """Check everything about a plan that does not need the account, which `preflight` checks.
 
     Returns:
-        The file of each payload that the plan names, with its facts.
+        The file and facts of each payload of the plan, by its label.
     """
     check_distinct(plan)
     if plan.endpoint.name is None:
@@ -163,8 +168,7 @@ def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
     if isinstance(plan.price.usd_per_hour, dict):
         for instance_type in plan.price.usd_per_hour:
             check_instance(instance_type, "price.usd_per_hour")
-    paths = {payload: payload_path(payload) for payload in plan.workload.payload}
-    payloads = {payload: CheckedPayload(path, payload_facts(plan, path)) for payload, path in paths.items()}
+    payloads = {spec.label: checked_payload(plan, spec) for spec in plan.workload.payload}
     check_headers(plan)
     if plan.model.tokenizer:
         check_tokenizer(Path(plan.model.tokenizer))
@@ -206,14 +210,34 @@ def check_headers(plan: Plan) -> None:
             raise UserError(f"{key}: {value!r} does not match {member.pattern}")
 
 
-def payload_facts(plan: Plan, path: Path) -> PayloadFacts:
-    """Facts of a payload file under the plan's workload.
+def checked_payload(plan: Plan, spec: PayloadSpec) -> CheckedPayload:
+    """Check a payload against the plan's workload.
 
     Raises:
-        UserError: it is not a payload file, or its rows do not fit the workload.
+        UserError: it is not a payload file, its rows do not fit the workload, or its lengths cannot be read.
     """
+    if spec.file is not None:
+        path = payload_path(spec.file)
+        rows = read_payload(path, spec.template)
+        return CheckedPayload(None if spec.is_made else path, _facts(plan, spec, path, rows))
+    if plan.workload.request_schema == "raw":
+        raise UserError(
+            "workload.payload: prompts of asked lengths have no body",
+            "set another workload.schema, or give rows with a body",
+        )
+    pairs = asked_lengths(spec, plan.load.seed, plan.load.trace)
+    longest = max(pair.prompt for pair in pairs)
+    facts = PayloadFacts(
+        name=spec.label,
+        prompts=len(pairs),
+        max_bytes=longest * _BYTES_PER_TOKEN,
+        max_prompt_tokens=longest,
+    )
+    return CheckedPayload(None, facts)
+
+
+def _facts(plan: Plan, spec: PayloadSpec, path: Path, rows: list[PayloadRow]) -> PayloadFacts:
     workload = plan.workload
-    rows = read_payload(path)
     check_rows(path, rows, workload)
     schema = wire_schema(workload, family_of(plan.model.image or "", plan.model.env))
     bodies = BodyFactory(
@@ -225,7 +249,7 @@ def payload_facts(plan: Plan, path: Path) -> PayloadFacts:
         unique_prefix=workload.unique_prefix,
     )
     return PayloadFacts(
-        name=path.stem.removeprefix("payload_"),
+        name=spec.label,
         prompts=len(rows),
         max_bytes=bodies.largest,
         max_prompt_tokens=max(

@@ -37,7 +37,7 @@ def collect_cloudwatch(folder: Path, manifest: Manifest, clients: Clients) -> No
             clients,
             started_at=entry.load_started_at,
             ended_at=entry.load_ended_at,
-            expected_invocations=invoked,
+            expected_invocations=invoked + (entry.made_prompts.probes if entry.made_prompts else 0),
         )
         if entry.cloudwatch:
             print_status(f"{entry.name}: {entry.cloudwatch}")

@@ -13,7 +13,7 @@ from runfolder.manifest import ExperimentEntry, PriceQuote
 
 
 def entries_of(
-    plan: Plan, spec: EndpointSpec, price: PriceQuote, payloads: Mapping[str, Path], label: str | None
+    plan: Plan, spec: EndpointSpec, price: PriceQuote, payloads: Mapping[str, Path | None], label: str | None
 ) -> Iterator[ExperimentEntry]:
     """One entry per payload, for one instance type.
 
@@ -21,19 +21,19 @@ def entries_of(
         plan: as played.
         spec: of the endpoint that will be created.
         price: of its instance type.
-        payloads: file of each payload that the plan names.
+        payloads: file of each payload of the plan, by its label; None if its prompts are made for the run.
         label: name of the instance in the report; None for its plain type.
     """
     for payload in plan.workload.payload:
-        name = experiment_name(spec.instance_type, payload)
+        name, file = experiment_name(spec.instance_type, payload), payloads[payload.label]
         yield ExperimentEntry(
             name=name,
             model=plan.model.name,
             instance_type=spec.instance_type,
             instance_label=label,
             instance_count=spec.instance_count,
-            payload=payload,
-            payload_file=payloads[payload].name,
+            payload=payload.label,
+            payload_file=file.name if file else payload.label,
             steps=[step.id for step in load_steps(plan.load, name)],
             price=price,
         )
@@ -62,6 +62,7 @@ def experiment_of(
         parameters=request_parameters(workload, schema),
         headers=workload.headers | ({"TargetVariant": variant} if variant else {}),
         running_usage=family in RUNNING_USAGE,
+        exact_for=family if workload.pin_output else None,
         unique_prefix=workload.unique_prefix,
         samples=workload.samples,
         steps=load_steps(plan.load, name),

@@ -44,8 +44,8 @@ class PreparedRun:
     clients: Clients
     ledger: Ledger
     preflight: Preflight
-    payloads: Mapping[str, Path]
-    """File of each payload that the plan names."""
+    payloads: Mapping[str, Path | None]
+    """File of each payload of the plan, by its label; None if its prompts are made for the run."""
     trace: list[TraceRow]
     """What the plan replays; empty if it replays nothing."""
     folder: Path
@@ -65,7 +65,7 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Checke
     Args:
         backend: where the plan is played; has the plan.
         options: how it is played.
-        payloads: file and facts of each payload that the plan names, from `checks.check_plan`.
+        payloads: file and facts of each payload of the plan, from `checks.check_plan`.
 
     Raises:
         UserError: a check stops the run; nothing was created.
@@ -120,7 +120,11 @@ def _check_preflight(checked: Preflight) -> None:
 
 
 def _manifest(
-    run_id: str, backend: Backend, options: RunOptions, checked: Preflight, payloads: Mapping[str, Path]
+    run_id: str,
+    backend: Backend,
+    options: RunOptions,
+    checked: Preflight,
+    payloads: Mapping[str, Path | None],
 ) -> Manifest:
     """The manifest of a run that has not started: one entry per experiment."""
     plan = checked.plan

@@ -11,6 +11,7 @@ from bench.cloudwatch import collect_cloudwatch
 from bench.distributed.run_announcer import RunAnnouncer
 from bench.experiments import experiment_of
 from bench.locust_process import LoadEnd, play_load
+from bench.made_prompts import make_prompts
 from bench.prepare import PreparedRun, RunOptions, prepare
 from bench.run_report import final_report, report_so_far
 from bench.terminal import deploy_reporter, print_status
@@ -23,7 +24,7 @@ from deploy.lifecycle.removal import LeftBehindError
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.spend_guard import SpendGuard
 from deploy.spec.endpoint_spec import EndpointSpec
-from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MANIFEST, create_run_folder
+from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MADE_PAYLOAD, MANIFEST, create_run_folder
 from runfolder.manifest import ExperimentEntry, RunState
 from runfolder.replayed_trace import TRACE, write_trace
 
@@ -217,20 +218,26 @@ class _Player:
             raise
         finally:
             entry.load_ended_at = time.time()
+            (self.prepared.folder / f"{entry.locust_prefix}{MADE_PAYLOAD}").unlink(missing_ok=True)
         self._record_end(entry, end)
 
     def _write_experiment(self, entry: ExperimentEntry, spec: EndpointSpec, deployment: Deployment) -> Path:
-        """Write what the load must know to a file in the run folder."""
+        """Write what the load must know to a file in the run folder, and make its prompts if needed."""
         file = self.prepared.folder / f"{entry.locust_prefix}_experiment.json"
+        given = self.prepared.payloads[entry.payload]
         experiment = experiment_of(
             self.prepared.plan,
             entry.name,
-            self.prepared.payloads[entry.payload],
+            given or (self.prepared.folder / f"{entry.locust_prefix}{MADE_PAYLOAD}").resolve(),
             deployment,
             region=spec.region,
             run_id=self.prepared.run_id,
             folder=self.prepared.folder,
         )
+        if given is None:
+            payload = next(p for p in self.prepared.plan.workload.payload if p.label == entry.payload)
+            entry.made_prompts = make_prompts(payload, experiment, self.prepared.clients.renewed())
+            self._save()
         with writing(file):
             file.write_text(experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
         return file

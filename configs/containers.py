@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 Family = Literal["tgi", "lmi", "vllm", "sglang", "llama-cpp"]
 WireSchema = Literal["tgi", "openai", "lmi", "completions", "embeddings", "raw"]
@@ -63,6 +63,29 @@ def family_of(image: str, environment: Mapping[str, str] | None = None) -> Famil
 def schema_of(family: Family | None) -> WireSchema:
     """The request schema of a family. The default is OpenAI's, as most servers support it."""
     return family if family in ("tgi", "lmi") else "openai"
+
+
+def exact_output(family: Family | None, schema: WireSchema, tokens: int) -> dict[str, Any]:
+    """Parameters that make an answer not end before its longest length; empty where the container has none.
+
+    TGI has none. A family that is not known gets none, as it may refuse what it does not know.
+
+    Args:
+        family: of the container.
+        schema: of the request.
+        tokens: the length of the answer.
+    """
+    if schema == "lmi":
+        return {"ignore_eos_token": True}
+    if schema not in ("openai", "completions"):
+        return {}
+    match family:
+        case "vllm" | "sglang":
+            return {"ignore_eos": True, "min_tokens": tokens}
+        case "lmi" | "llama-cpp":
+            return {"ignore_eos": True}
+        case _:
+            return {}
 
 
 def served_model_id(environment: Mapping[str, str]) -> str | None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from configs.containers import Family, WireSchema, schema_of
 from configs.load import Load
+from configs.payload_spec import PayloadSpec
 from configs.plan import Route, Workload
 from configs.shape import Piece
 
@@ -53,6 +54,8 @@ class Experiment(BaseModel):
     """Members of the runtime API that are sent as headers, by their API names."""
     running_usage: bool = False
     """Whether the container can count its tokens in every chunk."""
+    exact_for: Family | None = None
+    """The container whose answers are made exactly as long as asked; None: they may be shorter."""
     unique_prefix: bool
     samples: bool
     tokenizer: Path | None = None
@@ -61,14 +64,9 @@ class Experiment(BaseModel):
     load: Load
 
 
-def experiment_name(instance_type: str, payload: str) -> str:
+def experiment_name(instance_type: str, payload: PayloadSpec) -> str:
     """The name of an experiment, unique in a plan: ``ml.g5.xlarge/en_1000-2000``."""
-    return f"{instance_type}/{payload_label(payload)}"
-
-
-def payload_label(payload: str) -> str:
-    """``payload_en_1000-2000.jsonl`` and ``en_1000-2000`` are the same label, ``en_1000-2000``."""
-    return Path(payload).stem.removeprefix("payload_")
+    return f"{instance_type}/{payload.label}"
 
 
 def load_steps(load: Load, experiment: str) -> tuple[Step, ...]:

@@ -2,12 +2,17 @@
 
 import copy
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from common.errors import UserError
+from configs.payload_shapes import as_row
 from configs.plan import Workload
+
+_A_LINE = 'a payload line is {"prompt": "…", "payload_id": "…", "prompt_tokens": 12}'
+TokenSource = Literal["tokenizer", "estimate"]
 
 
 class _BadRowError(ValueError):
@@ -18,7 +23,8 @@ class _BadRowError(ValueError):
 class PayloadRow:
     """The content of one request: a prompt, the messages of a chat, or a body that is sent unchanged.
 
-    ``prompt_tokens`` counts the prompt alone; None if it was not counted.
+    ``prompt_tokens`` counts the prompt alone, or of a generated prompt what the endpoint should count; None
+    if it was not counted.
     """
 
     payload_id: str
@@ -26,26 +32,50 @@ class PayloadRow:
     prompt_tokens: int | None
     messages: list[dict[str, Any]] | None = None
     body: Any = None
+    shared_prefix: str = ""
+    """Text before the prompt that other rows begin with too; a unique prefix stands after it."""
+    prompt_tokens_source: TokenSource = "tokenizer"
+    asked_prompt_tokens: int | None = None
+    """The length that was asked for, in tokens as the endpoint counts them."""
+    output_tokens: int | None = None
+    """The length of the answer to ask for; None: as the plan has it."""
+
+    @property
+    def text(self) -> str:
+        """The whole prompt."""
+        return self.shared_prefix + self.prompt
 
     @property
     def shown(self) -> str:
         """The row as text for a reader."""
         asked = self.messages if self.body is None else self.body
-        return self.prompt if asked is None else json.dumps(asked, ensure_ascii=False)
+        return self.text if asked is None else json.dumps(asked, ensure_ascii=False)
 
 
-def read_payload(path: Path) -> list[PayloadRow]:
-    r"""Read a payload file: JSON lines of ``{"prompt", "payload_id", "prompt_tokens"}``.
+def read_payload(path: Path, template: str | None = None) -> list[PayloadRow]:
+    r"""Read a payload file: JSON lines of ``{"prompt", "payload_id", "prompt_tokens"}``, or one JSON list.
 
-    Instead of the prompt, a row may have ``messages`` in the format of OpenAI's chat, or a whole ``body``.
-    Blank lines are skipped. Only ``\n`` ends a line: JSON allows other line separators inside a text. The
-    default ``payload_id`` is the number of the line.
+    Instead of the prompt, a row may have ``messages`` in the format of OpenAI's chat, a whole ``body``, or
+    what `configs.payload_shapes` turns into one of these. Blank lines are skipped. Only ``\n`` ends a line:
+    JSON allows other line separators inside a text. The default ``payload_id`` is the number of the line.
+
+    Args:
+        path: the file.
+        template: the prompt, with names of a row's fields in braces.
 
     Raises:
         UserError: the file cannot be read, has no row, or has a line that is not such a row.
     """
+    rows = [_read(path, place, content, template) for place, content in _contents(path)]
+    if not rows:
+        raise UserError(f"{path}: the payload holds no prompts", "write at least one row")
+    return rows
+
+
+def _contents(path: Path) -> Iterator[tuple[int, Any]]:
+    """Number and content of each row."""
     try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UserError(
             f"{path}: the payload cannot be read ({error.strerror})", "name another file in workload.payload"
@@ -54,21 +84,41 @@ def read_payload(path: Path) -> list[PayloadRow]:
         raise UserError(
             f"{path}: the payload is not UTF-8 ({error.reason} at byte {error.start})", "save it as UTF-8"
         ) from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(_row(json.loads(line), number))
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{path} line {number}: not a JSON line ({error.msg})", "write one JSON object in each line"
-            ) from None
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path} line {number}: {error}") from None
-    if not rows:
-        raise UserError(f"{path}: the payload holds no prompts", "write at least one row")
-    return rows
+    if text.lstrip()[:1] == "[":
+        yield from enumerate(
+            _json(path, 1, text, "write a list of objects, or one JSON object in each line"), 1
+        )
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _json(path, number, line, "write one JSON object in each line")
+
+
+def _json(path: Path, line: int, text: str, remedy: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        number = line + error.lineno - 1
+        raise UserError(f"{path} line {number}: not a JSON line ({error.msg})", remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} line {line}: {error}") from None
+
+
+def _read(path: Path, number: int, content: Any, template: str | None) -> PayloadRow:
+    try:
+        return _row(as_row(content, template), number)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} line {number}: {error}") from None
+
+
+def write_payload(path: Path, rows: Iterable[PayloadRow]) -> None:
+    """Write rows that `read_payload` reads. Raises OSError if they cannot be written."""
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            kept = {key: value for key, value in asdict(row).items() if value not in (None, "")}
+            if row.messages is None and row.body is None:
+                kept["prompt"] = row.prompt
+            file.write(json.dumps(kept, ensure_ascii=False) + "\n")
 
 
 def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
@@ -100,7 +150,7 @@ def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
 def with_prefix(row: PayloadRow, prefix: str) -> PayloadRow | None:
     """The row with a prefix before its prompt or its first user text; None if it has no such text."""
     if row.messages is None:
-        return replace(row, prompt=prefix + row.prompt)
+        return replace(row, prompt=prefix + row.prompt)  # the shared prefix still stands before both
     messages = copy.deepcopy(row.messages)
     for message in messages:
         if message.get("role") != "user":
@@ -118,29 +168,47 @@ def with_prefix(row: PayloadRow, prefix: str) -> PayloadRow | None:
 def _row(content: Any, number: int) -> PayloadRow:
     asked = [key for key in ("prompt", "messages", "body") if isinstance(content, dict) and key in content]
     if len(asked) != 1:
-        raise _BadRowError('a payload line is {"prompt": "…", "payload_id": "…", "prompt_tokens": 12}')
-    name, tokens = content.get("payload_id"), content.get("prompt_tokens")
+        raise _BadRowError(_A_LINE)
+    name = content.get("payload_id")
     name = f"line-{number}" if name is None else name
     if not isinstance(name, str | int):
         raise _BadRowError("payload_id must be text, or be left out")
-    if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0):
-        raise _BadRowError("prompt_tokens must be a whole number, or be left out")
-    for key, value in ((asked[0], content[asked[0]]), ("payload_id", name)):
+    shared = content.get("shared_prefix", "")
+    if not isinstance(shared, str) or (shared and asked != ["prompt"]):
+        raise _BadRowError("shared_prefix must be text before a prompt, or be left out")
+    for key, value in ((asked[0], content[asked[0]]), ("payload_id", name), ("shared_prefix", shared)):
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise _BadRowError(
                 f"{key} holds half a surrogate pair (such as \\ud83d), which is not a character"
             ) from None
+    row = PayloadRow(
+        str(name),
+        "",
+        _whole(content, "prompt_tokens", 0),
+        shared_prefix=shared,
+        prompt_tokens_source="estimate" if content.get("prompt_tokens_source") == "estimate" else "tokenizer",
+        asked_prompt_tokens=_whole(content, "asked_prompt_tokens", 1),
+        output_tokens=_whole(content, "output_tokens", 1),
+    )
     if asked == ["prompt"]:
         if not isinstance(content["prompt"], str):
-            raise _BadRowError('a payload line is {"prompt": "…", "payload_id": "…", "prompt_tokens": 12}')
-        return PayloadRow(str(name), content["prompt"], tokens)
+            raise _BadRowError(_A_LINE)
+        return replace(row, prompt=content["prompt"])
     if asked == ["messages"]:
-        return PayloadRow(str(name), "", tokens, messages=_messages(content["messages"]))
+        return replace(row, messages=_messages(content["messages"]))
     if content["body"] is None:
         raise _BadRowError("body is null; write the JSON to send")
-    return PayloadRow(str(name), "", tokens, body=content["body"])
+    return replace(row, body=content["body"])
+
+
+def _whole(content: dict[str, Any], key: str, least: int) -> int | None:
+    value = content.get(key)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        more = " above 0" if least else ""
+        raise _BadRowError(f"{key} must be a whole number{more}, or be left out")
+    return value
 
 
 def _messages(messages: Any) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from configs.fields import (
     as_tuple,
 )
 from configs.load import Load
+from configs.payload_spec import Payloads, also_one_or_text
 from configs.slo import Slo
 
 Source = Literal["jumpstart", "huggingface", "image", "local", "endpoint"]
@@ -186,9 +187,10 @@ class Endpoint(Strict):
 class Workload(Strict):
     """The requests: their prompts and the parameters of the answers."""
 
-    payload: OneOrMore = Field(
-        description="A label in `payloads/built` (`en_1000-2000`), a JSON Lines file of your own, or a list. "
-        "A row has a `prompt`, `messages` or a `body`."
+    payload: Payloads = Field(
+        description="A label in `payloads/built` (`en_1000-2000`), a JSON Lines file of your own, a mapping "
+        "of the keys below, or a list of them. Each is an experiment of its own.",
+        json_schema_extra=also_one_or_text,
     )
     stream: bool = Field(default=True, description="Stream the answers.")
     request_schema: RequestSchema = Field(
@@ -220,7 +222,11 @@ class Workload(Strict):
     )
     samples: bool = Field(default=True, description="Keep the first prompts and answers in the run folder.")
 
-    _listify = field_validator("payload", mode="before")(as_tuple)
+    pin_output: bool = Field(
+        default=True,
+        description="Where a payload or a trace asks for a number of output tokens, make the answer exactly "
+        "as long, if the container can (`ignore_eos`).",
+    )
 
     @field_validator("parameters")
     @classmethod

@@ -75,20 +75,36 @@ def _keys(
 
     A section that may be absent gives them too, unless a section of the plan has listed the same ones.
     """
-    listed = {entry.get("$ref") for entry in Plan.model_json_schema()["properties"].values()}
     for name, entry in model["properties"].items():
         if section := entry.get("$ref"):
             inner = definitions[section.rsplit("/", 1)[-1]]
             yield from _keys(inner, definitions, f"{prefix}{name}.")
             continue
         yield f"{prefix}{name}", entry, name in model.get("required", ())
-        for branch in (entry, *entry.get("anyOf", ())):
-            if branch is not entry and (section := branch.get("$ref")) and section not in listed:
-                inner = definitions[section.rsplit("/", 1)[-1]]
-                yield from _keys(inner, definitions, f"{prefix}{name}.")
-            if items := branch.get("items", {}).get("$ref"):
-                inner = definitions[items.rsplit("/", 1)[-1]]
-                yield from _keys(inner, definitions, f"{prefix}{name}[].")
+        lists = list(_items(entry))
+        for items in lists:
+            yield from _keys(_definition(items, definitions), definitions, f"{prefix}{name}[].")
+        if not lists and (own := _own_part(entry)):
+            yield from _keys(_definition(own, definitions), definitions, f"{prefix}{name}.")
+
+
+def _definition(reference: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    inner: dict[str, Any] = definitions[reference.rsplit("/", 1)[-1]]
+    return inner
+
+
+def _own_part(entry: dict[str, Any]) -> str | None:
+    """Reference to an optional part that is not a section of the plan with keys of its own."""
+    found = (branch["$ref"] for branch in entry.get("anyOf", []) if "$ref" in branch)
+    sections = {field.title() for field in Plan.model_fields}
+    return next((part for part in found if part.rsplit("/", 1)[-1] not in sections), None)
+
+
+def _items(entry: dict[str, Any]) -> Iterator[str]:
+    """References to the models in a list, also in a list that may be written as its only value."""
+    for branch in entry.get("anyOf", [entry]):
+        items = branch.get("items", {})
+        yield from (part["$ref"] for part in items.get("anyOf", [items]) if "$ref" in part)
 
 
 def _kind(entry: dict[str, Any], definitions: dict[str, Any]) -> str:
@@ -103,12 +119,17 @@ def _kind(entry: dict[str, Any], definitions: dict[str, Any]) -> str:
         kind = " or ".join(
             dict.fromkeys("mapping" if "$ref" in b else _kind(b, definitions) for b in entry["oneOf"])
         )
+    elif {"type": "string"} in entry.get("anyOf", ()) and any(_items(entry)):
+        kind = "string, mapping, or a list of them"
+    elif _own_part(entry):
+        kind = "mapping"
     elif "anyOf" in entry:
         branches = [branch for branch in entry["anyOf"] if branch.get("type") != "null"]
         kind = " or ".join(dict.fromkeys(_kind(branch, definitions) for branch in branches))
     elif entry.get("type") == "array":
         item = entry["items"]
-        kind = "list of mappings" if "$ref" in item else f"list of {_kind(item, definitions)}s"
+        kind = "string" if "enum" in item else _kind(item, definitions)
+        kind = "list of mappings" if "$ref" in item else f"list of {kind}s"
     else:
         kind = {"object": "mapping"}.get(entry["type"], entry["type"])
     return kind

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from common.errors import UserError
-from configs.containers import WireSchema
+from configs.containers import Family, WireSchema
 from configs.experiment import Experiment
 from configs.load import Timeouts
 from configs.payload import PayloadRow
@@ -75,6 +75,8 @@ class Assignment(BaseModel):
     route: Route
     parameters: dict[str, Any]
     running_usage: bool
+    exact_for: Family | None
+    """The container whose answers are made exactly as long as asked; None: they may be shorter."""
     unique_prefix: bool
     samples: bool
     inference_prefix: str | None
@@ -100,6 +102,7 @@ def make_assignment(experiment: Experiment, target: InvocationTarget, rows: list
         route=experiment.route,
         parameters=experiment.parameters,
         running_usage=experiment.running_usage,
+        exact_for=experiment.exact_for,
         unique_prefix=experiment.unique_prefix,
         samples=experiment.samples,
         inference_prefix=_inference_prefix(experiment),

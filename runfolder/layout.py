@@ -4,6 +4,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+MADE_PAYLOAD = "_payload.jsonl"
+"""After the prefix of Locust's files: prompts that were made for the load. It is removed after it."""
 MANIFEST = "manifest.json"
 STEPS = "steps.csv"
 REQUESTS = "requests.csv"

@@ -49,6 +49,46 @@ class Notice(Part):
         return "other" if isinstance(value, str) and value not in get_args(NoticeKind) else value
 
 
+class TokenScale(Part):
+    """The length of a prompt of one language in tokens: overhead + tokens per unit × units."""
+
+    language: str
+    counted_by: str
+    """``tokenizer``: the plan's; ``endpoint``: its counts of some probes; ``estimate``: neither."""
+    overhead_tokens: float
+    """Tokens of the chat template, around every prompt."""
+    tokens_per_unit: float
+    """Per token of the tokenizer, else per word or mark."""
+    probes: int = 0
+    """Prompts that the endpoint counted before the load."""
+    residual: float | None = None
+    """The largest |foretold − counted| / counted of the probes."""
+
+
+class MadePrompts(Part):
+    """The prompts that were made for an experiment. The same plan and scales make the same prompts again."""
+
+    lengths: str | None = None
+    """As the plan asks for them; None for a file with a template."""
+    prompts: int
+    prompt_tokens: float | None = None
+    """Mean of the lengths that were asked for; None for a file."""
+    output_tokens: float | None = None
+    """Mean of the answers' lengths that are asked for; None where the plan asks for none."""
+    longer_than_asked: int = 0
+    """Prompts that had to be longer than asked for, because even an empty one is."""
+    prefix_groups: int | None = None
+    prefix_share: float = 0.0
+    """Tokens of shared prefixes / tokens of all prompts."""
+    scales: list[TokenScale] = []
+    probes: int = 0
+    """Requests to the endpoint before the load, to have it count their tokens. They have no rows."""
+    no_counts: str | None = None
+    """Why the endpoint counted no probe; None if it did."""
+    exact_output: list[str] = []
+    """Parameters that keep an answer from ending early; empty if the container has none."""
+
+
 class ExperimentEntry(Part):
     """One instance type × payload: what was deployed, its price and its end state."""
 
@@ -60,6 +100,8 @@ class ExperimentEntry(Part):
     instance_count: Annotated[int, Field(ge=1)] = 1
     payload: str
     payload_file: str
+    made_prompts: MadePrompts | None = None
+    """How the prompts were made for this run; None if they are those of a file."""
     steps: list[str] = []
     locust_prefix: str = "locust"
     endpoint_name: str | None = None

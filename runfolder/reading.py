@@ -55,6 +55,8 @@ _LATER = frozenset(
         "elapsed_ms",
         "first_chunk_source",
         "cached_prompt_tokens",
+        "asked_prompt_tokens",
+        "asked_output_tokens",
         "skipped_events",
         "measure_planned_end_at",
         "reason_codes",
@@ -66,7 +68,9 @@ _DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "elapsed_ms", "tpot_ms", "connect_
 _COUNTS = (
     "prompt_tokens",
     "cached_prompt_tokens",
+    "asked_prompt_tokens",
     "completion_tokens",
+    "asked_output_tokens",
     "chunks",
     "first_chunk_tokens",
     "skipped_events",

@@ -73,10 +73,14 @@ class Request:
     """Absent in run folders of older versions, which counted pieces."""
     prompt_tokens: int | None = None
     prompt_tokens_source: TokenSource | None = None
+    asked_prompt_tokens: int | None = None
+    """The length that a payload of lengths or a trace asks for. Absent in run folders of older versions."""
     cached_prompt_tokens: int | None = None
     """Prompt tokens that the server took from its prefix cache; empty if it does not report them."""
     completion_tokens: int | None = None
     completion_tokens_source: TokenSource | None = None
+    asked_output_tokens: int | None = None
+    """The length that was asked of this answer. Absent in run folders of older versions."""
     reasoning_tokens: int | None = None
     skipped_events: int | None = None
     """Events of a stream that carried neither output nor usage nor an end, and were skipped."""

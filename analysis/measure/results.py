@@ -34,7 +34,7 @@ from analysis.metrics.statistics import (
 )
 from analysis.metrics.time_blocks import BlockSums
 from configs.slo import Objective
-from runfolder.manifest import Notice, PriceQuote
+from runfolder.manifest import MadePrompts, Notice, PriceQuote
 from runfolder.percentiles import percentile
 
 Level = Literal["pass", "warn", "void"]
@@ -249,6 +249,8 @@ class ExperimentResult:
     locust_prefix: str = "locust"
     component: str | None = None
     """The inference component that the load went to."""
+    made_prompts: MadePrompts | None = None
+    """How the prompts were made for the run; None if they are those of a file."""
 
     @property
     def usd_per_hour(self) -> float | None:

@@ -118,6 +118,7 @@ def _experiment(
         endpoint=entry.endpoint,
         locust_prefix=entry.locust_prefix,
         component=entry.component,
+        made_prompts=entry.made_prompts,
     )
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.backend import backend_for
-from bench.checks import payload_facts, read_replayed_trace, trace_size
+from bench.checks import checked_payload, read_replayed_trace, trace_size
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
 from bench.options import NonEmptyText
 from bench.terminal import print_status, result_console
@@ -35,7 +35,6 @@ from deploy.preflight.plan_checks import Check
 from deploy.preflight.preflight import Preflight, preflight
 from deploy.preflight.prices import quote
 from deploy.spec.owner import machine_owner
-from payloads.files import payload_path
 
 _COLOR = {"ok": "green", "warning": "yellow", "stop": "red"}
 
@@ -45,7 +44,7 @@ _COLOR = {"ok": "green", "warning": "yellow", "stop": "red"}
 def plan_command(**choice: Unpack[PlanChoice]) -> int:
     """Check a plan and estimate its duration and cost. Creates nothing; exit code 2 if a check stops it."""
     plan, path = chosen_plan(choice)
-    payloads = [payload_facts(plan, payload_path(payload)) for payload in plan.workload.payload]
+    payloads = [checked_payload(plan, spec).facts for spec in plan.workload.payload]
     with backend_for(plan, rehearse=False) as backend:
         checked = preflight(
             backend.plan,

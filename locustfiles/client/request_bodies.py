@@ -5,19 +5,18 @@ import json
 import random
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from common.errors import UserError
-from configs.containers import WireSchema
+from configs.containers import Family, WireSchema, exact_output
 from configs.experiment import length_parameter
-from configs.payload import PayloadRow, with_prefix
+from configs.nonce import LONGEST_NONCE, nonce
+from configs.payload import PayloadRow, TokenSource, with_prefix
 from configs.plan import MAX_TOKENS_KEYS, Route
 
 _MARK = hashlib.sha256(b"place of the nonce").hexdigest()
-_NONCE_BYTES = 11
-"""Ten hexadecimal digits and a space."""
 
 
 @dataclass(slots=True)
@@ -28,6 +27,11 @@ class Body:
     prompt_tokens: int | None
     data: bytes
     sha256: str
+    prompt_tokens_source: TokenSource = "tokenizer"
+    asked_prompt_tokens: int | None = None
+    """The prompt's length that was asked for, in tokens as the endpoint counts them."""
+    asked_output_tokens: int | None = None
+    """The answer's length that is asked for."""
 
 
 class BodyFactory:
@@ -51,6 +55,7 @@ class BodyFactory:
         parameters: dict[str, Any],
         unique_prefix: bool,
         running_usage: bool = False,
+        exact_for: Family | None = None,
     ) -> None:
         unique_prefix = unique_prefix and schema != "raw"
         self._unique = unique_prefix
@@ -60,6 +65,8 @@ class BodyFactory:
         """Of the rows in that turn."""
         self._schema = schema
         self._parameters = parameters
+        self._exact_for = exact_for
+        """The container whose answers are made exactly as long as asked."""
         self._content = partial(
             request_content, schema=schema, route=route, stream=stream, running_usage=running_usage
         )
@@ -69,10 +76,19 @@ class BodyFactory:
         self._templates: list[tuple[bytes, bytes]] = []
         self._complete: list[Body] = []
         for row in rows:
+            own = self._parameters_for(row.output_tokens)
             if unique_prefix:
-                self._templates.append(self._template(row, parameters))
+                self._templates.append(self._template(row, own))
             else:
-                self._complete.append(_complete_body(row, self._content(row, parameters=parameters)))
+                self._complete.append(_complete_body(row, self._content(row, parameters=own)))
+
+    def _parameters_for(self, output_tokens: int | None) -> dict[str, Any]:
+        """The parameters of a request that asks for so many output tokens; None: as the plan has it."""
+        if output_tokens is None or self._schema in ("raw", "embeddings"):
+            return self._parameters
+        others = {key: value for key, value in self._parameters.items() if key not in MAX_TOKENS_KEYS}
+        exact = exact_output(self._exact_for, self._schema, output_tokens) if self._exact_for else {}
+        return exact | others | {length_parameter(self._schema): output_tokens}
 
     def _template(self, row: PayloadRow, parameters: dict[str, Any]) -> tuple[bytes, bytes]:
         """The bytes before and after the place of the nonce."""
@@ -86,10 +102,15 @@ class BodyFactory:
         return head, tail
 
     @property
+    def complete(self) -> Sequence[Body]:
+        """One body for each row, in their order; empty with a unique prefix."""
+        return self._complete
+
+    @property
     def largest(self) -> int:
         """Bytes of the longest body."""
         complete = (len(body.data) for body in self._complete)
-        unique = (len(head) + _NONCE_BYTES + len(tail) for head, tail in self._templates)
+        unique = (len(head) + LONGEST_NONCE + len(tail) for head, tail in self._templates)
         return max((*complete, *unique))
 
     def bodies(self, seed: str) -> Iterator[Body]:
@@ -132,10 +153,10 @@ class BodyFactory:
             index = (number - 1) % len(self._rows)
         else:
             index = self._nearest(prompt_tokens, number)
-        row, parameters = self._rows[index], self._parameters
-        if output_tokens is not None and self._schema not in ("raw", "embeddings"):
-            others = {key: value for key, value in parameters.items() if key not in MAX_TOKENS_KEYS}
-            parameters = others | {length_parameter(self._schema): output_tokens}
+        row = self._rows[index]
+        output_tokens = row.output_tokens if output_tokens is None else output_tokens
+        row = replace(row, asked_prompt_tokens=prompt_tokens, output_tokens=output_tokens)
+        parameters = self._parameters_for(output_tokens)
         if not self._unique:
             return _complete_body(row, self._content(row, parameters=parameters))
         return _with_nonce(row, self._template(row, parameters), f"{seed}/{number}")
@@ -154,14 +175,23 @@ class BodyFactory:
 
 def _with_nonce(row: PayloadRow, template: tuple[bytes, bytes], name: str) -> Body:
     head, tail = template
-    nonce = hashlib.blake2b(name.encode(), digest_size=5).hexdigest()
-    data = b"".join((head, nonce.encode(), b" ", tail))
-    return Body(row.payload_id, row.prompt_tokens, data, hashlib.sha256(data).hexdigest())
+    return _body(row, b"".join((head, nonce(name).encode(), tail)))
 
 
 def _complete_body(row: PayloadRow, content: Any) -> Body:
-    data = _encode(content)
-    return Body(row.payload_id, row.prompt_tokens, data, hashlib.sha256(data).hexdigest())
+    return _body(row, _encode(content))
+
+
+def _body(row: PayloadRow, data: bytes) -> Body:
+    return Body(
+        row.payload_id,
+        row.prompt_tokens,
+        data,
+        hashlib.sha256(data).hexdigest(),
+        row.prompt_tokens_source,
+        row.asked_prompt_tokens,
+        row.output_tokens,
+    )
 
 
 def _encode(content: Any) -> bytes:
@@ -190,14 +220,14 @@ def request_content(
     if schema == "raw":
         return row.body
     if schema in ("tgi", "lmi"):
-        return {"inputs": row.prompt, "parameters": {"details": True, **parameters}, "stream": stream}
+        return {"inputs": row.text, "parameters": {"details": True, **parameters}, "stream": stream}
     if schema == "embeddings":
-        return {"input": row.prompt, **parameters}
+        return {"input": row.text, **parameters}
     content: dict[str, Any] = {"stream": stream}
     if schema == "completions":
-        content["prompt"] = row.prompt
+        content["prompt"] = row.text
     else:
-        content["messages"] = row.messages or [{"role": "user", "content": row.prompt}]
+        content["messages"] = row.messages or [{"role": "user", "content": row.text}]
     if route == "openai":
         content["model"] = ""
     content |= parameters

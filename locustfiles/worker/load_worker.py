@@ -153,6 +153,7 @@ class Worker:
             stream=assignment.stream,
             parameters=assignment.parameters,
             running_usage=assignment.running_usage,
+            exact_for=assignment.exact_for,
             unique_prefix=assignment.unique_prefix,
         )
         self._tokenizer = Tokenizer.from_str(assignment.tokenizer) if assignment.tokenizer else None

@@ -77,10 +77,13 @@ class SageMakerUser(User):
 
     def _invoke(self, step: str, body: Body, invoker: Invoker, arrival: Arrival | None = None) -> Request:
         worker = self.worker
-        request = worker.request_log.open(step, body.payload_id, time.time(), arrival)
+        request = open_request(worker, step, body, arrival)
         outcome = invoker.invoke(body, request, stream=worker.stream)
         if request.prompt_tokens is None and body.prompt_tokens is not None:
-            request.prompt_tokens, request.prompt_tokens_source = body.prompt_tokens, "tokenizer"
+            request.prompt_tokens, request.prompt_tokens_source = (
+                body.prompt_tokens,
+                body.prompt_tokens_source,
+            )
         worker.request_log.close(outcome, worker.prompts[body.payload_id])
         fire_events(self.environment, outcome, worker.url)
         return request
@@ -103,6 +106,16 @@ class SageMakerUser(User):
         self.worker.stopping.wait(self._pause_s)
 
 
+def open_request(worker: Worker, step: str, body: Body, arrival: Arrival | None) -> Request:
+    """The entry of a request in the request log, with the lengths that it asks for."""
+    request = worker.request_log.open(step, body.payload_id, time.time(), arrival)
+    request.asked_prompt_tokens, request.asked_output_tokens = (
+        body.asked_prompt_tokens,
+        body.asked_output_tokens,
+    )
+    return request
+
+
 def on_arrival(environment: Environment, step: str, arrival: Arrival, may_send: bool) -> None:  # noqa: FBT001 - a callback
     """Start a user for an arrival; record it as withheld if it must not be sent."""
     worker = SageMakerUser.worker
@@ -112,7 +125,7 @@ def on_arrival(environment: Environment, step: str, arrival: Arrival, may_send: 
         user.start(environment.runner.user_greenlets)
         return
     body = worker.arrival_body(arrival)
-    request = worker.request_log.open(step, body.payload_id, time.time(), arrival)
+    request = open_request(worker, step, body, arrival)
     request.outcome, request.error_detail = "withheld", "load.max_in_flight was reached"
     request.inference_id = None
     outcome = InvocationResult(request, gaps_ms=[], text="", elapsed_ms=None)

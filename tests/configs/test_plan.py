@@ -14,10 +14,10 @@ from configs.durations import parse_seconds
 from configs.experiment import (
     experiment_name,
     load_steps,
-    payload_label,
     request_parameters,
     wire_schema,
 )
+from configs.payload_spec import PayloadSpec
 from configs.plan import Plan, Workload
 from configs.reading import read_plan
 
@@ -44,7 +44,7 @@ def test_every_shipped_plan_is_valid(path: Path) -> None:
 
 def test_a_short_plan_gets_defaults(tmp_path: Path) -> None:
     plan = read_plan(write(tmp_path, SMALL))
-    assert plan.workload.payload == ("en_50-100",)
+    assert [spec.file for spec in plan.workload.payload] == ["en_50-100"]
     assert plan.load.timeouts.first_byte == 70
     assert plan.slo.objectives == ()
 
@@ -95,7 +95,10 @@ def test_overrides_reach_into_the_plan(tmp_path: Path) -> None:
         ({"load": [1, 2]}, "load: write keys and values below it"),
         ({"concurrency": [1]}, "concurrency is not a key of a plan; it belongs under load"),
         ({"Load": {}}, "Load is not a key of a plan; did you mean load?"),
-        ({"workload": {"payload": 5}}, "workload.payload: write one text, or a list of them, not 5"),
+        (
+            {"workload": {"payload": 5}},
+            "workload.payload: write a label, a file, or {lengths: D(1000)/(100)}, not 5",
+        ),
         ({"workload": {"payload": "p", "stream": "maybe"}}, "workload.stream: write true or false, not"),
         ({"workload": {"payload": "p", "schema": "opanai"}}, "not 'opanai'; did you mean openai?"),
         (
@@ -281,8 +284,9 @@ def test_steps_have_ids_of_their_own_even_when_a_level_returns() -> None:
 
 
 def test_experiments_are_named_by_what_tells_them_apart() -> None:
-    assert payload_label("payload_en_1000-2000.jsonl") == payload_label("en_1000-2000") == "en_1000-2000"
-    assert experiment_name("ml.g5.xlarge", "payload_en_1-500.jsonl") == "ml.g5.xlarge/en_1-500"
+    payloads = [PayloadSpec(file="en_1-500"), PayloadSpec(file="here/payload_en_1-500.jsonl")]
+    assert {experiment_name("ml.g5.xlarge", spec) for spec in payloads} == {"ml.g5.xlarge/en_1-500"}
+    assert PayloadSpec(lengths="N(480,240) / (300, 150)").label == "N480_240_300_150"
 
 
 @pytest.mark.parametrize(

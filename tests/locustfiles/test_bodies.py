@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from bench.checks import check_headers, payload_facts
+from bench.checks import check_headers, checked_payload
 from common.errors import UserError
+from configs.nonce import nonce
 from configs.payload import PayloadRow, check_rows, read_payload
+from configs.payload_spec import PayloadSpec
 from configs.plan import Plan, Workload
 from locustfiles.client.invocation_url import resolve_target
 from locustfiles.client.request_bodies import BodyFactory
@@ -51,7 +53,7 @@ def test_the_unique_prefix_stands_before_the_first_text_of_a_user() -> None:
     messages = sent(PayloadRow("c", "", None, messages=CHAT), unique_prefix=True)["messages"]
     text = messages[1]["content"][1]["text"]
     assert text.endswith(" What?")
-    assert len(text) == len("What?") + 11
+    assert text.split()[:-1] == nonce("seed/0").split()
     messages[1]["content"][1]["text"] = "What?"
     assert messages == CHAT
 
@@ -122,7 +124,7 @@ def test_a_byte_order_mark_messages_and_bodies_are_read(tmp_path: Path) -> None:
 def test_the_preflight_counts_the_bytes_of_the_body(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"prompt": '"' * 1000}) + "\n")
-    facts = payload_facts(plan(parameters={"stop": "x" * 500}), path)
+    facts = checked_payload(plan(parameters={"stop": "x" * 500}), PayloadSpec(file=str(path))).facts
     assert 2500 < facts.max_bytes < 2800
 
 

@@ -47,8 +47,8 @@ def test_every_prompt_begins_with_a_nonce_of_its_own_and_the_same_seed_gives_the
     first, again = taken(factory(), "a", 40), taken(factory(), "a", 40)
     assert [body.data for body in first] == [body.data for body in again]
     prompts = [json.loads(body.data)["inputs"] for body in first + taken(factory(), "b", 40)]
-    assert len({prompt[:10] for prompt in prompts}) == 80
-    assert all(prompt[11:] == f"prompt {prompt[-1]}" for prompt in prompts)
+    assert len({tuple(prompt.split()[:5]) for prompt in prompts}) == 80
+    assert all(prompt.split()[5:] == ["prompt", prompt[-1]] for prompt in prompts)
 
 
 def test_without_a_unique_prefix_the_prompt_is_sent_as_it_is() -> None:
