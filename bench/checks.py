@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 import botocore.session
-from tokenizers import Tokenizer
 
 from common.errors import UserError
 from common.formatting import duration
@@ -137,6 +136,8 @@ def check_tokenizer(path: Path) -> None:
     """Check that a file is a ``tokenizer.json``: workers would notice only once the endpoint costs money."""
     if not path.is_file():
         raise UserError(f"model.tokenizer: no file '{path}'", "give the path of a tokenizer.json")
+    from tokenizers import Tokenizer  # noqa: PLC0415 - 40 ms that only a plan with a tokenizer needs
+
     try:
         Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 - the library raises plain Exception, whatever is wrong

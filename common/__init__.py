@@ -4,3 +4,8 @@
 (numbers as text), `text` and `markdown` (text from outside, made safe to show), `streams`
 (standard streams that may go away), `parent_process`. Every package may import it; it imports none of them.
 """
+
+import os
+
+# To look for plug-ins, pydantic would read the metadata of every installed package, in each process.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

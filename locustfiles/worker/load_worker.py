@@ -18,7 +18,6 @@ import gevent
 from gevent.event import Event
 from gevent.lock import Semaphore
 from pydantic import ValidationError
-from tokenizers import Tokenizer
 
 from common.errors import UserError
 from common.exit_codes import ExitCode
@@ -156,7 +155,11 @@ class Worker:
             exact_for=assignment.exact_for,
             unique_prefix=assignment.unique_prefix,
         )
-        self._tokenizer = Tokenizer.from_str(assignment.tokenizer) if assignment.tokenizer else None
+        self._tokenizer = None
+        if assignment.tokenizer:
+            from tokenizers import Tokenizer  # noqa: PLC0415 - 40 ms that only a load with a tokenizer needs
+
+            self._tokenizer = Tokenizer.from_str(assignment.tokenizer)
         self.url = f"{self._target.scheme}://{self._target.host_header}{self._target.path}"
         self.request_log.keep_samples = assignment.samples
         self.request_log.inference_prefix = assignment.inference_prefix

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,29 @@ import pytest
 from bench.checks import check_results
 from bench.cli import main
 from common.errors import UserError
+from common.paths import HOME_VARIABLE
 from tests.bench.harness import SIMULATED, Bench
+
+
+@pytest.fixture
+def refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Run the command line in this process; it ends with one sentence, code 2 and no run folder."""
+    monkeypatch.setenv(HOME_VARIABLE, str(bench.home))
+
+    def call(*arguments: str | Path) -> str:
+        monkeypatch.setattr(sys, "argv", ["llm-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        assert (end.value.code, printed.out) == (2, "")
+        assert printed.err.startswith("error: ")
+        assert len(printed.err.strip().splitlines()) == 1, printed.err
+        assert not list(bench.results.glob("*-*"))
+        return printed.err
+
+    return call
 
 
 def change(**parts: dict[str, Any]) -> dict[str, Any]:
@@ -41,11 +64,10 @@ def change(**parts: dict[str, Any]) -> dict[str, Any]:
         "price of an unknown type",
     ],
 )
-def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, message: str) -> None:
-    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+def test_a_wrong_plan(
+    bench: Bench, refused: Callable[..., str], plan: dict[str, Any] | str, message: str
+) -> None:
+    assert message in refused("run", "--plan", bench.plan(plan), "--results", bench.results)
     assert not bench.results.exists() or not list(bench.results.iterdir())
 
 
@@ -86,16 +108,9 @@ def test_a_wrong_plan(bench: Bench, plan: dict[str, Any] | str, message: str) ->
     ],
 )
 def test_a_wrong_command_line_is_one_sentence_and_code_2(
-    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, refused: Callable[..., str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["llm-bench", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    printed = capsys.readouterr()
-    assert (end.value.code, printed.out) == (2, "")
-    assert message in printed.err
-    assert printed.err.startswith("error: ")
-    assert len(printed.err.strip().splitlines()) == 1, printed.err
+    assert message in refused(*arguments)
 
 
 def test_a_plan_that_is_not_there(bench: Bench) -> None:
@@ -103,12 +118,10 @@ def test_a_plan_that_is_not_there(bench: Bench) -> None:
     assert (done.returncode, "no such plan" in done.stderr) == (2, True)
 
 
-def test_a_results_folder_that_cannot_be_written(bench: Bench) -> None:
+def test_a_results_folder_that_cannot_be_written(bench: Bench, refused: Callable[..., str]) -> None:
     (bench.folder / "file").touch()
-    done = bench.run("run", "--plan", bench.plan(SIMULATED), "--results", bench.folder / "file" / "results")
-    assert done.returncode == 2
-    assert "RESULTS=" in done.stderr
-    assert "Traceback" not in done.stderr
+    error = refused("run", "--plan", bench.plan(SIMULATED), "--results", bench.folder / "file" / "results")
+    assert "RESULTS=" in error
 
 
 def test_a_taken_port(bench: Bench) -> None:
