@@ -23,6 +23,7 @@ SHORTENED_NOTICE = Notice(
 _SHORT_MEASURE_S = 20.0
 _SHORT_WARM_UP_S = 5.0
 _SHORT_TRACE_S = 40.0
+_SHORT_SEARCH_S = 300.0
 _SHORT_REQUESTS = 40
 _LOCAL_ROLE = "local-sagemaker"
 _LOCAL_BOOT_S = 5.0
@@ -126,11 +127,16 @@ def _keys(local: LocalSageMaker) -> str:
 
 def _short(plan: Plan) -> Plan:
     """The plan with windows so short that a rehearsal takes minutes, not hours."""
-    changes: dict[str, Any] = {"warm_up": min(plan.load.warm_up, _SHORT_WARM_UP_S)}
-    if replay := plan.load.trace:
-        limit = _SHORT_TRACE_S * max(replay.speed)
-        changes["trace"] = replay.model_copy(update={"limit": min(replay.limit or limit, limit)})
+    load = plan.load
+    changes: dict[str, Any] = {"warm_up": min(load.warm_up, _SHORT_WARM_UP_S)}
+    if load.trace is None:
+        changes["measure"] = min(load.measure, _SHORT_MEASURE_S)
+    if load.trace is not None:
+        limit = _SHORT_TRACE_S * max(load.trace.speed)
+        changes["trace"] = load.trace.model_copy(update={"limit": min(load.trace.limit or limit, limit)})
+    elif load.search is not None:
+        at_most = min(load.search.at_most, _SHORT_SEARCH_S)
+        changes["search"] = load.search.model_copy(update={"at_most": at_most})
     else:
-        changes["measure"] = min(plan.load.measure, _SHORT_MEASURE_S)
-        changes["min_requests"] = min(plan.load.min_requests or _SHORT_REQUESTS, _SHORT_REQUESTS)
-    return plan.model_copy(update={"load": plan.load.model_copy(update=changes)})
+        changes["min_requests"] = min(load.min_requests or _SHORT_REQUESTS, _SHORT_REQUESTS)
+    return plan.model_copy(update={"load": load.model_copy(update=changes)})

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import psutil
 
-from bench.terminal import LoadScreen, print_status
+from bench.terminal import LoadScreen, Status, print_status
 from common.errors import UserError
 from common.exit_codes import ExitCode
 from common.parent_process import TOKEN_VARIABLE
@@ -125,7 +125,12 @@ def _check_port(host: str, port: int) -> None:
 
 
 def play_load(
-    experiment_file: Path, csv_prefix: Path, options: LoadOptions, *, over_budget: Callable[[], bool]
+    experiment_file: Path,
+    csv_prefix: Path,
+    options: LoadOptions,
+    *,
+    over_budget: Callable[[], bool],
+    meanwhile: Callable[[Status], None] = lambda _: None,
 ) -> LoadEnd:
     """Run a load to its end.
 
@@ -137,6 +142,7 @@ def play_load(
         csv_prefix: of Locust's own CSV files.
         options: how Locust runs.
         over_budget: polled while waiting; True ends the load early.
+        meanwhile: called with the status several times a second while the load runs.
 
     Returns:
         How it ended.
@@ -169,7 +175,7 @@ def play_load(
     last: dict[str, Any] = {}
     try:
         with LoadScreen() as screen:
-            fault = _watch(child, status_file, screen, options, over_budget)
+            fault = _watch(child, status_file, screen, options, over_budget, meanwhile=meanwhile)
     finally:
         stop_child(child)
         last = _read_status(status_file)
@@ -215,6 +221,8 @@ def _watch(
     screen: LoadScreen,
     options: LoadOptions,
     over_budget: Callable[[], bool],
+    *,
+    meanwhile: Callable[[Status], None],
 ) -> str | None:
     """Show the status until the child has ended or must be stopped. Returns why, if the load is at fault."""
     done_at: float | None = None
@@ -223,6 +231,7 @@ def _watch(
     while child.poll() is None and not over_budget():
         status = _read_status(status_file)
         screen.update(status)
+        meanwhile(status)
         if (message := status.get("message")) and message != reported and status.get("phase") != "done":
             print_status(str(reported := message))
         if status.get("phase") == "done":

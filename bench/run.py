@@ -10,6 +10,7 @@ from bench.checks import check_plan
 from bench.cloudwatch import collect_cloudwatch
 from bench.distributed.run_announcer import RunAnnouncer
 from bench.experiments import experiment_of
+from bench.live_search import LiveSearch
 from bench.locust_process import LoadEnd, play_load
 from bench.made_prompts import make_prompts
 from bench.prepare import PreparedRun, RunOptions, prepare
@@ -27,6 +28,7 @@ from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MADE_PAYLOAD, MANIFEST, create_run_folder
 from runfolder.manifest import ExperimentEntry, RunState
 from runfolder.replayed_trace import TRACE, write_trace
+from runfolder.search_commands import SEARCH_COMMAND
 
 _STATES: dict[int, RunState] = {ExitCode.OK: "complete", ExitCode.INTERRUPTED: "interrupted"}
 
@@ -205,6 +207,7 @@ class _Player:
         entry.load_started_at = time.time()
         self._save()
         experiment_file = self._write_experiment(entry, spec, deployment)
+        search = self._search(entry)
         try:
             with self.announcer.announce_load():
                 end = play_load(
@@ -212,6 +215,7 @@ class _Player:
                     self.prepared.folder / entry.locust_prefix,
                     self.prepared.options.load,
                     over_budget=self.guard.exceeded,
+                    meanwhile=(lambda _: None) if search is None else search.tick,
                 )
         except BaseException:
             entry.state = "interrupted"
@@ -220,6 +224,16 @@ class _Player:
             entry.load_ended_at = time.time()
             (self.prepared.folder / f"{entry.locust_prefix}{MADE_PAYLOAD}").unlink(missing_ok=True)
         self._record_end(entry, end)
+
+    def _search(self, entry: ExperimentEntry) -> LiveSearch | None:
+        """The search of an experiment, with its first command written; None where the plan lists steps."""
+        plan, manifest = self.prepared.plan, self.prepared.manifest
+        if plan.load.search is None:
+            return None
+        search = LiveSearch(plan, manifest, entry, self.prepared.folder)
+        with writing(self.prepared.folder / SEARCH_COMMAND):
+            search.begin()
+        return search
 
     def _write_experiment(self, entry: ExperimentEntry, spec: EndpointSpec, deployment: Deployment) -> Path:
         """Write what the load must know to a file in the run folder, and make its prompts if needed."""

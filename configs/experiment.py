@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,6 +29,8 @@ class Step(BaseModel):
     """In a shape, its piece, of which ``rate`` is the mean."""
     continues: bool = False
     """Whether the next step follows without a pause: all pieces of a shape but the last."""
+    purpose: Literal["probe", "confirmation"] | None = None
+    """What a search plays it for."""
 
 
 class Experiment(BaseModel):

@@ -7,16 +7,18 @@ from pydantic import Field, model_validator
 from configs.arrivals import Arrivals
 from configs.durations import Seconds
 from configs.fields import Number, Strict, Whole
+from configs.search import Search
 from configs.shape import Shape
 
 _DAY_S = 86_400.0
-_KINDS = ("concurrency", "rate", "trace", "shape")
+_KINDS = ("concurrency", "rate", "trace", "shape", "search")
 _OWNERS = {
-    "spawn_rate": ("concurrency",),
-    "arrivals": ("rate", "shape"),
-    "max_in_flight": ("rate", "trace", "shape"),
-    "measure": ("concurrency", "rate"),
+    "spawn_rate": ("concurrency", "search"),
+    "arrivals": ("rate", "shape", "search"),
+    "max_in_flight": ("rate", "trace", "shape", "search"),
+    "measure": ("concurrency", "rate", "search"),
     "min_requests": ("concurrency", "rate"),
+    "confirm": ("search",),
 }
 """Keys that only some kinds of load have."""
 
@@ -65,6 +67,7 @@ class Load(Strict):
 
     Closed loop: ``concurrency`` users, each of which sends its next request when its last one has ended.
     Open loop: requests arrive at a ``rate``, or as in a ``trace``, whether or not earlier ones have ended.
+    A ``search`` chooses its own steps.
     """
 
     concurrency: (
@@ -89,6 +92,16 @@ class Load(Strict):
         description="Pieces of load that follow each other without a pause, such as a ramp, a spike or a "
         "soak, in place of the steps. Each piece is measured from its start to its end.",
     )
+    search: Search | None = Field(
+        default=None,
+        description="Find the highest load that meets the `slo`, in place of a list of steps; see "
+        "[docs/search.md](search.md).",
+    )
+    confirm: bool = Field(
+        default=True,
+        description="Play the load that a search over `concurrency` recommends again, as `arrivals` at the "
+        "rate it implies.",
+    )
     arrivals: Arrivals = Field(
         default="poisson",
         description="The arrival process at each `rate`: `poisson`, `constant`, `{gamma: SHAPE}` or "
@@ -106,7 +119,9 @@ class Load(Strict):
         default=30.0, description="The time before the measurement of each step."
     )
     measure: Annotated[Seconds, Field(gt=0, le=_DAY_S)] = Field(
-        default=120.0, description="The length of the measurement of each step."
+        default=120.0,
+        description="The length of the measurement of each step; in a search, the longest measurement of a "
+        "level.",
     )
     min_requests: Annotated[Whole, Field(ge=1)] | None = Field(
         default=None, description="End the measurement early once this many of its requests have ended."
@@ -119,10 +134,10 @@ class Load(Strict):
     @model_validator(mode="after")
     def _one_kind_of_steps(self) -> Self:
         kinds = {kind for kind in _KINDS if getattr(self, kind) is not None}
-        if not kinds or (kinds & {"trace", "shape"} and len(kinds) > 1):
+        if not kinds or (len(kinds) > 1 and kinds != {"concurrency", "rate"}):
             raise ValueError(
                 "give concurrency (a list of users), rate (a list of requests per second) or both, a trace, "
-                "or a shape"
+                "a shape, or a search"
             )
         if len({piece.rate is None for piece in self.shape or ()}) > 1:
             raise ValueError("give all pieces of a shape a rate, or all of them a concurrency")
@@ -135,6 +150,8 @@ class Load(Strict):
     @property
     def open_loop(self) -> bool:
         """Whether requests arrive by themselves in any step."""
+        if self.search is not None:
+            return self.search.over == "rate" or self.confirm
         return self.rate is not None or self.trace is not None or self._shape_of_rates
 
     @property
@@ -142,13 +159,9 @@ class Load(Strict):
         return any(piece.rate is not None for piece in self.shape or ())
 
     @property
-    def steps(self) -> int:
-        """The number of steps."""
-        speeds = self.trace.speed if self.trace else ()
-        return len(self.concurrency or ()) + len(self.rate or ()) + len(speeds) + len(self.shape or ())
-
-    @property
     def most_in_flight(self) -> int:
         """The most requests that can be in flight at a time."""
-        users = (*(self.concurrency or ()), *(piece.concurrency or 0 for piece in self.shape or ()))
+        users = [*(self.concurrency or ()), *(piece.concurrency or 0 for piece in self.shape or ())]
+        if self.search is not None and self.search.over == "concurrency":
+            users.append(int(self.search.high))
         return max(*users, self.max_in_flight if self.open_loop else 0, 0)

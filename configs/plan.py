@@ -306,6 +306,11 @@ class Plan(Strict):
                     f"slo.{objective.key}: {seconds:g} s is longer than load.timeouts.total "
                     f"({longest_s:g} s), so no request can miss it; for milliseconds write {seconds:g}ms"
                 )
+        if self.load.search is not None and not self.slo.objectives:
+            raise ValueError(
+                "load.search looks for the highest load under the SLO, but the plan has no latency "
+                "objective; set one, such as slo.ttft_p95: 1s"
+            )
         self._check_in_flight()
         if self.model.source == "endpoint" and not self.endpoint.name:
             raise ValueError("model.source: endpoint needs an existing endpoint; name it in endpoint.name")
@@ -318,11 +323,15 @@ class Plan(Strict):
 
     def _check_in_flight(self) -> None:
         """Refuse rates that cannot be carried, by Little's law: in flight = rate × mean E2E."""
-        for objective in self.slo.objectives if self.load.rate else ():
-            in_flight = max(self.load.rate or ()) * objective.limit_ms / 1000
+        search = self.load.search
+        key, rate = "load.rate", max(self.load.rate or (0.0,))
+        if search is not None and search.over == "rate":
+            key, rate = "load.search.to", search.high
+        for objective in self.slo.objectives:
+            in_flight = rate * objective.limit_ms / 1000
             if objective.metric == "e2e" and in_flight > self.load.max_in_flight:
                 raise ValueError(
-                    f"load.rate: {max(self.load.rate or ()):g} requests/s with an E2E of {objective.limit} "
+                    f"{key}: {rate:g} requests/s with an E2E of {objective.limit} "
                     f"are {in_flight:,.0f} requests in flight, but load.max_in_flight is "
                     f"{self.load.max_in_flight:,}; lower the rate or raise load.max_in_flight"
                 )

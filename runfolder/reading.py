@@ -31,6 +31,7 @@ _TEXT = frozenset(
         "experiment",
         "state",
         "reasons",
+        "purpose",
         "reason_codes",
         "worker",
         "host",
@@ -60,6 +61,7 @@ _LATER = frozenset(
         "skipped_events",
         "measure_planned_end_at",
         "reason_codes",
+        "purpose",
         "rtt_ms",
     }
 )
@@ -94,17 +96,25 @@ class RunTables:
     problems: list[str] = field(default_factory=list)
 
 
-def read_run(folder: Path, manifest: Manifest) -> RunTables:
+def read_run(folder: Path, manifest: Manifest, *, requests_from: int = 0) -> RunTables:
     """Read the tables of the run in ``folder``.
 
     A missing or damaged table becomes an empty or shorter frame and a sentence in ``problems``.
+
+    Args:
+        folder: the run folder.
+        manifest: its manifest.
+        requests_from: the byte of requests.csv after which requests are read, from the next line on: while a
+            load runs, its newest requests are enough.
 
     Raises:
         OSError: a table cannot be opened.
     """
     problems: list[str] = []
     steps = read_table(folder / layout.STEPS, STEP_COLUMNS, problems)
-    requests = read_table(folder / layout.REQUESTS, REQUEST_COLUMNS, problems, skip=_UNREAD)
+    requests = read_table(
+        folder / layout.REQUESTS, REQUEST_COLUMNS, problems, skip=_UNREAD, start=requests_from
+    )
     return RunTables(
         folder=folder,
         manifest=manifest,
@@ -124,6 +134,7 @@ def read_table(
     *,
     optional: bool = False,
     skip: frozenset[str] = frozenset(),
+    start: int = 0,
 ) -> pd.DataFrame:
     """Read the given columns of a CSV file: text as categories, the rest as floats (NaN: not measured).
 
@@ -143,7 +154,7 @@ def read_table(
             problems.append(f"{path.name} is empty.")
         return _frame(wanted)
     try:
-        frame = _parse(buffer, path, wanted, problems)
+        frame = _parse(_lines_after(buffer, start), path, wanted, problems)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0][:160]}): it was left out.")
         return _frame(wanted)
@@ -181,6 +192,15 @@ def _whole_lines(path: Path) -> tuple[pa.Buffer | None, bool]:
                 return pa.memory_map(str(path)).read_buffer(whole), whole < size
             end = start
     return None, True
+
+
+def _lines_after(buffer: pa.Buffer, start: int) -> pa.Buffer:
+    """The header and the whole lines that begin after a byte; everything for 0."""
+    if start == 0:
+        return buffer
+    header = buffer.slice(0, min(buffer.size, 1 << 14)).to_pybytes().partition(b"\n")[0]
+    rest: bytes = buffer.slice(min(start, buffer.size)).to_pybytes()
+    return pa.py_buffer(header + b"\n" + rest.partition(b"\n")[2])
 
 
 def _parse(buffer: pa.Buffer, path: Path, wanted: list[str], problems: list[str]) -> pd.DataFrame:

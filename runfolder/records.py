@@ -104,6 +104,8 @@ class Request:
 REQUEST_COLUMNS = tuple(field.name for field in fields(Request))
 
 StepState = Literal["planned", "running", "complete", "degraded", "interrupted"]
+StepPurpose = Literal["probe", "confirmation"]
+"""What a search plays a step for."""
 ReasonCode = Literal[
     "worker_lost",
     "worker_joined",
@@ -175,6 +177,8 @@ class StepRow:
     """Why the step is degraded or interrupted, in words; several are joined with ``; ``."""
     reason_codes: str | None = None
     """The `ReasonCode` of each reason, joined with ``;``. Absent in folders of older versions."""
+    purpose: StepPurpose | None = None
+    """Of a step that a search chose. Absent in folders of older versions."""
 
 
 STEP_COLUMNS = tuple(field.name for field in fields(StepRow))

@@ -34,6 +34,9 @@ def check_workers(step: StepResult) -> None:
     if least is not None and target is not None:
         held = least >= LOAD_HELD * target and not UNKNOWN_LOAD.intersection(codes)
         flight = f"; at the least {number(least)} of {target} requests were in flight"
+    elif step.rate is not None:
+        # In an open loop, the workers that are there from the start of a step get all of its arrivals.
+        held = codes == ["fewer_workers"]
     for code in codes:
         text = f"{_EVENTS[code]}{flight}"
         step.trust.add("warn" if held else "void", code, text, least_in_flight=least)

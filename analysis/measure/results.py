@@ -175,6 +175,10 @@ class StepResult:
     """Number of the piece of a shape, from 1; its level is not a steady one that could be recommended."""
     ramp: tuple[float, float] | None = None
     """The rates at the start and at the end of a piece of which ``rate`` is the mean."""
+    purpose: str | None = None
+    """What a search played it for (`runfolder.records.StepPurpose`); None where the plan names the step."""
+    spent_s: float | None = None
+    """Load time from its announcement to its end."""
     cut_short_s: float = 0.0
     """Seconds by which the window of a saturated step ended before its plan."""
     reasons: str | None = None

@@ -91,7 +91,7 @@ def _experiment(
     lost = _lost_steps(entry, set(own["step"]), tables)
     rows = tables.requests[tables.requests["step"].isin([*own["step"], *(step.id for step in lost)])]
     results = [
-        _step(row, entry, rows, tables, objectives)
+        measure_step(row, entry, rows, tables, objectives)
         for row in own.sort_values("ordinal", kind="stable").to_dict("records")
     ]
     return ExperimentResult(
@@ -173,13 +173,22 @@ def _lost_steps(entry: ExperimentEntry, known: set[str], tables: RunTables) -> l
     return lost
 
 
-def _step(
+def measure_step(
     row: Mapping[Hashable, Any],
     entry: ExperimentEntry,
     rows: pd.DataFrame,
     tables: RunTables,
     objectives: Sequence[Objective],
 ) -> StepResult:
+    """Measure one step.
+
+    Args:
+        row: its row of steps.csv.
+        entry: its experiment.
+        rows: the requests of the experiment.
+        tables: the run's other tables.
+        objectives: the plan's latency objectives.
+    """
     step_id = str(row["step"])
     own = rows[rows["step"] == step_id]
     result = StepResult(
@@ -194,6 +203,8 @@ def _step(
         state=_text(row["state"]) or "unknown",
         reasons=_text(row["reasons"]),
         reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),
+        purpose=_text(row["purpose"]),
+        spent_s=_span(row),
         reported_counts={name: v for name in _REPORTED_COUNTS if (v := _number(row[name])) is not None},
         step_counts=count_outcomes(own["outcome"]),
     )
@@ -221,6 +232,13 @@ def _step(
 def _ramp(row: Mapping[Hashable, Any]) -> tuple[float, float] | None:
     start, end = _number(row["ramp_from"]), _number(row["ramp_to"])
     return None if start is None or end is None else (start, end)
+
+
+def _span(row: Mapping[Hashable, Any]) -> float | None:
+    """Seconds from a step's announcement to the end of its tail, or of its window without one."""
+    begin, tail = _number(row["announced_at"]), _number(row["tail_ended_at"])
+    end = _number(row["measure_ended_at"]) if tail is None else tail
+    return None if begin is None or end is None else max(0.0, end - begin)
 
 
 def _window_end(row: Mapping[Hashable, Any], rows: pd.DataFrame) -> float | None:

@@ -131,7 +131,10 @@ def _row(check: Check) -> tuple[str, str, str]:
 
 def _estimate_lines(plan: Plan, estimate: Estimate) -> list[str]:
     bounds = f"{_span(estimate.shortest_s)} to {_span(estimate.longest_s)}"
-    shape = f"{plural(estimate.experiments, 'experiment')}, {plural(estimate.steps, 'step')}"
+    steps = plural(estimate.steps, "step")
+    if plan.load.search is not None:
+        steps = f"a search of at most {plural(estimate.steps, 'probe')}"
+    shape = f"{plural(estimate.experiments, 'experiment')}, {steps}"
     lines = [f"{shape}; {bounds}, including start and deletion; up to about {estimate.requests:,} requests"]
     if estimate.longest_usd is not None and estimate.shortest_usd is not None:
         limit = plan.budget.max_spend_usd

@@ -1,10 +1,12 @@
 """Estimates how long a plan takes, how many requests it sends and what it costs."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from configs.load import TraceSize
 from configs.plan import MAX_TOKENS_KEYS, Plan
+from configs.search import LEAST_PROBE_S, Search
 from runfolder.manifest import PriceQuote
 
 BOOT_S = 390.0
@@ -15,11 +17,16 @@ SECONDS_PER_TOKEN = 0.045
 FIRST_TOKEN_S = 0.5
 DEFAULT_TOKENS = 100
 _RAMP_S = 5.0
+_CONFIRMATIONS = 3
+"""As many as a search makes at most."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bounds for a plan: ``longest`` uses every window fully, ``shortest`` ends each at ``min_requests``."""
+    """Bounds for a plan: ``longest`` uses every window fully, ``shortest`` ends each at ``min_requests``.
+
+    The shortest search has one probe; the longest has all that it may need, within its time limit.
+    """
 
     experiments: int
     steps: int
@@ -72,6 +79,9 @@ def estimate(
     overhead = (1 if plan.load.shape else len(windows)) * (_RAMP_S + plan.load.warm_up + answer_s)
     shortest_load = rounds * (sum(short for short, _ in windows) + overhead)
     longest_load = rounds * (sum(long for _, long in windows) + overhead)
+    if (search := plan.load.search) is not None:
+        shortest_load = rounds * (windows[0][0] + plan.load.warm_up + answer_s)
+        longest_load = min(longest_load, rounds * search.at_most)
     booting = {kind: _boot(plan, kind, boots) for kind in types}
     teardown_s = 0.0 if plan.endpoint.name else TEARDOWN_S
     idle = {kind: boot + teardown_s for kind, boot in booting.items()}
@@ -93,6 +103,10 @@ def _request_rates(plan: Plan, answer_s: float, trace: TraceSize | None) -> list
     """Expected requests per second of each step."""
     if plan.load.trace and trace:
         return [trace.requests / trace.seconds * speed for speed in plan.load.trace.speed]
+    if (search := plan.load.search) is not None:
+        levels = search_levels(search)
+        rates = levels if search.over == "rate" else [users / answer_s for users in levels]
+        return rates + [rates[-1]] * (_CONFIRMATIONS if plan.load.confirm else 0)
     pieces = [
         piece.mean_rate or (piece.concurrency or 0) / answer_s  # of one kind, see `configs.load.Load`
         for piece in plan.load.shape or ()
@@ -100,8 +114,18 @@ def _request_rates(plan: Plan, answer_s: float, trace: TraceSize | None) -> list
     return [users / answer_s for users in plan.load.concurrency or ()] + list(plan.load.rate or ()) + pieces
 
 
+def search_levels(search: Search) -> list[float]:
+    """The levels of the longest search: doubled up to the highest, then bisected below it."""
+    doublings = math.ceil(math.log2(search.high / search.low))
+    upwards = [min(search.high, search.low * 2**n) for n in range(doublings + 1)]
+    halvings = math.ceil(math.log2(math.log(2) / math.log1p(search.resolution)))
+    return upwards + [search.high] * max(0, halvings)
+
+
 def _window(plan: Plan, rate: float) -> tuple[float, float]:
     """The shortest and the longest window in seconds."""
+    if plan.load.search is not None:
+        return min(LEAST_PROBE_S, plan.load.measure), plan.load.measure
     if plan.load.min_requests is None:
         return plan.load.measure, plan.load.measure
     return min(plan.load.measure, plan.load.min_requests / rate), plan.load.measure

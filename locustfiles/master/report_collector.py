@@ -62,7 +62,7 @@ class ReportCollector:
     def __init__(self, folder: Path, experiment_steps: frozenset[str], clock: Clock | None = None) -> None:
         self._folder = folder
         self._clock = clock or SystemClock()
-        self._own_steps = experiment_steps
+        self._own_steps = set(experiment_steps)
         self._requests = RowAppender[Request](folder / layout.REQUESTS, REQUEST_COLUMNS)
         self._reports = RowAppender[WorkerReport](folder / layout.WORKERS, WORKER_COLUMNS)
         self.workers: dict[str, WorkerState] = {}
@@ -89,6 +89,10 @@ class ReportCollector:
         """Called for every row."""
         self._gaps: dict[str, Counter[int]] = defaultdict(Counter)
         self._healths: deque[WorkerReport] = deque(maxlen=10_000)
+
+    def add_step(self, step: str) -> None:
+        """Accept the rows of a step that was not planned."""
+        self._own_steps.add(step)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[None]:
@@ -262,6 +266,16 @@ class ReportCollector:
         return len(workers) == len(clients) and all(
             worker.reported_at > moment and (worker.oldest_start is None or worker.oldest_start >= moment)
             for worker in workers
+        )
+
+    @property
+    def settled_until(self) -> float | None:
+        """Time before which every request that started has ended; None while a worker has not reported."""
+        present = [worker for client, worker in self.workers.items() if client not in self.lost]
+        if not present or not all(worker.reported_at for worker in present):
+            return None
+        return min(
+            w.reported_at if w.oldest_start is None else min(w.reported_at, w.oldest_start) for w in present
         )
 
     @property

@@ -38,6 +38,8 @@ class LoadStatus:
     failed: int = 0
     censored: int = 0
     withheld: int = 0
+    settled_until: float | None = None
+    """Time before which every request that started has ended and is on record."""
     requests_per_minute: float | None = None
     completion_tokens_per_s: float | None = None
     ttft_p50_ms: float | None = None
@@ -122,6 +124,7 @@ class StatusBoard:
         status, collector = self.status, self._collector
         status.users = self._group.user_count
         status.in_flight = collector.in_flight
+        status.settled_until = collector.settled_until
         status.phase_elapsed_s = self._clock.monotonic() - self._phase_started
         if status.step is not None:
             announced_at = self._rows[status.ordinal - 1].announced_at or 0.0
@@ -136,8 +139,10 @@ class StatusBoard:
         return live_step_rows(self._rows, collector.steps, self.status.phase, collector.reported_until)
 
 
-def eta_s(status: LoadStatus, load: Load) -> float:
-    """Seconds left in the remaining phases, without tails and early ends."""
+def eta_s(status: LoadStatus, load: Load) -> float | None:
+    """Seconds left in the remaining phases, without tails and early ends; None for a search."""
+    if load.search is not None:
+        return None
     whole = load.warm_up + load.measure
     left = (status.steps_total - status.ordinal) * whole
     match status.phase:

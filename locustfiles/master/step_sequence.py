@@ -17,10 +17,11 @@ from locustfiles.master.clock import Clock, ClockReading, SystemClock
 from locustfiles.master.drain import drain
 from locustfiles.master.open_loop import OpenLoop
 from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.search_steps import SearchSteps
 from locustfiles.master.status import StatusBoard
 from locustfiles.master.step_checks import PlayedStep, check_step
 from locustfiles.master.step_table import StepTable
-from locustfiles.master.step_workers import StepWorkers
+from locustfiles.master.step_workers import StepWorkers, are_decided, check_ready
 from locustfiles.master.worker_group import RunEndedError, WorkerGroup, unexpected_end
 from locustfiles.messages import Ending, MeasureWindow
 from runfolder.records import ReasonCode, StepRow
@@ -31,6 +32,8 @@ _ACK_S = 10.0
 _REPORT_GRACE_S = 10.0
 _RAMP_SECONDS = 8
 _MAX_RATE = 100.0
+_VERDICT_S = 120.0
+"""The longest wait for the next command of a search."""
 _NOT_READY_S = 900.0
 """For an endpoint that reports that it has no capacity yet: it must start an instance and load a model."""
 _END_CODES: dict[int, ReasonCode] = {
@@ -73,6 +76,11 @@ class StepSequence:
         """Steps whose requests may still be in flight: in a shape, the next piece follows at once."""
         self._follows: float | None = None
         """When the last window ended, if the next step follows at once."""
+        self._step: Step | None = None
+        """The current step."""
+        self._search = None
+        if experiment.load.search is not None:
+            self._search = SearchSteps(experiment.name, experiment.run_folder)
         self._open_loop = None
         if experiment.load.open_loop:
             self._open_loop = OpenLoop(experiment, group, collector, self._clock)
@@ -93,10 +101,12 @@ class StepSequence:
         ending: Ending = "abort"
         self.started = True
         try:
-            self._wait_for_workers()
+            self.board.enter("start")
+            self._wait(lambda: are_decided(self._group), _WORKERS_READY_S)
+            check_ready(self._group, _WORKERS_READY_S)
             if self._open_loop is not None:
                 yield 0, 1.0  # Locust counts a run as running once it has been given a number of users
-            for step, row in zip(self._experiment.steps, self._table.rows, strict=True):
+            for step, row in self._steps():
                 if self._open_loop is not None and (reason := self._open_loop.reason_to_skip(step)):
                     self._table.skip(row, reason)
                 else:
@@ -114,6 +124,28 @@ class StepSequence:
         finally:
             self._finish(ending)
 
+    def _steps(self) -> Iterator[tuple[Step, StepRow]]:
+        """The planned steps, or those of a search as it chooses them; the load stays up while it decides.
+
+        Raises:
+            RunEndedError: the search does not say what follows.
+        """
+        yield from zip(self._experiment.steps, list(self._table.rows), strict=True)
+        search, rows = self._search, self._table.rows
+        if search is None:
+            return
+        while True:
+            if not self._wait(lambda: search.is_over(len(rows)), _VERDICT_S):
+                raise RunEndedError(ExitCode.FAILED, "the search did not say how to go on")
+            ended = self._clock.time()
+            if self._open_loop is not None:
+                ended = max(ended, self._open_loop.stop())
+            if rows:
+                rows[-1].tail_ended_at = ended
+            if (step := search.following(len(rows))) is None:
+                return
+            yield step, self._table.add(step)
+
     def abandon(self) -> None:
         """End the run before its first step."""
         self.exit_code, self.status.message = ExitCode.INTERRUPTED, "interrupted"
@@ -127,27 +159,9 @@ class StepSequence:
         """End the run in order because something beside the steps has failed."""
         self._aborts.failure = self._aborts.failure or unexpected_end(error)
 
-    def _wait_for_workers(self) -> None:
-        """Wait until every worker has its assignment.
-
-        Raises:
-            RunEndedError: a worker cannot take part or does not respond.
-        """
-        self.board.enter("start")
-
-        def decided() -> bool:
-            unready = self._group.unready_workers()
-            return not unready or any(unready.values())
-
-        self._wait(decided, _WORKERS_READY_S)
-        if unready := self._group.unready_workers():
-            if refusals := [f"worker {name} cannot take part: {why}" for name, why in unready.items() if why]:
-                raise RunEndedError(ExitCode.FAILED, "; ".join(refusals))
-            silent = f"worker {', '.join(unready)} did not respond within {_WORKERS_READY_S:g} s"
-            raise RunEndedError(ExitCode.FAILED, silent, "see its log")
-
     def _play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         status = self.status
+        self._step = step
         status.step, status.ordinal = step.id, row.ordinal
         status.target, status.rate = step.concurrency, row.rate
         row.state, row.announced_at = "running", self._clock.time()
@@ -214,7 +228,7 @@ class StepSequence:
             stop: whether the load of the last one is over; then all of them are checked.
         """
         tail_ended_at = self._clock.time()
-        if self._open_loop is not None and stop:
+        if self._open_loop is not None and stop and self._search is None:
             tail_ended_at = max(tail_ended_at, self._open_loop.stop())
         ended = ClockReading.of(self._clock)
         over = [played for played in self._unfinished if stop or self._all_ended(played.window)]
@@ -267,10 +281,12 @@ class StepSequence:
         self._collector.open_window(step.id, opened)
         self.board.enter("measure", seconds)
         self._table.save()
-        enough = self._load.min_requests
+        enough, search = self._load.min_requests, self._search
 
         def over() -> bool:
             self._finish_steps(stop=False)
+            if search is not None and search.is_closed(row.ordinal):
+                return True
             if enough is not None and tally.measured_ok >= enough:
                 return True
             return self._open_loop is not None and self._open_loop.is_saturated(opened)
@@ -347,10 +363,9 @@ class StepSequence:
             if row.state == "running":
                 row.state = "interrupted"
                 self._table.add_reason(row, code, reason)
-                if row.measure_started_at is not None and row.measure_ended_at is None:
+                if self._step and row.measure_started_at is not None and row.measure_ended_at is None:
                     # The report shows what was measured until now.
-                    step = self._experiment.steps[row.ordinal - 1]
-                    self._close_window(step, row, self._clock.time())
+                    self._close_window(self._step, row, self._clock.time())
         self._table.save()
 
     def _finish(self, ending: Ending) -> None:

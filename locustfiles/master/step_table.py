@@ -23,9 +23,19 @@ class StepTable:
             _planned_row(step, experiment.name, ordinal) for ordinal, step in enumerate(experiment.steps, 1)
         ]
         self._others = [row for row in read_rows(self._path, StepRow) if row.experiment != experiment.name]
+        self._experiment = experiment.name
         self._reasons: dict[str, list[StepReason]] = {row.step: [] for row in self.rows}
         self._infos: dict[str, list[StepReason]] = {}
         self.save()
+
+    def add(self, step: Step) -> StepRow:
+        """Add a step that was not planned."""
+        ordinal = len(self.rows) + 1
+        row = StepRow(step.id, self._experiment, ordinal, step.concurrency, step.rate, purpose=step.purpose)
+        self.rows.append(row)
+        self._reasons[row.step] = []
+        self._collector.add_step(step.id)
+        return row
 
     def add_reason(self, row: StepRow, code: ReasonCode, text: str) -> None:
         """Add, once, a reason why a step is degraded."""

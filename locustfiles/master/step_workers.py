@@ -2,13 +2,34 @@
 
 import logging
 
+from common.exit_codes import ExitCode
 from locustfiles.master.clock import Clock
-from locustfiles.master.worker_group import StepReason, WorkerGroup
+from locustfiles.master.worker_group import RunEndedError, StepReason, WorkerGroup
 
 logger = logging.getLogger(__name__)
 
 _UNNAMED_S = 5.0
 """How long a worker that joins has to register its name before it is reported by Locust's client id."""
+
+
+def are_decided(group: WorkerGroup) -> bool:
+    """Whether every worker is ready, or one cannot take part."""
+    unready = group.unready_workers()
+    return not unready or any(unready.values())
+
+
+def check_ready(group: WorkerGroup, waited_s: float) -> None:
+    """Check that every worker has its assignment.
+
+    Raises:
+        RunEndedError: a worker cannot take part, or has not responded in the time that was waited.
+    """
+    if not (unready := group.unready_workers()):
+        return
+    if refusals := [f"worker {name} cannot take part: {why}" for name, why in unready.items() if why]:
+        raise RunEndedError(ExitCode.FAILED, "; ".join(refusals))
+    silent = f"worker {', '.join(unready)} did not respond within {waited_s:g} s"
+    raise RunEndedError(ExitCode.FAILED, silent, "see its log")
 
 
 class StepWorkers:

@@ -102,6 +102,8 @@ class FakeWorkerGroup:
         self.given: list[tuple[str, str, Arrival]] = []
         """Client id, step and arrival of everything that was handed out."""
         self.max_in_flight = 0
+        self.answer_ms: Callable[[int], float] = lambda _: 100.0
+        """Number of users → the time of an answer, up to the half second between two reports."""
         self.invents = 0
         """Requests that Locust counts and no row tells of."""
 
@@ -169,13 +171,14 @@ class FakeWorkerGroup:
         now = self.clock.time()
         worker.reports += 1
         rows: list[Request] = []
+        answer_ms = self.answer_ms(self.users)
         for number in range(self.users if self.step else 0):
             row = Request(f"{worker.name}-{worker.reports}-{number}", self.step or "", worker.name, "p1", 0.0)
-            row.started_at, row.elapsed_ms = now - 0.2, 100.0
+            row.started_at, row.elapsed_ms = now - 0.1 - answer_ms / 1000, answer_ms
             counts = worker.counts.setdefault(row.step, [0, 0, 0, 0, 0])
             counts[0] += 1
             if worker.failing is None:
-                row.e2e_ms, row.ttft_ms, row.tpot_ms, row.completion_tokens = 100.0, 20.0 + number, 5.0, 8
+                row.e2e_ms, row.ttft_ms, row.tpot_ms, row.completion_tokens = answer_ms, 20.0 + number, 5.0, 8
                 counts[1] += 1
             else:
                 row.outcome, row.error_class, row.error_detail = "failed", worker.failing, worker.detail

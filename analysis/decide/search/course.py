@@ -1,0 +1,106 @@
+"""A whole search, from the steps that it has played: what it found, why it ended, what it may do next.
+
+The live search and the report read the same steps with the same functions, so they say the same.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from analysis.decide.search.confirmation import Confirmation, judge_confirmations, next_rate
+from analysis.decide.search.evidence import confirmation_rules, criteria_of, probe_of, rules_from
+from analysis.decide.search.method import Bracket, End, Measure, Move, bracket_of, next_move
+from analysis.decide.search.probes import Criterion, Probe, Rules
+from analysis.measure.results import ExperimentResult, RunResult, StepResult
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a search has done so far."""
+
+    rules: Rules
+    criteria: tuple[Criterion, ...]
+    probes: tuple[Probe, ...]
+    steps: tuple[StepResult, ...]
+    """Of each probe, in order."""
+    bracket: Bracket
+    move: Move
+    """What would follow: an `End`, unless the search was ended from outside."""
+    confirmations: tuple[Confirmation, ...] = ()
+    confirmation_steps: tuple[StepResult, ...] = field(default=())
+
+    @property
+    def spent_s(self) -> float:
+        """Load time so far, confirmation included."""
+        return math.fsum(step.spent_s or 0.0 for step in (*self.steps, *self.confirmation_steps))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the search ended by itself."""
+        return isinstance(self.move, End)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether both ends of the bracket are certain, and as close as asked."""
+        return self.bracket.is_sure(self.rules)
+
+    @property
+    def rates(self) -> dict[float, float]:
+        """Requests per second that each level did, over all its visits."""
+        rates = {}
+        for level in {probe.level for probe in self.probes if probe.counts}:
+            visits = [
+                (step.throughput.completions or 0, step.seconds or 0.0)
+                for step, probe in zip(self.steps, self.probes, strict=True)
+                if probe.level == level and probe.counts
+            ]
+            seconds = math.fsum(each for _, each in visits)
+            if seconds > 0 and any(count for count, _ in visits):
+                rates[level] = sum(count for count, _ in visits) / seconds
+        return rates
+
+    @property
+    def confirmed(self) -> Confirmation | None:
+        """The rate at which the SLO held with arrivals."""
+        return next((each for each in self.confirmations if each.holds), None)
+
+    @property
+    def headroom(self) -> float | None:
+        """The confirmed rate as a share of the highest rate that the endpoint did at any level."""
+        highest = max(self.rates.values(), default=0.0)
+        return None if self.confirmed is None or highest <= 0 else self.confirmed.rate / highest
+
+    @property
+    def next_rate(self) -> float | None:
+        """The rate to confirm next; None when that is over."""
+        return next_rate(self.bracket, self.rates, self.confirmations)
+
+
+def course_of(rules: Rules, criteria: Sequence[Criterion], steps: Sequence[StepResult]) -> Course:
+    """The course of a search from its steps, in the order in which they were played."""
+    own = tuple(step for step in steps if step.purpose == "probe")
+    probes = tuple(probe_of(step, criteria) for step in own)
+    confirming = tuple(step for step in steps if step.purpose == "confirmation")
+    arrivals = [probe_of(step, criteria) for step in confirming]
+    alone = confirmation_rules(rules, 1.0)
+    return Course(
+        rules,
+        tuple(criteria),
+        probes,
+        own,
+        bracket_of(rules, criteria, probes),
+        next_move(rules, criteria, probes),
+        tuple(judge_confirmations(alone, criteria, arrivals)),
+        confirming,
+    )
+
+
+def search_of(experiment: ExperimentResult, result: RunResult) -> Course | None:
+    """The search of an experiment; None where its plan has none."""
+    rules = rules_from(result.plan)
+    if rules is None:
+        return None
+    return course_of(rules, criteria_of(result.objectives, result.error_rate_limit), experiment.steps)
+
+
+__all__ = ["Course", "Measure", "course_of", "search_of"]

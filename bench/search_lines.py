@@ -1,0 +1,54 @@
+"""What the terminal says about a search."""
+
+from analysis.decide.search.course import Course
+from analysis.decide.search.method import End
+from common.formatting import duration
+from runfolder.records import StepRow
+
+_WHY = {
+    "decided": "decided",
+    "time": "measured for load.measure",
+    "limit": "the search is out of time",
+    "spoilt": "spoilt, because the load was disturbed",
+    "saturated": "saturated",
+    "not_reached": "the load is not reached",
+    "void": "void",
+}
+_ENDS = {
+    "found": "the bracket is closed",
+    "all_met": "the highest level meets the SLO",
+    "none_met": "the lowest level misses the SLO",
+    "out_of_reach": "a level could not be judged",
+    "time_limit": "its time is over",
+}
+
+
+def level_of(row: StepRow) -> str:
+    """``24 users``, ``3.5 requests/s``."""
+    if row.rate is not None:
+        return f"{row.rate:g} requests/s"
+    return f"{row.concurrency} user{'' if row.concurrency == 1 else 's'}"
+
+
+def _doing(row: StepRow) -> str:
+    return "confirming" if row.purpose == "confirmation" else "probing"
+
+
+def line_of_wait(row: StepRow, seconds: float) -> str:
+    """``probing 24 users: undecided, 40 s more``."""
+    return f"{_doing(row)} {level_of(row)}: undecided, {max(1, round(seconds))} s more"
+
+
+def line_of_close(row: StepRow, why: str) -> str:
+    """``probing 24 users: decided``."""
+    return f"{_doing(row)} {level_of(row)}: {_WHY[why]}"
+
+
+def line_at_end(course: Course) -> str:
+    """Why the search ends, and the bracket that it found."""
+    low, high = course.bracket.low, course.bracket.high
+    ends = [f"met at {low.level:g}"] if low is not None else []
+    ends += [f"missed at {high.level:g}"] if high is not None else []
+    found = ", ".join(ends) or "nothing was measured"
+    why = _ENDS[course.move.code] if isinstance(course.move, End) else "it was ended"
+    return f"search: {found}; {why} after {duration(course.spent_s)}"

@@ -1,0 +1,55 @@
+"""How a search tells the load what to do: one small file in the run folder, replaced with every command.
+
+The search (in `bench`) writes it, the master of the load reads it. Each command names the step after which it
+holds, so that an old one changes nothing.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from common.files import write_atomically
+from runfolder.records import StepPurpose
+
+SEARCH_COMMAND = "search_command.json"
+
+
+class SearchCommand(BaseModel):
+    """What to do at the step with the number ``at`` (0: before the first).
+
+    ``close`` ends its measurement, ``play`` the step itself, and the next one begins; ``end`` ends the load.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    at: Annotated[int, Field(ge=0)]
+    action: Literal["close", "play", "end"]
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    rate: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    purpose: StepPurpose | None = None
+
+    @model_validator(mode="after")
+    def _plays_one_level(self) -> Self:
+        levels = [level for level in (self.concurrency, self.rate) if level is not None]
+        if len(levels) != (self.action == "play"):
+            raise ValueError("a command to play names one level, and no other command does")
+        return self
+
+    def write(self, folder: Path) -> None:
+        """Replace the command in a run folder."""
+        write_atomically(folder / SEARCH_COMMAND, self.model_dump_json() + "\n")
+
+
+def read_search_command(folder: Path) -> SearchCommand | None:
+    """The command in a run folder; None without one.
+
+    Raises:
+        ValueError: the file holds no valid command.
+    """
+    try:
+        return SearchCommand.model_validate_json((folder / SEARCH_COMMAND).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise ValueError(f"{SEARCH_COMMAND} is not valid: {error.errors()[0]['msg']}") from None
