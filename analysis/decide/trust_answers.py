@@ -8,14 +8,21 @@ SHORT_VOID = 0.25
 """Answers that are on average this much off the asked length are other work than the plan's."""
 NEARLY_ALL = 0.01
 """A share of answers of another length that is not worth a reason: a context may be full."""
+PROMPTS_WARN = 0.02
+"""A mean difference from the asked lengths that is not worth a reason."""
 CACHED_WARN = 0.10
 """Less than a tenth of the prompt is a chat template or a system prompt, which every request shares."""
 CONTRADICTED_VOID = 0.05
 
 
 def check_lengths(step: StepResult) -> None:
-    """Answers of another length than the plan demands of every one."""
+    """Answers of another length than the plan demands of every one, or a row of its own."""
     facts = step.answers
+    own = facts.output_lengths
+    if facts.asked.exact_rows and own.asked_mean and own.counted_mean is not None:
+        for how, answers in (("shorter", own.shorter), ("longer", own.longer)):
+            if answers > NEARLY_ALL * own.compared:
+                _other_length_than_its_own(step, how, answers)
     mean, asked = facts.mean_tokens, facts.asked
     if mean is None:
         return
@@ -40,6 +47,46 @@ def _other_length(step: StepResult, facts: AnswerFacts, how: str, answers: int, 
         asked_tokens=asked,
         mean_tokens=mean,
         share=answers / facts.counted,
+    )
+
+
+def _other_length_than_its_own(step: StepResult, how: str, answers: int) -> None:
+    own = step.answers.output_lengths
+    asked, mean, mismatch = own.asked_mean or 0.0, own.counted_mean or 0.0, own.mismatch or 0.0
+    text = (
+        f"{percent(answers / own.compared)} of the answers are {how} than asked: {number(asked)} tokens were "
+        f"asked for on average, and the mean is {number(mean)}"
+    )
+    step.trust.add(
+        "void" if mismatch > SHORT_VOID else "warn",
+        f"answers_{how}_than_asked",
+        text,
+        asked_tokens=asked,
+        mean_tokens=mean,
+        share=answers / own.compared,
+    )
+
+
+def check_prompt_lengths(step: StepResult) -> None:
+    """Prompts of another length than was asked for."""
+    own, estimated = step.answers.prompt_lengths, step.answers.estimated_prompts
+    if estimated:
+        text = "the lengths of the prompts are estimates: the endpoint counts no prompt tokens"
+        step.trust.add("warn", "estimated_prompt_lengths", text, prompts=estimated)
+    if own.mismatch is None or own.mismatch <= PROMPTS_WARN:
+        return
+    text = (
+        f"the prompts differ from the asked lengths by {percent(own.mismatch)} on average: "
+        f"{number(own.asked_mean)} tokens were asked for, and the server counted {number(own.counted_mean)}"
+    )
+    level: Level = "void" if own.mismatch > SHORT_VOID else "warn"
+    step.trust.add(
+        level,
+        "prompts_of_other_lengths",
+        text,
+        asked_tokens=own.asked_mean,
+        mean_tokens=own.counted_mean,
+        mismatch=own.mismatch,
     )
 
 
@@ -80,7 +127,7 @@ def check_contradictions(step: StepResult) -> None:
 def check_cache(step: StepResult) -> None:
     """Prompts that the server did not have to read."""
     share = step.answers.cached_share
-    if share is not None and share > CACHED_WARN:
+    if share is not None and share > CACHED_WARN + step.answers.shared_prefix:
         text = f"{percent(share)} of the prompt tokens came from the server's cache: TTFT is of a warm cache"
         step.trust.add("warn", "cached_prompts", text, share=share)
 
@@ -94,4 +141,11 @@ def check_events(step: StepResult) -> None:
         step.trust.add("warn", "skipped_events", text, answers=answers, share=share)
 
 
-ANSWER_CHECKS = (check_lengths, check_tokens, check_contradictions, check_cache, check_events)
+ANSWER_CHECKS = (
+    check_lengths,
+    check_prompt_lengths,
+    check_tokens,
+    check_contradictions,
+    check_cache,
+    check_events,
+)

@@ -1,15 +1,17 @@
 """What was asked of the answers and what came: lengths, cached prompts, unknown events, impossible counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.measure.lengths import LengthMatch, match_lengths
 from analysis.metrics.definitions import measured, numbers
 from configs.plan import MAX_TOKENS_KEYS
 
 _MIN_TOKENS_KEYS = ("min_tokens", "min_new_tokens")
+_COUNTERS = frozenset({"server", "tokenizer"})
 _CONTRADICTED = "contradicted"
 """A column beside those of requests.csv: the row's own count of output tokens cannot be."""
 
@@ -20,6 +22,8 @@ class AskedLength:
 
     at_least: int | None = None
     at_most: int | None = None
+    exact_rows: bool = True
+    """Whether an answer must be as long as its own row asks (``workload.pin_output``)."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,21 @@ class AnswerFacts:
 
     asked: AskedLength = AskedLength()
     counted: int = 0
-    """Answers with a count of output tokens that is not an estimate: the next two are of these."""
+    """Answers with a count of output tokens that is not an estimate, and no asked length of their own: the
+    next two are of these."""
     shorter: int = 0
     longer: int = 0
     mean_tokens: float | None = None
     cached_share: float | None = None
     """Prompt tokens from the server's prefix cache / all prompt tokens, where the server says both."""
     with_skipped_events: int = 0
+    output_lengths: LengthMatch = field(default_factory=LengthMatch)
+    """Answers with an asked length of their own."""
+    prompt_lengths: LengthMatch = field(default_factory=LengthMatch)
+    estimated_prompts: int = 0
+    """Prompts of an asked length that nobody counted."""
+    shared_prefix: float = 0.0
+    """Share of the prompt tokens that the plan lets prompts share."""
     contradicted: int = 0
     """Answers whose count of output tokens contradicts what arrived; it counts as unmeasured."""
 
@@ -47,7 +59,8 @@ def asked_length(plan: dict[str, Any]) -> AskedLength:
     lower = _counts(*(parameters.get(key) for key in _MIN_TOKENS_KEYS))
     if parameters.get("ignore_eos") is True:
         lower += upper[:1]
-    return AskedLength(max(lower, default=None), next(iter(upper), None))
+    exact = workload.get("pin_output") is not False
+    return AskedLength(max(lower, default=None), next(iter(upper), None), exact)
 
 
 def without_contradictions(rows: pd.DataFrame) -> pd.DataFrame:
@@ -71,10 +84,18 @@ def without_contradictions(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def describe_answers(ok: pd.DataFrame, asked: AskedLength) -> AnswerFacts:
-    """Describe the ok rows that started in a window."""
-    sources = ok["completion_tokens_source"].astype(object)
-    tokens = measured(numbers(ok, "completion_tokens")[sources.isin(("server", "tokenizer")).to_numpy()])
+def describe_answers(ok: pd.DataFrame, asked: AskedLength, shared_prefix: float = 0.0) -> AnswerFacts:
+    """Describe the ok rows that started in a window.
+
+    Args:
+        ok: the rows.
+        asked: the bounds of the plan.
+        shared_prefix: share of the prompt tokens that the plan lets prompts share.
+    """
+    counted = ok["completion_tokens_source"].astype(object).isin(_COUNTERS).to_numpy()
+    every = measured(numbers(ok, "completion_tokens")[counted])
+    own = numbers(ok, "asked_output_tokens") > 0 if "asked_output_tokens" in ok else np.zeros(len(ok), bool)
+    tokens = measured(numbers(ok, "completion_tokens")[counted & ~own])
     prompt, cached = numbers(ok, "prompt_tokens"), numbers(ok, "cached_prompt_tokens")
     known = cached <= prompt  # not where one is NaN, nor where the server contradicts itself
     total = float(prompt[known].sum())
@@ -83,11 +104,22 @@ def describe_answers(ok: pd.DataFrame, asked: AskedLength) -> AnswerFacts:
         counted=len(tokens),
         shorter=0 if asked.at_least is None else int((tokens < asked.at_least).sum()),
         longer=0 if asked.at_most is None else int((tokens > asked.at_most).sum()),
-        mean_tokens=float(tokens.mean()) if len(tokens) else None,
+        mean_tokens=float(every.mean()) if len(every) else None,
         cached_share=float(cached[known].sum()) / total if total > 0 else None,
         with_skipped_events=int((numbers(ok, "skipped_events") > 0).sum()),
+        output_lengths=match_lengths(ok, "asked_output_tokens", "completion_tokens", _COUNTERS),
+        prompt_lengths=match_lengths(ok, "asked_prompt_tokens", "prompt_tokens"),
+        estimated_prompts=_estimated_prompts(ok),
+        shared_prefix=shared_prefix,
         contradicted=int(ok[_CONTRADICTED].sum()) if _CONTRADICTED in ok else 0,
     )
+
+
+def _estimated_prompts(ok: pd.DataFrame) -> int:
+    if "asked_prompt_tokens" not in ok:
+        return 0
+    estimated = (ok["prompt_tokens_source"].astype(object) == "estimate").to_numpy()
+    return int((estimated & (numbers(ok, "asked_prompt_tokens") > 0)).sum())
 
 
 def _counts(*values: object) -> list[int]:

@@ -224,7 +224,11 @@ def measure_step(
         health=worker_health(tables.workers, window),
         outside=rows_outside(own, _number(row["announced_at"]), _number(row["tail_ended_at"])),
         workers=worker_facts(own, tables.workers, window),
-        answers=describe_answers(started[started["outcome"] == "ok"], asked),
+        answers=describe_answers(
+            started[started["outcome"] == "ok"],
+            asked,
+            entry.made_prompts.prefix_share if entry.made_prompts else 0.0,
+        ),
         cost=step_cost(result.throughput, entry.price.usd_per_hour, entry.instance_count),
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from analysis.decide.trust import accurate_concurrency
 from analysis.measure.results import ExperimentResult, RunResult
+from analysis.render.length_facts import made_prompts_text
 from analysis.render.no_recommendation_text import errors_allowed
 from analysis.render.prices import assumed_mark
 from common.formatting import ABSENT, count, hourly_price, limit_percent, listed, percent, utc
@@ -36,6 +37,7 @@ def run_facts(result: RunResult) -> list[tuple[str, str]]:
         ("dtype", _each(_setting(e, _DTYPES) for e in result.experiments)),
         ("quantization", _each(_setting(e, _QUANTIZATIONS) for e in result.experiments)),
         ("tensor parallel", _each(_setting(e, _PARALLEL) for e in result.experiments)),
+        ("prompts", _each(made_prompts_text(e) for e in result.experiments)),
         ("prompt length", _lengths(result, "prompt_tokens")),
         ("answer length", _lengths(result, "completion_tokens")),
         ("answers", _streamed(result)),
@@ -114,6 +116,8 @@ def _cache(result: RunResult) -> str | None:
     shares = [step.answers.cached_share for step in result.steps if step.answers.cached_share is not None]
     unique = (result.plan.get("workload") or {}).get("unique_prefix")
     kind = None if unique is None else "cold (every prompt is unique)" if unique else "warm (prompts repeat)"
+    if any(e.made_prompts and e.made_prompts.prefix_groups for e in result.experiments):
+        kind = "warm for shared prefixes"
     if not shares or not max(shares):
         return kind
     share = f"up to {percent(max(shares))} of the prompt tokens were cached"

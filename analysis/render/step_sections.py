@@ -6,6 +6,7 @@ from analysis.decide.recommendation import Choice
 from analysis.measure.results import RunResult, StepResult
 from analysis.metrics.statistics import samples_needed
 from analysis.render.cost_tables import experiment_label
+from analysis.render.length_facts import asked_lengths_text
 from analysis.render.levels import level_value
 from analysis.render.step_tables import step_tables
 from analysis.render.tables import Table
@@ -92,6 +93,7 @@ def _facts(step: StepResult) -> list[tuple[str, str]]:
     speed = streaming.tokens_per_s_p50
     return [
         ("lengths", "; ".join(tokens) or ABSENT),
+        *([("asked lengths", asked)] if (asked := asked_lengths_text(step)) else []),
         ("finish reasons", ", ".join(finished) or ABSENT),
         ("token counts from", ", ".join(sources) or ABSENT),
         ("speed per user", f"{number(speed)} tokens/s (median)" if speed else ABSENT),

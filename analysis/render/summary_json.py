@@ -129,6 +129,7 @@ def _experiment(
         "instance_count": experiment.instance_count,
         "payload": experiment.payload,
         "payload_file": experiment.payload_file,
+        "made_prompts": experiment.made_prompts.model_dump() if experiment.made_prompts else None,
         "state": experiment.state,
         "error": experiment.error,
         "price": {

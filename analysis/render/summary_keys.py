@@ -102,6 +102,36 @@ _EXPERIMENTS = _below(
     ("instance_count", "integer", "instances", "Instances of the endpoint."),
     ("payload", "text", "", "Name of the payload."),
     ("payload_file", "text", "", "File of the payload."),
+    ("made_prompts", "object", "", "How the prompts were made for the run.", "they are those of a file"),
+    ("made_prompts.lengths", "text", "", "The lengths, as the plan has them.", "a file with a template"),
+    ("made_prompts.prompts", "integer", "prompts", "Different prompts."),
+    (
+        "made_prompts.{prompt_tokens,output_tokens}",
+        "number",
+        "tokens",
+        "Means of the asked lengths.",
+        "none was asked for",
+    ),
+    ("made_prompts.longer_than_asked", "integer", "prompts", "Prompts that could not be as short."),
+    ("made_prompts.prefix_groups", "integer", "", "Different shared prefixes.", "nothing is shared"),
+    ("made_prompts.prefix_share", "number", "0 to 1", "Share of the prompt tokens that prompts share."),
+    ("made_prompts.probes", "integer", "requests", "Requests to count tokens, before the load."),
+    ("made_prompts.no_counts", "text", "", "Why the endpoint counted none.", "it did"),
+    ("made_prompts.exact_output[]", "text", "", "Parameters that keep answers from ending early."),
+    (
+        "made_prompts.scales[].{language,counted_by}",
+        "text",
+        "",
+        "Language; `tokenizer`, `endpoint` or `estimate`.",
+    ),
+    (
+        "made_prompts.scales[].{overhead_tokens,tokens_per_unit}",
+        "number",
+        "tokens",
+        "Tokens of the chat template; tokens per word, or per token of the tokenizer.",
+    ),
+    ("made_prompts.scales[].probes", "integer", "requests", "Probes in this language."),
+    ("made_prompts.scales[].residual", "number", "share", "Largest error of a probe.", "no probe"),
     ("state", "text", "", "As `run.state`."),
     ("error", "text", "", "What ended the experiment early.", "nothing did"),
     ("price.usd_per_hour", "number", "$/h", "Price of one instance.", _NO_PRICE),
@@ -125,6 +155,8 @@ _EXPERIMENTS = _below(
     ("saturation.saved_usd", "number", "$", "Its price.", _NO_PRICE),
 )
 
+_LENGTHS = "answers.{prompt_lengths,output_lengths}."
+_NOT_ASKED = "no length was asked for, or the server does not count"
 _LATENCY = "{ttft,ttfo,tpot,e2e,schedule_delay,ttft_sent,e2e_sent}_ms."
 _STEPS = _below(
     "experiments[].steps[].",
@@ -176,7 +208,15 @@ _STEPS = _below(
     ("trust.reasons[].values.<figure>", "any", "by its suffix", "The figures in the sentence."),
     ("answers.asked.{at_least,at_most}", "integer", "tokens", "Bounds of the output that the plan sets.",
      "the plan sets none"),
-    ("answers.counted", "integer", "requests", "Answers with a token count that is not an estimate."),
+    ("answers.asked.exact_rows", "boolean", "", "Whether an answer must be as long as its row asks."),
+    ("answers.counted", "integer", "requests",
+     "Answers with a token count that is not an estimate and no asked length of their own."),
+    (f"{_LENGTHS}compared", "integer", "requests", "Requests with an asked and a counted length."),
+    (f"{_LENGTHS}{{asked_mean,counted_mean}}", "number", "tokens", "Means of the lengths.", _NOT_ASKED),
+    (f"{_LENGTHS}mismatch", "number", "share", "Mean relative difference of the two.", _NOT_ASKED),
+    (f"{_LENGTHS}{{shorter,longer}}", "integer", "requests", "Requests that differ, by direction."),
+    ("answers.estimated_prompts", "integer", "requests", "Prompts of an asked length that nobody counted."),
+    ("answers.shared_prefix", "number", "0 to 1", "Share of the prompt tokens that prompts share."),
     ("answers.{shorter,longer}", "integer", "requests", "Those of them outside these bounds."),
     ("answers.mean_tokens", "number", "tokens", "Mean tokens of an answer.", _NO_TOKENS),
     ("answers.cached_share", "number", "0 to 1", "Share of the prompt tokens from the server's cache.",

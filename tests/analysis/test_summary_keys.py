@@ -12,6 +12,7 @@ from analysis.importers.locust.csv_run import load_locust
 from analysis.render.summary_doc import document, occurrences, rows_by_path
 from analysis.render.summary_keys import Key
 from analysis.report import measure_and_judge
+from runfolder.manifest import MadePrompts, TokenScale, read_manifest
 from tests.analysis.fmbench_march_2024 import write_fmbench_folder
 from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, stats_row, write
 from tests.analysis.runs import SLO, summary_of
@@ -44,6 +45,26 @@ def _open_loop(folder: Path) -> dict[str, Any]:
     return summary_of(measure_and_judge(folder))
 
 
+def _asked_lengths(folder: Path) -> dict[str, Any]:
+    """A run with prompts that were made for it, of other lengths than asked."""
+    write_run(folder, (Deployed(measure_s=120, concurrency=(8,)),), slo=SLO)
+    manifest = read_manifest(folder)
+    counted, guessed = (
+        TokenScale(
+            language=language, counted_by=by, overhead_tokens=30.0, tokens_per_unit=1.0, residual=residual
+        )
+        for language, by, residual in (("en", "endpoint", 0.01), ("de", "estimate", None))
+    )
+    manifest.experiments[0].made_prompts = MadePrompts(
+        lengths="D(300)/(60)", prompts=40, prompt_tokens=300.0, output_tokens=60.0, prefix_groups=2,
+        scales=[counted, guessed], no_counts="none", exact_output=["ignore_eos"],
+    )  # fmt: skip
+    manifest.save(folder)
+    rows = pd.read_csv(folder / "requests.csv").assign(asked_prompt_tokens=300, asked_output_tokens=60)
+    rows.to_csv(folder / "requests.csv", index=False)
+    return summary_of(measure_and_judge(folder))
+
+
 def _locust(folder: Path) -> dict[str, Any]:
     folder.mkdir()
     measure = stats_row("prompt tokens", 600, 0, 512.0, Type="METRIC")
@@ -70,13 +91,14 @@ def _fmbench(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Key | None, Any]]:
-    """Every key and item of the summaries of six runs, of every source."""
+    """Every key and item of the summaries of seven runs, of every source."""
     folder = tmp_path_factory.mktemp("summaries")
     summaries = [
         summary_of(measure_and_judge(run_folder)),
         _run(folder / "run"),
         _workers(folder / "workers"),
         _open_loop(folder / "open"),
+        _asked_lengths(folder / "asked"),
         _locust(folder / "locust"),
         _fmbench(folder / "fmbench"),
     ]

@@ -10,7 +10,7 @@ import pytest
 from analysis.measure.answers import AskedLength, asked_length
 from analysis.measure.results import StepResult
 from analysis.report import measure_and_judge
-from runfolder.manifest import read_manifest
+from runfolder.manifest import MadePrompts, read_manifest
 from tests.support.synthetic_run import Deployed, Server, write_run
 
 
@@ -95,3 +95,59 @@ def test_a_server_that_cached_more_than_the_prompt_says_nothing(tmp_path: Path) 
     step = judged(tmp_path, prompt_tokens=150, cached_prompt_tokens=900)
     assert step.trust.codes == []
     assert step.answers.cached_share is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "level", "codes"),
+    [
+        (60, "pass", []),
+        (64, "warn", ["answers_shorter_than_asked"]),
+        (50, "warn", ["answers_longer_than_asked"]),
+        (300, "void", ["answers_shorter_than_asked"]),
+    ],
+)
+def test_answers_of_another_length_than_their_row_asks(
+    tmp_path: Path, asked: int, level: str, codes: list[str]
+) -> None:
+    step = judged(tmp_path, {"max_tokens": 4}, asked_output_tokens=asked)
+    assert step.trust.codes == codes, "the row's own length counts, and not the plan's"
+    assert step.trust.level == level
+    assert step.answers.output_lengths.mismatch == pytest.approx(abs(60 / asked - 1))
+    assert step.answers.counted == 0
+    assert step.answers.mean_tokens == 60
+
+
+def test_answers_may_be_shorter_where_the_plan_says_so(tmp_path: Path) -> None:
+    step = judged(tmp_path, {"pin_output": False}, asked_output_tokens=300)
+    assert step.trust.codes == []
+    assert step.answers.output_lengths.mismatch == pytest.approx(0.8), "and the figure is still there"
+
+
+@pytest.mark.parametrize(
+    ("counted", "level"), [(1000, "pass"), (1019, "pass"), (979, "warn"), (1021, "warn"), (700, "void")]
+)
+def test_prompts_of_another_length_than_asked(tmp_path: Path, counted: int, level: str) -> None:
+    step = judged(tmp_path, prompt_tokens=counted, asked_prompt_tokens=1000)
+    assert step.trust.level == level
+    assert step.trust.codes == ([] if level == "pass" else ["prompts_of_other_lengths"])
+    assert step.answers.prompt_lengths.mismatch == pytest.approx(abs(counted / 1000 - 1))
+
+
+def test_prompts_that_nobody_counted_are_estimates(tmp_path: Path) -> None:
+    step = judged(tmp_path, prompt_tokens=700, asked_prompt_tokens=1000, prompt_tokens_source="estimate")
+    assert step.trust.codes == ["estimated_prompt_lengths"]
+    assert step.answers.prompt_lengths.mismatch is None, "an estimate proves nothing"
+
+
+def test_a_cache_may_serve_the_prefixes_that_the_plan_lets_prompts_share(tmp_path: Path) -> None:
+    write_run(tmp_path, (Deployed(measure_s=120, concurrency=(4,)),))
+    manifest = read_manifest(tmp_path)
+    manifest.experiments[0].made_prompts = MadePrompts(lengths="D(200)", prompts=9, prefix_share=0.5)
+    manifest.save(tmp_path)
+    rows = pd.read_csv(tmp_path / "requests.csv").assign(prompt_tokens=200, cached_prompt_tokens=110)
+    rows.to_csv(tmp_path / "requests.csv", index=False)
+    (step,) = measure_and_judge(tmp_path).steps
+    assert step.trust.codes == []
+    rows.assign(cached_prompt_tokens=130).to_csv(tmp_path / "requests.csv", index=False)
+    (step,) = measure_and_judge(tmp_path).steps
+    assert step.trust.codes == ["cached_prompts"]
