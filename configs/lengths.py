@@ -22,6 +22,11 @@ class Length(NamedTuple):
     first: int
     second: int = 0
 
+    @property
+    def longest(self) -> int:
+        """The longest length; of a normal distribution, three standard deviations above the mean."""
+        return {"D": self.first, "N": self.first + 3 * self.second, "U": self.second}[self.kind]
+
     def draw(self, random: Random) -> int:
         """One length, at least 1. A normal distribution is drawn again below 1, so its mean may be higher."""
         match self.kind:

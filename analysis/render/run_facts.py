@@ -37,7 +37,7 @@ def run_facts(result: RunResult) -> list[tuple[str, str]]:
         ("dtype", _each(_setting(e, _DTYPES) for e in result.experiments)),
         ("quantization", _each(_setting(e, _QUANTIZATIONS) for e in result.experiments)),
         ("tensor parallel", _each(_setting(e, _PARALLEL) for e in result.experiments)),
-        ("prompts", _each(made_prompts_text(e) for e in result.experiments)),
+        *_made_prompts(result),
         ("prompt length", _lengths(result, "prompt_tokens")),
         ("answer length", _lengths(result, "completion_tokens")),
         ("answers", _streamed(result)),
@@ -46,6 +46,14 @@ def run_facts(result: RunResult) -> list[tuple[str, str]]:
         ("discount", _discount(result)),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _made_prompts(result: RunResult) -> list[tuple[str, str | None]]:
+    several = len({experiment.payload for experiment in result.experiments}) > 1
+    return [
+        (f"prompts of {e.payload}" if several else "prompts", made_prompts_text(e))
+        for e in {experiment.payload: experiment for experiment in result.experiments}.values()
+    ]
 
 
 def _instances(result: RunResult) -> str:

@@ -40,10 +40,13 @@ class Estimate:
 
 
 def answer_tokens(plan: Plan) -> int | None:
-    """The longest answer that the plan allows, in tokens; None where it sets no limit."""
+    """The longest answer that the plan asks for or allows, in tokens; None where it sets no limit."""
     values = [plan.workload.max_tokens, *(plan.workload.parameters.get(key) for key in MAX_TOKENS_KEYS)]
     limits = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
-    return max(limits, default=None)
+    limit = max(limits, default=None)
+    asked = [spec.distribution for spec in plan.workload.payload]
+    longest = [one.output.longest if one and one.output else limit for one in asked]
+    return None if None in longest else max(value for value in longest if value is not None)
 
 
 def answer_seconds(plan: Plan) -> float:

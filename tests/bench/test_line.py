@@ -94,3 +94,32 @@ def test_a_bring_your_own_endpoint_is_never_deleted_by_name_of_the_plan(bench: B
     done = bench.run("rehearse", "--endpoint", "mine", "--results", bench.results)
     assert done.returncode == 2
     assert "cannot be rehearsed" in done.stderr
+
+
+def test_prompts_and_answers_have_the_lengths_that_the_plan_asks_for(bench: Bench) -> None:
+    payload = {"lengths": "U(80,200)/(2,6)", "count": 30, "prefix": {"groups": 3, "share": 0.25}}
+    plan = SIMULATED | {
+        "workload": {"payload": payload},
+        "load": {"concurrency": [2], "warm_up": "200ms", "measure": "2s"},
+    }
+    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert done.returncode == 0, done.stderr
+    run = bench.latest()
+    rows = requests_of(run)
+    assert (rows["prompt_tokens"] == rows["asked_prompt_tokens"]).all(), "as the server counted, to the token"
+    assert (rows["completion_tokens"] == rows["asked_output_tokens"]).all()
+    assert rows["asked_prompt_tokens"].between(80, 200).all()
+    assert rows["payload_id"].nunique() > 10
+    assert not list(run.glob("*payload.jsonl")), "the prompts can be made again, so they are not kept"
+
+    (experiment,) = bench.summary()["experiments"]
+    made = experiment["made_prompts"]
+    assert (made["prompts"], made["prefix_groups"]) == (30, 3)
+    assert made["prefix_share"] == pytest.approx(0.25, abs=0.01)
+    assert made["exact_output"] == ["ignore_eos", "min_tokens"]
+    assert made["scales"][0]["residual"] < 0.02
+    assert [step["answers"]["prompt_lengths"]["mismatch"] for step in experiment["steps"]] == [0]
+    assert "30 prompts of U(80,200)/(2,6)" in (run / "report.md").read_text()
+    served = pd.read_csv(run / "cloudwatch.csv").groupby(["metric", "statistic"])["value"].sum()
+    assert served["Invocations", "Sum"] == len(rows) + made["probes"]
+    assert "cloudwatch_count_differs" not in codes_of(experiment["steps"])

@@ -2,7 +2,15 @@
 
 import pytest
 
-from configs.containers import Family, context_length, family_of, schema_of, served_model_id
+from configs.containers import (
+    Family,
+    WireSchema,
+    context_length,
+    exact_output,
+    family_of,
+    schema_of,
+    served_model_id,
+)
 
 ECR = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
 
@@ -63,3 +71,22 @@ def test_the_model_is_what_the_variables_name(environment: dict[str, str], model
 )
 def test_the_context_is_what_the_variables_set(environment: dict[str, str], tokens: int | None) -> None:
     assert context_length(environment) == tokens
+
+
+@pytest.mark.parametrize(
+    ("family", "schema", "parameters"),
+    [
+        ("vllm", "openai", {"ignore_eos": True, "min_tokens": 7}),
+        ("sglang", "completions", {"ignore_eos": True, "min_tokens": 7}),
+        ("llama-cpp", "openai", {"ignore_eos": True}),
+        ("lmi", "lmi", {"ignore_eos_token": True}),
+        ("lmi", "openai", {"ignore_eos": True}),
+        ("tgi", "tgi", {}),
+        (None, "openai", {}),
+        ("vllm", "embeddings", {}),
+    ],
+)
+def test_an_answer_is_kept_from_ending_early_where_the_container_can(
+    family: Family | None, schema: WireSchema, parameters: dict[str, object]
+) -> None:
+    assert exact_output(family, schema, 7) == parameters

@@ -65,3 +65,55 @@ def test_a_file_without_prompts_or_of_another_encoding_is_told(tmp_path: Path) -
         read_payload(tmp_path / "latin.jsonl")
     with pytest.raises(UserError, match="cannot be read"):
         read_payload(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("content", "row"),
+    [
+        (
+            {"id": "s1", "conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
+            PayloadRow("s1", "Q", None),
+        ),
+        (
+            {"conversations": [{"from": "system", "value": "S"}, {"from": "human", "value": "Q"}]},
+            PayloadRow(
+                "line-1", "", None, [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}]
+            ),
+        ),
+        ({"_id": "l", "context": "C", "input": "Q", "answers": []}, PayloadRow("l", "C\n\nQ", None)),
+        ({"prompt": "Q", "output_tokens": 9}, PayloadRow("line-1", "Q", None, output_tokens=9)),
+        ({"prompt": "Q", "shared_prefix": "S"}, PayloadRow("line-1", "Q", None, shared_prefix="S")),
+    ],
+)
+def test_rows_of_published_data_sets_are_read(tmp_path: Path, content: object, row: PayloadRow) -> None:
+    assert read_payload(payload(tmp_path, json.dumps(content))) == [row]
+    assert read_payload(payload(tmp_path, json.dumps([content], indent=1))) == [row], "or in one JSON list"
+
+
+def test_a_template_makes_the_prompt_of_the_fields_of_a_row(tmp_path: Path) -> None:
+    path = payload(tmp_path, '{"context": "C {input}", "input": "Q", "id": 3, "n": 5}\n')
+    (row,) = read_payload(path, "{context}|{input}|{n}|{}")
+    assert row == PayloadRow("3", "C {input}|Q|5|{}", None)
+    with pytest.raises(UserError, match="line 1: the row has no question, which the template names"):
+        read_payload(path, "{question}")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"conversations": []}, "have no turn of a human"),
+        ({"conversations": "x"}, "have no turn of a human"),
+        (
+            {"conversations": [{"from": "tool", "value": "x"}]},
+            "must have from (human, gpt or system) and value",
+        ),
+        ({"conversations": [{"from": "human"}]}, "must have from (human, gpt or system) and value"),
+        ({"prompt": "x", "output_tokens": 0}, "output_tokens must be a whole number above 0"),
+        ({"prompt": "x", "shared_prefix": 3}, "shared_prefix must be text"),
+        ({"body": {}, "shared_prefix": "x"}, "shared_prefix must be text before a prompt"),
+    ],
+)
+def test_a_bad_row_of_a_data_set_is_named(tmp_path: Path, content: object, sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_payload(payload(tmp_path, json.dumps(content)))
+    assert sentence in str(caught.value)

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.preflight import plan_checks
 from deploy.preflight.account_checks import may_assume
-from deploy.preflight.estimate import BOOT_S, TEARDOWN_S, Estimate, estimate
+from deploy.preflight.estimate import BOOT_S, TEARDOWN_S, Estimate, answer_tokens, estimate
 from deploy.preflight.plan_checks import MachineFacts, PayloadFacts
 from deploy.spec.endpoint_spec import Container, EndpointSpec, ModelSpec
 from runfolder.manifest import PriceQuote
@@ -251,3 +251,13 @@ def test_a_shape_takes_as_long_as_its_pieces_and_one_warm_up() -> None:
     assert found.steps == 2
     assert found.longest_s == pytest.approx(BOOT_S + TEARDOWN_S + 160, abs=30)
     assert found.requests == pytest.approx(2 * 100 + 3 * 50, abs=60)
+
+
+def test_lengths_that_are_asked_for_are_the_answers_that_the_checks_expect() -> None:
+    def tokens(*payloads: object, **workload: object) -> int | None:
+        return answer_tokens(plan(workload={"payload": list(payloads), **workload}))
+
+    assert tokens({"lengths": "D(900)/(300)"}) == 300
+    assert tokens({"lengths": "U(1,9)/(20,40)"}, {"lengths": "N(9,1)/(50,10)"}) == 80
+    assert tokens({"lengths": "D(900)/(300)"}, "en_50-100", max_tokens=500) == 500
+    assert tokens({"lengths": "D(900)/(300)"}, "en_50-100") is None

@@ -154,3 +154,37 @@ def test_headers_that_the_api_does_not_have_are_refused(values: dict[str, Any], 
 def test_headers_of_the_api_are_accepted() -> None:
     check_headers(plan(headers={"CustomAttributes": "a=b", "SessionId": "s-1", "InferenceId": "i"}))
     check_headers(plan(headers={"TargetModel": "m.tar.gz"}, stream=False))
+
+
+def test_a_row_asks_for_its_own_output_tokens_and_the_plan_for_the_others() -> None:
+    plain, own = PayloadRow("p", "Hello", None), PayloadRow("q", "Hello", None, output_tokens=7)
+    parameters = {"max_tokens": 100, "temperature": 0}
+    assert sent(plain, parameters=parameters, exact_for="vllm")["max_tokens"] == 100
+    body = sent(own, parameters=parameters, exact_for="vllm")
+    assert (body["max_tokens"], body["min_tokens"], body["ignore_eos"], body["temperature"]) == (
+        7,
+        7,
+        True,
+        0,
+    )
+    assert "ignore_eos" not in sent(own, parameters=parameters)
+    assert sent(own, parameters={"ignore_eos": False}, exact_for="vllm")["ignore_eos"] is False
+    assert sent(own, schema="tgi", exact_for="tgi")["parameters"] == {"details": True, "max_new_tokens": 7}
+    assert sent(PayloadRow("r", "", None, body={"a": 1}, output_tokens=7), schema="raw") == {"a": 1}
+
+
+def test_the_nonce_stands_after_the_prefix_that_prompts_share() -> None:
+    row = PayloadRow("p", "Hello", None, shared_prefix="Once upon a time. ")
+    assert sent(row)["messages"][0]["content"] == "Once upon a time. Hello"
+    text = sent(row, unique_prefix=True)["messages"][0]["content"]
+    assert text == f"Once upon a time. {nonce('seed/0')}Hello"
+
+
+def test_a_body_knows_the_lengths_that_it_asks_for() -> None:
+    row = PayloadRow("p", "Hello", 40, asked_prompt_tokens=41, output_tokens=7)
+    options: dict[str, Any] = {"schema": "openai", "route": "invocations", "stream": True, "parameters": {}}
+    factory = BodyFactory([row], unique_prefix=True, **options)
+    body = next(factory.bodies("seed"))
+    assert (body.asked_prompt_tokens, body.asked_output_tokens) == (41, 7)
+    of_a_trace = factory.sized_body("s", 1, prompt_tokens=38, output_tokens=9)
+    assert (of_a_trace.asked_prompt_tokens, of_a_trace.asked_output_tokens) == (38, 9)
