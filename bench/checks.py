@@ -20,6 +20,7 @@ from configs.load import TraceSize
 from configs.payload import PayloadRow, check_rows, read_payload
 from configs.payload_spec import PayloadSpec
 from configs.plan import Plan
+from configs.scripts import Script, scripts_of
 from deploy.preflight.plan_checks import PayloadFacts, files_needed
 from locustfiles.client.invocation_url import header_members
 from locustfiles.client.request_bodies import BodyFactory
@@ -124,7 +125,18 @@ def read_replayed_trace(plan: Plan) -> list[TraceRow]:
             f"for a window of {_LEAST_WINDOW_S:g} s after the warm-up of {duration(plan.load.warm_up)}",
             "lower load.trace.speed or load.warm_up, or give a longer trace",
         )
-    return [TraceRow(a.at_s, a.prompt_tokens, a.output_tokens, a.session) for a in trace.arrivals]
+    schema = plan.workload.request_schema
+    sessions = replay.sessions and any(arrival.session for arrival in trace.arrivals)
+    if sessions and schema in ("raw", "embeddings"):
+        raise UserError(
+            f"load.trace: {replay.file} has sessions, and workload.schema: {schema} has no place for the "
+            "answers before a turn",
+            "set load.trace.sessions: false",
+        )
+    return [
+        TraceRow(a.at_s, a.prompt_tokens, a.output_tokens, a.session if sessions else None)
+        for a in trace.arrivals
+    ]
 
 
 def trace_size(rows: Sequence[TraceRow]) -> TraceSize | None:
@@ -219,7 +231,7 @@ def checked_payload(plan: Plan, spec: PayloadSpec) -> CheckedPayload:
     """
     if spec.file is not None:
         path = payload_path(spec.file)
-        rows = read_payload(path, spec.template)
+        rows = read_payload(path, spec.template, whole=plan.workload.conversation is not None)
         return CheckedPayload(None if spec.is_made else path, _facts(plan, spec, path, rows))
     if plan.workload.request_schema == "raw":
         raise UserError(
@@ -227,7 +239,7 @@ def checked_payload(plan: Plan, spec: PayloadSpec) -> CheckedPayload:
             "set another workload.schema, or give rows with a body",
         )
     pairs = asked_lengths(spec, plan.load.seed, plan.load.trace)
-    longest = max(pair.prompt for pair in pairs)
+    longest = max(pair.prompt for pair in pairs) * _turns(plan)
     facts = PayloadFacts(
         name=spec.label,
         prompts=len(pairs),
@@ -237,18 +249,32 @@ def checked_payload(plan: Plan, spec: PayloadSpec) -> CheckedPayload:
     return CheckedPayload(None, facts)
 
 
+def _turns(plan: Plan) -> int:
+    """How many prompts are sent together in the last turn of a conversation."""
+    conversation = plan.workload.conversation
+    return 1 if conversation is None else conversation.turns or 1
+
+
 def _facts(plan: Plan, spec: PayloadSpec, path: Path, rows: list[PayloadRow]) -> PayloadFacts:
     workload = plan.workload
     check_rows(path, rows, workload)
     schema = wire_schema(workload, family_of(plan.model.image or "", plan.model.env))
+    scripts = scripts_of(rows, workload.conversation)
+    if scripts and plan.load.trace is not None:
+        raise UserError(
+            f"{path} is played as conversations, and load.trace has sessions of its own",
+            "name a payload of single prompts, and leave out workload.conversation",
+        )
     bodies = BodyFactory(
-        rows,
+        [] if scripts else rows,
         schema=schema,
         route=workload.route,
         stream=workload.stream,
         parameters=request_parameters(workload, schema),
         unique_prefix=workload.unique_prefix,
     )
+    if scripts:
+        return _conversation_facts(spec.label, scripts, bodies, workload.max_tokens or 0)
     return PayloadFacts(
         name=spec.label,
         prompts=len(rows),
@@ -257,3 +283,27 @@ def _facts(plan: Plan, spec: PayloadSpec, path: Path, rows: list[PayloadRow]) ->
             (row.prompt_tokens for row in rows if row.prompt_tokens is not None), default=None
         ),
     )
+
+
+def _conversation_facts(
+    name: str, scripts: Sequence[Script], bodies: BodyFactory, answer_tokens: int
+) -> PayloadFacts:
+    """Facts of conversations. The largest prompt is that of a last turn, with all answers before it.
+
+    Args:
+        name: of the payload.
+        scripts: what the users say.
+        bodies: writes requests.
+        answer_tokens: the longest answer, where a turn has no limit of its own.
+    """
+    sizes, tokens = [], []
+    for script in scripts:
+        said = [*script.prelude, *({"role": "user", "content": turn.content} for turn in script.turns)]
+        answers = sum(turn.output_tokens or answer_tokens for turn in script.turns[:-1])
+        body = bodies.chat_body(script.payload_id, said, None, output_tokens=None)
+        sizes.append(len(body.data) + answers * _BYTES_PER_TOKEN)
+        counts = [turn.prompt_tokens for turn in script.turns if turn.prompt_tokens is not None]
+        if len(counts) == len(script.turns):
+            tokens.append(sum(counts) + answers)
+    turns = sum(len(script.turns) for script in scripts)
+    return PayloadFacts(name, turns, max(sizes), max(tokens, default=None))

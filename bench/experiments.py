@@ -65,6 +65,7 @@ def experiment_of(
         exact_for=family if workload.pin_output else None,
         unique_prefix=workload.unique_prefix,
         samples=workload.samples,
+        conversation=workload.conversation,
         steps=load_steps(plan.load, name),
         load=plan.load,
     )

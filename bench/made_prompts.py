@@ -32,7 +32,7 @@ def make_prompts(spec: PayloadSpec, experiment: Experiment, clients: Clients) ->
         UserError: the file with the template cannot be read, the lengths cannot be made, or the disk is full.
     """
     if spec.file is not None:
-        rows = read_payload(payload_path(spec.file), spec.template)
+        rows = read_payload(payload_path(spec.file), spec.template, whole=experiment.conversation is not None)
         _write(experiment.payload, rows)
         return MadePrompts(prompts=len(rows))
     seed = experiment.load.seed

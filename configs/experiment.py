@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from configs.containers import Family, WireSchema, schema_of
+from configs.conversation import Conversation
 from configs.load import Load
 from configs.payload_spec import PayloadSpec
 from configs.plan import Route, Workload
@@ -60,10 +61,17 @@ class Experiment(BaseModel):
     """The container whose answers are made exactly as long as asked; None: they may be shorter."""
     unique_prefix: bool
     samples: bool
+    conversation: Conversation | None = None
+    """How the payload's rows become conversations."""
     tokenizer: Path | None = None
     """A ``tokenizer.json`` for answers without a token count from the server."""
     steps: tuple[Step, ...]
     load: Load
+
+    @property
+    def order_seed(self) -> str:
+        """The seed of the order of prompts and of what is drawn for each of them."""
+        return f"{self.run_id}/{self.load.seed}"
 
 
 def experiment_name(instance_type: str, payload: PayloadSpec) -> str:

@@ -52,6 +52,11 @@ class TraceReplay(Strict):
     skip_malformed: bool = Field(
         default=False, description="Leave out lines that cannot be read, instead of refusing the trace."
     )
+    sessions: bool = Field(
+        default=True,
+        description="Replay the requests of one session as the turns of a conversation: each waits for the "
+        "answer before it and carries it. With `false`, every request stands alone.",
+    )
 
 
 class TraceSize(NamedTuple):

@@ -2,12 +2,15 @@
 
 import copy
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from common.errors import UserError
+from configs.conversation import Turn
+from configs.durations import parse_seconds
 from configs.payload_shapes import as_row
 from configs.plan import Workload
 
@@ -24,7 +27,8 @@ class PayloadRow:
     """The content of one request: a prompt, the messages of a chat, or a body that is sent unchanged.
 
     ``prompt_tokens`` counts the prompt alone, or of a generated prompt what the endpoint should count; None
-    if it was not counted.
+    if it was not counted. A row with ``turns`` is a whole conversation; its ``messages`` are those before the
+    first turn.
     """
 
     payload_id: str
@@ -40,6 +44,9 @@ class PayloadRow:
     output_tokens: int | None = None
     """The length of the answer to ask for; None: as the plan has it."""
 
+    turns: tuple[Turn, ...] | None = None
+    """The turns of a conversation."""
+
     @property
     def text(self) -> str:
         """The whole prompt."""
@@ -52,21 +59,24 @@ class PayloadRow:
         return self.text if asked is None else json.dumps(asked, ensure_ascii=False)
 
 
-def read_payload(path: Path, template: str | None = None) -> list[PayloadRow]:
+def read_payload(path: Path, template: str | None = None, *, whole: bool = False) -> list[PayloadRow]:
     r"""Read a payload file: JSON lines of ``{"prompt", "payload_id", "prompt_tokens"}``, or one JSON list.
 
-    Instead of the prompt, a row may have ``messages`` in the format of OpenAI's chat, a whole ``body``, or
-    what `configs.payload_shapes` turns into one of these. Blank lines are skipped. Only ``\n`` ends a line:
-    JSON allows other line separators inside a text. The default ``payload_id`` is the number of the line.
+    Instead of the prompt, a row may have ``messages`` in the format of OpenAI's chat, a whole ``body``, the
+    ``turns`` of a conversation, or what `configs.payload_shapes` turns into one of these. Blank lines are
+    skipped. Only ``\n`` ends a line: JSON allows other line separators inside a text. The default
+    ``payload_id`` is the number of the line.
 
     Args:
         path: the file.
         template: the prompt, with names of a row's fields in braces.
+        whole: whether rows are played as conversations: of a published one, all of it is read.
 
     Raises:
         UserError: the file cannot be read, has no row, or has a line that is not such a row.
     """
-    rows = [_read(path, place, content, template) for place, content in _contents(path)]
+    shape = partial(as_row, template=template, whole=whole)
+    rows = [_read(path, place, content, shape) for place, content in _contents(path)]
     if not rows:
         raise UserError(f"{path}: the payload holds no prompts", "write at least one row")
     return rows
@@ -104,9 +114,9 @@ def _json(path: Path, line: int, text: str, remedy: str) -> Any:
         raise UserError(f"{path} line {line}: {error}") from None
 
 
-def _read(path: Path, number: int, content: Any, template: str | None) -> PayloadRow:
+def _read(path: Path, number: int, content: Any, shape: Callable[[Any], Any]) -> PayloadRow:
     try:
-        return _row(as_row(content, template), number)
+        return _row(shape(content), number)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} line {number}: {error}") from None
 
@@ -136,10 +146,21 @@ def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
             )
         if row.body is not None and schema != "raw":
             raise UserError(f"{path}: row {row.payload_id} has a body", "set workload.schema: raw")
-        if row.messages is None:
+        talks = row.turns is not None or workload.conversation is not None
+        if talks and schema in ("raw", "embeddings"):
+            raise UserError(
+                f"{path}: row {row.payload_id} is a conversation, and workload.schema: {schema} has no place "
+                "for the answers before a turn",
+                "leave workload.schema out",
+            )
+        if row.messages is None and not any(isinstance(turn.content, list) for turn in row.turns or ()):
             continue
         if schema != "openai" and workload.route != "openai":
             raise UserError(f"{path}: row {row.payload_id} has messages", "set workload.schema: openai")
+        if workload.conversation is not None and row.turns is None and not _asks(row):
+            raise UserError(
+                f"{path}: row {row.payload_id} has no user message", "give every conversation a user message"
+            )
         if workload.unique_prefix and with_prefix(row, "") is None:
             raise UserError(
                 f"{path}: row {row.payload_id} has no user text to put a prefix before",
@@ -166,7 +187,8 @@ def with_prefix(row: PayloadRow, prefix: str) -> PayloadRow | None:
 
 
 def _row(content: Any, number: int) -> PayloadRow:
-    asked = [key for key in ("prompt", "messages", "body") if isinstance(content, dict) and key in content]
+    kinds = ("prompt", "messages", "body", "turns")
+    asked = [key for key in kinds if isinstance(content, dict) and key in content]
     if len(asked) != 1:
         raise _BadRowError(_A_LINE)
     name = content.get("payload_id")
@@ -196,6 +218,8 @@ def _row(content: Any, number: int) -> PayloadRow:
         if not isinstance(content["prompt"], str):
             raise _BadRowError(_A_LINE)
         return replace(row, prompt=content["prompt"])
+    if asked == ["turns"]:
+        return replace(row, messages=_prelude(content), turns=_turns(content["turns"]))
     if asked == ["messages"]:
         return replace(row, messages=_messages(content["messages"]))
     if content["body"] is None:
@@ -209,6 +233,48 @@ def _whole(content: dict[str, Any], key: str, least: int) -> int | None:
         more = " above 0" if least else ""
         raise _BadRowError(f"{key} must be a whole number{more}, or be left out")
     return value
+
+
+def _asks(row: PayloadRow) -> bool:
+    return any(message.get("role") == "user" for message in row.messages or ())
+
+
+def _prelude(content: dict[str, Any]) -> list[dict[str, Any]] | None:
+    system = content.get("system")
+    if system is None:
+        return None
+    if not isinstance(system, str):
+        raise _BadRowError("system must be text, or be left out")
+    return [{"role": "system", "content": system}]
+
+
+def _turns(turns: Any) -> tuple[Turn, ...]:
+    if not isinstance(turns, list) or not turns:
+        raise _BadRowError('turns must be a list such as [{"prompt": "…", "think_time": 2.0}]')
+    return tuple(_turn(turn, f"turn {number}") for number, turn in enumerate(turns, 1))
+
+
+def _turn(turn: Any, which: str) -> Turn:
+    given = {"prompt": turn} if isinstance(turn, str) else turn
+    if not isinstance(given, dict) or not (content := given.get("prompt")):
+        raise _BadRowError(f"{which} must have a prompt")
+    if not isinstance(content, str):
+        [message] = _messages([{"role": "user", "content": content}])
+        content = message["content"]
+    if unknown := given.keys() - {"prompt", "think_time", "output_tokens", "prompt_tokens"}:
+        raise _BadRowError(f"{which} has an unknown key {min(unknown)}")
+    counts = []
+    for key in ("output_tokens", "prompt_tokens"):
+        value = given.get(key)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise _BadRowError(f"{which}: {key} must be a whole number from 1, or be left out")
+        counts.append(value)
+    think_time = given.get("think_time")
+    try:
+        seconds = None if think_time is None else parse_seconds(think_time)
+    except ValueError as error:
+        raise _BadRowError(f"{which}: think_time: {error}") from None
+    return Turn(content, seconds, *counts)
 
 
 def _messages(messages: Any) -> list[dict[str, Any]]:

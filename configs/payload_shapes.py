@@ -9,16 +9,18 @@ _LONGBENCH = "{context}\n\n{input}"
 _IDS = ("payload_id", "id", "_id")
 
 
-def as_row(content: Any, template: str | None) -> Any:
+def as_row(content: Any, template: str | None, *, whole: bool = False) -> Any:
     """A row with ``prompt``, ``messages`` or ``body``; unchanged if it is of no known shape.
 
     - a template: the prompt is the template with the row's own fields.
-    - ShareGPT's ``conversations``: the first question, with the system prompt before it if there is one.
+    - ShareGPT's ``conversations``: the first question, with the system prompt before it if there is one; or
+      the whole conversation.
     - LongBench's ``context`` and ``input``: one after the other.
 
     Args:
         content: a JSON value.
         template: the prompt, with names of fields in braces.
+        whole: whether the row is played as a conversation.
 
     Raises:
         ValueError: the row has not the fields of its template or shape.
@@ -30,7 +32,7 @@ def as_row(content: Any, template: str | None) -> Any:
     if "prompt" in content or "messages" in content or "body" in content:
         return content
     if "conversations" in content:
-        return _about(content) | _first_question(content["conversations"])
+        return _about(content) | _conversation(content["conversations"], whole=whole)
     if "context" in content and "input" in content:
         return _about(content) | {"prompt": _filled(_LONGBENCH, content)}
     return content
@@ -52,7 +54,7 @@ def _filled(template: str, content: dict[str, Any]) -> str:
     return _NAME.sub(value, template)
 
 
-def _first_question(turns: Any) -> dict[str, Any]:
+def _conversation(turns: Any, *, whole: bool) -> dict[str, Any]:
     messages = []
     for turn in turns if isinstance(turns, list) else []:
         role = _ROLES.get(str(turn.get("from") or turn.get("role"))) if isinstance(turn, dict) else None
@@ -60,9 +62,11 @@ def _first_question(turns: Any) -> dict[str, Any]:
         if role is None or not isinstance(text, str):
             raise ValueError("each of the conversations must have from (human, gpt or system) and value")
         messages.append({"role": role, "content": text})
-        if role == "user":
+        if role == "user" and not whole:
             break
-    else:
+    if all(message["role"] != "user" for message in messages):
         raise ValueError("the conversations have no turn of a human")
+    if whole:
+        return {"messages": messages}
     questions = [message for message in messages if message["role"] != "assistant"]
     return {"prompt": questions[0]["content"]} if len(questions) == 1 else {"messages": questions}

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from configs.conversation import Conversation
 from configs.durations import Seconds
 from configs.fields import (
     VARIABLE,
@@ -56,8 +57,7 @@ class Model(Strict):
         "`image` names another container.",
     )
     version: str | None = Field(
-        default=None,
-        description="The version of the JumpStart model, such as `3.*`.",
+        default=None, description="The version of the JumpStart model, such as `3.*`."
     )
     image: str | None = Field(
         default=None, description="The container: `vllm`, `sglang`, `lmi`, `tgi` or a full image URI."
@@ -221,6 +221,10 @@ class Workload(Strict):
         default=True, description="Put a short nonce before each prompt, so that prefix caches stay cold."
     )
     samples: bool = Field(default=True, description="Keep the first prompts and answers in the run folder.")
+    conversation: Conversation | None = Field(
+        default=None,
+        description="Play the payload as conversations; see [docs/conversations.md](conversations.md).",
+    )
 
     pin_output: bool = Field(
         default=True,

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from common.errors import UserError
 from configs.containers import Family, WireSchema
+from configs.conversation import Conversation
 from configs.experiment import Experiment
 from configs.load import Timeouts
 from configs.payload import PayloadRow
@@ -59,6 +60,12 @@ class Arrival(NamedTuple):
     """Length of its prompt; None: as the payload has it."""
     output_tokens: int | None = None
     """Length of its answer; None: as the plan has it."""
+    session: int | None = None
+    """Number of its conversation, which is the number of the arrival of its first turn; None without one."""
+    turn: int | None = None
+    """Number of its turn, from 1; None without a conversation."""
+    turns: int | None = None
+    """The turns of its conversation."""
 
 
 class Assignment(BaseModel):
@@ -81,6 +88,7 @@ class Assignment(BaseModel):
     samples: bool
     inference_prefix: str | None
     """Begins the ``InferenceId`` of every request; None: requests have none of their own."""
+    conversation: Conversation | None
     timeouts: Timeouts
     tokenizer: str | None
     """Content of a ``tokenizer.json``."""
@@ -106,6 +114,7 @@ def make_assignment(experiment: Experiment, target: InvocationTarget, rows: list
         unique_prefix=experiment.unique_prefix,
         samples=experiment.samples,
         inference_prefix=_inference_prefix(experiment),
+        conversation=experiment.conversation,
         timeouts=experiment.load.timeouts,
         tokenizer=_read_tokenizer(experiment.tokenizer),
     )

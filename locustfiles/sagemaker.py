@@ -25,7 +25,7 @@ from common.streams import survive_lost_streams
 from configs.experiment import Experiment
 from locustfiles.master.coordinator import MasterCoordinator
 from locustfiles.worker.load_worker import Worker
-from locustfiles.worker.user import SageMakerUser, on_arrival
+from locustfiles.worker.user import SageMakerUser, on_arrival, on_unsent_turn
 
 __all__ = ["SageMakerUser", "Steps"]
 
@@ -59,6 +59,7 @@ def on_init(environment: Environment, runner: Any, **_: object) -> None:
     if isinstance(runner, LocalRunner | WorkerRunner):
         worker = SageMakerUser.worker = Worker(environment, runner)
         worker.on_arrival = partial(on_arrival, environment)
+        worker.on_unsent_turn = partial(on_unsent_turn, environment)
     if isinstance(runner, LocalRunner | MasterRunner):
         try:
             experiment = read_experiment(getattr(environment.parsed_options, "experiment", ""))

@@ -79,7 +79,7 @@ _COUNTS = (
 )
 _CHUNK = 1 << 22
 _REPAIRS = 20
-_OUTCOMES = ("ok", "failed", "censored")
+_OUTCOMES = ("ok", "failed", "censored", "withheld")
 
 
 @dataclass

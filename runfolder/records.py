@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 Outcome = Literal["ok", "failed", "censored", "withheld"]
-"""Censored: cut off by the end of the run, or its worker was lost. Withheld: it arrived while as many
-requests as the plan allows were in flight, and was not sent."""
+"""Censored: cut off by the end of the run, its worker was lost, or an earlier turn of its conversation was
+not answered. Withheld: it arrived while as many requests as the plan allows were in flight, and was not
+sent."""
 TokenSource = Literal["server", "tokenizer", "estimate"]
 FirstChunkSource = Literal["usage", "tokenizer", "proportion", "pieces"]
 """How the tokens of the first chunk are known: by the server's running count, by counting its text with the
@@ -31,7 +32,9 @@ ErrorClass = Literal[
     "validation",
     "service",
     "protocol",
+    "predecessor",
 ]
+"""Why a request failed. ``predecessor``: a turn that was cut off because an earlier one was not answered."""
 
 
 @dataclass(slots=True)
@@ -49,10 +52,16 @@ class Request:
     """Start minus the time of arrival, in open loop; empty in closed loop. Counted from the arrival, a
     latency is this much longer."""
     arrival: int | None = None
-    """Number of the arrival in the experiment, in open loop. Absent in run folders of older versions."""
+    """Number of the arrival in the experiment, in open loop. The turns of a conversation of the payload share
+    that of their conversation. Absent in run folders of older versions."""
     inference_id: str | None = None
     """Its ``InferenceId``, by which SageMaker's data capture knows it. Absent in folders of older versions,
     and where the plan sets its own or the route has none."""
+    session: int | None = None
+    """Number of its conversation: in open loop the arrival of the first turn, in closed loop counted by each
+    worker. Empty without conversations. Absent in run folders of older versions."""
+    turn: int | None = None
+    """Number of the turn in its conversation, from 1."""
     connect_ms: float | None = None
     """TCP and TLS set-up; empty when the connection was reused. Not part of any latency."""
     ttft_ms: float | None = None

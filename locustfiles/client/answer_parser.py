@@ -40,6 +40,8 @@ class ParsedAnswer:
     """Between consecutive chunks."""
     text: list[str] = field(default_factory=list)
     """One entry per piece."""
+    first_output_piece: int = 0
+    """Index of the first piece that is not reasoning: what comes before it is."""
     usage: Usage = field(default_factory=Usage)
     finish_reason: str | None = None
     ended: bool = False
@@ -136,7 +138,8 @@ class AnswerParser:
             return  # repeats what was streamed
         if self._stream and not self._raw:
             raise AnswerError("protocol", _WHOLE)
-        answer.text.append(facts.reasoning + facts.text)
+        answer.text += [facts.reasoning, facts.text]
+        answer.first_output_piece = 1
         answer.last_at = at
 
     def _arrived(self, text: str, at: float, *, reasoning: bool = False) -> None:
@@ -147,6 +150,7 @@ class AnswerParser:
             answer.first_at = at
         if not reasoning and answer.first_output_at is None:
             answer.first_output_at = at
+            answer.first_output_piece = answer.pieces - 1
         if answer.last_at != at:
             if answer.last_at is not None:
                 answer.gaps_ms.append((at - answer.last_at) * 1000)

@@ -17,6 +17,7 @@ from configs.payload import PayloadRow, TokenSource, with_prefix
 from configs.plan import MAX_TOKENS_KEYS, Route
 
 _MARK = hashlib.sha256(b"place of the nonce").hexdigest()
+_BETWEEN_TURNS = "\n\n"
 
 
 @dataclass(slots=True)
@@ -58,7 +59,8 @@ class BodyFactory:
         exact_for: Family | None = None,
     ) -> None:
         unique_prefix = unique_prefix and schema != "raw"
-        self._unique = unique_prefix
+        self.unique = unique_prefix
+        """Whether every prompt begins with a nonce of its own."""
         self._rows = rows
         self._turn: tuple[str, int] | None = None
         self._order: list[int] = []
@@ -121,7 +123,7 @@ class BodyFactory:
         while True:
             chance.shuffle(order)
             for index in order:
-                yield self._unique_body(index, f"{seed}/{count}") if self._unique else self._complete[index]
+                yield self._unique_body(index, f"{seed}/{count}") if self.unique else self._complete[index]
                 count += 1
 
     def body(self, seed: str, number: int) -> Body:
@@ -136,7 +138,7 @@ class BodyFactory:
             self._turn, self._order = (seed, turn), list(range(len(self._rows)))
             random.Random(f"{seed}/{turn}").shuffle(self._order)  # noqa: S311 - reproducible, not secret
         index = self._order[place]
-        return self._unique_body(index, f"{seed}/{number}") if self._unique else self._complete[index]
+        return self._unique_body(index, f"{seed}/{number}") if self.unique else self._complete[index]
 
     def sized_body(
         self, seed: str, number: int, *, prompt_tokens: int | None, output_tokens: int | None
@@ -149,17 +151,41 @@ class BodyFactory:
             prompt_tokens: length of the prompt; None: any row, in turn.
             output_tokens: the longest answer; None: as the parameters have it.
         """
-        if prompt_tokens is None or not self._by_length:
-            index = (number - 1) % len(self._rows)
-        else:
-            index = self._nearest(prompt_tokens, number)
-        row = self._rows[index]
+        row = self.row_for(prompt_tokens, number)
         output_tokens = row.output_tokens if output_tokens is None else output_tokens
         row = replace(row, asked_prompt_tokens=prompt_tokens, output_tokens=output_tokens)
         parameters = self._parameters_for(output_tokens)
-        if not self._unique:
+        if not self.unique:
             return _complete_body(row, self._content(row, parameters=parameters))
         return _with_nonce(row, self._template(row, parameters), f"{seed}/{number}")
+
+    def chat_body(
+        self,
+        payload_id: str,
+        said: Sequence[dict[str, Any]],
+        prompt_tokens: int | None,
+        *,
+        output_tokens: int | None,
+    ) -> Body:
+        """The body of a turn: all that was said, which a container without a chat gets as one text.
+
+        Args:
+            payload_id: of the conversation.
+            said: the messages, the turn's own last.
+            prompt_tokens: of all messages; None if not known.
+            output_tokens: the longest answer; None: as the parameters have it.
+        """
+        chat = self._schema == "openai"
+        prompt = "" if chat else _BETWEEN_TURNS.join(str(message["content"]) for message in said)
+        row = PayloadRow(payload_id, prompt, prompt_tokens, messages=list(said) if chat else None)
+        row = replace(row, output_tokens=output_tokens)
+        return _complete_body(row, self._content(row, parameters=self._parameters_for(output_tokens)))
+
+    def row_for(self, tokens: int | None, number: int) -> PayloadRow:
+        """The row whose prompt has the nearest length; without a length any row, in turn by the number."""
+        if tokens is None or not self._by_length:
+            return self._rows[(number - 1) % len(self._rows)]
+        return self._rows[self._nearest(tokens, number)]
 
     def _nearest(self, tokens: int, number: int) -> int:
         """A row whose length is nearest; rows of one length take turns."""

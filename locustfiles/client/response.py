@@ -26,6 +26,8 @@ class InvocationResult:
     text: str
     elapsed_ms: float | None
     """`Request.elapsed_ms`: E2E, or the time until it failed by this process's clock. None if not sent."""
+    reasoning: str = ""
+    """The beginning of the text that is the model's reasoning."""
 
 
 class HttpParser(HTTPResponse):
@@ -160,4 +162,6 @@ class IncomingResponse:
         if elapsed_ms is None:
             elapsed_ms = (time.time() - request.started_at) * 1000
         request.elapsed_ms = elapsed_ms
-        return InvocationResult(request, answer.gaps_ms, printable("".join(answer.text)), elapsed_ms)
+        text, thought = printable("".join(answer.text)), answer.first_output_piece
+        reasoning = printable("".join(answer.text[:thought])) if thought else ""
+        return InvocationResult(request, answer.gaps_ms, text, elapsed_ms, reasoning)

@@ -1,7 +1,8 @@
 """The arrivals of an open loop: one sequence, handed to the workers in turn, a little ahead of time."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from random import Random
 
@@ -54,19 +55,35 @@ def _ramp_time(rate: float, slope: float, count: float) -> float:
 
 
 def trace_arrivals(rows: Sequence[TraceRow], speed: float) -> Iterator[Arrival]:
-    """The arrivals of a trace; their times count from 0, their numbers are 0."""
-    for row in rows:
-        yield Arrival(0, row.at_s / speed, row.prompt_tokens, row.output_tokens)
+    """The arrivals of a trace; their times count from 0, their numbers are 0, their sessions from 1."""
+    turns = Counter(row.session for row in rows)
+    first: dict[str, int] = {}
+    begun: Counter[str] = Counter()
+    for place, row in enumerate(rows, 1):
+        arrival = Arrival(0, row.at_s / speed, row.prompt_tokens, row.output_tokens)
+        if row.session is not None:
+            begun[row.session] += 1
+            session = first.setdefault(row.session, place)
+            arrival = arrival._replace(session=session, turn=begun[row.session], turns=turns[row.session])
+        yield arrival
 
 
 class ArrivalSchedule:
     """Numbers the arrivals of an experiment's steps and splits them among the workers.
 
-    The workers take turns, so that their requests together are exactly the sequence. Times are in the
-    master's clock.
+    The workers take turns, so that their requests together are exactly the sequence. All turns of a
+    conversation go to one worker. Times are in the master's clock.
+
+    Args:
+        turns_of: the turns of a conversation by its number, where every arrival begins one; else None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turns_of: Callable[[int], int] | None = None) -> None:
+        self._turns_of = turns_of
+        self._owners: dict[int, str] = {}
+        """Session of a trace with turns to come → client id of its worker."""
+        self._before = 0
+        """Arrivals before the step."""
         self._source: Iterator[Arrival] = iter(())
         self._next: Arrival | None = None
         self._start = 0.0
@@ -86,12 +103,15 @@ class ArrivalSchedule:
             When the step begins.
         """
         self._start = self.drawn_until = max(now, self.drawn_until)
-        self._source = arrivals
+        self._source, self._before = arrivals, self._number
+        self._owners.clear()
         self._advance()
         return self._start
 
     def take(self, now: float, workers: Mapping[str, str]) -> Shares:
         """The arrivals that are to be handed out now, by client id; none if there is no worker.
+
+        A later turn of a conversation stays with its client, even if that is no longer a worker.
 
         Args:
             now: the time.
@@ -104,9 +124,17 @@ class ArrivalSchedule:
         self.drawn_until = max(self.drawn_until, now + HORIZON_S)
         while self._next is not None and self._next.at < self.drawn_until:
             self._number += 1
-            _, at, prompt_tokens, output_tokens = self._next
-            arrival = Arrival(self._number, at, prompt_tokens, output_tokens)
-            shares[clients[self._number % len(clients)]].append(arrival)
+            _, at, prompt_tokens, output_tokens, session, turn, turns = self._next
+            client = clients[self._number % len(clients)]
+            if session is not None:
+                session += self._before
+                client = self._owners.setdefault(session, client)
+                if turn == turns:
+                    del self._owners[session]
+            elif self._turns_of is not None:
+                session, turn, turns = self._number, 1, self._turns_of(self._number)
+            arrival = Arrival(self._number, at, prompt_tokens, output_tokens, session, turn, turns)
+            shares.setdefault(client, []).append(arrival)
             self._advance()
         return shares
 

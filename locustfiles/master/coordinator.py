@@ -60,7 +60,9 @@ class MasterCoordinator:
         self._environment = environment
         self._runner = runner
         self._assignment = messages.make_assignment(
-            experiment, resolve_target(experiment), read_payload(experiment.payload)
+            experiment,
+            resolve_target(experiment),
+            read_payload(experiment.payload, whole=experiment.conversation is not None),
         ).model_dump()
         self._collector = ReportCollector(
             experiment.run_folder, frozenset(step.id for step in experiment.steps)

@@ -8,6 +8,8 @@ from random import Random
 
 from configs.arrivals import ArrivalProcess, arrival_process
 from configs.experiment import Experiment, Step
+from configs.payload import read_payload
+from configs.scripts import ScriptOrder, scripts_of
 from locustfiles.master.arrival_schedule import (
     ArrivalSchedule,
     process_arrivals,
@@ -39,13 +41,14 @@ class OpenLoop:
         self._group = group
         self._collector = collector
         self._clock = clock
-        self._schedule = ArrivalSchedule()
+        self._scripts = self._script_order(experiment)
+        self._schedule = ArrivalSchedule(None if self._scripts is None else self._turns_of)
         self._step: Step | None = None
         self._pieces: list[tuple[float, Step]] = []
         """In a shape, its steps, and when each of them ends."""
         self._handed_at = 0.0
-        self._unreported: dict[int, tuple[str, Arrival]] = {}
-        """Arrivals that were handed out and have no row yet, by number."""
+        self._unreported: dict[int | tuple[int, int], tuple[str, Arrival]] = {}
+        """Arrivals that were handed out and have no row yet, by number, and by turn in a conversation."""
         self._due: Counter[str] = Counter()
         """Arrivals of each step that have a row."""
         self._check = SaturationCheck(self._load.measure)
@@ -54,6 +57,19 @@ class OpenLoop:
         self._too_high: float | None = None
         """The lowest rate or speed with which the endpoint did not keep up."""
         collector.on_row = self._close
+
+    def _script_order(self, experiment: Experiment) -> ScriptOrder | None:
+        """Which conversation each arrival begins; None if the payload holds single requests."""
+        if experiment.load.trace is not None:
+            return None
+        scripts = scripts_of(
+            read_payload(experiment.payload, whole=experiment.conversation is not None),
+            experiment.conversation,
+        )
+        return ScriptOrder(scripts, experiment.order_seed) if scripts else None
+
+    def _turns_of(self, number: int) -> int:
+        return 1 if self._scripts is None else len(self._scripts.script(number).turns)
 
     def begin(self, step: Step) -> float:
         """Begin a step, after the arrivals that were already handed out.
@@ -136,7 +152,7 @@ class OpenLoop:
         limit = max(1, self._load.max_in_flight // max(1, len(workers)))
         for client, arrivals in self._schedule.take(now, workers).items():
             for of_step, own in groupby(arrivals, partial(self._step_of, step)):
-                self._send(client, of_step, list(own), limit)
+                self._send(client, of_step, list(own), limit, reachable=client in workers)
 
     def _step_of(self, step: Step, arrival: Arrival) -> Step:
         """The step in which an arrival comes: the current one, or in a shape the one of its time."""
@@ -144,9 +160,20 @@ class OpenLoop:
             return step
         return next((later for ends, later in self._pieces if arrival.at < ends), step)
 
-    def _send(self, client: str, step: Step, arrivals: list[Arrival], limit: int) -> None:
-        self._unreported.update((arrival.number, (step.id, arrival)) for arrival in arrivals)
-        self._group.send_arrivals(client, step, arrivals, limit)
+    def _send(self, client: str, step: Step, arrivals: list[Arrival], limit: int, *, reachable: bool) -> None:
+        for arrival in arrivals:
+            self._expect(step.id, arrival)
+        if reachable:
+            self._group.send_arrivals(client, step, arrivals, limit)
+
+    def _expect(self, step: str, arrival: Arrival) -> None:
+        """Expect a row of an arrival; where it begins a conversation, one of each turn."""
+        if arrival.turn is None:
+            self._unreported[arrival.number] = step, arrival
+            return
+        turns = [arrival.turn] if self._scripts is None else range(1, (arrival.turns or 1) + 1)
+        for turn in turns:
+            self._unreported[arrival.number, turn] = step, arrival._replace(turn=turn)
 
     def is_saturated(self, window_start: float) -> bool:
         """Whether requests pile up in the current step; then nothing more is handed out.
@@ -181,7 +208,7 @@ class OpenLoop:
 
     def _close(self, row: Request) -> None:
         if row.arrival is not None:
-            self._unreported.pop(row.arrival, None)
+            self._unreported.pop(row.arrival if row.turn is None else (row.arrival, row.turn), None)
             self._due[row.step] += 1
 
     def findings(self, step: Step) -> list[StepReason]:
@@ -199,13 +226,15 @@ class OpenLoop:
         unreported = [entry for entry in self._unreported.values() if entry[1].at <= until]
         lost = [
             Request(
-                request_id=f"lost-{arrival.number}",
+                request_id=f"lost-{arrival.number}" + (f"-{arrival.turn}" if arrival.turn else ""),
                 step=step,
                 worker="",
                 payload_id="",
                 started_at=arrival.at,
                 schedule_delay_ms=0.0,
                 arrival=arrival.number,
+                session=arrival.session,
+                turn=arrival.turn,
                 outcome="censored",
                 error_detail="its worker was lost",
             )

@@ -170,6 +170,8 @@ class StepSequence:
         self._collector.lost = self._step_workers.lost
         self.board.enter("ramp")
         self._table.save()
+        if self._users and step.concurrency is None:  # no user of a closed loop may send in this step
+            yield from self._ramp(row, 0)
         self._announce(step, row)
         yield from self._reach(step, row) if self._follows is None else self._continue(step, row)
         opened = ClockReading.of(self._clock)
@@ -182,11 +184,8 @@ class StepSequence:
 
     def _reach(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         """Ramp and warm up."""
-        if self._open_loop is not None and step.concurrency is None:
-            if self._users:
-                yield from self._ramp(row, 0)
-        else:
-            yield from self._ramp(row, step.concurrency or 0)
+        if step.concurrency is not None:
+            yield from self._ramp(row, step.concurrency)
         self._warm_up(step, row)
         while self._waited_until_ready():
             self._warm_up(step, row)

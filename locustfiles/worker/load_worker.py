@@ -9,10 +9,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 from gevent.event import Event
@@ -27,7 +27,6 @@ from locustfiles.client.address import proxy_for
 from locustfiles.client.credentials import BearerToken, CredentialKeeper
 from locustfiles.client.invocation import InvocationExit, Invoker
 from locustfiles.client.invocation_url import SERVICE, InvocationTarget, ca_bundle, check_target
-from locustfiles.client.request_bodies import Body, BodyFactory
 from locustfiles.client.signing import RequestSigner
 from locustfiles.client.transport import Connection, verifying_context
 from locustfiles.interrupts import Interrupts
@@ -35,12 +34,15 @@ from locustfiles.message_seal import MessageError, MessageSeal
 from locustfiles.messages import Arrival, Assignment, MeasureWindow, ReportMessage
 from locustfiles.worker.alarm import make_alarm
 from locustfiles.worker.arrival_queue import ArrivalQueue
+from locustfiles.worker.conversation import Conversations, Unsent
 from locustfiles.worker.health import HealthProbe
 from locustfiles.worker.invoker_pool import InvokerPool
 from locustfiles.worker.request_log import RequestLog
+from locustfiles.worker.workload import Workload
 
 logger = logging.getLogger(__name__)
 
+_Part = TypeVar("_Part")
 REPORT_S = 0.5
 _HEALTH_EVERY = 4
 _HELLO_S = 2.0
@@ -59,15 +61,18 @@ class Worker:
         self.step: str | None = None
         self._health = HealthProbe()
         self._assignment: Assignment | None = None
-        self._user_number = 0
         self._reports = 0
         self._silent = False
         self._reporting = Semaphore()
         self._interrupts = Interrupts()
         self._invokers: InvokerPool | None = None
+        self._workload: Workload | None = None
+        self._conversations: Conversations | None = None
         self._max_in_flight = 0
         self.on_arrival: Callable[[str, Arrival, bool], None] = lambda *_: None
         """Sends the request of an arrival, or records that it must not be sent."""
+        self.on_unsent_turn: Callable[[Unsent], None] = lambda _: None
+        """Records a turn of a conversation that is not sent."""
         self._arrivals = ArrivalQueue(self._on_due, make_alarm())
         self._seal = (
             None if isinstance(runner, LocalRunner) else MessageSeal(os.environ.get(TOKEN_VARIABLE, ""))
@@ -144,16 +149,12 @@ class Worker:
         self._bearer = BearerToken(self._keeper, self._target.region)
         self._proxy = proxy_for(self._target.address)
         self._context = verifying_context(ca_bundle()) if self._target.scheme == "https" else None
-        self.prompts = {row.payload_id: row.shown for row in assignment.payload}
-        self._bodies = BodyFactory(
-            assignment.payload,
-            schema=assignment.request_schema,
-            route=assignment.route,
-            stream=assignment.stream,
-            parameters=assignment.parameters,
-            running_usage=assignment.running_usage,
-            exact_for=assignment.exact_for,
-            unique_prefix=assignment.unique_prefix,
+        self._workload = Workload(assignment, self.name)
+        self._conversations = Conversations(
+            self._workload.dialogues,
+            schedule=lambda step, arrival: self._arrivals.add(step, (arrival,)),
+            record=self.on_unsent_turn,
+            step=lambda: self.step,
         )
         self._tokenizer = None
         if assignment.tokenizer:
@@ -190,30 +191,17 @@ class Worker:
     @property
     def invokers(self) -> InvokerPool:
         """The invokers of this process."""
-        if self._invokers is None:
-            raise RuntimeError("a request started before the worker had its assignment")
-        return self._invokers
+        return _assigned(self._invokers)
 
     @property
-    def _assigned(self) -> Assignment:
-        if self._assignment is None:
-            raise RuntimeError("a request started before the worker had its assignment")
-        return self._assignment
+    def workload(self) -> Workload:
+        """What the users ask."""
+        return _assigned(self._workload)
 
-    def new_user(self) -> tuple[Iterator[Body], Invoker]:
-        """One user's bodies, in its own seeded order, and an invoker with its own connection."""
-        self._user_number += 1
-        seed = f"{self._assigned.run_id}/{self._assigned.seed}/{self.name}/{self._user_number}"
-        return self._bodies.bodies(seed), self.invokers.new()
-
-    def arrival_body(self, arrival: Arrival) -> Body:
-        """The body of an arrival: it depends on the arrival and not on the worker."""
-        seed = f"{self._assigned.run_id}/{self._assigned.seed}"
-        if arrival.prompt_tokens is None and arrival.output_tokens is None:
-            return self._bodies.body(seed, arrival.number)
-        return self._bodies.sized_body(
-            seed, arrival.number, prompt_tokens=arrival.prompt_tokens, output_tokens=arrival.output_tokens
-        )
+    @property
+    def conversations(self) -> Conversations:
+        """The conversations of this process, if there are any."""
+        return _assigned(self._conversations)
 
     def count_tokens(self, text: str) -> int | None:
         """Tokens of an answer according to the experiment's tokenizer; None without one."""
@@ -309,6 +297,8 @@ class Worker:
     def _stop_users(self, until: float) -> None:
         """Start nothing that arrives after ``until``."""
         self._arrivals.stop(until)
+        if self._conversations is not None:
+            self._conversations.stop(until)
         self.stopping.set()
         self.begun.set()
 
@@ -340,6 +330,12 @@ class Worker:
             self._runner._send_stats()
         self._silent = True
         self._send(messages.FINISHED, {"client_id": self._runner.client_id})
+
+
+def _assigned(part: _Part | None) -> _Part:
+    if part is None:
+        raise RuntimeError("a request started before the worker had its assignment")
+    return part
 
 
 def _assignment_error(error: Exception) -> str:

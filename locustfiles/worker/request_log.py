@@ -51,6 +51,7 @@ class RequestLog:
             request.inference_id = f"{self.inference_prefix}-{request.request_id}"
         if arrival is not None:
             request.arrival, request.schedule_delay_ms = arrival.number, 1000 * (started_at - arrival.at)
+            request.session, request.turn = arrival.session, arrival.turn
         self.counts[step].started += 1
         self._in_flight[request.request_id] = (request, gevent.getcurrent())
         return request

@@ -13,6 +13,8 @@ from locustfiles.client.invocation import Invoker, ReportedError
 from locustfiles.client.request_bodies import Body
 from locustfiles.client.response import InvocationResult
 from locustfiles.messages import REQUEST_TYPE, Arrival
+from locustfiles.worker.conversation import Unsent
+from locustfiles.worker.dialogue import Dialogue
 from locustfiles.worker.load_worker import Worker
 from runfolder.records import Request
 
@@ -26,6 +28,7 @@ llm_response: Any = EventHook()  # type: ignore[no-untyped-call]  # Locust's hoo
 """Fired as ``events.llm_response`` for every answer, with ``request`` (a `Request`) and ``environment``."""
 events.llm_response = llm_response  # type: ignore[attr-defined]  # Locust's way to offer an event
 
+_WITHHELD = "load.max_in_flight was reached"
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 
@@ -43,12 +46,15 @@ class SageMakerUser(User):
     """Users of an open loop whose requests have ended."""
     arrival: tuple[str, Arrival] | None = None
     """Step and arrival, in an open loop."""
+    dialogue: Dialogue | None = None
+    """The conversation that it plays a turn of."""
     _invoker: Invoker | None = None
     """In an open loop."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._tools: tuple[Iterator[Body], Invoker] | None = None
+        self._dialogues: Iterator[Dialogue] | None = None
         self._pause_s = 0.0
 
     @task
@@ -60,33 +66,72 @@ class SageMakerUser(User):
             if self._invoker is None:
                 self._invoker = worker.invokers.new()
             try:
-                self._invoke(step, worker.arrival_body(arrival), self._invoker, arrival)
+                if self.dialogue is None:
+                    self._invoke(step, worker.workload.arrival_body(arrival), self._invoker, arrival)
+                else:
+                    self._invoke_turn(self.dialogue, self._invoker, arrival)
             finally:
                 self.idle.append(self)
             raise StopUser
         worker.begun.wait()  # on a worker that joins late, Locust starts users before there is a step
         if worker.stopping.is_set() or worker.step is None:
             raise StopUser
-        if self._tools is None:
-            self._tools = worker.new_user()
-        bodies, invoker = self._tools
-        request = self._invoke(worker.step, next(bodies), invoker)
+        if worker.conversations.scripted:
+            request = self._converse(worker.step)
+        else:
+            if self._tools is None:
+                self._tools = worker.workload.bodies_of_user(), worker.invokers.new()
+            bodies, invoker = self._tools
+            request = self._invoke(worker.step, next(bodies), invoker).request
         if request.outcome == "censored":
             raise StopUser
         self._back_off(request)
 
-    def _invoke(self, step: str, body: Body, invoker: Invoker, arrival: Arrival | None = None) -> Request:
+    def _invoke(
+        self, step: str, body: Body, invoker: Invoker, arrival: Arrival | None = None
+    ) -> InvocationResult:
         worker = self.worker
         request = open_request(worker, step, body, arrival)
+        dialogue = self.dialogue
+        if dialogue is not None:
+            request.session, request.turn = dialogue.session, dialogue.answered + 1
         outcome = invoker.invoke(body, request, stream=worker.stream)
         if request.prompt_tokens is None and body.prompt_tokens is not None:
             request.prompt_tokens, request.prompt_tokens_source = (
                 body.prompt_tokens,
                 body.prompt_tokens_source,
             )
-        worker.request_log.close(outcome, worker.prompts[body.payload_id])
+        prompt = worker.workload.prompts[body.payload_id] if dialogue is None else dialogue.shown
+        worker.request_log.close(outcome, prompt)
         fire_events(self.environment, outcome, worker.url)
-        return request
+        return outcome
+
+    def _invoke_turn(self, dialogue: Dialogue, invoker: Invoker, arrival: Arrival | None = None) -> Request:
+        conversations = self.worker.conversations
+        dialogue.in_flight = True
+        outcome = self._invoke(dialogue.step, conversations.body(dialogue), invoker, arrival)
+        conversations.end_turn(dialogue, outcome)
+        return outcome.request
+
+    def _converse(self, step: str) -> Request:
+        """The next turn of a closed loop: of the user's conversation, or the first one of another."""
+        worker = self.worker
+        if self._dialogues is None or self._invoker is None:
+            self._dialogues, self._invoker = worker.workload.dialogues_of_user(), worker.invokers.new()
+        if self.dialogue is None or self.dialogue.over:
+            self.dialogue = worker.conversations.begin_of_user(self._dialogues)
+        dialogue = self.dialogue
+        if think_s := worker.conversations.think_s(dialogue):
+            worker.stopping.wait(think_s)
+        if dialogue.over or self._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        dialogue.step = worker.step or step
+        return self._invoke_turn(dialogue, self._invoker)
+
+    def on_stop(self) -> None:
+        """Leave the conversation of a closed loop in order."""
+        if self.dialogue is not None and self.arrival is None:
+            self.worker.conversations.leave(self.dialogue)
 
     def stop(self, force: bool = False) -> bool:  # noqa: FBT001, FBT002 - Locust's signature
         """As in Locust, but a user that waits between two requests ends by itself.
@@ -119,17 +164,47 @@ def open_request(worker: Worker, step: str, body: Body, arrival: Arrival | None)
 def on_arrival(environment: Environment, step: str, arrival: Arrival, may_send: bool) -> None:  # noqa: FBT001 - a callback
     """Start a user for an arrival; record it as withheld if it must not be sent."""
     worker = SageMakerUser.worker
+    dialogue = None
+    if arrival.turn is not None:
+        dialogue = worker.conversations.due(step, arrival)
+        if dialogue is None:
+            return
+        step = dialogue.step
     if may_send and environment.runner is not None:
         user = SageMakerUser.idle.pop() if SageMakerUser.idle else SageMakerUser(environment)
-        user.arrival = (step, arrival)
+        user.arrival, user.dialogue = (step, arrival), dialogue
+        if dialogue is not None:
+            dialogue.in_flight = True
         user.start(environment.runner.user_greenlets)
         return
-    body = worker.arrival_body(arrival)
+    if dialogue is not None:
+        worker.conversations.withhold(dialogue, arrival, _WITHHELD)
+        return
+    body = worker.workload.arrival_body(arrival)
     request = open_request(worker, step, body, arrival)
-    request.outcome, request.error_detail = "withheld", "load.max_in_flight was reached"
+    request.outcome, request.error_detail = "withheld", _WITHHELD
+    _record_unsent(environment, request)
+
+
+def on_unsent_turn(environment: Environment, unsent: Unsent) -> None:
+    """Record a turn of a conversation that is not sent."""
+    now, number = time.time(), unsent.arrival
+    arrival = None if number is None else Arrival(number, unsent.at)
+    request = SageMakerUser.worker.request_log.open(unsent.step, unsent.payload_id, now, arrival)
+    request.session, request.turn = unsent.session, unsent.turn
+    request.outcome, request.error_class, request.error_detail = unsent.outcome, unsent.why, unsent.detail
+    if unsent.outcome == "censored":
+        # It would have been due later, or waited until now: it took no time.
+        request.started_at, request.elapsed_ms = min(now, unsent.at), 0.0
+        request.schedule_delay_ms = None if number is None else 0.0
+    _record_unsent(environment, request)
+
+
+def _record_unsent(environment: Environment, request: Request) -> None:
+    worker = SageMakerUser.worker
     request.inference_id = None
     outcome = InvocationResult(request, gaps_ms=[], text="", elapsed_ms=None)
-    worker.request_log.close(outcome, worker.prompts[body.payload_id])
+    worker.request_log.close(outcome, "")
     fire_events(environment, outcome, worker.url)
 
 

@@ -29,17 +29,22 @@ class Desk:
     step = "x/c1"
     stream = True
     url = "http://truth"
-    prompts = {"p1": "hello"}  # noqa: RUF012 - read only
 
     def __init__(self, server: ScriptedServer) -> None:
         self.stopping = Event()
         self.begun = Event()
         self.begun.set()
         self.request_log = RequestLog("w0", keep_samples=False)
+        self.invokers = self.workload = self.conversations = self
+        self.prompts = {"p1": "hello"}
+        self.scripted = False
         self._invoker = Client(target(server.port))._invoker
 
-    def new_user(self) -> tuple[Iterator[Any], Any]:
-        return iter(lambda: BODY, None), self._invoker
+    def bodies_of_user(self) -> Iterator[Any]:
+        return iter(lambda: BODY, None)
+
+    def new(self) -> Any:
+        return self._invoker
 
     def count_tokens(self, _text: str) -> None:
         return None

@@ -1,0 +1,64 @@
+"""What the users of a process ask: the bodies of single requests, and conversations."""
+
+from collections.abc import Iterator
+
+from configs.scripts import scripts_of
+from locustfiles.client.request_bodies import Body, BodyFactory
+from locustfiles.messages import Arrival, Assignment
+from locustfiles.worker.dialogue import Dialogue, Dialogues
+
+
+class Workload:
+    """The requests of an assignment.
+
+    Args:
+        assignment: from the master.
+        worker: name of the process.
+
+    Raises:
+        UserError: a row has no text that a unique prefix could precede.
+    """
+
+    def __init__(self, assignment: Assignment, worker: str) -> None:
+        self._seed = f"{assignment.run_id}/{assignment.seed}"
+        self._worker = worker
+        self._users = 0
+        rows = assignment.payload
+        scripts = scripts_of(rows, assignment.conversation)
+        self.prompts = {row.payload_id: row.shown for row in rows}
+        """By payload id, for a reader."""
+        self._bodies = BodyFactory(
+            [] if scripts else rows,
+            schema=assignment.request_schema,
+            route=assignment.route,
+            stream=assignment.stream,
+            parameters=assignment.parameters,
+            running_usage=assignment.running_usage,
+            exact_for=assignment.exact_for,
+            unique_prefix=assignment.unique_prefix,
+        )
+        self.dialogues = Dialogues(scripts, self._bodies, assignment.conversation, self._seed)
+        """Conversations, if the payload or the trace has any."""
+
+    def _user_seed(self) -> str:
+        self._users += 1
+        return f"{self._seed}/{self._worker}/{self._users}"
+
+    def bodies_of_user(self) -> Iterator[Body]:
+        """The bodies of the next user of a closed loop, in its own seeded order."""
+        return self._bodies.bodies(self._user_seed())
+
+    def dialogues_of_user(self) -> Iterator[Dialogue]:
+        """The conversations of the next user of a closed loop, in its own seeded order."""
+        return self.dialogues.of_user(self._user_seed())
+
+    def arrival_body(self, arrival: Arrival) -> Body:
+        """The body of an arrival: it depends on the arrival and not on the worker."""
+        if arrival.prompt_tokens is None and arrival.output_tokens is None:
+            return self._bodies.body(self._seed, arrival.number)
+        return self._bodies.sized_body(
+            self._seed,
+            arrival.number,
+            prompt_tokens=arrival.prompt_tokens,
+            output_tokens=arrival.output_tokens,
+        )
