@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.decide.repetitions import pool
+from analysis.decide.search.course import Course, search_of
 from analysis.decide.slo import SloCheck, SloStatus, check_slo, slo_status
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.measure.step_window import step_cost
@@ -75,13 +76,17 @@ class Choice:
     priced: bool = True
     compared: bool = True
     """False where nothing is recommended: only one level of a foreign run was measured, or a shape."""
+    searches: dict[str, Course] = field(default_factory=dict)
+    """The search of each experiment that had one, by the experiment's name."""
     unpriced: list[str] = field(default_factory=list)
     """Instances left out of the comparison because they have no price."""
 
     @property
     def competing(self) -> list[Candidate]:
-        """The candidates that are compared: with prices known, those that have one."""
-        return [c for c in self.candidates if not self.priced or c.step.cost.per_request is not None]
+        """The candidates that are compared: without those that a search ruled out, or that have no price."""
+        ruled_out = {step for search in self.searches.values() for step in search.ruled_out}
+        known = [c for c in self.candidates if not self.priced or c.step.cost.per_request is not None]
+        return [c for c in known if c.step.id not in ruled_out]
 
     @property
     def sure(self) -> bool:
@@ -145,6 +150,9 @@ def choose_for(payload: str, result: RunResult) -> Choice:
     """Choose for one payload."""
     candidates = candidates_for(payload, result)
     choice = Choice(payload, candidates)
+    for experiment in result.experiments:
+        if experiment.payload == payload and (search := search_of(experiment, result)) is not None:
+            choice.searches[experiment.name] = search
     choice.priced = any(c.step.cost.per_request is not None for c in candidates)
     if choice.priced:
         choice.unpriced = sorted(

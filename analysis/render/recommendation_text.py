@@ -13,6 +13,7 @@ from analysis.render.no_recommendation_text import (
     slo_label,
 )
 from analysis.render.prices import PER_REQUESTS, request_price
+from analysis.render.search_text import search_sentences
 from analysis.render.shape_text import shape_sentences
 from common.formatting import (
     confidence,
@@ -40,7 +41,7 @@ def answer_text(result: RunResult, choices: list[Choice]) -> str:
 def answer_lines(result: RunResult, choices: list[Choice]) -> list[str]:
     """The opening of the report: first what holds for the whole run, then a line per payload.
 
-    A payload's line has at most three sentences: what to use, what it gives and costs, and how sure that is.
+    A payload's line says what to use, what it gives and costs, what a search found, and how sure that is.
     """
     lines = _openings(result)
     if result.locust is not None and choices and not any(choice.compared for choice in choices):
@@ -103,8 +104,11 @@ def _sentences(result: RunResult, choice: Choice) -> list[str]:
     """What to use, what it gives and costs, how sure; or why nothing can be recommended."""
     best = choice.best
     if best is None:
-        return [nothing_passes(result, choice)]
+        own = [e for e in result.experiments if e.payload == choice.payload]
+        searched = [sentence for e in own for sentence in search_sentences(choice, e)]
+        return [nothing_passes(result, choice), *searched]
     sentences = [_recommendation(result, choice, best), _figures(choice, best)]
+    sentences += search_sentences(choice, best.experiment)
     if choice.win_share is not None:
         sentences.append(_how_sure(choice))
     return sentences

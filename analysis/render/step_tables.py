@@ -7,6 +7,7 @@ from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES, Interval
 from analysis.render.levels import level_noun, level_value
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
+from analysis.render.search_tables import search_table
 from analysis.render.tables import Cell, Column, Table, numbers, texts
 from common.formatting import ABSENT, count, dollars, milliseconds, number, percent
 
@@ -19,7 +20,9 @@ def step_tables(result: RunResult, experiment: ExperimentResult, choices: list[C
     """All tables of one experiment, in the order of the page."""
     judged = candidates_by_step(choices)
     kinds = [_row_kind(step, judged.get(step.id), choices) for step in experiment.steps]
+    searches = [course for c in choices if (course := c.searches.get(experiment.name)) is not None]
     tables = (
+        *(search_table(course) for course in searches),
         _throughput(result, experiment, judged, kinds),
         _arrivals(result, experiment, kinds),
         _latency(result, experiment, kinds),

@@ -8,11 +8,13 @@ import pandas as pd
 from analysis.decide.fleet import FleetPlan
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.decide.saturation import saving_of
+from analysis.decide.search.course import search_of
 from analysis.decide.utilisation import UtilisationPrice
 from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES
 from analysis.render.locust_tables import locust_data
 from analysis.render.report_figures import ReportFigures
+from analysis.render.search_json import search_json
 from common.formatting import utc
 
 FORMAT = 2
@@ -154,6 +156,7 @@ def _experiment(
             "saved_s": saving.seconds,
             "saved_usd": saving.usd,
         },
+        "search": search_json(search_of(experiment, result)),
         "steps": [_step(step, judged.get(step.id)) for step in experiment.steps],
     }
 

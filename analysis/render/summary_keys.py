@@ -153,7 +153,29 @@ _EXPERIMENTS = _below(
     ("saturation.left_out", "integer", "steps", "Steps at this rate or a higher one that were not played."),
     ("saturation.saved_s", "number", "s", "Time that the rest would have taken."),
     ("saturation.saved_usd", "number", "$", "Its price.", _NO_PRICE),
-)
+    ("search", "object", "", "What the search for the highest load under the SLO found.", "there was none"),
+    ("search.end", "text", "", "`found`, `all_met`, `none_met`, `out_of_reach` or `time_limit`.",
+     "it was cut short"),
+    ("search.sure", "boolean", "", "Whether both ends of the bracket are certain and as close as asked."),
+    ("search.{met,missed}", "number", "users or requests/s",
+     "The highest level that meets the SLO, and the lowest that misses it.", "there is none"),
+    ("search.{surely_met,surely_missed}", "number", "users or requests/s", "The same beyond noise.",
+     "there is none"),
+    ("search.out_of_reach", "number", "users or requests/s", "The lowest level that could not be judged.",
+     "there is none"),
+    ("search.spent_s", "number", "s", "Load time, with warm-ups and confirmation."),
+    ("search.more_s", "number", "s", "Measurement that would make both ends certain.",
+     "they are, or it is not known"),
+    ("search.confirmed_rate", "number", "requests/s", "The rate of arrivals at which the SLO holds.",
+     "none was confirmed"),
+    ("search.headroom_share", "number", "0 to 1", "That rate as a share of the highest rate at any level.",
+     "none was confirmed"),
+    ("search.probes[].step", "text", "", "Identifier of the step."),
+    ("search.probes[].purpose", "text", "", "`probe` or `confirmation`."),
+    ("search.probes[].verdict", "text", "", "`met`, `missed`, `undecided`, `not reached` or `void`."),
+    ("search.probes[].reasons[]", "text", "", "Codes that say why it decides nothing, or is missed at once."),
+    ("search.probes[].spent_s", "number", "s", "Load time, with ramp and warm-up.", "it never ended"),
+)  # fmt: skip
 
 _LENGTHS = "answers.{prompt_lengths,output_lengths}."
 _NOT_ASKED = "no length was asked for, or the server does not count"

@@ -17,7 +17,7 @@ SECONDS_PER_TOKEN = 0.045
 FIRST_TOKEN_S = 0.5
 DEFAULT_TOKENS = 100
 _RAMP_S = 5.0
-_CONFIRMATIONS = 3
+_CONFIRMATIONS = 4
 """As many as a search makes at most."""
 
 

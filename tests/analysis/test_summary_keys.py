@@ -18,6 +18,7 @@ from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, stats_
 from tests.analysis.runs import SLO, summary_of
 from tests.analysis.test_workers import two_workers
 from tests.support.open_loop_run import make_open_loop
+from tests.support.search_run import make_search
 from tests.support.synthetic_run import Deployed, Server, write_run
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +66,16 @@ def _asked_lengths(folder: Path) -> dict[str, Any]:
     return summary_of(measure_and_judge(folder))
 
 
+def _search(folder: Path) -> dict[str, Any]:
+    """A search with a probe that is void, and a confirmation."""
+    write_run(folder, (Deployed(measure_s=120, concurrency=(2, 4, 8, 2)),), slo=SLO)
+    make_search(folder, confirmations=1)
+    steps = pd.read_csv(folder / "steps.csv")
+    steps["reason_codes"] = [None, None, "worker_lost", None]
+    steps.to_csv(folder / "steps.csv", index=False)
+    return summary_of(measure_and_judge(folder))
+
+
 def _locust(folder: Path) -> dict[str, Any]:
     folder.mkdir()
     measure = stats_row("prompt tokens", 600, 0, 512.0, Type="METRIC")
@@ -99,6 +110,7 @@ def found(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tu
         _workers(folder / "workers"),
         _open_loop(folder / "open"),
         _asked_lengths(folder / "asked"),
+        _search(folder / "search"),
         _locust(folder / "locust"),
         _fmbench(folder / "fmbench"),
     ]

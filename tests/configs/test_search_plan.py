@@ -97,6 +97,6 @@ def test_a_search_is_estimated_within_its_time_limit() -> None:
     long = estimate(plan(SEARCH | {"at_most": "3h"}), quotes)
     assert short.longest_s - short.boot_s == pytest.approx(600 + 60)
     assert short.shortest_s < short.longest_s < long.longest_s
-    assert long.steps == 13 + 3
+    assert long.steps == 13 + 4
     assert short.longest_usd is not None
     assert short.longest_usd == pytest.approx(short.longest_s / 3600)

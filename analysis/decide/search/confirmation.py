@@ -7,7 +7,7 @@ from analysis.decide.search.levels import LevelState, judge_levels
 from analysis.decide.search.method import Bracket, End, next_move
 from analysis.decide.search.probes import Criterion, Probe, Rules
 
-TRIES = 3
+TRIES = 4
 """Rates that are tried at most."""
 _LOWER = 0.9
 """The next rate is at most this share of one that did not hold."""

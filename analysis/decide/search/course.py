@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 
 from analysis.decide.search.confirmation import Confirmation, judge_confirmations, next_rate
 from analysis.decide.search.evidence import confirmation_rules, criteria_of, probe_of, rules_from
-from analysis.decide.search.method import Bracket, End, Measure, Move, bracket_of, next_move
+from analysis.decide.search.levels import LevelState
+from analysis.decide.search.method import Bracket, End, Move, bracket_of, next_move
 from analysis.decide.search.probes import Criterion, Probe, Rules
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
+
+_AS_MUCH = 0.98
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,38 @@ class Course:
         return None if self.confirmed is None or highest <= 0 else self.confirmed.rate / highest
 
     @property
+    def ruled_out(self) -> frozenset[str]:
+        """Ids of the steps that are not recommended: levels that failed as arrivals, and their stand-ins.
+
+        A confirmation only stands beside the level that it confirms. Where the first one failed and a lower
+        rate held, that rate takes the place of every level that does as much or more.
+        """
+        held = self.confirmed
+        lowered = held is not None and held is not self.confirmations[0]
+        ids = {s.id for s in self.confirmation_steps if held is None or not lowered or s.rate != held.rate}
+        if held is not None and lowered:
+            high = {level for level, rate in self.rates.items() if rate >= _AS_MUCH * held.rate}
+            ids |= {s.id for s, p in zip(self.steps, self.probes, strict=True) if p.level in high}
+        return frozenset(ids)
+
+    def verdict_of(self, step: StepResult) -> str | None:
+        """``met``, ``missed``, ``undecided``, ``not reached`` or ``void``; None for another kind of step."""
+        for own, probe in zip(self.steps, self.probes, strict=True):
+            if own.id == step.id:
+                return self._verdict(probe, self.bracket.states)
+        for own in self.confirmation_steps:
+            if own.id == step.id:
+                probe = probe_of(own, self.criteria)
+                return self._verdict(probe, [c.state for c in self.confirmations if c.state is not None])
+        return None
+
+    @staticmethod
+    def _verdict(probe: Probe, states: Sequence[LevelState]) -> str:
+        if not probe.counts:
+            return probe.outcome.replace("_", " ")
+        return next((state.verdict for state in states if state.level == probe.level), "undecided")
+
+    @property
     def next_rate(self) -> float | None:
         """The rate to confirm next; None when that is over."""
         return next_rate(self.bracket, self.rates, self.confirmations)
@@ -101,6 +136,3 @@ def search_of(experiment: ExperimentResult, result: RunResult) -> Course | None:
     if rules is None:
         return None
     return course_of(rules, criteria_of(result.objectives, result.error_rate_limit), experiment.steps)
-
-
-__all__ = ["Course", "Measure", "course_of", "search_of"]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.decide.search.course import search_of
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import Interval
 from analysis.render.levels import level_noun
@@ -153,9 +154,8 @@ def _draw(
     dashed = False
     with payload_grid(result, palette, len(pairs), 3.4) as (figure, grid):
         for payload, row in grid.items():
-            own = [e for e in result.experiments if e.payload == payload]
             for axes, (x, y, metric) in zip(row, pairs, strict=True):
-                drawn = _curves(axes, own, palette, (x, y))
+                drawn = _curves(axes, result, payload, palette, (x, y))
                 highest = max((point[1] for point in drawn), default=0.0) or 1.0
                 if metric is not None:
                     highest, near = _limits(axes, result, metric, highest)
@@ -169,6 +169,8 @@ def _draw(
             legend_below(figure, [axes for row in grid.values() for axes in row], 3)
         metrics = [metric for _, _, metric in pairs if metric is not None]
         caption += _marks(result, metrics, dashed=dashed)
+        if missed_steps(result):
+            caption += ". Red points miss the SLO, by the search"
         if any(_SATURATED in step.trust.codes for step in result.steps):
             caption += ". Saturated steps are left out: their latency grows with the window"
         return finish(figure, result, name=name, title=title, alt=alt, caption=f"{caption}.")
@@ -180,11 +182,13 @@ _SATURATED = "saturated"
 
 
 def _curves(
-    axes: Any, experiments: list[ExperimentResult], palette: Palette, pair: tuple[Axis, Axis]
+    axes: Any, result: RunResult, payload: str, palette: Palette, pair: tuple[Axis, Axis]
 ) -> list[Point]:
-    """Draw one curve per experiment, with whiskers; returns its points."""
+    """Draw one curve per experiment of a payload, with whiskers; returns its points."""
+    experiments = [experiment for experiment in result.experiments if experiment.payload == payload]
     x_axis, y_axis = pair
     drawn: list[Point] = []
+    missed = missed_steps(result)
     for experiment in experiments:
         points = []
         for step in experiment.steps:
@@ -198,15 +202,29 @@ def _curves(
         look = {"color": palette.hue(experiment), "marker": palette.marker(experiment)}
         both = len({step.rate is None for _, _, step in points}) > 1
         for is_open, line in ((False, "-"), (True, (0, (3, 2)))):
-            own = [(x, y) for x, y, step in points if (step.rate is not None) == is_open]
+            own = [(x, y) for x, y, step in _in_order(points) if (step.rate is not None) == is_open]
             kind = f", {'open' if is_open else 'closed'} loop" if both else ""
             if own:
                 axes.plot(*zip(*own, strict=True), label=label_of(experiment) + kind, linestyle=line, **look)
         for x, y, step in points:
             if not step.usable:
                 axes.plot(x, y, markerfacecolor="white", **look)
+            elif step.id in missed:
+                axes.plot(x, y, **look | {"color": ALERT})
         drawn += points
     return drawn
+
+
+def _in_order(points: list[Point]) -> list[Point]:
+    """The points of a search by their level, which it played in another order; others as they were played."""
+    searched = any(step.purpose for _, _, step in points)
+    return sorted(points, key=lambda point: point[2].level or 0.0) if searched else points
+
+
+def missed_steps(result: RunResult) -> set[str]:
+    """Ids of the steps that a search found to miss the SLO."""
+    courses = [(e, course) for e in result.experiments if (course := search_of(e, result)) is not None]
+    return {s.id for e, course in courses for s in e.steps if course.verdict_of(s) == "missed"}
 
 
 def _whiskers(

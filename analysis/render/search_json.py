@@ -1,0 +1,38 @@
+"""A search as data, for ``summary.json``."""
+
+from typing import Any
+
+from analysis.decide.search.course import Course
+from analysis.decide.search.evidence import probe_of
+from analysis.decide.search.method import End
+
+
+def search_json(course: Course | None) -> dict[str, Any] | None:
+    """What `summary_keys` lists under ``search``; None without a search."""
+    if course is None:
+        return None
+    bracket = course.bracket
+    steps = sorted([*course.steps, *course.confirmation_steps], key=lambda step: step.ordinal)
+    return {
+        "end": course.move.code if isinstance(course.move, End) else None,
+        "sure": course.is_sure,
+        "met": None if bracket.low is None else bracket.low.level,
+        "missed": None if bracket.high is None else bracket.high.level,
+        "surely_met": bracket.sure_low,
+        "surely_missed": bracket.sure_high,
+        "out_of_reach": bracket.out_of_reach,
+        "spent_s": course.spent_s,
+        "more_s": bracket.more_s,
+        "confirmed_rate": None if course.confirmed is None else course.confirmed.rate,
+        "headroom_share": course.headroom,
+        "probes": [
+            {
+                "step": step.id,
+                "purpose": step.purpose,
+                "verdict": course.verdict_of(step),
+                "reasons": list(probe_of(step, course.criteria).reasons),
+                "spent_s": step.spent_s,
+            }
+            for step in steps
+        ],
+    }

@@ -1,0 +1,77 @@
+"""What a search found, in words."""
+
+from analysis.decide.recommendation import Choice
+from analysis.decide.search.course import Course
+from analysis.decide.search.method import End
+from analysis.measure.results import ExperimentResult
+from common.formatting import duration, listed, more_minutes, number, percent
+
+
+def search_sentences(choice: Choice, experiment: ExperimentResult) -> list[str]:
+    """What the search of an experiment found, how sure that is, and whether it holds as arrivals.
+
+    Returns:
+        Nothing where the experiment had no search.
+    """
+    course = choice.searches.get(experiment.name)
+    if course is None:
+        return []
+    return [f"The search {_found(course)}{_confirmed(course)}.", *_doubt(course)]
+
+
+def level_text(course: Course, level: float) -> str:
+    """``24 users``, ``3.5 requests/s``."""
+    if not course.rules.whole:
+        return f"{level:.4g} requests/s"
+    return f"{level:.0f} user{'' if level == 1 else 's'}"
+
+
+def _found(course: Course) -> str:
+    """``took 6 min 20 s: the SLO holds at 24 users and is missed at 25, both beyond noise``."""
+    low, high = course.bracket.low, course.bracket.high
+    took = f"took {duration(course.spent_s)}"
+    if not course.ended:
+        took = f"was cut short after {duration(course.spent_s)}"
+    elif isinstance(course.move, End) and course.move.code == "time_limit":
+        took = f"ended at its time limit, after {duration(course.spent_s)}"
+    if low is None and high is None:
+        return f"{took} and could not judge any level"
+    if low is None and high is not None:
+        return f"{took}: the SLO is missed even at {level_text(course, high.level)}"
+    assert low is not None  # noqa: S101 - by the cases above
+    if high is None:
+        rest = ", the highest level of the search" if low.level >= course.rules.high else ""
+        return f"{took}: the SLO holds at {level_text(course, low.level)}{rest}"
+    sure = ", both beyond noise" if low.sure and high.sure else ""
+    return f"{took}: the SLO holds at {level_text(course, low.level)} and is missed at {high.level:.4g}{sure}"
+
+
+def _confirmed(course: Course) -> str:
+    """Whether it holds when requests arrive, as a clause."""
+    if not course.confirmations:
+        return ""
+    failed = [f"{number(each.rate)}" for each in course.confirmations if not each.holds]
+    held = course.confirmed
+    if held is None:
+        return f", but when requests arrived independently it did not hold at {listed(failed)} requests/s"
+    share = "" if course.headroom is None else f", {percent(course.headroom)} of the highest rate measured"
+    first = f" (not at {listed(failed)})" if failed else ""
+    return f"; when requests arrive independently, it holds at {number(held.rate)} requests/s{share}{first}"
+
+
+def _doubt(course: Course) -> list[str]:
+    """What is not certain, and what more time would buy."""
+    bracket, sentences = course.bracket, []
+    if bracket.out_of_reach is not None:
+        level = level_text(course, bracket.out_of_reach)
+        sentences.append(f"{level[0].upper()}{level[1:]} could not be judged: every probe there was void.")
+    if course.is_sure or bracket.low is None:
+        return sentences
+    certain = [f"met up to {level_text(course, bracket.sure_low)}"] if bracket.sure_low is not None else []
+    certain += (
+        [f"missed from {level_text(course, bracket.sure_high)}"] if bracket.sure_high is not None else []
+    )
+    text = f"Beyond noise, the SLO is {' and '.join(certain)}" if certain else "Nothing is beyond noise yet"
+    if bracket.more_s is not None:
+        text += f"; about {more_minutes(bracket.more_s / 60)} of measurement would decide the rest"
+    return [*sentences, f"{text}."]
