@@ -129,11 +129,15 @@ def _short(plan: Plan) -> Plan:
     """The plan with windows so short that a rehearsal takes minutes, not hours."""
     load = plan.load
     changes: dict[str, Any] = {"warm_up": min(load.warm_up, _SHORT_WARM_UP_S)}
-    if load.trace is None:
+    if load.trace is None and load.shape is None:
         changes["measure"] = min(load.measure, _SHORT_MEASURE_S)
     if load.trace is not None:
         limit = _SHORT_TRACE_S * max(load.trace.speed)
         changes["trace"] = load.trace.model_copy(update={"limit": min(load.trace.limit or limit, limit)})
+    elif load.shape is not None:
+        shorter = [{"seconds": min(piece.seconds, _SHORT_MEASURE_S)} for piece in load.shape]
+        pieces = zip(load.shape, shorter, strict=True)
+        changes["shape"] = tuple(piece.model_copy(update=change) for piece, change in pieces)
     elif load.search is not None:
         at_most = min(load.search.at_most, _SHORT_SEARCH_S)
         changes["search"] = load.search.model_copy(update={"at_most": at_most})

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import botocore.session
 
+from bench.traces import load_trace
 from common.errors import UserError
 from common.formatting import duration
 from configs.containers import family_of
@@ -26,7 +27,6 @@ from locustfiles.client.invocation_url import header_members
 from locustfiles.client.request_bodies import BodyFactory
 from payloads.asked import asked_lengths
 from payloads.files import payload_path
-from payloads.traces.reading import read_trace
 from runfolder import layout
 from runfolder.replayed_trace import TraceRow
 
@@ -116,7 +116,7 @@ def read_replayed_trace(plan: Plan) -> list[TraceRow]:
     replay = plan.load.trace
     if replay is None:
         return []
-    trace = read_trace(Path(replay.file), "skip" if replay.skip_malformed else "stop")
+    trace = load_trace(replay.file, "skip" if replay.skip_malformed else "stop", plan.endpoint.region)
     trace = trace if replay.limit is None else trace.limited(replay.limit)
     shortest = trace.duration_s / max(replay.speed)
     if shortest < plan.load.warm_up + _LEAST_WINDOW_S:

@@ -41,7 +41,8 @@ class TraceReplay(Strict):
     """Production traffic to replay: requests arrive when they did, and are as long as they were."""
 
     file: str = Field(
-        description="A trace as CSV or JSON lines, or a folder of them; see [docs/traces.md](traces.md)."
+        description="A trace as CSV or JSON lines, a folder of them, or an S3 URI; see "
+        "[docs/traces.md](traces.md)."
     )
     speed: Annotated[tuple[Annotated[Number, Field(gt=0, le=1000)], ...], Field(min_length=1)] = Field(
         default=(1.0,), description="The steps in order: at `2`, the trace is replayed twice as fast."

@@ -8,10 +8,12 @@ BLOCKS = 8
 _CRITICAL_T = 5.21
 """Student's t with 6 degrees of freedom, exceeded by chance once in 1,000 steady series."""
 _LEAST_GROWTH = 1.0
-"""A series rises only if it grows by its own mean; a queue that starts empty grows by twice that."""
+UNSERVED = 0.05
+"""An endpoint does not keep up if it leaves more than this share of the arrivals unserved: then so many more
+requests are in flight at the end, and the last one has waited for that share of the time."""
 
 
-def rises(values: Sequence[float]) -> bool:
+def rises(values: Sequence[float], least_growth: float = 0.0) -> bool:
     """Whether equally spaced values rise beyond noise, from their start to their end.
 
     Formula: the means of 8 blocks, a least-squares line through them, and its slope's Student's t. The means
@@ -19,6 +21,7 @@ def rises(values: Sequence[float]) -> bool:
 
     Args:
         values: at equal intervals; fewer than two for each block are never called rising.
+        least_growth: a smaller growth does not matter.
     """
     if len(values) < 2 * BLOCKS:
         return False
@@ -28,7 +31,7 @@ def rises(values: Sequence[float]) -> bool:
     spread = math.fsum((index - middle) ** 2 for index in range(BLOCKS))
     slope = math.fsum((index - middle) * value for index, value in enumerate(means)) / spread
     growth = slope * (BLOCKS - 1)
-    if growth <= max(1.0, _LEAST_GROWTH * mean):
+    if growth <= max(_LEAST_GROWTH, least_growth):
         return False
     residual = math.fsum((value - mean - slope * (index - middle)) ** 2 for index, value in enumerate(means))
     error = math.sqrt(residual / (BLOCKS - 2) / spread)

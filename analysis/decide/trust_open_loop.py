@@ -13,14 +13,16 @@ def check_saturation(step: StepResult) -> None:
         return
     withheld = step.window_counts.withheld
     # A trace and a shape have busy times of their own: more in flight in them is no sign of saturation.
-    rising = step.in_flight.rising and step.speed is None and step.piece is None
+    steady = step.speed is None and step.piece is None
+    rising = steady and (step.in_flight.rising or step.in_flight.ttft_rising)
     if not (withheld or rising or "saturated" in step.reason_codes):
         return
+    only_ttft = step.in_flight.ttft_rising and not step.in_flight.rising
     text = f"the endpoint did not keep up with {step.rate:.4g} requests/s: "
     text += (
         f"{plural(withheld, 'request')} arrived while as many as allowed were in flight"
         if withheld
-        else "the requests in flight rose steadily"
+        else f"the {'time to first token' if only_ttft else 'requests in flight'} rose steadily"
     )
     step.trust.add("void", "saturated", text, withheld=withheld, rate=step.rate)
 

@@ -93,6 +93,8 @@ class InFlight:
     """The least mean over a twentieth of the window; only where the step has a reason code."""
     rising: bool = False
     """In open loop: whether it rose through the whole window, so that the endpoint did not keep up."""
+    ttft_rising: bool = False
+    """The same of the time to first token, which shows a queue before the number in flight does."""
     little_residual: float | None = None
     """Throughput × mean latency / concurrency − 1; above 0 is impossible (`in_flight.little_residual`)."""
 

@@ -25,7 +25,7 @@ from analysis.metrics.definitions import Window, goodput
 from analysis.metrics.statistics import Floats, Interval, ratio_interval
 from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of, block_sums
 from configs.slo import Objective
-from runfolder.trend import rises
+from runfolder.trend import UNSERVED, rises
 
 _TOKENS = ("prompt_tokens", "completion_tokens")
 _OUTCOMES = ("ok", "failed", "censored", "withheld")
@@ -78,7 +78,9 @@ def measure_window(
         in_flight=InFlight(
             mean=in_flight.mean_in_flight(overlapping, window),
             least=in_flight.least_in_flight(overlapping, window) if step.reason_codes else None,
-            rising=step.rate is not None and rises(in_flight.in_flight_over_time(overlapping, window)),
+            rising=step.rate is not None
+            and rises(in_flight.in_flight_over_time(overlapping, window), UNSERVED * len(started)),
+            ttft_rising=step.rate is not None and rises(_ttft_in_order(ok), 1000 * UNSERVED * window.seconds),
             little_residual=in_flight.little_residual(
                 step.concurrency or 0, throughput.per_minute, mean_of(latency.get("e2e"))
             ),
@@ -86,6 +88,12 @@ def measure_window(
         provenance=_provenance(ok),
         blocks=blocks,
     )
+
+
+def _ttft_in_order(ok: pd.DataFrame) -> Sequence[float]:
+    """Times to first token of answered requests, in the order in which they started."""
+    values = definitions.per_row(ok.sort_values("started_at"), "ttft")
+    return [float(value) for value in definitions.measured(values)]
 
 
 def _streaming(ok: pd.DataFrame, gaps: pd.DataFrame) -> Streaming:

@@ -1,42 +1,58 @@
-"""How often a steady step is called saturated, by how long its load remembers.
+"""How often a steady step is called saturated, and how soon one that does not keep up.
 
     python -m bench.benchmarks.saturation
 
-Simulated requests in flight over windows of two minutes, looked at as in a run. Prints a Markdown table.
+Simulated queues over windows of two minutes, looked at as in a run: Poisson arrivals at a server with ten
+places, where each answer takes 2 s on average. Prints a Markdown table.
 """
 
-import math
+import heapq
 import random
-from itertools import count
 
 from locustfiles.master.saturation import SaturationCheck
 
-WINDOW_S, SAMPLE_S = 120.0, 0.5
-MEMORIES_S = (0.0, 1.0, 2.0, 5.0, 10.0)
-STEPS = 1000
+WINDOW_S, SAMPLE_S, WARM_UP_S = 120.0, 0.5, 60.0
+PLACES, ANSWER_S, FIRST_TOKEN_S = 10, 2.0, 0.1
+LOADS = (0.3, 0.5, 0.7, 0.8, 0.9, 1.1, 1.3, 2.0)
+"""Arrivals as a share of what the server can do."""
+STEPS = 400
 
 
-def is_called_saturated(memory_s: float, seed: int) -> bool:
-    """Whether a steady step with 10 requests in flight, give or take 3, is ended early."""
-    chance, check, noise = random.Random(seed), SaturationCheck(WINDOW_S), 0.0  # noqa: S311 - reproducible
-    kept = math.exp(-SAMPLE_S / memory_s) if memory_s else 0.0
-    for index in count():
-        elapsed_s = index * SAMPLE_S
-        if elapsed_s >= WINDOW_S:
-            return False
-        noise = kept * noise + chance.gauss(0, 3 * math.sqrt(1 - kept**2))
-        if check.check(elapsed_s, max(0, round(10 + noise)), 0):
-            return True
-    raise AssertionError
+def ended_after(load: float, seed: int) -> float | None:
+    """Seconds after which a simulated step is ended early; None if it is not."""
+    chance, check = random.Random(seed), SaturationCheck(WINDOW_S, load * PLACES / ANSWER_S)  # noqa: S311 - reproducible
+    free = [0.0] * PLACES
+    arrivals: list[tuple[float, float, float]] = []
+    at = 0.0
+    while at < WARM_UP_S + WINDOW_S:
+        at += chance.expovariate(load * PLACES / ANSWER_S)
+        start = max(at, heapq.heappop(free))
+        end = start + chance.lognormvariate(0.0, 0.5) * ANSWER_S / 1.133  # the mean of this lognormal
+        heapq.heappush(free, end)
+        arrivals.append((at, start, end))
+    ended = sorted((end, at, start) for at, start, end in arrivals if at >= WARM_UP_S)
+    done = 0
+    for index in range(int(WINDOW_S / SAMPLE_S)):
+        now = WARM_UP_S + index * SAMPLE_S
+        while done < len(ended) and ended[done][0] <= now:
+            _, at, start = ended[done]
+            check.add_ttft(1000 * (start - at + FIRST_TOKEN_S))
+            done += 1
+        in_flight = sum(at <= now < end for at, _, end in arrivals)
+        if check.check(now - WARM_UP_S, in_flight, 0):
+            return now - WARM_UP_S
+    return None
 
 
 def main() -> None:
-    """Print the share of false alarms for each memory."""
-    print("| memory of the load | steady steps called saturated |")
-    print("|---:|---:|")
-    for memory_s in MEMORIES_S:
-        alarms = sum(is_called_saturated(memory_s, seed) for seed in range(STEPS))
-        print(f"| {memory_s:g} s | {alarms / STEPS:.1%} |", flush=True)
+    """Print the share of steps that are ended, and when, for each load."""
+    print("| arrivals, share of what the server can do | steps called saturated | after, median |")
+    print("|---:|---:|---:|")
+    for load in LOADS:
+        ends = [ended_after(load, seed) for seed in range(STEPS)]
+        known = sorted(end for end in ends if end is not None)
+        after = f"{known[len(known) // 2]:.0f} s" if known else "–"
+        print(f"| {load:.0%} | {len(known) / STEPS:.1%} | {after} |", flush=True)
 
 
 if __name__ == "__main__":

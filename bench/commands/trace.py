@@ -1,20 +1,19 @@
 """The command that describes a trace of production traffic."""
 
 import math
-from pathlib import Path
 
 import click
 from rich.table import Table
 
-from bench.options import NonEmptyPath
+from bench.options import NonEmptyText
 from bench.terminal import result_console
+from bench.traces import load_trace
 from common.errors import UserError
 from common.formatting import ABSENT, count, dollars, duration, hourly_price, number, percent, plural
 from common.text import one_line
 from configs.plan import Price
 from deploy.preflight.prices import quote
 from payloads.traces.describe import Lengths, TraceFacts, describe_trace
-from payloads.traces.reading import read_trace
 from payloads.traces.trace import Trace
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -24,7 +23,7 @@ _POISSON = (0.9, 1.1)
 
 
 @click.command()
-@click.argument("file", type=NonEmptyPath())
+@click.argument("file", type=NonEmptyText())
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
@@ -41,7 +40,7 @@ _POISSON = (0.9, 1.1)
 @click.option("--region", default="us-east-1", show_default=True, help="AWS region of the price.")
 @click.option("--skip-malformed", is_flag=True, help="Skip and count lines that cannot be read.")
 def trace(
-    file: Path,
+    file: str,
     *,
     speed: float,
     seconds: float | None,
@@ -53,14 +52,15 @@ def trace(
 
     Shows its rate over time, burstiness, lengths and sessions, and what a replay would cost.
 
-    FILE is a CSV or JSON-lines file, or a folder of them: time, prompt_tokens, output_tokens[, session,
-    prefix_group], or the published form of Azure LLM inference, BurstGPT, Mooncake or SageMaker Data Capture.
+    FILE is a CSV or JSON-lines file, a folder of them, or an S3 URI: time, prompt_tokens, output_tokens[,
+    session, prefix_group], or the published form of Azure LLM inference, BurstGPT, Mooncake or SageMaker
+    Data Capture.
     """
-    read = read_trace(file, "skip" if skip_malformed else "stop")
+    read = load_trace(file, "skip" if skip_malformed else "stop")
     cut = read.limited(seconds) if seconds else read
     replayed = cut.faster(speed)
     facts = describe_trace(replayed)
-    result_console.print(_table(file, replayed, facts))
+    result_console.print(_table(file.rstrip("/").rsplit("/", 1)[-1], replayed, facts))
     result_console.print(_sentence(facts), markup=False)
     if replayed.malformed:
         first = "; ".join(
@@ -71,9 +71,9 @@ def trace(
         result_console.print(_cost(instance, region, facts.duration_s), markup=False)
 
 
-def _table(file: Path, replayed: Trace, facts: TraceFacts) -> Table:
+def _table(title: str, replayed: Trace, facts: TraceFacts) -> Table:
     table = Table(
-        title=f"{one_line(file.name)}: {replayed.format}", title_justify="left", show_header=False, box=None
+        title=f"{one_line(title)}: {replayed.format}", title_justify="left", show_header=False, box=None
     )
     table.add_column()
     table.add_column(justify="right")

@@ -51,7 +51,9 @@ class OpenLoop:
         """Arrivals that were handed out and have no row yet, by number, and by turn in a conversation."""
         self._due: Counter[str] = Counter()
         """Arrivals of each step that have a row."""
-        self._check = SaturationCheck(self._load.measure)
+        self._check = SaturationCheck(self._load.measure, 1.0)
+        self._opened: float | None = None
+        """When the window of the current step opened, if its requests are looked at."""
         self._saturated: dict[str, str] = {}
         """Step id → why the endpoint did not keep up with its arrivals."""
         self._too_high: float | None = None
@@ -77,8 +79,8 @@ class OpenLoop:
         Returns:
             When it begins, epoch seconds.
         """
-        self._step, self._handed_at = step, 0.0
-        self._check = SaturationCheck(self.measure_s(step))
+        self._step, self._handed_at, self._opened = step, 0.0, None
+        self._check = SaturationCheck(self.measure_s(step), self.rate(step) or 1.0)
         if step.piece is not None:
             return self._begin_shape(arrival_process(self._load.arrivals))
         if step.speed is not None:
@@ -187,7 +189,9 @@ class OpenLoop:
         elapsed_s = self._clock.time() - window_start
         tally = self._collector.steps[step.id]
         # A trace has busy hours of its own: that more is in flight in them is no sign of saturation.
-        in_flight = self._collector.in_flight if step.speed is None else 0
+        steady = step.speed is None
+        self._opened = window_start if steady else None
+        in_flight = self._collector.in_flight if steady else 0
         reason = self._check.check(elapsed_s, in_flight, tally.withheld)
         if reason is None:
             return False
@@ -210,6 +214,8 @@ class OpenLoop:
         if row.arrival is not None:
             self._unreported.pop(row.arrival if row.turn is None else (row.arrival, row.turn), None)
             self._due[row.step] += 1
+        if row.ttft_ms is not None and self._opened is not None and row.arrived_at >= self._opened:
+            self._check.add_ttft(row.ttft_ms + (row.schedule_delay_ms or 0.0))
 
     def findings(self, step: Step) -> list[StepReason]:
         """That the endpoint did not keep up, if so."""

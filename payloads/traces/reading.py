@@ -13,15 +13,16 @@ from payloads.traces.trace import Arrival, Malformed, Trace, ordered
 
 OnMalformed = Literal["stop", "skip"]
 
-_SUFFIXES = (".csv", ".jsonl", ".json")
+SUFFIXES = (".csv", ".jsonl", ".json")
 
 
-def read_trace(path: Path, on_malformed: OnMalformed = "stop") -> Trace:
+def read_trace(path: Path, on_malformed: OnMalformed = "stop", *, shown: str | None = None) -> Trace:
     """Read the arrivals of ``path`` in any of the known formats.
 
     Args:
         path: a CSV or JSON-lines file, or a folder that holds such files at any depth.
         on_malformed: ``stop`` at the first line that cannot be read, or ``skip`` it and keep its number.
+        shown: what to call ``path`` in messages, where it is a copy.
 
     Returns:
         The trace. Requests that the trace marks as failed are left out.
@@ -40,8 +41,9 @@ def read_trace(path: Path, on_malformed: OnMalformed = "stop") -> Trace:
             except ValueError as error:
                 malformed.append(Malformed(file.name, line, str(error)))
                 if on_malformed == "stop":
+                    name = file if shown is None else f"{shown.rstrip('/')}/{file.relative_to(path)}"
                     raise UserError(
-                        f"{file}: line {line}: {error}", "correct it, or skip lines that cannot be read"
+                        f"{name}: line {line}: {error}", "correct it, or skip lines that cannot be read"
                     ) from None
             else:
                 if arrival is not None:
@@ -65,9 +67,9 @@ def _read(form: Format, record: Any) -> Arrival | None:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+        found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
         if not found:
-            raise UserError(f"{path} holds no {', '.join(_SUFFIXES)} file", "give the folder of the trace")
+            raise UserError(f"{path} holds no {', '.join(SUFFIXES)} file", "give the folder of the trace")
         return found
     if not path.is_file():
         raise UserError(f"{path}: no such file", "give a trace as CSV or JSON lines")

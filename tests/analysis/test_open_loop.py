@@ -174,3 +174,15 @@ def test_a_shape_is_answered_by_piece_and_recommends_no_level(folder: Path) -> N
     assert "The SLO (TTFT p95 ≤ 250 ms and E2E p95 ≤ 6 s) holds in 1 of them. " in text
     assert "It is missed in piece 2, 0.4 to 1.2 requests/s (TTFT p95 256 ms)." in text
     assert [level_value(step) for step in result.steps] == ["1: 0.4/s", "2: 0.4 to 1.2/s"]
+
+
+def test_a_time_to_first_token_that_rises_is_saturation_before_the_number_in_flight_shows_it() -> None:
+    rows = rows_of(e2e_s=10.0)
+    queued = (rows["started_at"] - rows["started_at"].iloc[0]) / 130
+    rows["ttft_ms"] = 100 + 9000 * queued
+    step = open_step(rows)
+    assert not step.in_flight.rising
+    [reason] = [reason for reason in step.trust.reasons if reason.code == "saturated"]
+    assert reason.text.endswith("the time to first token rose steadily")
+    rows["ttft_ms"] = 100 + 9000 * np.random.default_rng(1).permutation(queued)
+    assert "saturated" not in open_step(rows).trust.codes

@@ -82,6 +82,8 @@ class FakeWorker:
     """In an open loop, what it was given and has no row yet."""
     per_report: float = float("inf")
     """The most arrivals that are answered between two reports; the others stay in flight."""
+    ttft_grows_ms: float = 0.0
+    """From one report to the next, of arrivals."""
 
 
 class FakeWorkerGroup:
@@ -188,7 +190,8 @@ class FakeWorkerGroup:
         for step, arrival in due[: int(min(worker.per_report, len(due)))]:
             worker.arrivals.remove((step, arrival))
             row = Request(f"{worker.name}-{arrival.number}", step, worker.name, "p1", arrival.at, 0.0)
-            row.arrival, row.elapsed_ms, row.e2e_ms, row.ttft_ms = arrival.number, 100.0, 100.0, 20.0
+            row.arrival, row.elapsed_ms, row.e2e_ms = arrival.number, 100.0, 100.0
+            row.ttft_ms = 20.0 + worker.ttft_grows_ms * worker.reports
             counts = worker.counts.setdefault(step, [0, 0, 0, 0, 0])
             counts[0], counts[1] = counts[0] + 1, counts[1] + 1
             rows.append(row)

@@ -75,6 +75,16 @@ def test_a_rate_that_the_endpoint_cannot_serve_ends_early_and_no_higher_one_is_p
     assert "saturated" not in play.codes(1) + play.codes(4)
 
 
+def test_a_queue_that_shows_in_the_time_to_first_token_ends_a_step(tmp_path: Path) -> None:
+    play = play_rates(tmp_path, 20.0, 40.0, measure=60.0)
+    for worker in play.group.workers:
+        worker.ttft_grows_ms = 40.0
+    assert play() == 0
+    assert play.codes(1) == ["saturated"]
+    assert play.steps()[0]["reasons"] == "saturated: the time to first token rose steadily"
+    assert play.states() == ["complete", "planned"]
+
+
 def test_the_arrivals_of_a_worker_that_is_lost_end_as_rows(tmp_path: Path) -> None:
     play = play_rates(tmp_path, 20.0)
     lost = play.group.workers[0]

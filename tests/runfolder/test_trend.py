@@ -18,7 +18,7 @@ def noisy(seed: int, count: int = 80, memory: float = 0.0) -> list[float]:
 
 @pytest.mark.parametrize("memory", [0.0, 0.5, 0.8])
 def test_steady_series_hardly_ever_rise(memory: float) -> None:
-    assert sum(rises(noisy(seed, memory=memory)) for seed in range(500)) <= 5
+    assert sum(rises(noisy(seed, memory=memory), least_growth=6.0) for seed in range(500)) <= 5
 
 
 def test_a_queue_that_grows_rises() -> None:
@@ -26,8 +26,14 @@ def test_a_queue_that_grows_rises() -> None:
         assert rises([value + index / 2 for index, value in enumerate(noisy(seed))])
 
 
-def test_a_small_growth_matters_to_nobody() -> None:
+def test_a_small_growth_does_not_matter() -> None:
     assert not rises([100 + index / 100 for index in range(80)])
+    line = [100.0 + index for index in range(80)]
+    assert (rises(line, least_growth=60.0), rises(line, least_growth=80.0)) == (True, False)
+
+
+def test_a_queue_that_was_long_at_the_start_rises() -> None:
+    assert rises([300 + 5 * index + value for index, value in enumerate(noisy(1))], least_growth=30.0)
 
 
 def test_a_fall_is_no_rise() -> None:

@@ -1,0 +1,27 @@
+"""Read the trace that a plan or a command names: a file, a folder, or an S3 URI."""
+
+import tempfile
+from pathlib import Path
+
+from deploy.aws.clients import Clients
+from deploy.aws.s3 import SCHEME, download
+from payloads.traces.reading import SUFFIXES, OnMalformed, read_trace
+from payloads.traces.trace import Trace
+
+
+def load_trace(file: str, on_malformed: OnMalformed, region: str | None = None) -> Trace:
+    """Read a trace. Objects of S3 are copied to a temporary folder, which is deleted again.
+
+    Args:
+        file: a file, a folder, or ``s3://bucket/prefix``.
+        on_malformed: what to do with a line that cannot be read.
+        region: of the bucket; by default that of the AWS configuration.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if not file.startswith(SCHEME):
+        return read_trace(Path(file), on_malformed)
+    with tempfile.TemporaryDirectory(prefix="trace-") as folder:
+        download(Clients.from_environment(region).client("s3"), file, Path(folder), SUFFIXES)
+        return read_trace(Path(folder), on_malformed, shown=file)
