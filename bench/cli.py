@@ -8,6 +8,7 @@ import click
 from bench.options import usage_sentence
 from common.errors import Setting, UserError
 from common.exit_codes import ExitCode
+from common.imports import without_collection
 from common.streams import survive_lost_streams
 from common.text import printable
 
@@ -54,7 +55,8 @@ class Commands(click.Group):
         """The command of that name; None when there is none."""
         for module, names in COMMANDS.items():
             if name in names:
-                commands: dict[str, click.Command] = import_module(f"bench.commands.{module}").COMMANDS
+                with without_collection():
+                    commands: dict[str, click.Command] = import_module(f"bench.commands.{module}").COMMANDS
                 return commands[name]
         return None
 

@@ -2,7 +2,8 @@
 
 `errors` (a user's mistake), `exit_codes`, `files` (atomic writes), `paths` (the state folder), `formatting`
 (numbers as text), `text` and `markdown` (text from outside, made safe to show), `streams`
-(standard streams that may go away), `parent_process`. Every package may import it; it imports none of them.
+(standard streams that may go away), `imports`, `parent_process`. Every package may import it; it
+imports none of them.
 """
 
 import os

@@ -6,9 +6,12 @@ patch_all()
 
 import sys  # noqa: E402 - everything else comes after the patching
 
+from common.imports import without_collection  # noqa: E402
 from common.streams import survive_lost_streams  # noqa: E402
-from emulator.command_line import run_command  # noqa: E402
-from emulator.serve import serve  # noqa: E402
+
+with without_collection():
+    from emulator.command_line import run_command
+    from emulator.serve import serve
 
 if __name__ == "__main__":
     survive_lost_streams()

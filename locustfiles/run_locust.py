@@ -4,7 +4,13 @@ from common.gevent_patching import patch_all
 
 patch_all()
 
-from locust.main import main  # noqa: E402 - everything else comes after the patching
+from common.imports import without_collection  # noqa: E402 - everything else comes after the patching
+
+with without_collection():
+    from locust.main import main
+
+    import locustfiles.master.coordinator
+    import locustfiles.worker.user  # noqa: F401 - what the locustfile imports
 
 if __name__ == "__main__":
     main()  # type: ignore[no-untyped-call]  # Locust's
