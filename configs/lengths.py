@@ -89,24 +89,24 @@ def parse_lengths(text: str) -> Lengths:
     match = _WRITTEN.fullmatch(text.strip())
     kind = match[1].upper() if match else ""
     if match is None or kind not in _ARGUMENTS:
-        raise ValueError(f"write {NOTATION}, not {text!r}")
+        raise ValueError(f"write {NOTATION}")
     parts = [[part.strip() for part in group.split(",")] for group in match.groups()[1:] if group is not None]
     if kind == "D" and len(parts) == 1 and len(parts[0]) == 2:
         parts = [[parts[0][0]], [parts[0][1]]]
-    lengths = [_length(kind, part, text) for part in parts]
+    lengths = [_length(kind, part) for part in parts]
     return Lengths(lengths[0], lengths[1] if len(lengths) > 1 else None)
 
 
-def _length(kind: str, arguments: list[str], text: str) -> Length:
+def _length(kind: str, arguments: list[str]) -> Length:
     if len(arguments) != _ARGUMENTS[kind] or not all(re.fullmatch(r"\d{1,9}", one) for one in arguments):
-        raise ValueError(f"write whole numbers of tokens as in {NOTATION}, not {text!r}")
+        raise ValueError(f"write whole numbers of tokens as in {NOTATION}")
     numbers = [int(one) for one in arguments]
     if numbers[0] < 1 or max(numbers) > LONGEST:
-        raise ValueError(f"lengths are from 1 to {LONGEST:,} tokens, not as in {text!r}")
+        raise ValueError(f"write lengths from 1 to {LONGEST:,} tokens")
     if kind == "D":
         return Length("D", numbers[0])
     if kind == "N":
         return Length("N", numbers[0], numbers[1])
     if numbers[0] > numbers[1]:
-        raise ValueError(f"write the lower length before the higher one, not {text!r}")
+        raise ValueError("write the lower length before the higher one")
     return Length("U", numbers[0], numbers[1])

@@ -218,7 +218,7 @@ class Workload(Strict):
         "or `TargetModel`.",
     )
     unique_prefix: bool = Field(
-        default=True, description="Put a short nonce before each prompt, so that prefix caches stay cold."
+        default=True, description="Put five random words before each prompt, so that prefix caches stay cold."
     )
     samples: bool = Field(default=True, description="Keep the first prompts and answers in the run folder.")
     conversation: Conversation | None = Field(

@@ -4,7 +4,7 @@ from pathlib import Path
 from random import Random
 
 from common.errors import UserError
-from configs.lengths import LengthPair
+from configs.lengths import NOTATION, LengthPair
 from configs.load import TraceReplay
 from configs.payload_spec import PayloadSpec
 from payloads.traces.reading import read_trace
@@ -28,6 +28,11 @@ def asked_lengths(spec: PayloadSpec, seed: int, replay: TraceReplay | None = Non
     path = spec.trace
     if path is None:
         raise ValueError("a payload of a file has no asked lengths")
+    if not path.exists():
+        raise UserError(
+            f"workload.payload: lengths {str(path)!r} is neither a distribution nor a trace file",
+            f"write {NOTATION}, or name a trace",
+        )
     replayed = replay is not None and Path(replay.file) == path
     trace = read_trace(path, "skip" if replayed and replay is not None and replay.skip_malformed else "stop")
     if replayed and replay is not None and replay.limit is not None:

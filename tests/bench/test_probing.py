@@ -15,6 +15,7 @@ from configs.containers import WireSchema
 from configs.experiment import Experiment
 from configs.payload import read_payload
 from configs.payload_spec import PayloadSpec
+from locustfiles.client.request_bodies import BodyFactory
 from tests.locustfiles.runs import experiment
 
 OPENAI = {
@@ -105,3 +106,30 @@ def test_the_rows_of_an_experiment_have_the_lengths_that_the_server_counts(tmp_p
     assert (made.prompts, made.probes, made.no_counts) == (9, 4, None)
     assert made.scales[0].residual == pytest.approx(0, abs=1e-9)
     assert made.exact_output == ["ignore_eos", "min_tokens"]
+
+
+def test_a_replayed_trace_gets_its_own_lengths(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    lengths = [(90, 5), (120, 7), (90, 2), (333, 9)]
+    lines = [f"{n},{prompt},{output}" for n, (prompt, output) in enumerate(lengths)]
+    trace.write_text("\n".join(["time,prompt_tokens,output_tokens", *lines]))
+    server = Server()
+    load = {"trace": {"file": str(trace)}, "warm_up": 0}
+    wanted = asked(tmp_path, concurrency=None, load=load, exact_for="vllm", unique_prefix=False)
+    made = make_prompts(PayloadSpec(lengths=str(trace)), wanted, server)  # type: ignore[arg-type]
+    assert made.prompts == 3
+    assert made.exact_output == ["ignore_eos", "min_tokens"]
+    bodies = BodyFactory(
+        read_payload(wanted.payload),
+        schema="openai",
+        route="invocations",
+        stream=False,
+        parameters={},
+        unique_prefix=False,
+        exact_for="vllm",
+    )
+    for number, (prompt, output) in enumerate(lengths, 1):
+        body = bodies.sized_body("s", number, prompt_tokens=prompt, output_tokens=output)
+        answer = server.invoke_endpoint(Body=body.data)["Body"].read()
+        assert prompt_tokens(answer, "openai") == prompt
+        assert json.loads(body.data)["min_tokens"] == output

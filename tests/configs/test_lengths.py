@@ -49,7 +49,7 @@ def test_the_notation_of_load_tests_is_read(text: str, lengths: Lengths, label: 
     ],
 )
 def test_other_notation_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValidationError, match=r"lengths\n  Value error, (write|lengths are from 1 to)"):
+    with pytest.raises(ValidationError, match=r"lengths\n  Value error, write "):
         PayloadSpec.model_validate({"lengths": text})
 
 

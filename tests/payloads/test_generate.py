@@ -183,6 +183,8 @@ def test_lengths_of_a_trace_are_drawn_from_it(tmp_path: Path) -> None:
     pairs = asked_lengths(PayloadSpec(lengths=str(trace), count=90), 1)
     assert set(pairs) == {(100, 10), (200, 20), (400, 40)}
     assert len(pairs) == 90
+    with pytest.raises(UserError, match="lengths '1000/100' is neither a distribution nor a trace file"):
+        asked_lengths(PayloadSpec(lengths="1000/100"), 1)
     (tmp_path / "u.csv").write_text("time\n0\n1\n")
     with pytest.raises(UserError, match="has no prompt lengths"):
         asked_lengths(PayloadSpec(lengths=str(tmp_path / "u.csv")), 1)

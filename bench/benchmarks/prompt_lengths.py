@@ -1,0 +1,103 @@
+"""How exact the lengths of prompts and answers are: asked in a plan, counted by a real model.
+
+    python -m bench.benchmarks.prompt_lengths [--tokenizer]
+
+Plays one plan with a payload for each distribution and bucket against SmolLM2-135M on this machine, with the
+endpoint's own counts or with the model's tokenizer, and prints the table of docs/prompts.md.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import yaml
+
+from emulator.model import ensure_tokenizer
+from runfolder import layout
+from runfolder.manifest import read_manifest
+
+_TRACE = "time,prompt_tokens,output_tokens\n0,374,4\n1,90,2\n2,1155,3\n3,219,6\n4,640,2\n"
+PAYLOADS: tuple[dict[str, Any], ...] = (
+    {"lengths": "D(60)/(6)"},
+    {"lengths": "D(1000)/(4)"},
+    {"lengths": "N(480,240)/(8,4)"},
+    {"lengths": "U(50,100)/(2,8)"},
+    {"lengths": "U(500,1000)/(2,4)"},
+    {"lengths": "U(1000,2000)/(2,4)"},
+    {"lengths": "U(3000,4000)/(2,2)"},
+    {"lengths": "trace.csv"},
+    {"lengths": "D(400)/(4)", "prefix": {"groups": 2, "share": 0.5}, "name": "prefix"},
+    {"lengths": "D(400)/(4)", "languages": ["de", "es", "fr", "pt", "zh", "ja"], "name": "languages"},
+)
+
+
+@click.command(help=(__doc__ or "").split("\n", maxsplit=1)[0])
+@click.option("--tokenizer", is_flag=True, help="Count with the model's tokenizer.")
+@click.option("--requests", default=12, show_default=True, help="Requests of each payload.")
+def main(tokenizer: bool, requests: int) -> None:  # noqa: FBT001 - click passes flags so
+    """Print a row for each payload."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "trace.csv").write_text(_TRACE, encoding="utf-8")
+        (folder / "plan.yml").write_text(
+            yaml.safe_dump(_plan(folder, requests, ensure_tokenizer() if tokenizer else None)),
+            encoding="utf-8",
+        )
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "bench",
+                "run",
+                "--plan",
+                folder / "plan.yml",
+                "--results",
+                folder / "runs",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        run = folder / "runs" / layout.LATEST
+        rows = pd.read_csv(run / layout.REQUESTS)
+        print("| payload | requests | asked, mean | counted, mean | off, mean | off, most | answers off |")
+        print("|---|---:|---:|---:|---:|---:|---:|")
+        for entry in read_manifest(run).experiments:
+            lengths = entry.made_prompts.lengths if entry.made_prompts else ""
+            print(_cells(f"`{lengths}`, {entry.payload}", rows[rows["step"].isin(entry.steps)]), flush=True)
+
+
+def _plan(folder: Path, requests: int, tokenizer: Path | None) -> dict[str, Any]:
+    model = {"name": "SmolLM2-135M-Instruct", "source": "local", "context_length": 8192}
+    model |= {"env": {"SM_LLAMA_CPP_PARALLEL": "2", "SM_LLAMA_CPP_CTX_SIZE": "16384"}}
+    payloads = [
+        payload | ({"lengths": str(folder / "trace.csv")} if payload["lengths"] == "trace.csv" else {})
+        for payload in PAYLOADS
+    ]
+    return {
+        "name": "lengths",
+        "model": model | ({"tokenizer": str(tokenizer)} if tokenizer else {}),
+        "endpoint": {"instance_type": "ml.c6i.large", "region": "us-east-1"},
+        "workload": {"payload": payloads, "parameters": {"temperature": 0}},
+        "load": {"concurrency": [1], "warm_up": 0, "measure": "10m", "min_requests": requests},
+        "price": {"usd_per_hour": 0.1},
+    }
+
+
+def _cells(name: str, rows: pd.DataFrame) -> str:
+    ok = rows[(rows["outcome"] == "ok") & (rows["prompt_tokens_source"] == "server")]
+    asked, counted = ok["asked_prompt_tokens"], ok["prompt_tokens"]
+    off = np.abs(counted / asked - 1)
+    answers = np.abs(ok["completion_tokens"] / ok["asked_output_tokens"] - 1)
+    return (
+        f"| {name} | {len(ok)} | {asked.mean():,.1f} | {counted.mean():,.1f} | {off.mean():.2%} | "
+        f"{off.max():.2%} | {answers.mean():.2%} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
