@@ -193,9 +193,11 @@ class StepSequence:
 
     def _warm_up(self, step: Step, row: StepRow) -> None:
         if self._open_loop is not None and step.concurrency is None:
-            row.announced_at = begins = self._open_loop.begin(step)
+            begins = self._open_loop.begin(step)
+            if row.ramped_at is None:  # otherwise the endpoint was not ready, and it begins anew
+                row.announced_at = begins
             self._wait(lambda: self._clock.time() >= begins, self._longest_request_s)
-        row.ramped_at = self._clock.time()
+        row.ramped_at = row.ramped_at or self._clock.time()
         self.board.enter("warm_up", self._load.warm_up)
         self._wait(lambda: False, self._load.warm_up)
 
