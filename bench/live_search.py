@@ -106,7 +106,7 @@ class LiveSearch:
 
     def _look(self, row: StepRow, started_at: float, settled: float | None) -> None:
         """Close the measurement if it is spoilt, decided or out of time; else say when to look next."""
-        earlier_s = sum(step.seconds or 0.0 for step in self._done if _level(step) == _level(row))
+        earlier_s = self._measured_s(row)
         now = self._now()
         if SPOILS.intersection((row.reason_codes or "").split(";")):
             self._close(row, "spoilt")
@@ -182,6 +182,11 @@ class LiveSearch:
         if ended_at is not None:
             values |= {"measure_ended_at": ended_at, "tail_ended_at": None}
         return measure_step(values, self._entry, tables.requests, tables, self._objectives)
+
+    def _measured_s(self, row: StepRow) -> float:
+        """Seconds that earlier visits of the same level have measured and that count."""
+        same = [step for step in self._done if _level(step) == _level(row)]
+        return sum(step.seconds or 0.0 for step in same if probe_of(step, self._criteria).counts)
 
     def _spent(self, row: StepRow) -> float:
         spent_s = sum(step.spent_s or 0.0 for step in self._done)

@@ -150,7 +150,8 @@ class _Player:
         self._save()
         experiments = self.prepared.manifest.experiments
         steps = sum(len(entry.steps) for entry in experiments)
-        print_status(f"run {folder.name}: {plural(len(experiments), 'experiment')}, {plural(steps, 'step')}")
+        shape = plural(steps, "step") if self.prepared.plan.load.search is None else "a search"
+        print_status(f"run {folder.name}: {plural(len(experiments), 'experiment')}, {shape}")
 
     def _stop_reason(self) -> str | None:
         return self.guard.reason() or self.status.stop_reason or self.announcer.shortage()

@@ -21,6 +21,7 @@ from analysis.measure.step_parts import (
     TokensPerRequest,
 )
 from analysis.measure.workers import WorkerFacts
+from analysis.metrics.certified import certified_percentile
 from analysis.metrics.cost import RunCost
 from analysis.metrics.definitions import Window
 from analysis.metrics.statistics import (
@@ -39,6 +40,8 @@ from runfolder.percentiles import percentile
 
 Level = Literal["pass", "warn", "void"]
 LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
+CERTIFIED = (90, 95, 99)
+"""Percentiles for which MLPerf has floors."""
 LATENCIES = ("ttft", "ttfo", "tpot", "e2e", "schedule_delay", "ttft_sent", "e2e_sent")
 """The last three only in open loop: how late a request was sent, and latencies that count from its start."""
 DEFAULT_ERROR_RATE_LIMIT = 0.05
@@ -56,6 +59,8 @@ class Distribution:
     high: float | None
     percentiles: dict[int, float]
     intervals: dict[int, Interval]
+    certified: dict[int, float] = field(default_factory=dict)
+    """What each percentile does not exceed with 99% confidence, by MLPerf's rule; only above its floors."""
     bucketed: bool = False
     """From Locust's rounded buckets (up to 4.8% off) instead of raw rows."""
 
@@ -85,6 +90,7 @@ class Distribution:
             high=float(ordered[-1]),
             percentiles=percentiles,
             intervals={p: i for p, i in intervals.items() if i is not None},
+            certified={p: v for p in CERTIFIED if (v := certified_percentile(ordered, p)) is not None},
         )
 
     def shown(self, percentile: int | None) -> float | None:

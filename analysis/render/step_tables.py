@@ -3,14 +3,19 @@
 from collections.abc import Callable
 
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
-from analysis.measure.results import ExperimentResult, RunResult, StepResult
+from analysis.measure.results import CERTIFIED, ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES, Interval
 from analysis.render.levels import level_noun, level_value
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
 from analysis.render.search_tables import search_table
 from analysis.render.tables import Cell, Column, Table, numbers, texts
 from common.formatting import ABSENT, count, dollars, milliseconds, number, percent
+from configs.slo import Objective
 
+_CERTIFIED = (
+    "“Certified” is what the percentile does not exceed with 99% confidence, by MLPerf's early-stopping "
+    "rule. It needs at least 64 samples for p90, 130 for p95 and 662 for p99."
+)
 METRICS = ("ttft", "tpot", "e2e")
 Judged = dict[str, Candidate]
 """The candidate of each step, by the step's id."""
@@ -111,9 +116,11 @@ def _latency(result: RunResult, experiment: ExperimentResult, kinds: list[str]) 
 def _intervals(result: RunResult, experiment: ExperimentResult, kinds: list[str]) -> Table:
     """Samples, 95% intervals and goodput: how certain the figures above are."""
     steps = [(step, kind) for step, kind in zip(experiment.steps, kinds, strict=True) if step.window]
+    certified = [o for o in result.objectives if o.percentile in CERTIFIED]
     names = [(m, p) for m in METRICS for p in (50, 95) if any(_interval(s, m, p) for s, _ in steps)]
     columns = [*texts(level_noun(result)), *numbers("samples", "requests/min 95%")]
     columns += numbers(*(f"{m.upper()} p{p} 95%" for m, p in names), "goodput, requests/s", "goodput, share")
+    columns += numbers(*(f"{o.name} certified" for o in certified))
     rows = [
         [
             level_value(step),
@@ -122,10 +129,18 @@ def _intervals(result: RunResult, experiment: ExperimentResult, kinds: list[str]
             *(_range(_interval(step, metric, p), milliseconds) for metric, p in names),
             number(step.goodput.per_s),
             percent(step.goodput.share),
+            *(milliseconds(_certified(step, objective)) for objective in certified),
         ]
         for step, _ in steps
     ]
-    return Table("Samples, 95% intervals and goodput", columns, rows, row_kinds=[kind for _, kind in steps])
+    kinds = [kind for _, kind in steps]
+    note = _CERTIFIED if certified else ""
+    return Table("Samples, 95% intervals and goodput", columns, rows, note=note, row_kinds=kinds)
+
+
+def _certified(step: StepResult, objective: Objective) -> float | None:
+    described = step.latency.get(objective.metric)
+    return None if described is None else described.certified.get(objective.percentile or 0)
 
 
 def _interval(step: StepResult, metric: str, p: int) -> Interval | None:

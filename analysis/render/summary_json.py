@@ -10,7 +10,14 @@ from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.decide.saturation import saving_of
 from analysis.decide.search.course import search_of
 from analysis.decide.utilisation import UtilisationPrice
-from analysis.measure.results import LATENCIES, Distribution, ExperimentResult, RunResult, StepResult
+from analysis.measure.results import (
+    CERTIFIED,
+    LATENCIES,
+    Distribution,
+    ExperimentResult,
+    RunResult,
+    StepResult,
+)
 from analysis.metrics.statistics import PERCENTILES
 from analysis.render.locust_tables import locust_data
 from analysis.render.report_figures import ReportFigures
@@ -227,9 +234,11 @@ def _distribution(found: Distribution | None) -> dict[str, Any]:
     intervals = {
         f"p{p}_95": [i.low, i.high] for p, i in found.intervals.items() if found.shown(p) is not None
     }
+    certified = {f"p{p}_certified": found.certified.get(p) for p in CERTIFIED}
     return (
         shown
         | intervals
+        | certified
         | {"mean": found.mean, "std": found.std, "min": found.low, "max": found.high, "n": found.n}
     )
 

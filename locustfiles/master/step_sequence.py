@@ -264,6 +264,9 @@ class StepSequence:
             fewer = self._users - target
             self._users = target
             yield target, float(fewer)
+        if self._group.user_count < target == self._users:
+            # Locust starts the users of a lost worker anew only when it is told another rate than last time.
+            yield target, target + 0.5
         # A user above the target leaves only when its request has ended.
         if not self._wait(lambda: self._group.user_count == target, self._longest_request_s):
             running = f"{self._group.user_count} of {target} users were running"

@@ -118,6 +118,7 @@ def test_a_probe_with_a_lost_worker_is_void_and_repeated(tmp_path: Path) -> None
 
     def lose() -> None:
         idle.live = False
+        group.users = 4  # Locust does not move the users of a lost worker by itself
 
     made.when(lambda: made.probing(8), lose)
     assert made() == 3, "a step is degraded"

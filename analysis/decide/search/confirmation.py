@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.decide.search.levels import LevelState, judge_levels
-from analysis.decide.search.method import Bracket, End, next_move
+from analysis.decide.search.method import Bracket
 from analysis.decide.search.probes import Criterion, Probe, Rules
 
-TRIES = 4
-"""Rates that are tried at most."""
-_LOWER = 0.9
-"""The next rate is at most this share of one that did not hold."""
+LADDER = (1.0, 0.9, 0.75, 0.5)
+"""The rates that are tried until one holds, as shares of the rate that the recommended level did."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +46,7 @@ def next_rate(bracket: Bracket, rates: dict[float, float], tried: Sequence[Confi
         rates: requests per second that each level did.
         tried: the rates so far, in order.
     """
-    if bracket.low is None or len(tried) >= TRIES or (tried and tried[-1].holds):
+    if bracket.low is None or len(tried) >= len(LADDER) or (tried and tried[-1].holds):
         return None
-    known = sorted(rates[state.level] for state in bracket.states if state.leans_met and state.level in rates)
-    if not known:
-        return None
-    if not tried:
-        return _rounded(rates.get(bracket.low.level, known[-1]))
-    limit = _LOWER * tried[-1].rate
-    return _rounded(max([rate for rate in known if rate <= limit], default=limit))
-
-
-def is_decided(rules: Rules, criteria: Sequence[Criterion], probe: Probe) -> bool:
-    """Whether a rate that is being played needs no more time."""
-    return isinstance(next_move(rules, criteria, [probe]), End)
-
-
-def _rounded(rate: float) -> float:
-    return float(f"{rate:.3g}")
+    rate = rates.get(bracket.low.level)
+    return None if rate is None else float(f"{LADDER[len(tried)] * rate:.3g}")
