@@ -180,7 +180,10 @@ class _Player:
                 meanwhile=self._report_so_far,
             ) as deployment:
                 for entry in entries:
-                    self._play_experiment(entry, spec, deployment)
+                    try:
+                        self._play_experiment(entry, spec, deployment)
+                    finally:
+                        self._made_payload(entry).unlink(missing_ok=True)
         except UserError as error:
             print_status(f"error: {error}")
             self.status.record_code(ExitCode.FAILED)
@@ -223,7 +226,6 @@ class _Player:
             raise
         finally:
             entry.load_ended_at = time.time()
-            (self.prepared.folder / f"{entry.locust_prefix}{MADE_PAYLOAD}").unlink(missing_ok=True)
         self._record_end(entry, end)
 
     def _search(self, entry: ExperimentEntry) -> LiveSearch | None:
@@ -236,6 +238,10 @@ class _Player:
             search.begin()
         return search
 
+    def _made_payload(self, entry: ExperimentEntry) -> Path:
+        """The file of prompts that are made for the load."""
+        return (self.prepared.folder / f"{entry.locust_prefix}{MADE_PAYLOAD}").resolve()
+
     def _write_experiment(self, entry: ExperimentEntry, spec: EndpointSpec, deployment: Deployment) -> Path:
         """Write what the load must know to a file in the run folder, and make its prompts if needed."""
         file = self.prepared.folder / f"{entry.locust_prefix}_experiment.json"
@@ -243,7 +249,7 @@ class _Player:
         experiment = experiment_of(
             self.prepared.plan,
             entry.name,
-            given or (self.prepared.folder / f"{entry.locust_prefix}{MADE_PAYLOAD}").resolve(),
+            given or self._made_payload(entry),
             deployment,
             region=spec.region,
             run_id=self.prepared.run_id,

@@ -30,8 +30,8 @@ class MessageSeal:
         body: bytes = msgpack.packb(content)
         return {"body": body, "mac": self._mac(kind, body)}
 
-    def unwrap(self, kind: str, message: object) -> Any:
-        """Unpack what `wrap` packed under the same token and kind.
+    def unwrap(self, kind: str, message: object, *, most_bytes: int = MAX_BYTES) -> Any:
+        """Unpack what `wrap` packed under the same token and kind, if it is not larger than ``most_bytes``.
 
         Raises:
             MessageError: it is too large, not authentic, or not readable.
@@ -41,7 +41,7 @@ class MessageSeal:
         body, mac = message.get("body"), message.get("mac")
         if not isinstance(body, bytes) or not isinstance(mac, bytes):
             raise MessageError("not a sealed message")
-        if len(body) > MAX_BYTES:
+        if len(body) > most_bytes:
             raise MessageError("too large")
         if not hmac.compare_digest(mac, self._mac(kind, body)):
             raise MessageError("not sealed with the token of this run")

@@ -35,6 +35,9 @@ REPORT = "llm_report"
 FINISH = "llm_finish"
 FINISHED = "llm_finished"
 
+MOST_ASSIGNMENT_BYTES = 1_000_000_000
+"""An assignment holds all prompts of an experiment: 1,000 of 4,000 tokens are 18 MB."""
+
 REQUEST_TYPE = "POST"
 """Type of the invocations in Locust's statistics; their name is the step."""
 

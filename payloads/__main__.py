@@ -2,34 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from common.errors import UserError
 from payloads.build import BUCKETS, Corpus, build_bucket, write_payload
 from payloads.corpus import speeches
 from payloads.files import BUILT
+from payloads.measures import TokenRuler
 
 SEED = 20240322
-
-
-class FileTokenizer:
-    """The tokenizer of a ``tokenizer.json``."""
-
-    def __init__(self, path: Path) -> None:
-        self._tokenizer = HuggingFaceTokenizer.from_file(str(path))
-
-    def count(self, text: str) -> int:
-        """Number of tokens of ``text``."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
-
-    def spans(self, text: str) -> Sequence[tuple[int, int]]:
-        """Character span of each token of ``text``."""
-        offsets: Sequence[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
-        return offsets
 
 
 @click.command()
@@ -50,7 +33,7 @@ def main(tokenizer: Path, out: Path, seed: int, force: bool) -> None:  # noqa: F
     if not force and note.is_file() and json.loads(note.read_text(encoding="utf-8")) == recipe:
         return
     out.mkdir(parents=True, exist_ok=True)
-    corpus = Corpus.tokenized(speeches(), FileTokenizer(tokenizer))
+    corpus = Corpus.tokenized(speeches(), TokenRuler.from_file(tokenizer))
     for bucket in BUCKETS:
         prompts = build_bucket(bucket, corpus, seed)
         write_payload(out / bucket.file_name, prompts)

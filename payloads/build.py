@@ -5,9 +5,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 from common.files import write_atomically
+from payloads.measures import Ruler
 
 QUESTIONS = (
     "What does the speaker ask of Congress in this passage?",
@@ -57,34 +57,28 @@ class Prompt:
     prompt_tokens: int
 
 
-class Tokenizer(Protocol):
-    """The functions of a tokenizer that building needs."""
-
-    def count(self, text: str) -> int:
-        """Number of tokens of ``text``, no special tokens added."""
-
-    def spans(self, text: str) -> Sequence[tuple[int, int]]:
-        """Character span of each token of ``text``."""
-
-
 @dataclass(frozen=True)
 class Corpus:
-    """Texts, the token spans of each, and their tokenizer."""
+    """Texts, the token spans of each, and the ruler that measures them."""
 
     texts: Sequence[str]
     spans: Sequence[Sequence[tuple[int, int]]]
-    tokenizer: Tokenizer
+    ruler: Ruler
 
     @classmethod
-    def tokenized(cls, texts: Sequence[str], tokenizer: Tokenizer) -> "Corpus":
+    def tokenized(cls, texts: Sequence[str], ruler: Ruler) -> "Corpus":
         """Tokenize every text once."""
-        return cls(texts, [tokenizer.spans(text) for text in texts], tokenizer)
+        return cls(texts, [ruler.spans(text) for text in texts], ruler)
+
+    def count(self, text: str) -> int:
+        """Number of tokens of ``text``."""
+        return self.ruler.counts([text])[0]
 
 
 def build_bucket(bucket: Bucket, corpus: Corpus, seed: int) -> list[Prompt]:
     """Draw ``bucket.count`` prompts, lengths spread evenly over the bucket. Equal seeds, equal prompts."""
     draw = random.Random(f"{seed}/{bucket.low}-{bucket.high}")  # noqa: S311 - reproducible, not secret
-    frame_tokens = corpus.tokenizer.count(_FRAME.format(passage="", question=max(QUESTIONS, key=len)))
+    frame_tokens = corpus.count(_FRAME.format(passage="", question=max(QUESTIONS, key=len)))
     wanted = _even_lengths(bucket, frame_tokens)
     draw.shuffle(wanted)
     prompts: list[Prompt] = []
@@ -106,14 +100,14 @@ def _fit(length: int, bucket: Bucket, corpus: Corpus, draw: random.Random) -> tu
     The passage is cut at token borders, and the finished prompt is counted again, as a cut can shift them.
     """
     question = draw.choice(QUESTIONS)
-    size = max(1, length - corpus.tokenizer.count(_FRAME.format(passage="", question=question)))
+    size = max(1, length - corpus.count(_FRAME.format(passage="", question=question)))
     index = draw.choice([i for i, spans in enumerate(corpus.spans) if len(spans) > size + 8])
     spans = corpus.spans[index]
     start = draw.randrange(len(spans) - size - 8)
     while True:
         passage = corpus.texts[index][spans[start][0] : spans[start + size - 1][1]].strip()
         prompt = _FRAME.format(passage=passage, question=question)
-        tokens = corpus.tokenizer.count(prompt)
+        tokens = corpus.count(prompt)
         if tokens > bucket.high:
             size -= tokens - bucket.high
         elif tokens < bucket.low:

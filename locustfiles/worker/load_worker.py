@@ -30,7 +30,7 @@ from locustfiles.client.invocation_url import SERVICE, InvocationTarget, ca_bund
 from locustfiles.client.signing import RequestSigner
 from locustfiles.client.transport import Connection, verifying_context
 from locustfiles.interrupts import Interrupts
-from locustfiles.message_seal import MessageError, MessageSeal
+from locustfiles.message_seal import MAX_BYTES, MessageError, MessageSeal
 from locustfiles.messages import Arrival, Assignment, MeasureWindow, ReportMessage
 from locustfiles.worker.alarm import make_alarm
 from locustfiles.worker.arrival_queue import ArrivalQueue
@@ -110,10 +110,12 @@ class Worker:
 
     def _listener(self, kind: str, handle: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
         """Accept messages only from the master of this run."""
+        most = messages.MOST_ASSIGNMENT_BYTES if kind == messages.ASSIGNMENT else MAX_BYTES
+        unseal = None if self._seal is None else partial(self._seal.unwrap, most_bytes=most)
 
         def listen(msg: Any, **_: object) -> None:
             try:
-                content = msg.data if self._seal is None else self._seal.unwrap(kind, msg.data)
+                content = msg.data if unseal is None else unseal(kind, msg.data)
             except MessageError as error:
                 logger.error("A message from the master was ignored: %s", error)  # noqa: TRY400 - for a person
                 return

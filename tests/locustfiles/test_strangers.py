@@ -14,7 +14,17 @@ from common.errors import UserError
 from common.parent_process import TOKEN_VARIABLE
 from locustfiles.client.invocation_url import check_target
 from locustfiles.message_seal import MAX_BYTES, MessageError, MessageSeal
-from locustfiles.messages import FINISHED, HELLO, READY, REPORT, STEP_ACK, ReportMessage, read_message
+from locustfiles.messages import (
+    ASSIGNMENT,
+    FINISHED,
+    HELLO,
+    MOST_ASSIGNMENT_BYTES,
+    READY,
+    REPORT,
+    STEP_ACK,
+    ReportMessage,
+    read_message,
+)
 from tests.locustfiles.fake import FakeWorker, FakeWorkerGroup, ManualClock
 from tests.locustfiles.runs import Run
 from tests.locustfiles.support import target
@@ -51,6 +61,14 @@ def test_a_sealed_message_comes_back_as_it_was() -> None:
 def test_what_is_not_sealed_for_this_kind_under_this_token_is_not_opened(message: object) -> None:
     with pytest.raises(MessageError):
         SEAL.unwrap(REPORT, message)
+
+
+def test_an_assignment_may_hold_more_prompts_than_other_messages_may_hold() -> None:
+    prompts = {"prompt": "x" * MAX_BYTES}
+    sealed = SEAL.wrap(ASSIGNMENT, prompts)
+    assert SEAL.unwrap(ASSIGNMENT, sealed, most_bytes=MOST_ASSIGNMENT_BYTES) == prompts
+    with pytest.raises(MessageError, match="too large"):
+        SEAL.unwrap(ASSIGNMENT, sealed)
 
 
 @given(junk=st.binary(max_size=200))

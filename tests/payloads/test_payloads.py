@@ -1,7 +1,5 @@
 """Prompts have the length that their file's name promises, and equal seeds give equal prompts."""
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,19 +11,9 @@ from configs.payload import read_payload
 from payloads.build import BUCKETS, Bucket, Corpus, build_bucket, write_payload
 from payloads.corpus import speeches
 from payloads.files import payload_path
+from payloads.measures import WordRuler
 
-
-class WordTokenizer:
-    """A tokenizer whose counts can be checked by eye: words and punctuation marks."""
-
-    def spans(self, text: str) -> Sequence[tuple[int, int]]:
-        return [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
-
-    def count(self, text: str) -> int:
-        return len(self.spans(text))
-
-
-CORPUS = Corpus.tokenized(speeches()[-6:], WordTokenizer())
+CORPUS = Corpus.tokenized(speeches()[-6:], WordRuler())
 
 
 @settings(max_examples=40, deadline=None)
@@ -35,7 +23,7 @@ def test_every_prompt_lies_in_its_bucket(low: int, width: int, count: int, seed:
     prompts = build_bucket(bucket, CORPUS, seed)
     assert len(prompts) == count
     for prompt in prompts:
-        assert prompt.prompt_tokens == WordTokenizer().count(prompt.prompt)
+        assert prompt.prompt_tokens == CORPUS.count(prompt.prompt)
         assert bucket.low <= prompt.prompt_tokens <= bucket.high
 
 
