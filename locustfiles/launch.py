@@ -9,7 +9,7 @@ from common.parent_process import LOAD_PARENT_VARIABLE
 
 Mode = Literal["headless", "ui", "master", "worker"]
 
-LOCUSTFILE = Path(__file__).with_name("sagemaker.py")
+LOCUSTFILE = Path(__file__).with_name("experiment.py")
 _STOP_TIMEOUT_S = 4000
 """Longer than any request: the step sequence decides how requests in flight end, not Locust."""
 

@@ -50,6 +50,7 @@ class Invoker:
         timeouts: limits in seconds to connect, until the first byte, and in total.
         on_lag: called at the first token and at the end with the seconds between arrival and reading.
         count_tokens: the model's tokenizer, for counts that the server does not give.
+        keep_content: whether to keep the answers' bytes.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Invoker:
         on_lag: Callable[[float], None],
         *,
         count_tokens: TokenCounter = lambda _: None,
+        keep_content: bool = False,
     ) -> None:
         self._target = target
         self._authorize = authorize
@@ -68,6 +70,7 @@ class Invoker:
         self._timeouts = timeouts
         self._on_lag = on_lag
         self._count_tokens = count_tokens
+        self._keep_content = keep_content
         fixed = {"Host": target.host_header, "Accept-Encoding": "identity", **target.headers}
         self._fixed = f"POST {target.path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fixed.items())
         self._surplus = False
@@ -79,7 +82,12 @@ class Invoker:
         """
         _start(request)
         response = IncomingResponse(
-            self._target, request, self._connection, stream=stream, count_tokens=self._count_tokens
+            self._target,
+            request,
+            self._connection,
+            stream=stream,
+            count_tokens=self._count_tokens,
+            keep_content=self._keep_content,
         )
         parser = response.parser
         reused = False

@@ -1,6 +1,7 @@
 """URL and headers of the invocations, resolved once on the master by botocore's own rules."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -13,6 +14,7 @@ from botocore.httpsession import where  # certifi's file, or botocore's own copy
 
 from common.errors import UserError
 from configs.experiment import Experiment
+from configs.plan import Route
 from locustfiles.client.address import Address
 
 SERVICE = "sagemaker"
@@ -53,37 +55,77 @@ class InvocationTarget:
 
 
 def resolve_target(experiment: Experiment) -> InvocationTarget:
-    """Resolve the runtime's URL like botocore: region, partition, FIPS, ``AWS_ENDPOINT_URL*``, config files.
+    """The target of an experiment.
 
     Raises:
         UserError: the region or a configured URL is not valid.
     """
-    url = urlsplit(runtime_url(experiment.region))
-    base = f"{url.path.rstrip('/')}/endpoints/{experiment.endpoint_name}"
-    streaming = experiment.stream
-    headers = {"Content-Type": "application/json"}
-    if experiment.route == "openai":
-        component = f"/inference-components/{experiment.component}" if experiment.component else ""
-        path = f"{base}{component}/openai/v1/chat/completions"
-        headers["Accept"] = "text/event-stream" if streaming else "application/json"
+    return invocation_target(
+        experiment.endpoint_name,
+        region=experiment.region,
+        stream=experiment.stream,
+        route=experiment.route,
+        component=experiment.component,
+        headers=experiment.headers,
+        text=experiment.request_schema not in ("raw", "embeddings"),
+    )
+
+
+def invocation_target(
+    endpoint: str,
+    *,
+    region: str,
+    stream: bool,
+    route: Route,
+    component: str | None,
+    headers: Mapping[str, str],
+    text: bool,
+    content_type: str = "application/json",
+    accept: str = "application/json",
+) -> InvocationTarget:
+    """Resolve the runtime's URL like botocore: region, partition, FIPS, ``AWS_ENDPOINT_URL*``, config files.
+
+    Args:
+        endpoint: its name.
+        region: of the endpoint.
+        stream: whether to request a stream.
+        route: of the runtime.
+        component: the inference component; None: the endpoint has none.
+        headers: further members of InvokeEndpoint that are sent as headers, such as ``CustomAttributes``.
+        text: whether an answer is text in a known format.
+        content_type: of the request's body.
+        accept: the content type that is asked of the answer.
+
+    Raises:
+        UserError: the region or a configured URL is not valid, or a header is not one of the API's.
+    """
+    url = urlsplit(runtime_url(region))
+    base = f"{url.path.rstrip('/')}/endpoints/{endpoint}"
+    sent = {"Content-Type": content_type}
+    if route == "openai":
+        path = f"{base}{f'/inference-components/{component}' if component else ''}/openai/v1/chat/completions"
+        sent["Accept"] = "text/event-stream" if stream else "application/json"
     else:
-        path = f"{base}/{'invocations-response-stream' if streaming else 'invocations'}"
-        accept = "X-Amzn-SageMaker-Accept" if streaming else "Accept"
-        headers[accept] = "application/json"
-        if experiment.component:
-            headers["X-Amzn-SageMaker-Inference-Component"] = experiment.component
-    members = header_members(stream=streaming)
-    headers |= {members[name].header: value for name, value in experiment.headers.items()}
+        path = f"{base}/{'invocations-response-stream' if stream else 'invocations'}"
+        sent["X-Amzn-SageMaker-Accept" if stream else "Accept"] = accept
+        if component:
+            sent["X-Amzn-SageMaker-Inference-Component"] = component
+    members = header_members(stream=stream)
+    if unknown := headers.keys() - members.keys():
+        raise UserError(
+            f"InvokeEndpoint has no header {min(unknown)}", f"it has {', '.join(sorted(members))}"
+        )
+    sent |= {members[name].header: value for name, value in headers.items()}
     return InvocationTarget(
         scheme=url.scheme,
         host=url.hostname or "",
         port=url.port or (443 if url.scheme == "https" else 80),
         path=path,
-        headers=headers,
-        region=experiment.region,
-        bearer=experiment.route == "openai",
-        text=experiment.request_schema not in ("raw", "embeddings"),
-        event_stream=streaming and experiment.route == "invocations",
+        headers=sent,
+        region=region,
+        bearer=route == "openai",
+        text=text,
+        event_stream=stream and route == "invocations",
     )
 
 

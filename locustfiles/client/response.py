@@ -28,6 +28,21 @@ class InvocationResult:
     """`Request.elapsed_ms`: E2E, or the time until it failed by this process's clock. None if not sent."""
     reasoning: str = ""
     """The beginning of the text that is the model's reasoning."""
+    content: bytes = b""
+    """The answer's bytes, where they are kept."""
+
+
+class KeepingParser(AnswerParser):
+    """Keeps the bytes of an answer too, in its own class so that other answers pay nothing for it."""
+
+    def __init__(self, *, stream: bool, raw: bool) -> None:
+        super().__init__(stream=stream, raw=raw)
+        self.content = bytearray()
+
+    def feed(self, data: bytes | bytearray, at: float) -> None:
+        """Keep body bytes, and parse them."""
+        self.content += data
+        super().feed(data, at)
 
 
 class HttpParser(HTTPResponse):
@@ -74,6 +89,7 @@ class IncomingResponse:
         *,
         stream: bool,
         count_tokens: TokenCounter = lambda _: None,
+        keep_content: bool = False,
     ) -> None:
         self.request = request
         self.parser = HttpParser("POST")
@@ -81,7 +97,9 @@ class IncomingResponse:
         self.seen_content = False
         self._connection = connection
         self._count_tokens = count_tokens
-        self._answer_parser = AnswerParser(stream=stream, raw=not target.text)
+        self._answer_parser = (KeepingParser if keep_content else AnswerParser)(
+            stream=stream, raw=not target.text
+        )
         self._stream = stream
         self._decoder = EventStreamDecoder() if target.event_stream else None
         self._error_body = bytearray()
@@ -164,4 +182,5 @@ class IncomingResponse:
         request.elapsed_ms = elapsed_ms
         text, thought = printable("".join(answer.text)), answer.first_output_piece
         reasoning = printable("".join(answer.text[:thought])) if thought else ""
-        return InvocationResult(request, answer.gaps_ms, text, elapsed_ms, reasoning)
+        content = bytes(getattr(self._answer_parser, "content", b""))
+        return InvocationResult(request, answer.gaps_ms, text, elapsed_ms, reasoning, content)

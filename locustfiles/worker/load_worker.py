@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
@@ -23,20 +23,17 @@ from common.errors import UserError
 from common.exit_codes import ExitCode
 from common.parent_process import TOKEN_VARIABLE
 from locustfiles import messages
-from locustfiles.client.address import proxy_for
-from locustfiles.client.credentials import BearerToken, CredentialKeeper
-from locustfiles.client.invocation import InvocationExit, Invoker
-from locustfiles.client.invocation_url import SERVICE, InvocationTarget, ca_bundle, check_target
-from locustfiles.client.signing import RequestSigner
-from locustfiles.client.transport import Connection, verifying_context
+from locustfiles.client.credentials import CredentialKeeper
+from locustfiles.client.invocation import InvocationExit
+from locustfiles.client.invocation_url import InvocationTarget, check_target
 from locustfiles.interrupts import Interrupts
 from locustfiles.message_seal import MAX_BYTES, MessageError, MessageSeal
 from locustfiles.messages import Arrival, Assignment, MeasureWindow, ReportMessage
 from locustfiles.worker.alarm import make_alarm
 from locustfiles.worker.arrival_queue import ArrivalQueue
 from locustfiles.worker.conversation import Conversations, Unsent
+from locustfiles.worker.endpoint import Endpoint
 from locustfiles.worker.health import HealthProbe
-from locustfiles.worker.invoker_pool import InvokerPool
 from locustfiles.worker.request_log import RequestLog
 from locustfiles.worker.workload import Workload
 
@@ -65,7 +62,7 @@ class Worker:
         self._silent = False
         self._reporting = Semaphore()
         self._interrupts = Interrupts()
-        self._invokers: InvokerPool | None = None
+        self._endpoint: Endpoint | None = None
         self._workload: Workload | None = None
         self._conversations: Conversations | None = None
         self._max_in_flight = 0
@@ -132,9 +129,9 @@ class Worker:
         answer = {"client_id": self._runner.client_id, "error": None, "proxy": None}
         try:
             self._prepare(message)
-            if self._proxy is not None:
-                answer["proxy"] = str(self._proxy)
-                logger.warning("Requests go through the proxy %s; latencies include it", self._proxy)
+            if (proxy := self.endpoint.proxy) is not None:
+                answer["proxy"] = str(proxy)
+                logger.warning("Requests go through the proxy %s; latencies include it", proxy)
         except Exception as error:  # noqa: BLE001 - whatever it is, the master must know
             answer["error"] = _assignment_error(error)
             logger.error("This worker cannot take part: %s", answer["error"])  # noqa: TRY400 - for a person
@@ -144,13 +141,17 @@ class Worker:
     def _prepare(self, message: dict[str, Any]) -> None:
         assignment = Assignment.model_validate(message)
         self.stream = assignment.stream
-        self._target = InvocationTarget(**assignment.target)
-        check_target(self._target)
-        self._keeper = CredentialKeeper()
-        gevent.spawn(self._keeper.keep_fresh)
-        self._bearer = BearerToken(self._keeper, self._target.region)
-        self._proxy = proxy_for(self._target.address)
-        self._context = verifying_context(ca_bundle()) if self._target.scheme == "https" else None
+        target = InvocationTarget(**assignment.target)
+        check_target(target)
+        keeper = CredentialKeeper()
+        gevent.spawn(keeper.keep_fresh)
+        self._endpoint = Endpoint(
+            target,
+            keeper,
+            timeouts=assignment.timeouts,
+            on_lag=self._health.on_read,
+            count_tokens=self.count_tokens,
+        )
         self._workload = Workload(assignment, self.name)
         self._conversations = Conversations(
             self._workload.dialogues,
@@ -163,37 +164,17 @@ class Worker:
             from tokenizers import Tokenizer  # noqa: PLC0415 - 40 ms that only a load with a tokenizer needs
 
             self._tokenizer = Tokenizer.from_str(assignment.tokenizer)
-        self.url = f"{self._target.scheme}://{self._target.host_header}{self._target.path}"
         self.request_log.keep_samples = assignment.samples
         self.request_log.inference_prefix = assignment.inference_prefix
-        self._signer = RequestSigner(
-            method="POST",
-            host=self._target.host_header,
-            path=self._target.path,
-            headers=self._target.headers,
-            region=self._target.region,
-            service=SERVICE,
-        )
-        self._invokers = InvokerPool(
-            connect=partial(Connection, self._target.address, self._context, self._proxy),
-            make=partial(
-                Invoker,
-                self._target,
-                self._authorize,
-                timeouts=assignment.timeouts,
-                on_lag=self._health.on_read,
-                count_tokens=self.count_tokens,
-            ),
-        )
         self._assignment = assignment
         # These objects stay alive: the garbage collector need not scan all of Locust during a measurement.
         gc.collect()
         gc.freeze()
 
     @property
-    def invokers(self) -> InvokerPool:
-        """The invokers of this process."""
-        return _assigned(self._invokers)
+    def endpoint(self) -> Endpoint:
+        """Makes the invokers of this process."""
+        return _assigned(self._endpoint)
 
     @property
     def workload(self) -> Workload:
@@ -210,11 +191,6 @@ class Worker:
         if self._tokenizer is None:
             return None
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
-
-    def _authorize(self, body_sha256: str, now: float, own: Mapping[str, str]) -> list[tuple[str, str]]:
-        if self._target.bearer:
-            return [*own.items(), ("Authorization", f"Bearer {self._bearer.value()}")]
-        return self._signer.headers(body_sha256, self._keeper.keys, now, own)
 
     def _on_step(self, message: dict[str, Any]) -> None:
         self.step = message["step"]
@@ -258,7 +234,7 @@ class Worker:
         self._reports += 1
         health = self._health.snapshot() if self._reports % _HEALTH_EVERY == 0 else None
         if health is not None:
-            health.rtt_ms = None if self._invokers is None else self._invokers.rtt_ms
+            health.rtt_ms = None if self._endpoint is None else self._endpoint.invokers.rtt_ms
         request_log = self.request_log
         batch = request_log.pop_batch()
         report = ReportMessage(

@@ -33,7 +33,7 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 
 
-class SageMakerUser(User):
+class ExperimentUser(User):
     """Invokes the endpoint in a closed loop: the next request starts when the last one has ended.
 
     After a failure it pauses, longer each time up to five seconds, so as not to flood a broken endpoint.
@@ -42,7 +42,7 @@ class SageMakerUser(User):
     """
 
     worker: ClassVar[Worker]
-    idle: ClassVar[list["SageMakerUser"]] = []
+    idle: ClassVar[list["ExperimentUser"]] = []
     """Users of an open loop whose requests have ended."""
     arrival: tuple[str, Arrival] | None = None
     """Step and arrival, in an open loop."""
@@ -64,7 +64,7 @@ class SageMakerUser(User):
         if self.arrival is not None:
             step, arrival = self.arrival
             if self._invoker is None:
-                self._invoker = worker.invokers.new()
+                self._invoker = worker.endpoint.invokers.new()
             try:
                 if self.dialogue is None:
                     self._invoke(step, worker.workload.arrival_body(arrival), self._invoker, arrival)
@@ -80,7 +80,7 @@ class SageMakerUser(User):
             request = self._converse(worker.step)
         else:
             if self._tools is None:
-                self._tools = worker.workload.bodies_of_user(), worker.invokers.new()
+                self._tools = worker.workload.bodies_of_user(), worker.endpoint.invokers.new()
             bodies, invoker = self._tools
             request = self._invoke(worker.step, next(bodies), invoker).request
         if request.outcome == "censored":
@@ -103,7 +103,7 @@ class SageMakerUser(User):
             )
         prompt = worker.workload.prompts[body.payload_id] if dialogue is None else dialogue.shown
         worker.request_log.close(outcome, prompt)
-        fire_events(self.environment, outcome, worker.url)
+        fire_events(self.environment, outcome, worker.endpoint.url)
         return outcome
 
     def _invoke_turn(self, dialogue: Dialogue, invoker: Invoker, arrival: Arrival | None = None) -> Request:
@@ -117,7 +117,10 @@ class SageMakerUser(User):
         """The next turn of a closed loop: of the user's conversation, or the first one of another."""
         worker = self.worker
         if self._dialogues is None or self._invoker is None:
-            self._dialogues, self._invoker = worker.workload.dialogues_of_user(), worker.invokers.new()
+            self._dialogues, self._invoker = (
+                worker.workload.dialogues_of_user(),
+                worker.endpoint.invokers.new(),
+            )
         if self.dialogue is None or self.dialogue.over:
             self.dialogue = worker.conversations.begin_of_user(self._dialogues)
         dialogue = self.dialogue
@@ -163,7 +166,7 @@ def open_request(worker: Worker, step: str, body: Body, arrival: Arrival | None)
 
 def on_arrival(environment: Environment, step: str, arrival: Arrival, may_send: bool) -> None:  # noqa: FBT001 - a callback
     """Start a user for an arrival; record it as withheld if it must not be sent."""
-    worker = SageMakerUser.worker
+    worker = ExperimentUser.worker
     dialogue = None
     if arrival.turn is not None:
         dialogue = worker.conversations.due(step, arrival)
@@ -171,7 +174,7 @@ def on_arrival(environment: Environment, step: str, arrival: Arrival, may_send: 
             return
         step = dialogue.step
     if may_send and environment.runner is not None:
-        user = SageMakerUser.idle.pop() if SageMakerUser.idle else SageMakerUser(environment)
+        user = ExperimentUser.idle.pop() if ExperimentUser.idle else ExperimentUser(environment)
         user.arrival, user.dialogue = (step, arrival), dialogue
         if dialogue is not None:
             dialogue.in_flight = True
@@ -190,7 +193,7 @@ def on_unsent_turn(environment: Environment, unsent: Unsent) -> None:
     """Record a turn of a conversation that is not sent."""
     now, number = time.time(), unsent.arrival
     arrival = None if number is None else Arrival(number, unsent.at)
-    request = SageMakerUser.worker.request_log.open(unsent.step, unsent.payload_id, now, arrival)
+    request = ExperimentUser.worker.request_log.open(unsent.step, unsent.payload_id, now, arrival)
     request.session, request.turn = unsent.session, unsent.turn
     request.outcome, request.error_class, request.error_detail = unsent.outcome, unsent.why, unsent.detail
     if unsent.outcome == "censored":
@@ -201,11 +204,11 @@ def on_unsent_turn(environment: Environment, unsent: Unsent) -> None:
 
 
 def _record_unsent(environment: Environment, request: Request) -> None:
-    worker = SageMakerUser.worker
+    worker = ExperimentUser.worker
     request.inference_id = None
     outcome = InvocationResult(request, gaps_ms=[], text="", elapsed_ms=None)
     worker.request_log.close(outcome, "")
-    fire_events(environment, outcome, worker.url)
+    fire_events(environment, outcome, worker.endpoint.url)
 
 
 def fire_events(environment: Environment, outcome: InvocationResult, url: str) -> None:

@@ -76,7 +76,7 @@ def test_a_process_ends_with_its_code(ending: str, unbuffered: list[str], lost: 
         (["-m", "bench", "--help"], 0),
         (["-m", "emulator", "--faults", "missing.yml"], 2),
         (["-m", "emulator.containers.simulated"], 2),
-        (["-m", "locust", "-f", "locustfiles/sagemaker.py", "--headless"], 2),
+        (["-m", "locust", "-f", "locustfiles/experiment.py", "--headless"], 2),
     ],
     ids=["a mistake", "help", "the local SageMaker", "a container", "Locust"],
 )

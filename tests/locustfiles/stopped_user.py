@@ -16,7 +16,7 @@ from gevent.event import Event
 from gevent.pool import Group
 
 from locustfiles.worker.request_log import RequestLog
-from locustfiles.worker.user import SageMakerUser
+from locustfiles.worker.user import ExperimentUser
 from tests.locustfiles.support import BODY, Client, ScriptedServer, sends, serving, stream, target
 
 HANG_S = 20
@@ -35,7 +35,7 @@ class Desk:
         self.begun = Event()
         self.begun.set()
         self.request_log = RequestLog("w0", keep_samples=False)
-        self.invokers = self.workload = self.conversations = self
+        self.endpoint = self.invokers = self.workload = self.conversations = self
         self.prompts = {"p1": "hello"}
         self.scripted = False
         self._invoker = Client(target(server.port))._invoker
@@ -50,7 +50,7 @@ class Desk:
         return None
 
 
-class StoppedWhileItWaits(SageMakerUser):
+class StoppedWhileItWaits(ExperimentUser):
     """Locust asks it to stop in the instant between two requests, and it wakes before it can be killed."""
 
     def wait_time(self) -> int:  # Locust asks when the user counts as waiting
@@ -58,9 +58,9 @@ class StoppedWhileItWaits(SageMakerUser):
         return 0
 
 
-def play(user_class: type[SageMakerUser], server: ScriptedServer, *, kill: bool) -> dict[str, Any]:
+def play(user_class: type[ExperimentUser], server: ScriptedServer, *, kill: bool) -> dict[str, Any]:
     desk = Desk(server)
-    SageMakerUser.worker = desk  # type: ignore[assignment]
+    ExperimentUser.worker = desk  # type: ignore[assignment]
     user = user_class(Environment(user_classes=[user_class]))
     with gevent.Timeout(HANG_S):
         user.start(Group())
@@ -82,7 +82,7 @@ def main(case: str) -> None:
             found = play(StoppedWhileItWaits, server, kill=False)
     else:
         with serving(UNFINISHED) as server:
-            found = play(SageMakerUser, server, kill=True)
+            found = play(ExperimentUser, server, kill=True)
     print(json.dumps(found))
 
 

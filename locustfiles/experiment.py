@@ -1,4 +1,4 @@
-"""The locustfile: ``locust -f locustfiles/sagemaker.py --experiment FILE`` (see `launch`).
+"""The locustfile: ``locust -f locustfiles/experiment.py --experiment FILE`` (see `launch`).
 
 A worker needs this code and its own AWS credentials. It receives everything else from the master.
 """
@@ -25,9 +25,9 @@ from common.streams import survive_lost_streams
 from configs.experiment import Experiment
 from locustfiles.master.coordinator import MasterCoordinator
 from locustfiles.worker.load_worker import Worker
-from locustfiles.worker.user import SageMakerUser, on_arrival, on_unsent_turn
+from locustfiles.worker.user import ExperimentUser, on_arrival, on_unsent_turn
 
-__all__ = ["SageMakerUser", "Steps"]
+__all__ = ["ExperimentUser", "Steps"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def on_init(environment: Environment, runner: Any, **_: object) -> None:
     """Set up each process as coordinator, worker, or both."""
     worker = None
     if isinstance(runner, LocalRunner | WorkerRunner):
-        worker = SageMakerUser.worker = Worker(environment, runner)
+        worker = ExperimentUser.worker = Worker(environment, runner)
         worker.on_arrival = partial(on_arrival, environment)
         worker.on_unsent_turn = partial(on_unsent_turn, environment)
     if isinstance(runner, LocalRunner | MasterRunner):
