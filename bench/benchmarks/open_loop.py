@@ -2,7 +2,7 @@
 
     python -m bench.benchmarks.open_loop processes [--seconds 300 --rate 200]
     python -m bench.benchmarks.open_loop rates [--seconds 60]
-    python -m bench.benchmarks.open_loop stall
+    python -m bench.benchmarks.open_loop stall [--picture docs/stall.png]
 
 ``processes``: each arrival process with two workers. ``rates``: one worker at rising rates, until the client
 is the limit. ``stall``: a server that stalls for 10 s, in an open and in a closed loop. Each prints a table.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -138,7 +139,8 @@ def _late_cells(rows: pd.DataFrame) -> str:
 
 
 @main.command(help="A server that stalls for 10 s.")
-def stall() -> None:
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw it as a PNG.")
+def stall(picture: Path | None) -> None:
     """Print p99 of E2E from the arrival, from the start, and in a closed loop, beside the server's own."""
     print("| E2E | p50 | p99 | longest | p99 by the server's log |")
     print("|---|---:|---:|---:|---:|")
@@ -151,6 +153,35 @@ def stall() -> None:
     load = Load(concurrency=(_STALL_USERS,), warm_up=2.0, measure=60.0, timeouts=timeouts)
     closed = play(load, stall=STALL).rows
     _print("closed loop", closed["e2e_ms"], 1000 * (closed["last_sent_at"] - closed["arrived_at"]))
+    if picture is not None:
+        draw_stall(rows, closed, picture)
+
+
+def draw_stall(opened: pd.DataFrame, closed: pd.DataFrame, path: Path) -> None:
+    """Draw E2E over time: what users wait, what counting from the start says, and what a closed loop sees.
+
+    Args:
+        opened: rows of the open loop.
+        closed: rows of the closed loop.
+        path: the PNG to write.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), sharey=True, layout="constrained")
+    panels = (
+        ("open loop, from the arrival", opened, opened["e2e_ms"] + opened["schedule_delay_ms"]),
+        ("open loop, from the start", opened, opened["e2e_ms"]),
+        ("closed loop", closed, closed["e2e_ms"]),
+    )
+    for axis, (title, rows, e2e_ms) in zip(axes, panels, strict=True):
+        at = rows["intended_at"] - rows["intended_at"].min()
+        axis.plot(at, e2e_ms / 1000, ".", markersize=3, color="#1f5fa8")
+        p99 = e2e_ms.quantile(0.99) / 1000
+        axis.axhline(p99, color="#b3541e", linewidth=1)
+        axis.annotate(f"p99 {p99:.2f} s", (at.max(), p99), (0, 4), textcoords="offset points", ha="right")
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("arrival or start, seconds into the window")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("E2E, seconds")
+    figure.savefig(path, dpi=120)
 
 
 def schedule_of(rows: pd.DataFrame, rate: float) -> "pd.Series[float]":
