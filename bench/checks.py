@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import botocore.session
 
 from bench.traces import load_trace
 from common.errors import UserError
-from common.formatting import duration
+from common.formatting import duration, plural
 from configs.containers import family_of
 from configs.experiment import experiment_name, request_parameters, wire_schema
 from configs.load import TraceSize
@@ -107,16 +108,30 @@ def check_distinct(plan: Plan) -> None:
             )
 
 
-def read_replayed_trace(plan: Plan) -> list[TraceRow]:
-    """The trace that the plan replays; empty if it replays none.
+class ReplayedTrace(NamedTuple):
+    """What a plan replays."""
+
+    rows: list[TraceRow]
+    """Empty if it replays nothing."""
+    bodies: list[bytes]
+    """The body of each row, if the plan replays them."""
+
+
+def read_replayed_trace(plan: Plan) -> ReplayedTrace:
+    """The trace that the plan replays.
 
     Raises:
-        UserError: it cannot be read, has no times, or is over before the warm-up.
+        UserError: it cannot be read, has no times or no bodies, or is over before the warm-up.
     """
     replay = plan.load.trace
     if replay is None:
-        return []
-    trace = load_trace(replay.file, "skip" if replay.skip_malformed else "stop", plan.endpoint.region)
+        return ReplayedTrace([], [])
+    trace = load_trace(
+        replay.file,
+        "skip" if replay.skip_malformed else "stop",
+        plan.endpoint.region,
+        bodies=replay.bodies,
+    )
     trace = trace if replay.limit is None else trace.limited(replay.limit)
     shortest = trace.duration_s / max(replay.speed)
     if shortest < plan.load.warm_up + _LEAST_WINDOW_S:
@@ -126,17 +141,25 @@ def read_replayed_trace(plan: Plan) -> list[TraceRow]:
             "lower load.trace.speed or load.warm_up, or give a longer trace",
         )
     schema = plan.workload.request_schema
-    sessions = replay.sessions and any(arrival.session for arrival in trace.arrivals)
+    bodies = [a.body for a in trace.arrivals if a.body is not None] if replay.bodies else []
+    missing = len(trace.arrivals) - len(bodies)
+    if replay.bodies and missing:
+        raise UserError(
+            f"load.trace.bodies: {plural(missing, 'request')} of {replay.file} without a body",
+            "give a trace of SageMaker's data capture that captured the input, or set bodies: false",
+        )
+    sessions = replay.sessions and not bodies and any(arrival.session for arrival in trace.arrivals)
     if sessions and schema in ("raw", "embeddings"):
         raise UserError(
             f"load.trace: {replay.file} has sessions, and workload.schema: {schema} has no place for the "
             "answers before a turn",
             "set load.trace.sessions: false",
         )
-    return [
+    rows = [
         TraceRow(a.at_s, a.prompt_tokens, a.output_tokens, a.session if sessions else None)
         for a in trace.arrivals
     ]
+    return ReplayedTrace(rows, bodies)
 
 
 def trace_size(rows: Sequence[TraceRow]) -> TraceSize | None:

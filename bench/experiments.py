@@ -40,7 +40,15 @@ def entries_of(
 
 
 def experiment_of(
-    plan: Plan, name: str, payload: Path, deployment: Deployment, *, region: str, run_id: str, folder: Path
+    plan: Plan,
+    name: str,
+    payload: Path,
+    deployment: Deployment,
+    *,
+    region: str,
+    run_id: str,
+    folder: Path,
+    bodies: Path | None = None,
 ) -> Experiment:
     """The input of the load of experiment ``name``, once its endpoint exists."""
     workload = plan.workload
@@ -68,6 +76,7 @@ def experiment_of(
         conversation=workload.conversation,
         steps=load_steps(plan.load, name),
         load=plan.load,
+        trace_bodies=bodies,
     )
 
 

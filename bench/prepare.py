@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import provenance
 from bench.backend import Backend
-from bench.checks import CheckedPayload, read_replayed_trace, trace_size
+from bench.checks import CheckedPayload, ReplayedTrace, read_replayed_trace, trace_size
 from bench.experiments import entries_of
 from bench.locust_process import LoadOptions
 from bench.terminal import print_status
@@ -19,7 +19,6 @@ from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import Preflight, preflight
 from runfolder.layout import locust_prefix, new_run_folder
 from runfolder.manifest import Manifest, Notice
-from runfolder.replayed_trace import TraceRow
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,7 @@ class PreparedRun:
     preflight: Preflight
     payloads: Mapping[str, Path | None]
     """File of each payload of the plan, by its label; None if its prompts are made for the run."""
-    trace: list[TraceRow]
-    """What the plan replays; empty if it replays nothing."""
+    trace: ReplayedTrace
     folder: Path
     """The run folder to be."""
     manifest: Manifest
@@ -85,7 +83,7 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Checke
         run_id=run_id,
         assumption=backend.assumed_price,
         boot_s=backend.boot_s,
-        trace=trace_size(trace),
+        trace=trace_size(trace.rows),
     )
     _check_preflight(checked)
     withheld = replace(options.load, withheld=backend.plan.token_variables)

@@ -16,6 +16,7 @@ from bench.made_prompts import make_prompts
 from bench.prepare import PreparedRun, RunOptions, prepare
 from bench.run_report import final_report, report_so_far
 from bench.terminal import deploy_reporter, print_status
+from bench.traces import bodies_file
 from common.errors import UserError, writing
 from common.exit_codes import ExitCode
 from common.formatting import plural
@@ -77,12 +78,12 @@ def play(prepared: PreparedRun) -> int:
         token=load.token,
         expected_workers=load.workers_elsewhere,
     )
-    with announcer:
+    with announcer, bodies_file(prepared.trace.bodies) as bodies:
         if load.workers_elsewhere:
             print_status(load.reachability)
         announcer.wait_for_workers(f"{prepared.backend.worker_keys}make worker MASTER=… TOKEN={load.token}")
         guard = SpendGuard(prepared.ledger, prepared.run_id, prepared.plan.budget.max_spend_usd)
-        _Player(prepared, announcer, guard, status).play()
+        _Player(prepared, announcer, guard, status, bodies).play()
     return status.code
 
 
@@ -108,6 +109,8 @@ class _Player:
     announcer: RunAnnouncer
     guard: SpendGuard
     status: _RunStatus
+    bodies: Path | None
+    """A file of the bodies that are replayed."""
 
     def play(self) -> None:
         """Play every endpoint; the manifest says how it ended, the report what was measured."""
@@ -144,9 +147,9 @@ class _Player:
         if plan_file:
             with writing(copy := folder / plan_file.name):
                 shutil.copyfile(plan_file, copy)
-        if self.prepared.trace:
+        if self.prepared.trace.rows:
             with writing(folder / TRACE):
-                write_trace(folder, self.prepared.trace)
+                write_trace(folder, self.prepared.trace.rows)
         self._save()
         experiments = self.prepared.manifest.experiments
         steps = sum(len(entry.steps) for entry in experiments)
@@ -254,6 +257,7 @@ class _Player:
             region=spec.region,
             run_id=self.prepared.run_id,
             folder=self.prepared.folder,
+            bodies=self.bodies,
         )
         if given is None:
             payload = next(p for p in self.prepared.plan.workload.payload if p.label == entry.payload)

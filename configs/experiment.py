@@ -67,6 +67,8 @@ class Experiment(BaseModel):
     """A ``tokenizer.json`` for answers without a token count from the server."""
     steps: tuple[Step, ...]
     load: Load
+    trace_bodies: Path | None = None
+    """A file of the bodies that the trace replays (`runfolder.replayed_trace.read_bodies`)."""
 
     @property
     def order_seed(self) -> str:

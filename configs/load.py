@@ -50,6 +50,11 @@ class TraceReplay(Strict):
     limit: Annotated[Seconds, Field(gt=0)] | None = Field(
         default=None, description="Replay only this much from the start of the trace, in its own time."
     )
+    bodies: bool = Field(
+        default=False,
+        description="Send the bodies that SageMaker's data capture has kept, as they were, in place of "
+        "prompts of equal lengths. They are not kept with the run.",
+    )
     skip_malformed: bool = Field(
         default=False, description="Leave out lines that cannot be read, instead of refusing the trace."
     )

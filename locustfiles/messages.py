@@ -69,6 +69,8 @@ class Arrival(NamedTuple):
     """Number of its turn, from 1; None without a conversation."""
     turns: int | None = None
     """The turns of its conversation."""
+    body: bytes | None = None
+    """What to send, where a captured body is replayed."""
 
 
 class Assignment(BaseModel):

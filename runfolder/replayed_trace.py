@@ -1,5 +1,7 @@
 """The trace that a run replays: when its requests arrive, and how long they are. It holds no text."""
 
+import base64
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -30,3 +32,20 @@ def write_trace(folder: Path, rows: list[TraceRow]) -> None:
 def read_trace_rows(folder: Path) -> list[TraceRow]:
     """The trace of a run folder, in the order of its times; empty without one."""
     return read_rows(folder / TRACE, TraceRow)
+
+
+def write_bodies(path: Path, bodies: Iterable[bytes]) -> None:
+    """Write captured bodies, one line of Base64 each, to a file outside of the run folder.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("wb") as file:
+        file.writelines(base64.b64encode(body) + b"\n" for body in bodies)
+
+
+def read_bodies(path: Path) -> Iterator[bytes]:
+    """The bodies in their order, each read when it is needed. Raises OSError if the file cannot be read."""
+    with path.open("rb") as file:
+        for line in file:
+            yield base64.b64decode(line)

@@ -54,7 +54,7 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
             results=choice["results"],
             assumption=backend.assumed_price,
             boot_s=backend.boot_s,
-            trace=trace_size(read_replayed_trace(plan)),
+            trace=trace_size(read_replayed_trace(plan).rows),
         )
     _show(plan, path, checked)
     return ExitCode.BAD_INPUT if checked.stops else ExitCode.OK

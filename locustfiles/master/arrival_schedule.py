@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, repeat
 from random import Random
 
 from configs.arrivals import ArrivalProcess
@@ -54,13 +54,21 @@ def _ramp_time(rate: float, slope: float, count: float) -> float:
     return 2 * count / (rate + math.sqrt(max(0.0, rate * rate + 2 * slope * count)))
 
 
-def trace_arrivals(rows: Sequence[TraceRow], speed: float) -> Iterator[Arrival]:
-    """The arrivals of a trace; their times count from 0, their numbers are 0, their sessions from 1."""
+def trace_arrivals(
+    rows: Sequence[TraceRow], speed: float, bodies: Iterable[bytes | None] = repeat(None)
+) -> Iterator[Arrival]:
+    """The arrivals of a trace; their times count from 0, their numbers are 0, their sessions from 1.
+
+    Args:
+        rows: the trace.
+        speed: 2 is twice as fast.
+        bodies: what to send, where captured bodies are replayed.
+    """
     turns = Counter(row.session for row in rows)
     first: dict[str, int] = {}
     begun: Counter[str] = Counter()
-    for place, row in enumerate(rows, 1):
-        arrival = Arrival(0, row.at_s / speed, row.prompt_tokens, row.output_tokens)
+    for place, (row, body) in enumerate(zip(rows, bodies, strict=False), 1):
+        arrival = Arrival(0, row.at_s / speed, row.prompt_tokens, row.output_tokens, body=body)
         if row.session is not None:
             begun[row.session] += 1
             session = first.setdefault(row.session, place)
@@ -124,7 +132,7 @@ class ArrivalSchedule:
         self.drawn_until = max(self.drawn_until, now + HORIZON_S)
         while self._next is not None and self._next.at < self.drawn_until:
             self._number += 1
-            _, at, prompt_tokens, output_tokens, session, turn, turns = self._next
+            _, at, prompt_tokens, output_tokens, session, turn, turns, body = self._next
             client = clients[self._number % len(clients)]
             if session is not None:
                 session += self._before
@@ -133,7 +141,7 @@ class ArrivalSchedule:
                     del self._owners[session]
             elif self._turns_of is not None:
                 session, turn, turns = self._number, 1, self._turns_of(self._number)
-            arrival = Arrival(self._number, at, prompt_tokens, output_tokens, session, turn, turns)
+            arrival = Arrival(self._number, at, prompt_tokens, output_tokens, session, turn, turns, body)
             shares.setdefault(client, []).append(arrival)
             self._advance()
         return shares

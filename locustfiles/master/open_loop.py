@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, repeat
 from random import Random
 
 from configs.arrivals import ArrivalProcess, arrival_process
@@ -22,7 +22,7 @@ from locustfiles.master.saturation import SaturationCheck
 from locustfiles.master.worker_group import StepReason, WorkerGroup
 from locustfiles.messages import Arrival
 from runfolder.records import Request, StepRow
-from runfolder.replayed_trace import read_trace_rows
+from runfolder.replayed_trace import read_bodies, read_trace_rows
 
 _HAND_OUT_S = 0.1
 
@@ -34,6 +34,7 @@ class OpenLoop:
         self, experiment: Experiment, group: WorkerGroup, collector: ReportCollector, clock: Clock
     ) -> None:
         self._load = experiment.load
+        self._bodies = experiment.trace_bodies
         self._steps = experiment.steps
         self._trace = read_trace_rows(experiment.run_folder) if experiment.load.trace else []
         seed = f"{experiment.run_id}/{experiment.name}/{experiment.load.seed}/arrivals"
@@ -84,7 +85,8 @@ class OpenLoop:
         if step.piece is not None:
             return self._begin_shape(arrival_process(self._load.arrivals))
         if step.speed is not None:
-            arrivals = trace_arrivals(self._trace, step.speed)
+            captured = repeat(None) if self._bodies is None else read_bodies(self._bodies)
+            arrivals = trace_arrivals(self._trace, step.speed, captured)
         else:
             process = arrival_process(self._load.arrivals)
             arrivals = process_arrivals(process, step.rate or 1.0, self._random)

@@ -101,7 +101,7 @@ class ExperimentUser(User):
                 body.prompt_tokens,
                 body.prompt_tokens_source,
             )
-        prompt = worker.workload.prompts[body.payload_id] if dialogue is None else dialogue.shown
+        prompt = worker.workload.shown(body) if dialogue is None else dialogue.shown
         worker.request_log.close(outcome, prompt)
         fire_events(self.environment, outcome, worker.endpoint.url)
         return outcome

@@ -1,11 +1,15 @@
 """What the users of a process ask: the bodies of single requests, and conversations."""
 
+import hashlib
 from collections.abc import Iterator
 
 from configs.scripts import scripts_of
 from locustfiles.client.request_bodies import Body, BodyFactory
 from locustfiles.messages import Arrival, Assignment
 from locustfiles.worker.dialogue import Dialogue, Dialogues
+
+_CAPTURED = "captured"
+"""The payload id of a captured body."""
 
 
 class Workload:
@@ -52,8 +56,16 @@ class Workload:
         """The conversations of the next user of a closed loop, in its own seeded order."""
         return self.dialogues.of_user(self._user_seed())
 
+    def shown(self, body: Body) -> str:
+        """The prompt of a body, or a captured body, for a reader."""
+        if body.payload_id == _CAPTURED:
+            return body.data.decode(errors="replace")
+        return self.prompts[body.payload_id]
+
     def arrival_body(self, arrival: Arrival) -> Body:
         """The body of an arrival: it depends on the arrival and not on the worker."""
+        if arrival.body is not None:
+            return Body(_CAPTURED, None, arrival.body, hashlib.sha256(arrival.body).hexdigest())
         if arrival.prompt_tokens is None and arrival.output_tokens is None:
             return self._bodies.body(self._seed, arrival.number)
         return self._bodies.sized_body(

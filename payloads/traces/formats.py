@@ -86,11 +86,12 @@ def _data_capture(record: Record) -> Arrival:
     moment = _at(record, "eventMetadata", "inferenceTime")
     if moment is None:
         raise ValueError("eventMetadata.inferenceTime is missing")
-    usage = _usage(_at(record, "captureData", "endpointOutput"))
+    usage = _usage(_captured(record, "endpointOutput"))
     return Arrival(
         at_s=_time(moment),
         prompt_tokens=_tokens(usage, "prompt_tokens"),
         output_tokens=_tokens(usage, "completion_tokens"),
+        body=_captured(record, "endpointInput"),
     )
 
 
@@ -157,16 +158,22 @@ def _at(record: Any, *keys: str) -> Any:
     return record
 
 
-def _usage(output: Any) -> dict[str, Any]:
-    """``usage`` of a captured answer: a JSON document, or the last event of a stream that has it."""
-    data = _at(output, "data")
+def _captured(record: Any, side: str) -> bytes | None:
+    """The captured bytes of one side; None if that side was not captured."""
+    data = _at(record, "captureData", side, "data")
     if not isinstance(data, str):
-        return {}
-    if _at(output, "encoding") == "BASE64":
-        try:
-            data = base64.b64decode(data, validate=True).decode(errors="replace")
-        except (binascii.Error, ValueError):
-            raise ValueError("captureData.endpointOutput.data is not Base64") from None
+        return None
+    if _at(record, "captureData", side, "encoding") != "BASE64":
+        return data.encode()
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"captureData.{side}.data is not Base64") from None
+
+
+def _usage(answer: bytes | None) -> dict[str, Any]:
+    """``usage`` of a captured answer: a JSON document, or the last event of a stream that has it."""
+    data = (answer or b"").decode(errors="replace")
     for text in (data, *(line.removeprefix("data:") for line in reversed(data.splitlines()))):
         try:
             usage = _at(json.loads(text), "usage")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +17,16 @@ OnMalformed = Literal["stop", "skip"]
 SUFFIXES = (".csv", ".jsonl", ".json")
 
 
-def read_trace(path: Path, on_malformed: OnMalformed = "stop", *, shown: str | None = None) -> Trace:
+def read_trace(
+    path: Path, on_malformed: OnMalformed = "stop", *, shown: str | None = None, bodies: bool = False
+) -> Trace:
     """Read the arrivals of ``path`` in any of the known formats.
 
     Args:
         path: a CSV or JSON-lines file, or a folder that holds such files at any depth.
         on_malformed: ``stop`` at the first line that cannot be read, or ``skip`` it and keep its number.
         shown: what to call ``path`` in messages, where it is a copy.
+        bodies: whether to keep the captured bodies of the requests.
 
     Returns:
         The trace. Requests that the trace marks as failed are left out.
@@ -47,7 +51,7 @@ def read_trace(path: Path, on_malformed: OnMalformed = "stop", *, shown: str | N
                     ) from None
             else:
                 if arrival is not None:
-                    arrivals.append(arrival)
+                    arrivals.append(arrival if bodies else replace(arrival, body=None))
     if len(formats) > 1:
         raise UserError(f"{path} holds traces of several formats: {', '.join(formats)}", "give one of them")
     if not arrivals:

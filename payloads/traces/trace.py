@@ -15,6 +15,8 @@ class Arrival:
     """Requests of one session are the turns of one conversation."""
     prefix: tuple[str, ...] = ()
     """The prompt's leading blocks, outermost first: prompts with equal leading blocks share that prefix."""
+    body: bytes | None = None
+    """The body of the request, where it was captured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from bench import traces
-from bench.traces import load_trace
+from bench.checks import read_replayed_trace
+from bench.traces import bodies_file, load_trace
 from common.errors import UserError
+from configs.plan import Plan
+from runfolder.replayed_trace import read_bodies
 
 ANSWER = json.dumps({"usage": {"prompt_tokens": 7}})
 RECORD = {
@@ -93,3 +97,42 @@ def test_a_uri_with_nothing_to_read_is_refused(s3: Stubber) -> None:
     give(s3, {"captures/x.txt": "a"}, [])
     with pytest.raises(UserError, match=r"holds no \.csv, \.jsonl, \.json file"):
         load_trace("s3://b/captures/", "stop")
+
+
+def replaying(file: Path) -> Plan:
+    return Plan.model_validate(
+        {
+            "name": "replay",
+            "model": {"source": "endpoint"},
+            "endpoint": {"name": "mine"},
+            "workload": {"payload": "en"},
+            "load": {"trace": {"file": str(file), "bodies": True}, "warm_up": 1},
+        }
+    )
+
+
+def captured(second: int, body: bytes | None) -> str:
+    given = (
+        {} if body is None else {"endpointInput": {"data": b64encode(body).decode(), "encoding": "BASE64"}}
+    )
+    moment = {"inferenceTime": f"2026-11-28T10:00:{second:02}Z"}
+    return json.dumps({"captureData": given, "eventMetadata": moment}) + "\n"
+
+
+def test_captured_bodies_are_replayed_from_a_file_that_is_gone_afterwards(tmp_path: Path) -> None:
+    bodies = [b'{"inputs": "one"}', "{'inputs': '\u00fc'}".encode(), b"\x00\x01\n"]
+    (tmp_path / "t.jsonl").write_text("".join(captured(n * 10, body) for n, body in enumerate(bodies)))
+    trace = read_replayed_trace(replaying(tmp_path / "t.jsonl"))
+    assert trace.bodies == bodies
+    with bodies_file(trace.bodies) as path:
+        assert path is not None
+        assert list(read_bodies(path)) == bodies
+        assert path.parent.stat().st_mode & 0o077 == 0
+    assert not path.exists()
+    assert "inputs" not in "".join(str(row) for row in trace.rows)
+
+
+def test_a_trace_without_bodies_cannot_replay_them(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(captured(0, b"{}") + captured(20, None))
+    with pytest.raises(UserError, match=r"1 request of .* without a body"):
+        read_replayed_trace(replaying(tmp_path / "t.jsonl"))

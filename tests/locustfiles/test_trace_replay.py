@@ -1,17 +1,22 @@
 """Traces are replayed as they are: every request at its time, as fast as asked, with its lengths."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from configs.payload import PayloadRow
+from configs.payload import PayloadRow, read_payload
+from locustfiles.client.invocation_url import resolve_target
 from locustfiles.client.request_bodies import Body, BodyFactory
 from locustfiles.master.arrival_schedule import ArrivalSchedule, trace_arrivals
-from runfolder.replayed_trace import TraceRow, read_trace_rows, write_trace
+from locustfiles.message_seal import MessageSeal
+from locustfiles.messages import Arrival, make_assignment
+from locustfiles.worker.workload import Workload
+from runfolder.replayed_trace import TraceRow, read_bodies, read_trace_rows, write_bodies, write_trace
 from tests.locustfiles.fake import Play
-from tests.locustfiles.runs import Run, rows_of
+from tests.locustfiles.runs import Run, experiment, rows_of
 
 ROWS = [TraceRow(0.0, 50, 5), TraceRow(0.4, 80, 9, "s1"), TraceRow(4.0, None, None), TraceRow(10.0, 100, 7)]
 
@@ -96,3 +101,22 @@ def test_a_trace_is_replayed_to_a_server(truth: Callable[..., Run]) -> None:
     assert [at - arrived[0] for at in arrived] == pytest.approx([n / 40 for n in range(201)], abs=2e-3)
     assert [row["outcome"] for row in rows] == ["ok"] * 201
     assert float(rows_of(run.folder / "steps.csv")[0]["rate"]) == pytest.approx(40.0)
+
+
+def test_captured_bodies_are_sent_as_they_were_and_leave_no_file(tmp_path: Path) -> None:
+    captured = [json.dumps({"inputs": f"captured {n}", "stream": True}).encode() for n in range(4)]
+    write_bodies(path := tmp_path / "bodies", captured)
+    schedule = ArrivalSchedule()
+    schedule.begin(trace_arrivals(ROWS, 10.0, read_bodies(path)), now=0.0)
+    arrivals = schedule.take(0.0, {"c": "w"})["c"]
+    assert [arrival.body for arrival in arrivals] == captured
+    played = experiment(tmp_path)
+    rows = read_payload(played.payload)
+    sealed = MessageSeal("token").wrap("arrivals", {"arrivals": [tuple(arrival) for arrival in arrivals]})
+    received = MessageSeal("token").unwrap("arrivals", sealed)["arrivals"]
+    arrivals = [Arrival(*arrival) for arrival in received]
+    work = Workload(make_assignment(played, resolve_target(played), rows), "w0")
+    bodies = [work.arrival_body(arrival) for arrival in arrivals]
+    assert [body.data for body in bodies] == captured
+    assert [body.sha256 for body in bodies] == [hashlib.sha256(data).hexdigest() for data in captured]
+    assert work.shown(bodies[2]) == captured[2].decode()
