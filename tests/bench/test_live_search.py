@@ -24,7 +24,7 @@ KNEE = 5
 class SearchPlay:
     """A search of 4 to 16 users with an endpoint that meets its SLO up to `KNEE`."""
 
-    def __init__(self, folder: Path, *, confirm: bool = False, **search: Any) -> None:
+    def __init__(self, folder: Path, *, confirm: bool = False, limit: str = "494ms", **search: Any) -> None:
         found = {"over": "concurrency", "from": 4, "to": 16} | search
         load = {"search": found, "confirm": confirm, "warm_up": 2.0, "measure": 60.0}
         self.play = Play(folder, None, workers=1, **load)
@@ -34,7 +34,7 @@ class SearchPlay:
             "model": {"name": "fake", "source": "local"},
             "workload": {"payload": "en_50-100"},
             "load": load,
-            "slo": {"e2e_p95": "494ms", "error_rate": 0.01},
+            "slo": {"e2e_p95": limit, "error_rate": 0.01},
         })  # fmt: skip
         manifest = Manifest(run_id="r", plan=plan.model_dump(mode="json", by_alias=True), started_at=0.0)
         entry = ExperimentEntry(
@@ -194,6 +194,19 @@ def test_a_rate_that_does_not_hold_is_lowered(tmp_path: Path) -> None:
     assert rates[0] == pytest.approx(made.course.rates[5], rel=0.01)
     assert rates[-1] <= 9
     assert made.course.headroom == pytest.approx(rates[-1] / max(made.course.rates.values()))
+
+
+def test_a_rate_is_searched_up_to_saturation(tmp_path: Path) -> None:
+    """An endpoint that answers 10 requests a second: at 16, they pile up, and the master ends the probe."""
+    made = SearchPlay(tmp_path, over="rate", limit="2s", resolution=0.5)
+    made.play.group.workers[0].per_report = 5
+    assert made() == 0
+    outcomes = {probe.level: probe.outcome for probe in made.course.probes}
+    assert outcomes[16] == "saturated"
+    low, high = made.course.bracket.low, made.course.bracket.high
+    assert low is not None
+    assert high is not None
+    assert 4 <= low.level < 10.5 <= high.level <= 16
 
 
 @pytest.mark.parametrize(

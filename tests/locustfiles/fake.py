@@ -190,7 +190,8 @@ class FakeWorkerGroup:
         for step, arrival in due[: int(min(worker.per_report, len(due)))]:
             worker.arrivals.remove((step, arrival))
             row = Request(f"{worker.name}-{arrival.number}", step, worker.name, "p1", arrival.at, 0.0)
-            row.arrival, row.elapsed_ms, row.e2e_ms = arrival.number, 100.0, 100.0
+            waited_ms = 100.0 if worker.per_report == float("inf") else 1000 * (now - arrival.at)
+            row.arrival, row.elapsed_ms, row.e2e_ms = arrival.number, waited_ms, waited_ms
             row.ttft_ms = 20.0 + worker.ttft_grows_ms * worker.reports
             counts = worker.counts.setdefault(step, [0, 0, 0, 0, 0])
             counts[0], counts[1] = counts[0] + 1, counts[1] + 1

@@ -134,7 +134,7 @@ def _move_on(rules: Rules, bracket: Bracket) -> Move:
 
 def _first_look(rules: Rules, probe: Probe, state: LevelState) -> Measure:
     """Long enough for several waves of requests, as far as the level's time allows."""
-    missing = rules.waves * probe.in_flight - probe.requests
+    missing = probe.requests_needed(rules) - probe.requests
     each_s = probe.seconds / max(1, probe.requests)
     more_s = max(rules.least_s - probe.seconds, missing * each_s, 1.0)
     return Measure(state.level, min(rules.most_s, state.seconds + more_s))

@@ -11,6 +11,7 @@ from analysis.metrics.statistics import (
     Interval,
     cosine_projections,
     effective_count,
+    samples_needed,
     share_interval,
 )
 
@@ -87,7 +88,11 @@ class Probe:
 
     def is_long_enough(self, rules: Rules) -> bool:
         """Whether the measurement holds several waves of requests, and is not shorter than the shortest."""
-        return self.seconds >= rules.least_s and self.requests >= rules.waves * self.in_flight
+        return self.seconds >= rules.least_s and self.requests >= self.requests_needed(rules)
+
+    def requests_needed(self, rules: Rules) -> float:
+        """Several waves of the requests in flight, and enough for a median: the trust gate voids fewer."""
+        return max(samples_needed(50), rules.waves * self.in_flight)
 
 
 def estimate_share(measured: Floats, counted: Floats) -> Estimate | None:
