@@ -11,7 +11,7 @@ from typing import Any
 from analysis.decide import fleet, repetitions, slo, trust
 from analysis.decide.compare import THRESHOLD
 from analysis.importers.fmbench import bursts, echo, experiments, method
-from analysis.metrics import cost, definitions, in_flight, statistics
+from analysis.metrics import conversations, cost, definitions, in_flight, statistics
 from runfolder.percentiles import percentile
 
 SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
@@ -37,6 +37,8 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             definitions.completion_tokens_per_s,
             definitions.prompt_tokens_per_s,
             definitions.goodput,
+            conversations.completed_turns,
+            conversations.conversations_per_minute,
         ),
     ),
     (
@@ -55,6 +57,7 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
         (
             cost.usd_per_request,
             cost.usd_per_million_tokens,
+            cost.usd_per_conversation,
             cost.cost_per_request,
             cost.run_cost,
             fleet.fleet_of,

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES
-from analysis.measure.results import LATENCIES, Distribution, StepResult
+from analysis.measure.distribution import Distribution
+from analysis.measure.results import LATENCIES, StepResult
 from analysis.measure.step_parts import (
     Counts,
     Errors,

@@ -129,7 +129,8 @@ def check_lost(step: StepResult) -> None:
             started=started,
             rows=rows,
         )
-    if cut_off := step.window_counts.censored:
+    behind_failures = 0 if step.conversations is None else step.conversations.cut_off
+    if cut_off := step.window_counts.censored - behind_failures:
         share = cut_off / step.window_counts.total
         step.trust.add(
             _void_or_warn(share > CENSORED_VOID),

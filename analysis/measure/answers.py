@@ -96,16 +96,13 @@ def describe_answers(ok: pd.DataFrame, asked: AskedLength, shared_prefix: float 
     every = measured(numbers(ok, "completion_tokens")[counted])
     own = numbers(ok, "asked_output_tokens") > 0 if "asked_output_tokens" in ok else np.zeros(len(ok), bool)
     tokens = measured(numbers(ok, "completion_tokens")[counted & ~own])
-    prompt, cached = numbers(ok, "prompt_tokens"), numbers(ok, "cached_prompt_tokens")
-    known = cached <= prompt  # not where one is NaN, nor where the server contradicts itself
-    total = float(prompt[known].sum())
     return AnswerFacts(
         asked=asked,
         counted=len(tokens),
         shorter=0 if asked.at_least is None else int((tokens < asked.at_least).sum()),
         longer=0 if asked.at_most is None else int((tokens > asked.at_most).sum()),
         mean_tokens=float(every.mean()) if len(every) else None,
-        cached_share=float(cached[known].sum()) / total if total > 0 else None,
+        cached_share=cached_share(ok),
         with_skipped_events=int((numbers(ok, "skipped_events") > 0).sum()),
         output_lengths=match_lengths(ok, "asked_output_tokens", "completion_tokens", _COUNTERS),
         prompt_lengths=match_lengths(ok, "asked_prompt_tokens", "prompt_tokens"),
@@ -120,6 +117,14 @@ def _estimated_prompts(ok: pd.DataFrame) -> int:
         return 0
     estimated = (ok["prompt_tokens_source"].astype(object) == "estimate").to_numpy()
     return int((estimated & (numbers(ok, "asked_prompt_tokens") > 0)).sum())
+
+
+def cached_share(ok: pd.DataFrame) -> float | None:
+    """Prompt tokens from the server's prefix cache / all prompt tokens, where the server says both."""
+    prompt, cached = numbers(ok, "prompt_tokens"), numbers(ok, "cached_prompt_tokens")
+    known = cached <= prompt  # not where one is NaN, nor where the server contradicts itself
+    total = float(prompt[known].sum())
+    return float(cached[known].sum()) / total if total > 0 else None
 
 
 def _counts(*values: object) -> list[int]:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from analysis.measure.answers import AnswerFacts
+from analysis.measure.conversation_parts import ConversationFacts
+from analysis.measure.distribution import Distribution
 from analysis.measure.locust_run import LocustRun, Reconciled
 from analysis.measure.step_parts import (
     Counts,
@@ -21,86 +22,18 @@ from analysis.measure.step_parts import (
     TokensPerRequest,
 )
 from analysis.measure.workers import WorkerFacts
-from analysis.metrics.certified import certified_percentile
 from analysis.metrics.cost import RunCost
 from analysis.metrics.definitions import Window
-from analysis.metrics.statistics import (
-    PERCENTILES,
-    Floats,
-    Integers,
-    Interval,
-    effective_samples,
-    percentile_interval,
-    samples_needed,
-)
 from analysis.metrics.time_blocks import BlockSums
 from configs.slo import Objective
 from runfolder.manifest import MadePrompts, Notice, PriceQuote
-from runfolder.percentiles import percentile
 
 Level = Literal["pass", "warn", "void"]
 LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
-CERTIFIED = (90, 95, 99)
-"""Percentiles for which MLPerf has floors."""
 LATENCIES = ("ttft", "ttfo", "tpot", "e2e", "schedule_delay", "ttft_sent", "e2e_sent")
 """The last three only in open loop: how late a request was sent, and latencies that count from its start."""
 DEFAULT_ERROR_RATE_LIMIT = 0.05
 """Errors that a step may have where the plan names no limit: told, and above this not recommended."""
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """A latency metric of one step, in milliseconds; ``percentiles`` holds also those that are not shown."""
-
-    n: int
-    mean: float
-    std: float | None
-    low: float | None
-    high: float | None
-    percentiles: dict[int, float]
-    intervals: dict[int, Interval]
-    certified: dict[int, float] = field(default_factory=dict)
-    """What each percentile does not exceed with 99% confidence, by MLPerf's rule; only above its floors."""
-    bucketed: bool = False
-    """From Locust's rounded buckets (up to 4.8% off) instead of raw rows."""
-
-    @classmethod
-    def of(cls, values: Floats, block: Integers, blocks: int) -> "Distribution | None":
-        """Describe raw values; None when there are none.
-
-        Args:
-            values: in milliseconds.
-            block: index of the block of time in which each of them began.
-            blocks: how many blocks there are.
-        """
-        if not len(values):
-            return None
-        ordered = np.sort(values)
-        percentiles = {p: percentile(ordered, p) or 0.0 for p in PERCENTILES}
-        effective_n = {
-            p: effective_samples((values > value).astype(float), block, blocks)
-            for p, value in percentiles.items()
-        }
-        intervals = {p: percentile_interval(ordered, p, effective_n[p]) for p in PERCENTILES}
-        return cls(
-            n=len(ordered),
-            mean=float(ordered.mean()),
-            std=float(ordered.std()),
-            low=float(ordered[0]),
-            high=float(ordered[-1]),
-            percentiles=percentiles,
-            intervals={p: i for p, i in intervals.items() if i is not None},
-            certified={p: v for p in CERTIFIED if (v := certified_percentile(ordered, p)) is not None},
-        )
-
-    def shown(self, percentile: int | None) -> float | None:
-        """A percentile when there are samples enough for it (n ≥ 5/(1 − p)), else None; the mean for None."""
-        enough = percentile is None or self.n >= samples_needed(percentile)
-        return self.statistic(percentile) if enough else None
-
-    def statistic(self, percentile: int | None) -> float | None:
-        """A percentile, or the mean for None, however few the samples."""
-        return self.mean if percentile is None else self.percentiles.get(percentile)
 
 
 _TITLES = {
@@ -212,6 +145,8 @@ class StepResult:
     in_flight: InFlight = field(default_factory=InFlight)
     provenance: Provenance = field(default_factory=Provenance)
     answers: AnswerFacts = field(default_factory=AnswerFacts)
+    conversations: ConversationFacts | None = None
+    """None where all requests are single ones."""
     outside: int = 0
     """Requests of the step that began outside of its time, so that a clock must be wrong."""
     workers: tuple[WorkerFacts, ...] = ()

@@ -122,6 +122,7 @@ class StepCost:
     per_million_output: float | None = None
     """Dollars per million completion tokens."""
     per_million_total: float | None = None
+    per_conversation: float | None = None
     """Dollars per million prompt and completion tokens together."""
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis.measure.results import LATENCIES, Distribution, StepResult
+from analysis.measure.distribution import Distribution
+from analysis.measure.results import LATENCIES, StepResult
 from analysis.measure.step_parts import (
     Counts,
     Errors,

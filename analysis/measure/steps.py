@@ -10,11 +10,12 @@ import pandas as pd
 from pydantic import ValidationError
 
 from analysis.measure.answers import asked_length, describe_answers, without_contradictions
+from analysis.measure.conversations import conversation_facts
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.measure.step_window import count_outcomes, measure_window, step_cost, worker_health
 from analysis.measure.workers import rows_outside, worker_facts
 from analysis.metrics import definitions
-from analysis.metrics.cost import Span, run_cost
+from analysis.metrics.cost import Span, run_cost, usd_per_conversation
 from analysis.metrics.definitions import Window
 from common.errors import UserError
 from configs.slo import Objective
@@ -219,8 +220,11 @@ def measure_step(
     result = measure_window(replace(result, window=window), rows, own, gaps, objectives)
     started = definitions.started_in(own, window)
     asked = asked_length(tables.manifest.plan)
+    talks = conversation_facts(rows, started, window)
+    hourly, instances = entry.price.usd_per_hour, entry.instance_count
     return replace(
         result,
+        conversations=talks,
         health=worker_health(tables.workers, window),
         outside=rows_outside(own, _number(row["announced_at"]), _number(row["tail_ended_at"])),
         workers=worker_facts(own, tables.workers, window),
@@ -229,7 +233,10 @@ def measure_step(
             asked,
             entry.made_prompts.prefix_share if entry.made_prompts else 0.0,
         ),
-        cost=step_cost(result.throughput, entry.price.usd_per_hour, entry.instance_count),
+        cost=replace(
+            step_cost(result.throughput, hourly, instances),
+            per_conversation=usd_per_conversation(hourly, instances, talks.per_minute if talks else None),
+        ),
     )
 
 

@@ -49,6 +49,18 @@ def usd_per_request(
     return usd_per_hour * instances / (60 * per_minute * utilisation)
 
 
+def usd_per_conversation(
+    usd_per_hour: float | None, instances: int, conversations_per_minute: float | None
+) -> float | None:
+    """Price per conversation, with all its turns, at a measured rate.
+
+    Formula: $/h × instances / (60 × conversations per minute).
+    Unit: US dollars; absent without a price or without completed conversations.
+    Source: as above.
+    """
+    return usd_per_request(usd_per_hour, instances, conversations_per_minute)
+
+
 def usd_per_million_tokens(
     usd_per_hour: float | None, instances: int, tokens_per_s: float | None, utilisation: float = 1.0
 ) -> float | None:

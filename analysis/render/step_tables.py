@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
-from analysis.measure.results import CERTIFIED, ExperimentResult, RunResult, StepResult
+from analysis.measure.distribution import CERTIFIED
+from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES, Interval
+from analysis.render.conversation_tables import conversation_table, turn_table
 from analysis.render.levels import level_noun, level_value
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
 from analysis.render.search_tables import search_table
@@ -32,6 +34,8 @@ def step_tables(result: RunResult, experiment: ExperimentResult, choices: list[C
         _arrivals(result, experiment, kinds),
         _latency(result, experiment, kinds),
         _intervals(result, experiment, kinds),
+        conversation_table(result, experiment),
+        turn_table(result, experiment),
         _workers(result, experiment),
     )
     return [table for table in tables if table.rows]

@@ -10,14 +10,8 @@ from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.decide.saturation import saving_of
 from analysis.decide.search.course import search_of
 from analysis.decide.utilisation import UtilisationPrice
-from analysis.measure.results import (
-    CERTIFIED,
-    LATENCIES,
-    Distribution,
-    ExperimentResult,
-    RunResult,
-    StepResult,
-)
+from analysis.measure.distribution import CERTIFIED, Distribution
+from analysis.measure.results import LATENCIES, ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES
 from analysis.render.locust_tables import locust_data
 from analysis.render.report_figures import ReportFigures
@@ -205,11 +199,42 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
         "usd_per_request_95": [price.low, price.high] if price else None,
         "usd_per_million_output_tokens": step.cost.per_million_output,
         "usd_per_million_tokens": step.cost.per_million_total,
+        "conversations": _conversations(step),
         "trust": asdict(step.trust),
         "answers": asdict(step.answers),
         "workers": [asdict(worker) for worker in step.workers],
         "slo": None if judged is None else _slo(judged),
     }
+
+
+def _conversations(step: StepResult) -> dict[str, Any] | None:
+    facts = step.conversations
+    if facts is None:
+        return None
+    return {
+        "completed": facts.completed,
+        "per_minute": facts.per_minute,
+        "turns_mean": facts.turns_mean,
+        "cut_off": facts.cut_off,
+        "usd": step.cost.per_conversation,
+        "turns": [
+            {
+                "turn": turn.turn,
+                **asdict(turn.counts),
+                "prompt_tokens_mean": turn.prompt_tokens_mean,
+                "cached_share": turn.cached_share,
+                "ttft_ms": _short(turn.ttft),
+                "e2e_ms": _short(turn.e2e),
+            }
+            for turn in facts.turns
+        ],
+    }
+
+
+def _short(found: Distribution | None) -> dict[str, Any]:
+    if found is None:
+        return {"p50": None, "p95": None, "mean": None, "n": 0}
+    return {"p50": found.shown(50), "p95": found.shown(95), "mean": found.mean, "n": found.n}
 
 
 def _slo(candidate: Candidate) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from analysis.measure.results import Distribution
+from analysis.measure.distribution import Distribution
 from analysis.metrics import definitions, in_flight
 from analysis.metrics.definitions import Window
 from analysis.metrics.statistics import samples_needed, share_interval

@@ -16,6 +16,7 @@ from runfolder.manifest import MadePrompts, TokenScale, read_manifest
 from tests.analysis.fmbench_march_2024 import write_fmbench_folder
 from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, stats_row, write
 from tests.analysis.runs import SLO, summary_of
+from tests.analysis.test_conversations import make_conversations
 from tests.analysis.test_workers import two_workers
 from tests.support.open_loop_run import make_open_loop
 from tests.support.search_run import make_search
@@ -40,6 +41,7 @@ def _open_loop(folder: Path) -> dict[str, Any]:
     fast = Server(tpot_ms=1, tpot_ms_per_user=0.1)
     write_run(folder, (Deployed(server=fast, measure_s=120, concurrency=(8,)),), slo=SLO)
     make_open_loop(folder)
+    make_conversations(folder)
     steps = pd.read_csv(folder / "steps.csv")
     steps["reason_codes"] = "saturated"
     steps.to_csv(folder / "steps.csv", index=False)

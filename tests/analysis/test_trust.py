@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES, check_run, check_stationary, check_step
-from analysis.measure.results import Distribution, StepResult
+from analysis.measure.distribution import Distribution
+from analysis.measure.results import StepResult
 from analysis.measure.step_parts import Counts, Errors, Health, InFlight, Provenance, Throughput
 from analysis.metrics.definitions import Window
 from analysis.metrics.time_blocks import BlockSums

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from analysis.importers.fmbench.method import Burst
 from analysis.importers.fmbench.records import BurstRecord
 from analysis.importers.fmbench.runs import BurstGroup
-from analysis.measure.results import Distribution, StepResult
+from analysis.measure.distribution import Distribution
+from analysis.measure.results import StepResult
 from analysis.measure.step_parts import Counts, InFlight, Throughput, TokensPerRequest
 from analysis.measure.step_window import rate_interval
 from analysis.metrics.definitions import Window

@@ -38,8 +38,9 @@ from analysis.importers.locust.levels import (
     one_after_the_other,
 )
 from analysis.importers.locust.trust import check_level, check_own_step, check_whole_run
+from analysis.measure.distribution import Distribution
 from analysis.measure.locust_run import LocustEntry, LocustRun
-from analysis.measure.results import Distribution, ExperimentResult, RunResult, StepResult
+from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.measure.step_parts import Counts, Errors, Throughput
 from analysis.measure.step_window import step_cost
 from analysis.metrics.cost import Span, run_cost

@@ -5,8 +5,8 @@ import numpy as np
 from analysis.importers.locust.entries import aggregate
 from analysis.importers.locust.files import LocustFiles
 from analysis.importers.locust.levels import LevelAmounts
+from analysis.measure.distribution import Distribution
 from analysis.measure.locust_run import LocustEntry
-from analysis.measure.results import Distribution
 
 
 def entry_distribution(entry: LocustEntry) -> Distribution | None:
