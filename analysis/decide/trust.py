@@ -241,6 +241,8 @@ def check_little(step: StepResult) -> None:
                 "the record does not say how long the failed ones took",
             )
         return
+    if step.conversations is not None:
+        return  # users think between two turns
     short = 1 - in_flight / step.concurrency
     if short > LITTLE_WARN:
         step.trust.add(

