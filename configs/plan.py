@@ -132,9 +132,7 @@ class Endpoint(Strict):
         description="One instance type or a list. Each type is a separate experiment.",
     )
     instance_count: Annotated[Whole, Field(ge=1)] = Field(default=1, description="The number of instances.")
-    name: EndpointName | None = Field(
-        default=None, description="An existing endpoint. It is used, and never changed or deleted."
-    )
+    name: EndpointName | None = Field(default=None, description="An existing endpoint, which is not changed.")
     target_variant: EndpointName | None = Field(
         default=None,
         description="The production variant that receives every request; by default, SageMaker splits the "

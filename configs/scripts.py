@@ -65,6 +65,11 @@ class ScriptOrder:
         self._round: int | None = None
         self._order: list[int] = []
 
+    @property
+    def mean_turns(self) -> float:
+        """Turns of a conversation, on average."""
+        return sum(len(script.turns) for script in self._scripts) / len(self._scripts)
+
     def script(self, number: int) -> Script:
         """The script of a conversation; they are numbered from 1."""
         again, place = divmod(number - 1, len(self._scripts))

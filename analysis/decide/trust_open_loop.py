@@ -18,7 +18,7 @@ def check_saturation(step: StepResult) -> None:
     if not (withheld or rising or "saturated" in step.reason_codes):
         return
     only_ttft = step.in_flight.ttft_rising and not step.in_flight.rising
-    text = f"the endpoint did not keep up with {step.rate:.4g} requests/s: "
+    text = f"the endpoint did not keep up with {step.rate:.4g} {step.arrivals_noun}/s: "
     text += (
         f"{plural(withheld, 'request')} arrived while as many as allowed were in flight"
         if withheld

@@ -163,6 +163,11 @@ class StepResult:
         return self.concurrency if self.rate is None else self.rate
 
     @property
+    def arrivals_noun(self) -> str:
+        """What arrives in an open loop: ``requests`` or ``conversations``. A trace has requests of its own."""
+        return "requests" if self.conversations is None or self.speed is not None else "conversations"
+
+    @property
     def usable(self) -> bool:
         """Whether the step may enter a recommendation on grounds of trust."""
         return self.trust.level != "void"

@@ -22,9 +22,9 @@ def _asked(step: StepResult) -> str:
 
 
 def level_name(step: StepResult) -> str:
-    """``concurrency 4``, ``0.5 requests/s``."""
+    """``concurrency 4``, ``0.5 requests/s``, ``0.1 conversations/s``."""
     if step.rate is not None:
-        return f"{_asked(step)} requests/s"
+        return f"{_asked(step)} {step.arrivals_noun}/s"
     return f"concurrency {step.concurrency}"
 
 
@@ -32,8 +32,9 @@ def level_names(steps: list[StepResult]) -> str:
     """``concurrency 4 and 8``, ``0.5 and 1 requests/s``, ``concurrency 4 and 1 requests/s``."""
     users = [f"{step.concurrency}" for step in steps if step.rate is None]
     rates = [f"{step.rate:.4g}" for step in steps if step.rate is not None]
+    noun = next((step.arrivals_noun for step in steps if step.rate is not None), "requests")
     return listed(
-        [f"concurrency {listed(users)}"] * bool(users) + [f"{listed(rates)} requests/s"] * bool(rates)
+        [f"concurrency {listed(users)}"] * bool(users) + [f"{listed(rates)} {noun}/s"] * bool(rates)
     )
 
 
@@ -48,7 +49,8 @@ def level_axis(result: RunResult) -> str:
     """The same with its unit, for the axis of a picture."""
     if result.open_loop and result.closed_loop:
         return "requests in flight, or arrivals/s"
-    return "arrivals (requests/s)" if result.open_loop else "concurrency (requests in flight)"
+    noun = next((step.arrivals_noun for step in result.steps if step.rate is not None), "requests")
+    return f"arrivals ({noun}/s)" if result.open_loop else "concurrency (requests in flight)"
 
 
 def candidate_label(candidate: Candidate) -> str:

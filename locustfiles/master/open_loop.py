@@ -81,7 +81,8 @@ class OpenLoop:
             When it begins, epoch seconds.
         """
         self._step, self._handed_at, self._opened = step, 0.0, None
-        self._check = SaturationCheck(self.measure_s(step), self.rate(step) or 1.0)
+        requests = 1.0 if self._scripts is None else self._scripts.mean_turns
+        self._check = SaturationCheck(self.measure_s(step), requests * (self.rate(step) or 1.0))
         if step.piece is not None:
             return self._begin_shape(arrival_process(self._load.arrivals))
         if step.speed is not None:

@@ -50,10 +50,11 @@ def make_conversations(folder: Path) -> None:
     rows = pd.read_csv(folder / "requests.csv").sort_values("started_at", kind="stable")
     place = np.arange(len(rows))
     rows["session"], rows["turn"] = place // 3 + 1, place % 3 + 1
-    rows["error_class"] = rows["error_class"].astype(object)
     cut = (rows["session"] % 10 == 0) & (rows["turn"] > 1)
-    rows.loc[cut, ["outcome", "error_class", "elapsed_ms"]] = ["censored", "predecessor", 0.0]
-    rows.loc[cut, ["ttft_ms", "e2e_ms", "tpot_ms", "completion_tokens"]] = np.nan
+    for name in ("ttft_ms", "e2e_ms", "tpot_ms", "completion_tokens"):
+        rows[name] = rows[name].mask(cut)
+    for name, value in (("outcome", "censored"), ("error_class", "predecessor"), ("elapsed_ms", 0.0)):
+        rows[name] = rows[name].astype(object).mask(cut, value)
     rows["prompt_tokens"] = 100 * rows["turn"]
     rows.to_csv(folder / "requests.csv", index=False)
 
