@@ -164,7 +164,7 @@ class StepResult:
 
     @property
     def arrivals_noun(self) -> str:
-        """What arrives in an open loop: ``requests`` or ``conversations``. A trace has requests of its own."""
+        """What arrives in an open loop: ``requests`` or ``conversations``. A trace has requests."""
         return "requests" if self.conversations is None or self.speed is not None else "conversations"
 
     @property

@@ -1,41 +1,6 @@
 """The keys of ``summary.json``: a key that `summary_json` writes has a row here."""
 
-import itertools
-import re
-from dataclasses import dataclass
-
-AWS_REQUEST = "AWS request"
-ANY_CONTENT = (AWS_REQUEST, "any")
-"""Types of values whose own keys the table does not list."""
-NAME = re.compile(r"<[a-z ]+>")
-
-
-@dataclass(frozen=True)
-class Key:
-    """A row of the table.
-
-    ``path`` joins the keys with full stops. ``[]`` stands for each item of a list, ``<name>`` for any key,
-    and ``{a,b}`` for each of the keys named.
-    """
-
-    path: str
-    kind: str
-    unit: str
-    meaning: str
-    null: str = ""
-    """When the value is null or the key absent; empty where it always has a value."""
-
-    @property
-    def paths(self) -> list[str]:
-        """The paths that the row stands for, without braces."""
-        parts = re.split(r"\{([^}]*)\}", self.path)
-        choices = [part.split(",") if i % 2 else [part] for i, part in enumerate(parts)]
-        return ["".join(chosen) for chosen in itertools.product(*choices)]
-
-
-def _below(prefix: str, *rows: tuple[str, ...]) -> tuple[Key, ...]:
-    return tuple(Key(f"{prefix}{row[0]}", *row[1:]) for row in rows)
-
+from analysis.render.summary_key import AWS_REQUEST, Key, below
 
 _NOTICE_KINDS = (
     "Kind of each notice, in the same order: `shortened_rehearsal`, `endpoint`, `locust_files`, "
@@ -57,7 +22,7 @@ _FEW = "too few samples (n < 5/(1 − p)), or not measured"
 
 _RUN = (
     Key("format", "integer", "", "Version of this format. New keys do not raise it."),
-    *_below(
+    *below(
         "run.",
         ("id", "text", "", "Name of the run."),
         ("plan", "text", "", "Name of the plan.", _NO_TIMES),
@@ -76,7 +41,7 @@ _RUN = (
     Key("answer", "text", "", "The recommendation in sentences."),
 )
 
-_CHOICES = _below(
+_CHOICES = below(
     "choices[].",
     ("payload", "text", "", "The payload that the choice is for."),
     ("{best,runner_up}", "object", "", "The cheapest step that passes, and the next one.", "there is none"),
@@ -93,7 +58,7 @@ _CHOICES = _below(
      "no other candidate, or no raw records"),
 )  # fmt: skip
 
-_EXPERIMENTS = _below(
+_EXPERIMENTS = below(
     "experiments[].",
     ("name", "text", "", "`<instance type>/<payload>`."),
     ("model", "text", "", "Name of the model."),
@@ -180,7 +145,7 @@ _EXPERIMENTS = _below(
 _LENGTHS = "answers.{prompt_lengths,output_lengths}."
 _NOT_ASKED = "no length was asked for, or the server does not count"
 _LATENCY = "{ttft,ttfo,tpot,e2e,schedule_delay,ttft_sent,e2e_sent}_ms."
-_STEPS = _below(
+_STEPS = below(
     "experiments[].steps[].",
     ("id", "text", "", "Identifier of the step."),
     ("concurrency", "integer", "requests", "Requests in flight.", f"{_NO_TIMES}; {_OPEN}"),
@@ -283,7 +248,7 @@ _STEPS = _below(
 )  # fmt: skip
 
 _FLEETS = (
-    *_below(
+    *below(
         "fleets[].",
         ("payload", "text", "", "The payload that the demand is for."),
         ("peak_requests_per_minute", "number", "requests/min", "Demand of the busiest hour."),
@@ -294,7 +259,7 @@ _FLEETS = (
             "Demand of each hour of the day, 24 items.",
         ),
     ),
-    *_below(
+    *below(
         "fleets[].fleets[].",
         ("experiment", "text", "", "Name of the experiment."),
         ("step", "text", "", "The step that each instance runs at."),
@@ -306,7 +271,7 @@ _FLEETS = (
         ("usd_per_month_scaled_hourly", "number", "$", "Cost of a fleet scaled each hour.", _NO_PRICE),
         ("usd_per_request", "number", "$", "Cost of a request with the fixed fleet.", _NO_PRICE),
     ),
-    *_below(
+    *below(
         "policies.<file>.",
         ("about", "text", "", "What the policy holds."),
         ("register_scalable_target", AWS_REQUEST, "", "Request for `RegisterScalableTarget`."),
@@ -314,7 +279,7 @@ _FLEETS = (
     ),
 )
 
-_PRICES = _below(
+_PRICES = below(
     "utilisation_prices[].",
     ("experiment", "text", "", "Name of the experiment."),
     ("step", "text", "", "Its cheapest step that passes."),
@@ -324,7 +289,7 @@ _PRICES = _below(
     ("usd_per_million_tokens", "number", "$", "Cost of 1M tokens, in and out.", _NO_TOKENS),
 )
 
-_FMBENCH = _below(
+_FMBENCH = below(
     "fmbench[].",
     ("step", "text", "", "Identifier of the step."),
     ("concurrency", "integer", "requests", "Requests in flight."),
@@ -337,7 +302,7 @@ _FMBENCH = _below(
 
 _LOCUST = (
     Key("locust", "object", "", "Locust's statistics.", "the run was not read from Locust's CSV files"),
-    *_below(
+    *below(
         "locust.",
         ("basis", "text", "", "What the steps cover: `whole run` or `level`."),
         ("resets", "integer", "", "How often the statistics were reset."),

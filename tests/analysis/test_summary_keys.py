@@ -10,7 +10,7 @@ from analysis.importers.command_line_prices import Prices
 from analysis.importers.fmbench.folder import load_fmbench
 from analysis.importers.locust.csv_run import load_locust
 from analysis.render.summary_doc import document, occurrences, rows_by_path
-from analysis.render.summary_keys import Key
+from analysis.render.summary_key import Key
 from analysis.report import measure_and_judge
 from runfolder.manifest import MadePrompts, TokenScale, read_manifest
 from tests.analysis.fmbench_march_2024 import write_fmbench_folder
