@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from common.code_version import code_version
 from common.errors import UserError
 from configs.containers import Family, WireSchema
 from configs.conversation import Conversation
@@ -78,6 +79,8 @@ class Assignment(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    version: str
+    """The master's `code_version`."""
     run_id: str
     seed: int
     target: dict[str, Any]
@@ -106,6 +109,7 @@ def make_assignment(experiment: Experiment, target: InvocationTarget, rows: list
         UserError: the tokenizer cannot be read.
     """
     return Assignment(
+        version=code_version(),
         run_id=experiment.run_id,
         seed=experiment.load.seed,
         target=target.as_message(),

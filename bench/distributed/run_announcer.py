@@ -22,12 +22,14 @@ from types import TracebackType
 from typing import Literal, Self
 
 from bench.terminal import print_status
+from common.code_version import check_master_version, code_version, named_version
 from common.errors import UserError
 
 SIGN_OF_LIFE_S = 5.0
 RECONNECT_S = 120.0
 """How long a host may take to reconnect after its connection was lost."""
-REFUSAL = {"refused": "token"}
+_WRONG_TOKEN = {"refused": "token"}
+_OTHER_VERSION = {"refused": "version"}
 _MAX_GENERATORS = 10_000
 _WAIT_FOR_WORKERS_S = 600.0
 _POLL_S = 0.2
@@ -62,16 +64,18 @@ class AnnouncedState:
         """Read a line.
 
         Raises:
-            UserError: the line has another format, or its master has another token.
+            UserError: the line has another format, or its master another token or another version.
         """
         try:
             message = json.loads(line)
-            if message == REFUSAL:
+            if message == _WRONG_TOKEN:
                 raise _different_token()
+            if message.items() >= _OTHER_VERSION.items():
+                check_master_version(message.get("version"))
             if not hmac.compare_digest(str(message["proof"]), proof(token, nonce, message["state"])):
                 raise _different_token()
             return cls(**json.loads(message["state"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise UserError(
                 "the answer does not come from a master of this version",
                 "install the same version on all hosts, and give the port of `make master`",
@@ -84,6 +88,8 @@ class Hello:
 
     generators: int
     """Load generators on the host."""
+    version: str
+    """The host's `code_version`."""
     nonce: str
     """Part of every proof that the master sends to this host."""
     proof: str
@@ -93,7 +99,8 @@ class Hello:
     def of(cls, generators: int, token: str) -> Self:
         """A hello with a fresh nonce."""
         nonce = secrets.token_hex(16)
-        return cls(generators, nonce, proof(token, nonce, f"hello {generators}"))
+        version = code_version()
+        return cls(generators, version, nonce, proof(token, nonce, f"hello {generators} {version}"))
 
     def line(self) -> bytes:
         """The hello as it is sent."""
@@ -106,13 +113,19 @@ class Hello:
             hello = cls(**json.loads(line))
         except (ValueError, TypeError):
             return None
-        kinds = (hello.generators, int), (hello.nonce, str), (hello.proof, str)
+        kinds = (
+            (hello.generators, int),
+            (hello.version, str),
+            (hello.nonce, str),
+            (hello.proof, str),
+        )
         valid = all(isinstance(value, kind) for value, kind in kinds)
         return hello if valid and 0 < hello.generators <= _MAX_GENERATORS else None
 
     def is_proved(self, token: str) -> bool:
         """Whether the sender has the token."""
-        return hmac.compare_digest(self.proof, proof(token, self.nonce, f"hello {self.generators}"))
+        text = f"hello {self.generators} {self.version}"
+        return hmac.compare_digest(self.proof, proof(token, self.nonce, text))
 
 
 def proof(token: str, nonce: str, text: str) -> str:
@@ -268,14 +281,27 @@ class _StateHandler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):
-            hello = Hello.from_line(self.rfile.readline(1024))
-            if hello is None:
-                return
+            line = self.rfile.readline(1024)
+            hello = Hello.from_line(line)
             announcer = self.server.announcer
+            if hello is None:
+                if b'"generators"' in line and b'"proof"' in line:  # the hello of another version
+                    self._refuse_version(None)
+                return
             if not hello.is_proved(announcer.token):
-                print_status(f"refused a worker at {self.client_address[0]}: it has another token")
-                self.wfile.write(json.dumps(REFUSAL).encode() + b"\n")
+                self._refuse("it has another token", _WRONG_TOKEN)
+                return
+            if hello.version != code_version():
+                self._refuse_version(hello.version)
                 return
             with announcer.connection(hello.generators):
                 for state in announcer.states():
                     self.wfile.write(state.line(announcer.token, hello.nonce))
+
+    def _refuse_version(self, version: str | None) -> None:
+        reason = f"it runs {named_version(version)}, and this master version {code_version()}"
+        self._refuse(reason, _OTHER_VERSION | {"version": code_version()})
+
+    def _refuse(self, reason: str, answer: dict[str, str]) -> None:
+        print_status(f"refused a worker at {self.client_address[0]}: {reason}")
+        self.wfile.write(json.dumps(answer).encode() + b"\n")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from bench.distributed.run_announcer import RECONNECT_S, SIGN_OF_LIFE_S, AnnouncedState, Hello
 from bench.locust_process import stop_child
 from bench.terminal import print_status
+from common.code_version import code_version
 from common.errors import UserError
 from common.formatting import plural
 from common.parent_process import TOKEN_VARIABLE
@@ -22,6 +23,8 @@ _CONNECT_S = 5.0
 _POLL_S = 0.25
 _REFUSED_S = 10.0
 """A host that refuses connections for this long has no master any more."""
+_MAX_UNANSWERED = 3
+"""A master of another version may close the connection of a worker that it does not understand."""
 _SILENCE_S = 6 * SIGN_OF_LIFE_S
 _STOP_S = 20.0
 """How long a load generator may take to end after its master."""
@@ -71,12 +74,22 @@ def _states_until_lost(host: str, port: int, token: str, generators: int) -> Ite
     The load generator continues meanwhile: Locust reconnects to its master by itself.
     """
     connection: socket.socket | None = _connect(host, port)
+    unanswered = 0
     while connection is not None:
         with connection:
             hello = Hello.of(generators, token)
             with contextlib.suppress(OSError):
                 connection.sendall(hello.line())
-            yield from _states(connection, token, hello.nonce)
+            unanswered += 1
+            for state in _states(connection, token, hello.nonce):
+                unanswered = 0
+                yield state
+        if unanswered >= _MAX_UNANSWERED:
+            raise UserError(
+                f"the master at {host} closed {unanswered} connections without an answer",
+                f"it may run another version: this host runs version {code_version()}",
+                "version",
+            )
         print_status(f"lost the connection to the master at {host}; retrying for up to {RECONNECT_S:.0f} s")
         connection = _reconnect(host, port)
         if connection is not None:

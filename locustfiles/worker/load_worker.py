@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import gevent
 from gevent.event import Event
 from gevent.lock import Semaphore
-from pydantic import ValidationError
 
+from common.code_version import check_master_version
 from common.errors import UserError
 from common.exit_codes import ExitCode
 from common.parent_process import TOKEN_VARIABLE
@@ -139,6 +139,7 @@ class Worker:
         self._send(messages.READY, answer)
 
     def _prepare(self, message: dict[str, Any]) -> None:
+        check_master_version(message.get("version"))
         assignment = Assignment.model_validate(message)
         self.stream = assignment.stream
         target = InvocationTarget(**assignment.target)
@@ -320,6 +321,4 @@ def _assignment_error(error: Exception) -> str:
     """Why a worker cannot take part, with the remedy if one is known."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, ValidationError | TypeError):
-        return "it runs another version than the master; use the same version on all hosts"
     return f"{type(error).__name__}: {error}"

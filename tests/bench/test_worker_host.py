@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.distributed.run_announcer import AnnouncedState, Hello, RunAnnouncer
+from common.code_version import code_version
 from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, TOKEN, Bench, neighbouring_ports
 from tests.support.polling import HANG_S, eventually
@@ -136,6 +137,22 @@ def test_a_master_without_the_token_is_not_obeyed(bench: Bench, port: int) -> No
     assert process.returncode == 2
     assert "have different tokens" in err
     assert "load 1 starts" not in err
+
+
+def test_a_worker_of_another_version_is_refused_by_name(
+    bench: Bench, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.distributed.run_announcer.code_version", lambda: "0.3.0 (code 89abcdef)")
+    with RunAnnouncer(
+        "run", ("127.0.0.1", port + 1), lambda: 0, token=TOKEN, expected_workers=1
+    ) as announcer:
+        process = worker(bench, port)
+        _, err = process.communicate(timeout=HANG_S)
+        assert announcer.shortage(0.0) == "only 0 of 1 workers are connected"
+    assert process.returncode == 2
+    assert f"this host runs version {code_version()}, and the master version 0.3.0 (code 89abcdef)" in err
+    told = capsys.readouterr().err
+    assert f"it runs version {code_version()}, and this master version 0.3.0 (code 89abcdef)" in told
 
 
 def test_a_worker_without_a_token_says_where_to_get_one(bench: Bench, port: int) -> None:
