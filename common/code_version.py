@@ -38,7 +38,6 @@ def check_master_version(master: object) -> None:
         raise UserError(
             f"this host runs version {code_version()}, and the master {named_version(master)}",
             "install the same commit, or start the same image, on all hosts",
-            "version",
         )
 
 

@@ -88,7 +88,6 @@ def _states_until_lost(host: str, port: int, token: str, generators: int) -> Ite
             raise UserError(
                 f"the master at {host} closed {unanswered} connections without an answer",
                 f"it may run another version: this host runs version {code_version()}",
-                "version",
             )
         print_status(f"lost the connection to the master at {host}; retrying for up to {RECONNECT_S:.0f} s")
         connection = _reconnect(host, port)
