@@ -83,7 +83,7 @@ class Generated(NamedTuple):
 
     rows: list[PayloadRow]
     raised: int
-    """Prompts that are longer than asked for, because even an empty one is."""
+    """Prompts whose drawn length was raised, because even an empty one is longer."""
     prefix_share: float
     """Tokens in shared prefixes / tokens of all prompts."""
 
@@ -222,7 +222,7 @@ def _row(recipe: Recipe, draft: _Draft) -> PayloadRow:
         draft.passage + _ending(draft, scale),
         round(draft.target + draft.error),
         prompt_tokens_source="estimate" if scale.counted_by == "estimate" else "tokenizer",
-        asked_prompt_tokens=draft.asked.prompt,
+        asked_prompt_tokens=draft.target,
         output_tokens=draft.asked.output,
         shared_prefix=draft.prefix,
     )

@@ -76,7 +76,7 @@ class MadePrompts(Part):
     output_tokens: float | None = None
     """Mean of the answers' lengths that are asked for; None where the plan asks for none."""
     longer_than_asked: int = 0
-    """Prompts that had to be longer than asked for, because even an empty one is."""
+    """Prompts whose drawn length was raised to the shortest possible one; their rows ask for that length."""
     prefix_groups: int | None = None
     prefix_share: float = 0.0
     """Tokens of shared prefixes / tokens of all prompts."""

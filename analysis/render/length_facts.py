@@ -19,7 +19,7 @@ def made_prompts_text(experiment: ExperimentResult) -> str | None:
         return None
     parts = [f"{plural(made.prompts, 'prompt')} of {made.lengths}", *(_scale(made, s) for s in made.scales)]
     if made.longer_than_asked:
-        parts.append(f"{count(made.longer_than_asked)} had to be longer than asked")
+        parts.append(f"{count(made.longer_than_asked)} of the lengths were raised to the shortest possible")
     if made.prefix_groups:
         groups = plural(made.prefix_groups, "group")
         parts.append(f"{groups} with a shared prefix, {percent(made.prefix_share)} of the prompt tokens")

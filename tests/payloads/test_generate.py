@@ -138,8 +138,10 @@ def test_what_does_not_fit_into_a_prompt_is_refused() -> None:
         made(WordRuler(), lengths="D(300)/(5)", prefix={"tokens": 290})
     with pytest.raises(UserError, match="different prompts of such lengths cannot be made"):
         made(WordRuler(), lengths="D(39)/(5)", count=5000)
-    _, payload = made(WordRuler(), lengths="U(5,100)/(5,6)", count=50)
-    assert payload.raised > 0
+    pairs, payload = made(WordRuler(), lengths="U(5,100)/(5,6)", count=50)
+    shortest = min(row.asked_prompt_tokens or 0 for row in payload.rows)
+    assert payload.raised == sum(pair.prompt < shortest for pair in pairs) > 0
+    assert counted(sent(payload.rows)) == [max(pair.prompt, shortest) for pair in pairs]
 
 
 def test_plain_sentences_have_one_token_for_each_word_and_mark() -> None:
