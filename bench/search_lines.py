@@ -1,6 +1,7 @@
 """What the terminal says about a search."""
 
 from analysis.decide.search.course import Course
+from analysis.decide.search.levels import LevelState
 from analysis.decide.search.method import End
 from common.formatting import duration
 from runfolder.records import StepRow
@@ -44,11 +45,15 @@ def line_of_close(row: StepRow, why: str) -> str:
     return f"{_doing(row)} {level_of(row)}: {_WHY[why]}"
 
 
+def _unsure(state: LevelState) -> str:
+    return "" if state.sure else " (not certain)"
+
+
 def line_at_end(course: Course) -> str:
     """Why the search ends, and the bracket that it found."""
     low, high = course.bracket.low, course.bracket.high
-    ends = [f"met at {low.level:g}"] if low is not None else []
-    ends += [f"missed at {high.level:g}"] if high is not None else []
+    ends = [f"met at {low.level:g}{_unsure(low)}"] if low is not None else []
+    ends += [f"missed at {high.level:g}{_unsure(high)}"] if high is not None else []
     found = ", ".join(ends) or "nothing was measured"
     why = _ENDS[course.move.code] if isinstance(course.move, End) else "it was ended"
     return f"search: {found}; {why} after {duration(course.spent_s)}"

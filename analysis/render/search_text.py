@@ -2,6 +2,7 @@
 
 from analysis.decide.recommendation import Choice
 from analysis.decide.search.course import Course
+from analysis.decide.search.levels import LevelState
 from analysis.decide.search.method import End
 from analysis.measure.results import ExperimentResult
 from common.formatting import duration, listed, more_minutes, number, percent
@@ -37,13 +38,17 @@ def _found(course: Course) -> str:
     if low is None and high is None:
         return f"{took} and could not judge any level"
     if low is None and high is not None:
-        return f"{took}: the SLO is missed even at {level_text(course, high.level)}"
+        return f"{took}: the SLO is missed even at {level_text(course, high.level)}{_unsure(high)}"
     assert low is not None  # noqa: S101 - by the cases above
     if high is None:
         rest = ", the highest level of the search" if low.level >= course.rules.high else ""
-        return f"{took}: the SLO holds at {level_text(course, low.level)}{rest}"
-    sure = ", both beyond noise" if low.sure and high.sure else ""
+        return f"{took}: the SLO holds at {level_text(course, low.level)}{rest}{_unsure(low)}"
+    sure = ", both beyond noise" if low.sure and high.sure else _unsure(low, high)
     return f"{took}: the SLO holds at {level_text(course, low.level)} and is missed at {high.level:.4g}{sure}"
+
+
+def _unsure(*states: LevelState) -> str:
+    return "" if all(state.sure for state in states) else ", as far as was measured"
 
 
 def _confirmed(course: Course) -> str:

@@ -75,6 +75,14 @@ def test_a_search_that_was_cut_short_says_so(tmp_path: Path) -> None:
     assert "Beyond noise, the SLO is met up to 4 users and missed from 8 users" in line
 
 
+def test_a_verdict_within_noise_says_so(tmp_path: Path) -> None:
+    result, choice, course = searched(tmp_path, 4, measure_s=12)
+    assert not course.is_sure
+    (line,) = answer_lines(result, [choice])
+    assert "the SLO holds at 4 users, as far as was measured" in line
+    assert "Nothing is beyond noise yet" in line
+
+
 def test_nothing_that_passes_is_explained_by_the_search(tmp_path: Path) -> None:
     result, choice, course = searched(tmp_path, 4, limit_ms=100.0)
     assert course.ended
