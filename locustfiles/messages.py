@@ -35,6 +35,8 @@ ARRIVALS = "llm_arrivals"
 REPORT = "llm_report"
 FINISH = "llm_finish"
 FINISHED = "llm_finished"
+NAME = "llm_name"
+"""In plain Locust: a name of invocations, and the endpoint that they go to."""
 
 MOST_ASSIGNMENT_BYTES = 1_000_000_000
 """An assignment holds all prompts of an experiment: 1,000 of 4,000 tokens are 18 MB."""

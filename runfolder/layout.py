@@ -36,13 +36,17 @@ def new_run_folder(results: Path, plan_name: str, now: datetime | None = None) -
     return folder
 
 
-def create_run_folder(folder: Path) -> None:
+def create_run_folder(folder: Path, *, exist_ok: bool = False) -> None:
     """Create a run folder and point the link ``latest`` beside it to it.
+
+    Args:
+        folder: the run folder.
+        exist_ok: whether the folder may exist.
 
     Raises:
         OSError: the folder exists, or cannot be created.
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=exist_ok)
     link = folder.parent / LATEST
     fresh = folder.parent / f".latest-{os.getpid()}"
     fresh.symlink_to(folder.name)

@@ -33,7 +33,7 @@ _MAX_CREDIBLE_STEP_MS = 50.0
 _MAX_CPU_PERCENT = 90.0
 _MAX_LAG_MS = 50.0
 _REPORT_S = 0.5
-"""Interval of a worker's reports (`load_worker.REPORT_S`, in a module that imports Locust)."""
+"""Interval of a worker's reports (`worker.reporter.REPORT_S`, in a module that imports Locust)."""
 _REMEMBERED_REPORTS = 64
 
 

@@ -1,7 +1,8 @@
 """What the users of a process share to invoke one URL: credentials, signature, TLS, connections."""
 
+import ssl
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 
 from configs.load import Timeouts
 from locustfiles.client.address import proxy_for
@@ -52,7 +53,7 @@ class Endpoint:
             region=target.region,
             service=SERVICE,
         )
-        context = verifying_context(ca_bundle()) if target.scheme == "https" else None
+        context = _verifying_context(ca_bundle()) if target.scheme == "https" else None
         self.invokers = InvokerPool(
             connect=partial(Connection, target.address, context, self.proxy),
             make=partial(
@@ -71,3 +72,8 @@ class Endpoint:
         if self._bearer is not None:
             return [*own.items(), ("Authorization", f"Bearer {self._bearer.value()}")]
         return self._signer.headers(body_sha256, self._keeper.keys, now, own)
+
+
+@cache
+def _verifying_context(bundle: str) -> ssl.SSLContext:
+    return verifying_context(bundle)

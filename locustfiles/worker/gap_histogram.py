@@ -3,7 +3,7 @@
 import math
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from locustfiles.messages import MeasureWindow
@@ -79,6 +79,14 @@ class GapCounter:
             for started_at, buckets in held.requests():
                 if window[0] <= started_at < window[1]:
                     counts.update(buckets)
+
+    def split(self, step: str, windows: Mapping[str, MeasureWindow]) -> None:
+        """Count the gaps that were added under ``step`` in the windows of several steps instead."""
+        waiting = self._waiting.pop(step, None)
+        for name, window in windows.items():
+            if waiting is not None:
+                self._waiting[name] = waiting
+            self.close_window(name, window)
 
     def pop_counts(self) -> list[tuple[str, int, int]]:
         """``(step, bucket, count)`` counted since the last call."""

@@ -10,7 +10,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,20 +27,19 @@ from locustfiles.client.invocation import InvocationExit
 from locustfiles.client.invocation_url import InvocationTarget, check_target
 from locustfiles.interrupts import Interrupts
 from locustfiles.message_seal import MAX_BYTES, MessageError, MessageSeal
-from locustfiles.messages import Arrival, Assignment, MeasureWindow, ReportMessage
+from locustfiles.messages import Arrival, Assignment, MeasureWindow
 from locustfiles.worker.alarm import make_alarm
 from locustfiles.worker.arrival_queue import ArrivalQueue
 from locustfiles.worker.conversation import Conversations, Unsent
 from locustfiles.worker.endpoint import Endpoint
 from locustfiles.worker.health import HealthProbe
+from locustfiles.worker.reporter import REPORT_S, Reporter
 from locustfiles.worker.request_log import RequestLog
 from locustfiles.worker.workload import Workload
 
 logger = logging.getLogger(__name__)
 
 _Part = TypeVar("_Part")
-REPORT_S = 0.5
-_HEALTH_EVERY = 4
 _HELLO_S = 2.0
 _FINAL_WAIT_S = 5.0
 
@@ -58,7 +56,6 @@ class Worker:
         self.step: str | None = None
         self._health = HealthProbe()
         self._assignment: Assignment | None = None
-        self._reports = 0
         self._silent = False
         self._reporting = Semaphore()
         self._interrupts = Interrupts()
@@ -77,6 +74,7 @@ class Worker:
         self.begun = Event()
         """Set once there is a step or the run ends. Users that Locust starts earlier wait for it."""
         self.request_log = RequestLog(self.name, keep_samples=False)
+        self._reporter = Reporter(runner, self.request_log, self._health)
         for kind, listener in (
             (messages.ASSIGNMENT, self._on_assignment),
             (messages.STEP, self._on_step),
@@ -232,33 +230,9 @@ class Worker:
             self._send_report()
 
     def _send_report(self) -> None:
-        self._reports += 1
-        health = self._health.snapshot() if self._reports % _HEALTH_EVERY == 0 else None
-        if health is not None:
-            health.rtt_ms = None if self._endpoint is None else self._endpoint.invokers.rtt_ms
-        request_log = self.request_log
-        batch = request_log.pop_batch()
-        report = ReportMessage(
-            worker=self.name,
-            client_id=self._runner.client_id,
-            number=self._reports,
-            host=self._health.host,
-            sent_at=time.time(),
-            step=self.step,
-            users=self._runner.user_count,
-            in_flight=request_log.in_flight,
-            oldest_start=self._oldest_start,
-            rows=batch.rows,
-            gaps=batch.gaps,
-            samples=batch.samples,
-            counts={
-                step: (count.started, count.ok, count.failed, count.censored, count.withheld)
-                for step, count in request_log.counts.items()
-            },
-            health=health,
-        )
-        content = {name: getattr(report, name) for name in ReportMessage.__slots__}
-        self._send(messages.REPORT, content | {"health": asdict(health) if health else None})
+        rtt_ms = None if self._endpoint is None else self._endpoint.invokers.rtt_ms
+        report = self._reporter.next(step=self.step, oldest_start=self._oldest_start, rtt_ms=rtt_ms)
+        self._send(messages.REPORT, report)
 
     @property
     def _oldest_start(self) -> float | None:
