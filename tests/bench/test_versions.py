@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from bench.distributed import worker_host
 from bench.distributed.run_announcer import AnnouncedState, Hello, RunAnnouncer
 from common.code_version import check_master_version, code_version
 from common.errors import UserError
+from common.paths import PROJECT
 from tests.bench.harness import TOKEN, neighbouring_ports
 
 OLD_HELLO = b'{"generators": 1, "nonce": "00", "proof": "11"}\n'
@@ -82,3 +85,19 @@ def test_a_master_that_never_answers_is_not_asked_forever(monkeypatch: pytest.Mo
     with pytest.raises(UserError, match="closed 3 connections without an answer"):
         worker_host.serve("127.0.0.1", 5557, TOKEN)
     assert len(ends) == 3
+
+
+_ASSIGNED = """
+from locustfiles.worker.load_worker import Worker
+Worker._prepare(object.__new__(Worker), {"version": "9.9.9 (code 00000000)"})
+"""
+
+
+@pytest.mark.e2e
+def test_a_load_generator_takes_no_assignment_of_another_version() -> None:
+    """In a process of its own: Locust patches sockets when it is imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", _ASSIGNED], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert "UserError: this host runs version" in done.stderr
+    assert "and the master version 9.9.9 (code 00000000)" in done.stderr
