@@ -52,7 +52,7 @@ bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= RESULTS
 	@$(BENCH) run $(RUN_OPTIONS)
 rehearse: setup ## Rehearse a plan on this machine with a simulated container: INSTANCE= PLAN= FULL=1 (full windows)
 	@$(BENCH) rehearse $(RUN_OPTIONS) $(call flag,FULL,--full)
-ui: setup ## Like bench, live in Locust's web UI: PORT=8089
+ui: setup ## Like bench, with a live page in the browser: PORT=8089
 	@$(BENCH) ui $(RUN_OPTIONS) $(call option,PORT,--port)
 master: setup ## Like bench, with load from several hosts: WORKERS=2 BIND=0.0.0.0 (prints the command for each host)
 	@$(WITH_TOKEN) $(BENCH) master $(RUN_OPTIONS) $(call option,WORKERS,--workers) $(call option,PORT,--port) $(call option,BIND,--bind)

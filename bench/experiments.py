@@ -5,6 +5,7 @@ from pathlib import Path
 
 from configs.containers import RUNNING_USAGE, Family, family_of
 from configs.experiment import Experiment, experiment_name, load_steps, request_parameters, wire_schema
+from configs.live_facts import LiveFacts
 from configs.plan import Plan
 from deploy.lifecycle.endpoint import Deployment
 from deploy.spec.endpoint_description import running_container
@@ -49,6 +50,7 @@ def experiment_of(
     run_id: str,
     folder: Path,
     bodies: Path | None = None,
+    live: LiveFacts,
 ) -> Experiment:
     """The input of the load of experiment ``name``, once its endpoint exists."""
     workload = plan.workload
@@ -77,6 +79,33 @@ def experiment_of(
         steps=load_steps(plan.load, name),
         load=plan.load,
         trace_bodies=bodies,
+        live=live,
+    )
+
+
+def live_facts(
+    plan: Plan, entry: ExperimentEntry, *, spent_usd: float | None, now: float, expected_usd: float | None
+) -> LiveFacts:
+    """What the live page shows of the plan and its cost.
+
+    Args:
+        plan: as played.
+        entry: the experiment.
+        spent_usd: what the run's endpoints have cost so far, this one included; None without a price.
+        now: the time of ``spent_usd``.
+        expected_usd: the highest estimate for the whole run.
+    """
+    per_instance = entry.price.usd_per_hour
+    per_hour = None if per_instance is None else per_instance * entry.instance_count
+    return LiveFacts(
+        plan=plan.name,
+        slo=plan.slo,
+        usd_per_hour=per_hour,
+        price_assumed=entry.price.assumption,
+        spent_usd=spent_usd,
+        spent_at=now,
+        expected_usd=expected_usd,
+        max_spend_usd=plan.budget.max_spend_usd,
     )
 
 

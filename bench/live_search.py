@@ -13,11 +13,12 @@ from analysis.decide.search.evidence import SPOILS, confirmation_rules, criteria
 from analysis.decide.search.method import End, Measure, next_move
 from analysis.decide.search.probes import Probe
 from analysis.decide.trust import check_little, check_step
-from analysis.measure.results import DEFAULT_ERROR_RATE_LIMIT, StepResult
+from analysis.measure.results import StepResult
 from analysis.measure.steps import measure_step
 from bench.search_lines import line_at_end, line_of_close, line_of_wait
 from bench.terminal import Status, print_status
 from configs.plan import Plan
+from configs.slo import DEFAULT_ERROR_RATE_LIMIT
 from runfolder import layout
 from runfolder.appending import read_rows
 from runfolder.manifest import ExperimentEntry, Manifest

@@ -9,7 +9,7 @@ from bench.backend import backend_for
 from bench.checks import check_plan
 from bench.cloudwatch import collect_cloudwatch
 from bench.distributed.run_announcer import RunAnnouncer
-from bench.experiments import experiment_of
+from bench.experiments import experiment_of, live_facts
 from bench.live_search import LiveSearch
 from bench.locust_process import LoadEnd, play_load
 from bench.made_prompts import make_prompts
@@ -258,6 +258,13 @@ class _Player:
             run_id=self.prepared.run_id,
             folder=self.prepared.folder,
             bodies=self.bodies,
+            live=live_facts(
+                self.prepared.plan,
+                entry,
+                spent_usd=self.guard.spent_usd(now := time.time()),
+                now=now,
+                expected_usd=self.prepared.preflight.estimate.longest_usd,
+            ),
         )
         if given is None:
             payload = next(p for p in self.prepared.plan.workload.payload if p.label == entry.payload)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from configs.containers import Family, WireSchema, schema_of
 from configs.conversation import Conversation
+from configs.live_facts import LiveFacts
 from configs.load import Load
 from configs.payload_spec import PayloadSpec
 from configs.plan import Route, Workload
@@ -69,6 +70,8 @@ class Experiment(BaseModel):
     load: Load
     trace_bodies: Path | None = None
     """A file of the bodies that the trace replays (`runfolder.replayed_trace.read_bodies`)."""
+    live: LiveFacts = LiveFacts()
+    """What the live page shows beside the figures."""
 
     @property
     def order_seed(self) -> str:

@@ -14,6 +14,8 @@ SLO_KEY = re.compile(r"^(ttft|tpot|e2e)_(mean|p50|p90|p95|p99)$")
 _SLO_KEYS = [f"{m}_{s}" for m in ("ttft", "tpot", "e2e") for s in ("mean", "p50", "p90", "p95", "p99")]
 _SLO_KEYS.append("error_rate")
 _SLOWEST_TOKEN_S = 10.0
+DEFAULT_ERROR_RATE_LIMIT = 0.05
+"""Errors that a step may have where the plan names no limit: told, and above this not recommended."""
 
 
 class Objective(Strict):

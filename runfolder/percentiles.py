@@ -1,5 +1,6 @@
 """The definition of a percentile, for the live figures and for the report."""
 
+import math
 from typing import Protocol
 
 
@@ -31,3 +32,11 @@ def percentile(ordered: Ordered, p: float) -> float | None:
     share = position - below
     # From the nearer end, as in NumPy, so that the result never leaves [low, high].
     return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
+
+
+def samples_needed(percentile: float) -> int:
+    """Samples that a percentile needs before it is shown: n ≥ 5/(1 − p), that is five beyond it.
+
+    p50 10, p90 50, p95 100, p99 500. Source: sample-size guide of LLMeter (awslabs).
+    """
+    return math.ceil(round(5 / (1 - percentile / 100), 6))

@@ -25,15 +25,13 @@ from analysis.measure.workers import WorkerFacts
 from analysis.metrics.cost import RunCost
 from analysis.metrics.definitions import Window
 from analysis.metrics.time_blocks import BlockSums
-from configs.slo import Objective
+from configs.slo import DEFAULT_ERROR_RATE_LIMIT, Objective
 from runfolder.manifest import MadePrompts, Notice, PriceQuote
 
 Level = Literal["pass", "warn", "void"]
 LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
 LATENCIES = ("ttft", "ttfo", "tpot", "e2e", "schedule_delay", "ttft_sent", "e2e_sent")
 """The last three only in open loop: how late a request was sent, and latencies that count from its start."""
-DEFAULT_ERROR_RATE_LIMIT = 0.05
-"""Errors that a step may have where the plan names no limit: told, and above this not recommended."""
 
 
 _TITLES = {

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from runfolder.percentiles import samples_needed as samples_needed  # noqa: PLC0414 - part of this module
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -40,14 +42,6 @@ def student(confidence: float, freedom: float = NOISE_TERMS) -> float:
 T95 = student(0.95)
 THREE_SIGMA = student(0.9973)
 """Standard errors that a difference must exceed: as rare by chance as three of a known noise."""
-
-
-def samples_needed(percentile: float) -> int:
-    """Samples that a percentile needs before it is shown: n ≥ 5/(1 − p), that is five beyond it.
-
-    p50 10, p90 50, p95 100, p99 500. Source: sample-size guide of LLMeter (awslabs).
-    """
-    return math.ceil(round(5 / (1 - percentile / 100), 6))
 
 
 def cosine_projections(blocks: Floats, first: int = 1) -> Floats:

@@ -141,10 +141,11 @@ def rehearse(*, full: bool, **choice: Unpack[PlanChoice]) -> int:
     "--port", type=WholeNumber(1, 65_535), default=8089, show_default=True, help="Port of the web UI."
 )
 def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
-    """Play a plan live in Locust's web UI."""
+    """Play a plan and watch it live in a browser."""
     plan, path = chosen_plan(choice)
     print_status(
-        f"Locust's web UI: http://127.0.0.1:{port} (closed at the end of the sweep, with the endpoint)"
+        f"live page: http://127.0.0.1:{port}/live/, from the start of the load to its end "
+        f"(Locust's own page: http://127.0.0.1:{port}/)"
     )
     load = LoadOptions("ui", processes=choice["processes"], web_port=port)
     return run_plan(plan, RunOptions(choice["results"], load, path))

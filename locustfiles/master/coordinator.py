@@ -24,10 +24,12 @@ from configs.payload import read_payload
 from locustfiles import messages
 from locustfiles.client.invocation_url import resolve_target
 from locustfiles.interrupts import Interrupts
+from locustfiles.master.live_page import LiveState, add_live_page
+from locustfiles.master.live_series import LiveSeries, interval_seconds
 from locustfiles.master.message_filter import MessageFilter
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.step_sequence import StepSequence
-from locustfiles.master.webui import add_run_end_banner, add_tab, refuse_foreign_requests
+from locustfiles.master.webui import add_page_script, add_tab, refuse_foreign_requests
 from locustfiles.message_seal import MessageError, MessageSeal
 from locustfiles.messages import (
     REQUEST_TYPE,
@@ -65,7 +67,9 @@ class MasterCoordinator:
             read_payload(experiment.payload, whole=experiment.conversation is not None),
         ).model_dump()
         self._collector = ReportCollector(
-            experiment.run_folder, frozenset(step.id for step in experiment.steps)
+            experiment.run_folder,
+            frozenset(step.id for step in experiment.steps),
+            live=LiveSeries(interval_seconds(experiment)),
         )
         self._names: dict[str, str] = {}
         self._ready: set[str] = set()
@@ -76,6 +80,7 @@ class MasterCoordinator:
         self._finished: set[str] = set()
         self._interrupts = Interrupts()
         self.sequence = StepSequence(experiment, self, self._collector, self._interrupts)
+        self._live = LiveState(experiment, self.sequence.board, self._collector)
         self.ticks = self._play()
         self._step: Step | None = None
         """The current step."""
@@ -106,7 +111,8 @@ class MasterCoordinator:
             options = self._environment.parsed_options
             refuse_foreign_requests(self._environment.web_ui, options.web_host if options is not None else "")
             add_tab(self._environment.web_ui, self.sequence.board.step_rows)
-            add_run_end_banner(self._environment.web_ui, self._ended)
+            add_live_page(self._environment.web_ui, self._live.answer)
+            add_page_script(self._environment.web_ui, self._ended)
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, self.interrupt)
 

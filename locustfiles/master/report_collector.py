@@ -13,6 +13,7 @@ from common.errors import UserError, writing
 from locustfiles.client.error_classes import STOPS_RUN, Failure
 from locustfiles.master.circuit_breaker import CircuitBreaker
 from locustfiles.master.clock import Clock, SystemClock
+from locustfiles.master.live_series import LiveSeries
 from locustfiles.master.step_tally import StepTally
 from locustfiles.master.worker_group import StepReason
 from locustfiles.messages import Counts, MeasureWindow, ReportMessage, WorkerHealth
@@ -59,9 +60,17 @@ class WorkerState:
 class ReportCollector:
     """Receives reports, writes rows, and provides what the step sequence and the displays need."""
 
-    def __init__(self, folder: Path, experiment_steps: frozenset[str], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        experiment_steps: frozenset[str],
+        clock: Clock | None = None,
+        live: LiveSeries | None = None,
+    ) -> None:
         self._folder = folder
         self._clock = clock or SystemClock()
+        self.live = live or LiveSeries()
+        """The figures over time."""
         self._own_steps = set(experiment_steps)
         self._requests = RowAppender[Request](folder / layout.REQUESTS, REQUEST_COLUMNS)
         self._reports = RowAppender[WorkerReport](folder / layout.WORKERS, WORKER_COLUMNS)
@@ -147,6 +156,7 @@ class ReportCollector:
         """Count and write rows whose times are in the master's clock."""
         for row in rows:
             self._tally(row, now)
+            self.live.add(row, now)
             self.on_row(row)
         with self.writing(layout.REQUESTS):
             self._requests.append(rows)
@@ -174,7 +184,7 @@ class ReportCollector:
                 if self._open is not None:
                     self._open.add_to_window(row, ended_at)
             case "failed":
-                tally.failed += 1
+                tally.add_failed(row)
                 detail = row.error_detail or row.error_class or "failed"
                 tally.errors[detail] += 1
                 if row.error_class == "not_ready" and not any(tally.ok for tally in self.steps.values()):
@@ -205,6 +215,7 @@ class ReportCollector:
         with self.writing(layout.WORKERS):
             self._reports.append([row])
         self._healths.append(row)
+        self.live.workers[row.worker] = row
 
     def silent_workers(
         self, window: MeasureWindow, until: float, clients: AbstractSet[str]

@@ -109,7 +109,7 @@ class StatusBoard:
         self._experiment = experiment
         self._group = group
         self._collector = collector
-        self._rows = rows
+        self.rows = rows
         self._clock = clock
         self._phase_started = clock.monotonic()
 
@@ -127,16 +127,26 @@ class StatusBoard:
         status.settled_until = collector.settled_until
         status.phase_elapsed_s = self._clock.monotonic() - self._phase_started
         if status.step is not None:
-            announced_at = self._rows[status.ordinal - 1].announced_at or 0.0
+            announced_at = self.rows[status.ordinal - 1].announced_at or 0.0
             status.show(collector.steps[status.step], announced_at, collector.reported_until)
+            self._add_points()
         status.eta_s = eta_s(status, self._experiment.load)
         with collector.writing(STATUS):
             status.save(self._experiment.run_folder)
 
+    def _add_points(self) -> None:
+        status, collector, now = self.status, self._collector, self._clock.time()
+        collector.live.close_until(
+            now if status.phase == "done" else collector.reported_until,
+            now,
+            target=status.rate if status.target is None else status.target,
+            in_flight=status.in_flight,
+        )
+
     def step_rows(self) -> list[dict[str, Any]]:
         """One row per step that has started, for the web page."""
         collector = self._collector
-        return live_step_rows(self._rows, collector.steps, self.status.phase, collector.reported_until)
+        return live_step_rows(self.rows, collector.steps, self.status.phase, collector.reported_until)
 
 
 def eta_s(status: LoadStatus, load: Load) -> float | None:

@@ -1,5 +1,6 @@
 """Counts and live figures of one step, with the same definitions as in the report."""
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,6 +28,8 @@ class StepTally:
     window: MeasureWindow | None = None
     measured_ok: int = 0
     """Ok requests that started in the window; in an open loop, that arrived in it."""
+    measured_failed: int = 0
+    """Failed requests that started in the window; in an open loop, that arrived in it."""
     completions: int = 0
     """Ok requests of any step that ended in the window."""
     completion_tokens: float = 0.0
@@ -46,6 +49,18 @@ class StepTally:
                 value = getattr(row, name)
                 if value is not None:
                     self._latencies[name].append(value)
+
+    def add_failed(self, row: Request) -> None:
+        """Count a failed request of this step."""
+        self.failed += 1
+        if self.window is not None and self.window.start <= row.arrived_at < self.window.end:
+            self.measured_failed += 1
+
+    @property
+    def error_rate(self) -> float | None:
+        """Share of the window's requests that failed, as `analysis.metrics.definitions.error_rate`."""
+        ended = self.measured_ok + self.measured_failed
+        return self.measured_failed / ended if ended else None
 
     def add_to_window(self, row: Request, ended_at: float) -> None:
         """Count the completion and the tokens of any step's ok request that fall into this window."""
@@ -89,6 +104,15 @@ class StepTally:
         values = self._latencies[metric]
         values.sort()  # mostly sorted already, so this is a merge
         return percentile(values, p)
+
+    def mean(self, metric: Latency) -> float | None:
+        """Mean in milliseconds over the ok requests that started in the window, so far."""
+        values = self._latencies[metric]
+        return math.fsum(values) / len(values) if values else None
+
+    def measured(self, metric: Latency) -> int:
+        """Ok requests of the window that have this latency."""
+        return len(self._latencies[metric])
 
 
 def tokens_inside(row: Request, ended_at: float, window: MeasureWindow) -> float:

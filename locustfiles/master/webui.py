@@ -1,4 +1,4 @@
-"""Additions to Locust's web page: a tab with LLM metrics per step, and protection against other origins."""
+"""Additions to Locust's web page: an LLM tab, a link to the live page, and protection from other origins."""
 
 import json
 from collections.abc import Callable
@@ -27,8 +27,16 @@ COLUMNS = {
 """Key → title. Percentiles cover the measure window, or the step's last 500 answers before it opens."""
 
 
-ENDED = "/llm/ended.js"
-_ENDED_SCRIPT = """
+SCRIPT = "/llm/page.js"
+_SCRIPT = """
+(function link() {
+  const anchor = document.createElement("a");
+  anchor.textContent = "Live view";
+  anchor.href = "live/";
+  anchor.style.cssText = "position:fixed;right:1em;bottom:1em;z-index:9998;padding:.6em 1em;"
+    + "border-radius:.4em;background:#0b5c92;color:#fff;font:600 16px sans-serif;text-decoration:none";
+  document.body.prepend(anchor);
+})();
 (function watch() {
   const show = text => {
     const banner = document.createElement("div");
@@ -75,8 +83,8 @@ def refuse_foreign_requests(web_ui: Any, host: str) -> None:
 _EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - any name of this machine is then valid
 
 
-def add_run_end_banner(web_ui: Any, ended: Callable[[], str | None]) -> None:
-    """Add a banner that shows when the run has ended; otherwise the page would just freeze.
+def add_page_script(web_ui: Any, ended: Callable[[], str | None]) -> None:
+    """Add a link to the live page, and a banner when the run has ended: the page would just freeze.
 
     Args:
         web_ui: Locust's.
@@ -84,11 +92,11 @@ def add_run_end_banner(web_ui: Any, ended: Callable[[], str | None]) -> None:
     """
 
     def script() -> Response:
-        return Response(_ENDED_SCRIPT, mimetype="text/javascript")
+        return Response(_SCRIPT, mimetype="text/javascript")
 
     def extend(response: Response) -> Response:
         if request.path == "/" and response.mimetype == "text/html" and response.status_code == 200:
-            tag = f'<script src="{ENDED}" defer></script></body>'
+            tag = f'<script src="{SCRIPT}" defer></script></body>'
             response.set_data(response.get_data(as_text=True).replace("</body>", tag, 1))
         elif request.path.endswith("/stats/requests") and response.status_code == 200:
             message = ended()
@@ -96,7 +104,7 @@ def add_run_end_banner(web_ui: Any, ended: Callable[[], str | None]) -> None:
                 response.set_data(json.dumps(json.loads(response.get_data()) | {"llm_ended": message}))
         return response
 
-    web_ui.app.add_url_rule(ENDED, "llm_ended", script)
+    web_ui.app.add_url_rule(SCRIPT, "llm_page_script", script)
     web_ui.app.after_request(extend)
 
 

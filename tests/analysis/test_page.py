@@ -1,37 +1,24 @@
 """The page in a real browser: it fits, it asks for nothing, it can be read by everybody."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page
 
 from analysis import Report, make_report
+from tests.support.chromium import AXE, CHROMIUM, axe_violations, chromium
 from tests.support.synthetic_run import Deployed, write_run
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-AXE = os.environ.get("AXE_CORE")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
+    with chromium() as opened:
+        yield opened
 
 
 def script_failed(error: Error) -> None:
@@ -110,9 +97,7 @@ def test_text_has_contrast_in_both_modes(page: Page) -> None:
 
 @pytest.mark.skipif(AXE is None, reason="set AXE_CORE to axe.min.js (npm install axe-core)")
 def test_axe_finds_nothing(page: Page) -> None:
-    page.evaluate(Path(AXE or "").read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    assert [(v["id"], v["nodes"][0]["html"][:100]) for v in found["violations"]] == []
+    assert axe_violations(page) == []
 
 
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext: apt-get install poppler-utils")

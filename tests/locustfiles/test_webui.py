@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from locustfiles.master.webui import ENDED, add_run_end_banner, refuse_foreign_requests
+from locustfiles.master.webui import SCRIPT, add_page_script, refuse_foreign_requests
 
 HOST = "127.0.0.1:8089"
 MESSAGES: dict[str, str] = {}
@@ -20,7 +20,7 @@ def client() -> FlaskClient:
     app.add_url_rule("/stats/requests", "stats", lambda: {"stats": []})
     web_ui = SimpleNamespace(app=app)
     refuse_foreign_requests(web_ui, "127.0.0.1")
-    add_run_end_banner(web_ui, lambda: MESSAGES.get("ended"))
+    add_page_script(web_ui, lambda: MESSAGES.get("ended"))
     return app.test_client()
 
 
@@ -67,8 +67,8 @@ def test_the_page_asks_whether_the_run_has_ended(
 ) -> None:
     headers = {"Host": HOST}
     page = client.get("/", headers=headers).get_data(as_text=True)
-    assert f'<script src="{ENDED}" defer></script></body>' in page
-    assert client.get(ENDED, headers=headers).mimetype == "text/javascript"
+    assert f'<script src="{SCRIPT}" defer></script></body>' in page
+    assert client.get(SCRIPT, headers=headers).mimetype == "text/javascript"
     assert client.get("/stats/requests", headers=headers).json == {"stats": []}
     monkeypatch.setitem(MESSAGES, "ended", "The run has ended.")
     answer = client.get("/stats/requests", headers=headers).json

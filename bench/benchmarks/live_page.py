@@ -1,0 +1,160 @@
+"""What the live page costs the load, and how fast its poll is answered.
+
+    python -m bench.benchmarks.live_page [--users 1000] [--rows-per-minute 20000] [--minutes 30]
+
+Rows come in as two reports a second and the clock is turned by hand; the work is real.
+Prints a Markdown table.
+"""
+
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+from statistics import quantiles
+
+import click
+import numpy as np
+
+from configs.experiment import Experiment, load_steps
+from configs.live_facts import LiveFacts
+from configs.load import Load
+from configs.slo import Slo
+from locustfiles.master.live_page import LiveState
+from locustfiles.master.live_series import LiveSeries, interval_seconds
+from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.status import StatusBoard
+from locustfiles.master.step_table import StepTable
+from runfolder.records import Request, WorkerReport
+
+_START = 1_700_000_000.0
+_REPORT_S = 0.5
+
+
+class _Clock:
+    """A clock that is set by hand."""
+
+    now = _START
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def asleep(self) -> float:
+        return 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class _NoWorkers:
+    """Enough of a `WorkerGroup` for the status board."""
+
+    user_count = 0
+
+
+def _experiment(folder: Path, users: int, minutes: float) -> Experiment:
+    load = Load(concurrency=(users,), warm_up=0.0, measure=minutes * 60)
+    return Experiment(
+        name="x",
+        run_id="run",
+        run_folder=folder,
+        endpoint_name="e",
+        region="us-east-1",
+        payload=folder / "p.jsonl",
+        stream=True,
+        request_schema="tgi",
+        route="invocations",
+        parameters={},
+        unique_prefix=True,
+        samples=False,
+        steps=load_steps(load, "x"),
+        load=load,
+        live=LiveFacts(slo=Slo.model_validate({"ttft_p95": "1s", "e2e_p95": "30s"})),
+    )
+
+
+def _rows(rng: np.random.Generator, count: int, users: int, per_second: float, now: float) -> list[Request]:
+    """Answers that ended before ``now``, as long as this many users make them."""
+    e2e = np.maximum(0.1, rng.normal(users / per_second, 0.2 * users / per_second, count)) * 1000
+    rows = []
+    for number, (e2e_ms, share) in enumerate(zip(e2e.tolist(), rng.random(count).tolist(), strict=True)):
+        row = Request(f"r{now}-{number}", "x/c0", "w0", "p", now - e2e_ms / 1000 - share * _REPORT_S)
+        row.e2e_ms, row.ttft_ms, row.tpot_ms = e2e_ms, e2e_ms * 0.1, e2e_ms * 0.9 / 199
+        row.completion_tokens = 200
+        rows.append(row)
+    return rows
+
+
+def _p(values: list[float], percent: int) -> str:
+    return f"{quantiles(values, n=100)[percent - 1] * 1000:.2f} ms"
+
+
+@click.command()
+@click.option("--users", default=1000, show_default=True)
+@click.option("--rows-per-minute", default=20_000, show_default=True)
+@click.option("--minutes", default=30.0, show_default=True, help="Length of the simulated run.")
+def main(users: int, rows_per_minute: int, minutes: float) -> None:
+    """Measure the page's part in the work of the master."""
+    with tempfile.TemporaryDirectory() as name:
+        _measure(Path(name), users, rows_per_minute, minutes)
+
+
+def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> None:
+    clock, rng = _Clock(), np.random.default_rng(1)
+    experiment = _experiment(folder, users, minutes)
+    step = experiment.steps[0].id
+    live = LiveSeries(interval_seconds(experiment))
+    collector = ReportCollector(folder, frozenset({step}), clock, live)
+    table = StepTable(experiment, collector)
+    board = StatusBoard(experiment, _NoWorkers(), collector, table.rows, clock)  # type: ignore[arg-type]
+    state = LiveState(experiment, board, collector, clock)
+    board.status.step, board.status.ordinal, board.status.target = step, 1, users
+    row_of_step = table.rows[0]
+    row_of_step.announced_at = row_of_step.measure_started_at = _START
+    row_of_step.state = "running"
+    collector.open_window(step, _START)
+    tally = collector.steps[step]
+    adding: list[float] = []
+    closing: list[float] = []
+    polls: list[float] = []
+    version, load = 0, ""
+    for tick in range(1, int(minutes * 60 / _REPORT_S) + 1):
+        clock.now = _START + tick * _REPORT_S
+        rows = _rows(rng, round(rows_per_minute * _REPORT_S / 60), users, rows_per_minute / 60, clock.now)
+        for row in rows:
+            row.step = step
+            tally.add_ok(row, row.started_at + (row.e2e_ms or 0) / 1000)
+        began = time.perf_counter()
+        for row in rows:
+            live.add(row, clock.now)
+        adding.append((time.perf_counter() - began) / len(rows))
+        if tick % 2:
+            continue
+        live.workers["w0"] = WorkerReport("w0", "h", clock.now, step, users, users, 50.0, 100.0)
+        began = time.perf_counter()
+        live.close_until(clock.now - 0.2, clock.now, target=users, in_flight=users)
+        closing.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        series = json.loads(body := state.answer(load, version))["series"]
+        polls.append(time.perf_counter() - began)
+        version, load = series["version"], series["load"]
+    began = time.perf_counter()
+    whole = state.answer("", 0)
+    opening = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    click.echo(f"{users} users, {rows_per_minute} rows a minute, {minutes:g} minutes\n")
+    click.echo("| work | p50 | p99 |\n|---|---|---|")
+    click.echo(f"| a row | {_p(adding, 50)} | {_p(adding, 99)} |")
+    click.echo(f"| the points, once a second | {_p(closing, 50)} | {_p(closing, 99)} |")
+    click.echo(f"| a poll, parsed | {_p(polls, 50)} | {_p(polls, 99)} |")
+    click.echo(
+        f"\na poll: {len(body)} bytes; a new page's first: {len(whole)} bytes, {opening * 1000:.1f} ms"
+    )
+    click.echo(f"peak memory: {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

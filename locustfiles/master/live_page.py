@@ -1,0 +1,140 @@
+"""The page for watching a run live: its routes in Locust's web server."""
+
+import json
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Response, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from configs.experiment import Experiment
+from locustfiles.master.clock import Clock, SystemClock
+from locustfiles.master.live_series import FIELDS
+from locustfiles.master.live_state import live_state, step_state
+from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.status import StatusBoard
+from runfolder.records import StepRow
+
+PATH = "/live/"
+FOLDER = Path(__file__).with_name("page")
+_FILES = {
+    "live.css": "text/css",
+    "live.js": "text/javascript",
+    "charts.js": "text/javascript",
+    "uPlot.iife.min.js": "text/javascript",
+    "uPlot.min.css": "text/css",
+    "uPlot-LICENSE.txt": "text/plain",
+}
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_FRESH_S = 0.5
+"""How long an answer is used again: several browsers cost as much as one."""
+_POINTS = 300
+"""The most points of an answer; a page that was just opened asks again at once."""
+
+
+class LiveState:
+    """Makes the answers to the page's polls.
+
+    Args:
+        experiment: what is played.
+        board: how it stands.
+        collector: has the figures.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        board: StatusBoard,
+        collector: ReportCollector,
+        clock: Clock | None = None,
+    ) -> None:
+        self._experiment = experiment
+        self._board = board
+        self._collector = collector
+        self._clock = clock or SystemClock()
+        self._id = secrets.token_hex(4)
+        """Differs for each load, so that the page begins new charts."""
+        self._steps: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        """The last state of each step, and what it was made of."""
+        self._body = ""
+        self._made_at = float("-inf")
+
+    def answer(self, load: str, since: int) -> str:
+        """The state as JSON, with the points that are new.
+
+        Args:
+            load: the id of the page's charts; they are sent anew for another load.
+            since: the version of the points that the page has.
+        """
+        now = self._clock.monotonic()
+        if now - self._made_at >= _FRESH_S:
+            self._body, self._made_at = json.dumps(self._state(), allow_nan=False), now
+        live = self._collector.live
+        points, version, more = live.points(since if load == self._id else 0, _POINTS)
+        series = {
+            "load": self._id,
+            "version": version,
+            "more": more,
+            "seconds": live.seconds,
+            "fields": FIELDS,
+            "points": points,
+        }
+        return f'{self._body[:-1]}, "series": {json.dumps(series, allow_nan=False)}}}'
+
+    def _state(self) -> dict[str, Any]:
+        rows = [row for row in self._board.rows if row.announced_at is not None or row.reasons]
+        steps = [self._step(row) for row in rows]
+        return live_state(self._experiment, self._board.status, self._collector, steps, self._clock.time())
+
+    def _step(self, row: StepRow) -> dict[str, Any]:
+        """The state of a step, made again only when something has changed."""
+        collector = self._collector
+        tally = collector.steps[row.step]
+        until = None if row.tail_ended_at is not None else collector.reported_until
+        made_of = (row.state, row.reasons, tally.ok, tally.failed, tally.censored, tally.withheld, until)
+        known = self._steps.get(row.step)
+        if known is not None and known[0] == made_of:
+            return known[1]
+        state = step_state(row, tally, self._experiment.live.slo, collector.reported_until)
+        self._steps[row.step] = (made_of, state)
+        return state
+
+
+def add_live_page(web_ui: Any, answer: Callable[[str, int], str]) -> None:
+    """Add the page to Locust's web server, behind Locust's login where it has one.
+
+    Args:
+        web_ui: Locust's.
+        answer: `LiveState.answer`.
+    """
+
+    def state() -> Response:
+        since = request.args.get("since", 0, type=int)
+        body = answer(request.args.get("load", ""), since)
+        return Response(body, mimetype="application/json", headers=_HEADERS)
+
+    def file(name: str = "index.html") -> Response:
+        mimetype = {"index.html": "text/html", **_FILES}.get(name)
+        if mimetype is None:
+            return Response("There is no such file.\n", 404, mimetype="text/plain", headers=_HEADERS)
+        return Response((FOLDER / name).read_bytes(), mimetype=mimetype, headers=_HEADERS)
+
+    def to_page() -> AnyResponse:
+        return redirect(PATH)
+
+    guard = web_ui.auth_required_if_enabled
+    web_ui.app.add_url_rule(PATH.rstrip("/"), "llm_live_redirect", guard(to_page), strict_slashes=True)
+    web_ui.app.add_url_rule(PATH, "llm_live", guard(file))
+    web_ui.app.add_url_rule(f"{PATH}state", "llm_live_state", guard(state))
+    web_ui.app.add_url_rule(f"{PATH}<name>", "llm_live_file", guard(file))
