@@ -30,15 +30,15 @@ from configs.load import Timeouts
 from configs.payload import PayloadRow
 from configs.plan import Route
 from locustfiles.client.request_bodies import Body, request_content
-from locustfiles.client.response import InvocationResult
 from locustfiles.master.run_recorder import RunRecording
+from locustfiles.messages import READY
+from locustfiles.worker.answer import Answer
 from locustfiles.worker.user import fire_events
 from locustfiles.worker.user_process import EndpointKey, UserProcess, region_of
 
 if TYPE_CHECKING:
     from locustfiles.client.invocation import Invoker
     from locustfiles.worker.endpoint import Endpoint
-    from runfolder.records import Request
 
 __all__ = ["Answer", "SageMakerUser"]
 
@@ -46,89 +46,8 @@ logger = logging.getLogger(__name__)
 
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
-
-
-class Answer:
-    """The answer to one invocation. Durations are milliseconds; None is "not measured"."""
-
-    __slots__ = ("_result", "request")
-
-    def __init__(self, result: InvocationResult) -> None:
-        self._result = result
-        self.request: Request = result.request
-        """Every figure of the invocation, as it stands in ``requests.csv``."""
-
-    def __bool__(self) -> bool:
-        """Whether the invocation succeeded."""
-        return self.ok
-
-    @property
-    def ok(self) -> bool:
-        """Whether the invocation succeeded."""
-        return self.request.outcome == "ok"
-
-    @property
-    def error(self) -> str | None:
-        """The error class, such as ``throttled``; None if it succeeded."""
-        return self.request.error_class
-
-    @property
-    def error_detail(self) -> str | None:
-        """One line about the error."""
-        return self.request.error_detail
-
-    @property
-    def text(self) -> str:
-        """The generated text, without the model's reasoning."""
-        return self._result.text.removeprefix(self._result.reasoning)
-
-    @property
-    def reasoning(self) -> str:
-        """The model's reasoning before the text."""
-        return self._result.reasoning
-
-    @property
-    def content(self) -> bytes:
-        """The bytes of the answer to a ``body``, and of embeddings; empty for a prompt or messages."""
-        return self._result.content
-
-    def json(self) -> Any:
-        """The content as JSON.
-
-        Raises:
-            ValueError: it is not JSON.
-        """
-        return json.loads(self.content)
-
-    @property
-    def message(self) -> dict[str, str]:
-        """The text as the assistant's message, for the ``messages`` of the next turn."""
-        return {"role": "assistant", "content": self.text}
-
-    @property
-    def prompt_tokens(self) -> int | None:
-        """Tokens of the prompt, as the endpoint counts them."""
-        return self.request.prompt_tokens
-
-    @property
-    def completion_tokens(self) -> int | None:
-        """Tokens of the answer."""
-        return self.request.completion_tokens
-
-    @property
-    def ttft_ms(self) -> float | None:
-        """Time to first token; None if the answer was not streamed."""
-        return self.request.ttft_ms
-
-    @property
-    def tpot_ms(self) -> float | None:
-        """Time per output token after the first chunk."""
-        return self.request.tpot_ms
-
-    @property
-    def e2e_ms(self) -> float | None:
-        """Time to the last token, or to the last byte of an answer that was not streamed."""
-        return self.request.e2e_ms
+_SEND_S = 0.1
+"""Until a message has left."""
 
 
 class SageMakerUser(User):
@@ -338,6 +257,8 @@ def _on_init(environment: Environment, runner: Any, **_: object) -> None:
             _prepare(environment, runner)
         except UserError as error:
             sys.stderr.write(f"{error}\n")
+            if isinstance(runner, WorkerRunner):
+                _tell_refusal(runner, error)
             sys.exit(ExitCode.BAD_INPUT)
 
     def on_test_start(**_: object) -> None:
@@ -346,12 +267,21 @@ def _on_init(environment: Environment, runner: Any, **_: object) -> None:
         except UserError as error:
             logger.error("%s", error)  # noqa: TRY400 - for a person
             environment.process_exit_code = ExitCode.BAD_INPUT
-            gevent.spawn(runner.quit)
+            if isinstance(runner, WorkerRunner):
+                _tell_refusal(runner, error)
+            headless = isinstance(runner, WorkerRunner) or (options is not None and options.headless)
+            gevent.spawn(runner.quit if headless else runner.stop)
 
     hooks.test_start.add_listener(on_test_start)
     # The seconds of all imports and of this preparation would otherwise count for --run-time: gevent's timers
     # begin at the time of the loop's last round.
     gevent.get_hub().loop.update_now()
+
+
+def _tell_refusal(runner: WorkerRunner, error: UserError) -> None:
+    """Tell the master why this worker cannot take part."""
+    runner.send_message(READY, {"client_id": runner.client_id, "error": str(error), "proxy": None})
+    gevent.sleep(_SEND_S)
 
 
 def _prepare(environment: Environment, runner: Any) -> None:
@@ -361,10 +291,10 @@ def _prepare(environment: Environment, runner: Any) -> None:
         UserError: the test cannot start.
     """
     _read_options(environment)
-    if isinstance(runner, MasterRunner):
-        return
     for each in _classes(environment):
         each.prepare(environment.parsed_options)
+        if isinstance(runner, MasterRunner):
+            continue
         text = each.schema not in ("raw", "embeddings")
         each._endpoint(each._endpoint_name(), stream=each.stream and each.schema != "embeddings", text=text)
 

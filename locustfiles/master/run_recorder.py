@@ -6,10 +6,10 @@ from locust.stats import CSV_STATS_INTERVAL_SEC
 
 import logging
 import platform
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,9 @@ from typing import Any, cast
 import gevent
 
 from common.errors import writing
+from common.exit_codes import ExitCode
 from locustfiles import messages
+from locustfiles.master.levels import Level, Levels
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.message_seal import MessageError
 from locustfiles.messages import ReportMessage
@@ -36,61 +38,6 @@ _LATE_S = 0.3
 _STEP = REQUEST_COLUMNS.index("step")
 _STARTED_AT = REQUEST_COLUMNS.index("started_at")
 _REQUEST_ID = REQUEST_COLUMNS.index("request_id")
-
-
-@dataclass(slots=True)
-class Level:
-    """A number of users, from when Locust was asked for them until it was asked for another number."""
-
-    name: str
-    users: int
-    announced_at: float
-    ramped_at: float | None = None
-    """All users have started."""
-    ended_at: float | None = None
-
-
-class Levels:
-    """The levels of a test, in order."""
-
-    def __init__(self) -> None:
-        self._levels: list[Level] = []
-
-    def __iter__(self) -> Iterator[Level]:
-        return iter(self._levels)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the last level has ended, and the test with it."""
-        return bool(self._levels) and self._levels[-1].ended_at is not None
-
-    def ask(self, users: int, now: float) -> bool:
-        """Note that Locust is asked for so many users; True if that is a new level."""
-        current = self._levels[-1] if self._levels else None
-        if current is not None and current.users == users:
-            return False
-        if current is not None:
-            current.ended_at = now
-        again = sum(level.users == users for level in self._levels)
-        name = f"u{users}" + (f"#{again + 1}" if again else "")
-        self._levels.append(Level(name, users, now))
-        return True
-
-    def spawned(self, now: float) -> None:
-        """Note that all users of the current level have started."""
-        if self._levels[-1].ramped_at is None:
-            self._levels[-1].ramped_at = now
-
-    def end(self, now: float) -> None:
-        """End the last level."""
-        if self._levels:
-            self._levels[-1].ended_at = now
-
-    def at(self, moment: float) -> Level:
-        """The level of a request that started at a moment; the first one for earlier moments."""
-        return next(
-            (level for level in reversed(self._levels) if level.announced_at <= moment), self._levels[0]
-        )
 
 
 class RunRecorder:
@@ -235,6 +182,7 @@ class RunRecording:
         runner.register_message(messages.REPORT, self._on_report)
         runner.register_message(messages.NAME, self._on_name)
         runner.register_message(messages.FINISHED, self._on_finished)
+        runner.register_message(messages.READY, self._on_refusal)
         # Not in Locust's event test_stopping: a single process has then just stood still for up to 0.3 s, to
         # log who stopped it, while answers were arriving.
         self._stop = runner.stop
@@ -275,6 +223,18 @@ class RunRecording:
     def _on_name(self, msg: Any, **_: object) -> None:
         if self._run is not None:
             self._run.tell_endpoint(str(msg.data["name"]), str(msg.data["endpoint"]))
+
+    def _on_refusal(self, msg: Any, **_: object) -> None:
+        """A worker cannot take part: without a web page, the whole run ends."""
+        logger.error("A worker cannot take part: %s", msg.data["error"])
+        options = self._environment.parsed_options
+        if options is not None and options.headless:
+            self._environment.process_exit_code = ExitCode.BAD_INPUT
+            gevent.spawn(self._quit)
+
+    def _quit(self) -> None:
+        self._runner.quit()
+        sys.exit(ExitCode.BAD_INPUT)  # gevent raises it in the main greenlet, which may wait for workers
 
     def _on_finished(self, msg: Any, **_: object) -> None:
         self._finished.add(str(msg.data["client_id"]))
