@@ -89,7 +89,7 @@ def _rows(rng: np.random.Generator, count: int, users: int, per_second: float, n
 
 
 def _p(values: list[float], percent: int) -> str:
-    return f"{quantiles(values, n=100)[percent - 1] * 1000:.2f} ms"
+    return f"{quantiles(values, n=100)[percent - 1] * 1000:.3f} ms"
 
 
 @click.command()
@@ -126,9 +126,9 @@ def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> 
         rows = _rows(rng, round(rows_per_minute * _REPORT_S / 60), users, rows_per_minute / 60, clock.now)
         for row in rows:
             row.step = step
-            tally.add_ok(row, row.started_at + (row.e2e_ms or 0) / 1000)
         began = time.perf_counter()
         for row in rows:
+            tally.add_ok(row, row.started_at + (row.e2e_ms or 0) / 1000)
             live.add(row, clock.now)
         adding.append((time.perf_counter() - began) / len(rows))
         if tick % 2:

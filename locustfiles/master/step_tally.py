@@ -1,10 +1,10 @@
 """Counts and live figures of one step, with the same definitions as in the report."""
 
-import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from locustfiles.master.sorted_values import SortedValues
 from locustfiles.messages import MeasureWindow
 from runfolder.percentiles import percentile
 from runfolder.records import Request
@@ -34,7 +34,9 @@ class StepTally:
     """Ok requests of any step that ended in the window."""
     completion_tokens: float = 0.0
     """Completion tokens that arrived in the window, of requests of any step."""
-    _latencies: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in LATENCIES})
+    _latencies: dict[str, SortedValues] = field(
+        default_factory=lambda: {name: SortedValues() for name in LATENCIES}
+    )
     _recent: deque[tuple[float, Request]] = field(default_factory=lambda: deque(maxlen=_RECENT))
     """(end time, row) of the last ok requests, shown before the window opens."""
 
@@ -48,7 +50,7 @@ class StepTally:
             for name in LATENCIES:
                 value = getattr(row, name)
                 if value is not None:
-                    self._latencies[name].append(value)
+                    self._latencies[name].add(value)
 
     def add_failed(self, row: Request) -> None:
         """Count a failed request of this step."""
@@ -101,14 +103,11 @@ class StepTally:
             return percentile(
                 sorted(v for _, row in self._recent if (v := getattr(row, metric)) is not None), p
             )
-        values = self._latencies[metric]
-        values.sort()  # mostly sorted already, so this is a merge
-        return percentile(values, p)
+        return percentile(self._latencies[metric], p)
 
     def mean(self, metric: Latency) -> float | None:
         """Mean in milliseconds over the ok requests that started in the window, so far."""
-        values = self._latencies[metric]
-        return math.fsum(values) / len(values) if values else None
+        return self._latencies[metric].mean
 
     def measured(self, metric: Latency) -> int:
         """Ok requests of the window that have this latency."""

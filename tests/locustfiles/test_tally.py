@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from analysis.metrics import definitions
 from analysis.metrics.definitions import Window as ReportWindow
 from analysis.metrics.definitions import started_in
+from locustfiles.master import sorted_values
 from locustfiles.master.circuit_breaker import MIN_FAILURES, MIN_SECONDS, CircuitBreaker
+from locustfiles.master.sorted_values import SortedValues
 from locustfiles.master.step_tally import StepTally, tokens_inside
 from locustfiles.messages import MeasureWindow
 from runfolder.percentiles import percentile
@@ -97,6 +99,18 @@ def test_a_percentile_is_numpys(values: list[float], p: float) -> None:
     assert percentile(ordered, p) == pytest.approx(expected, rel=1e-12, abs=1e-6)
     assert percentile(np.array(ordered), p) == percentile(ordered, p)
     assert ordered[0] <= (percentile(ordered, p) or 0.0) <= ordered[-1] or len(set(ordered)) == 1
+
+
+@settings(max_examples=40)
+@given(values=st.lists(st.floats(-1e9, 1e9), max_size=60), chunk=st.integers(1, 5))
+def test_values_stay_in_order_in_chunks_of_any_length(values: list[float], chunk: int) -> None:
+    ordered = SortedValues()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sorted_values, "_CHUNK", chunk)
+        for value in values:
+            ordered.add(value)
+    assert [ordered[index] for index in range(len(ordered))] == sorted(values)
+    assert ordered.mean == (pytest.approx(np.mean(values), abs=1e-3) if values else None)
 
 
 def test_no_values_have_no_percentile() -> None:
