@@ -14,9 +14,9 @@ from configs.experiment import Experiment, Step
 from locustfiles.interrupts import Interrupts
 from locustfiles.master.abort_conditions import AbortConditions
 from locustfiles.master.clock import Clock, ClockReading, SystemClock
-from locustfiles.master.drain import drain
 from locustfiles.master.open_loop import OpenLoop
 from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.run_end import RunEnd
 from locustfiles.master.search_steps import SearchSteps
 from locustfiles.master.status import StatusBoard
 from locustfiles.master.step_checks import PlayedStep, check_step
@@ -24,23 +24,19 @@ from locustfiles.master.step_table import StepTable
 from locustfiles.master.step_workers import StepWorkers, are_decided, check_ready
 from locustfiles.master.worker_group import RunEndedError, WorkerGroup, unexpected_end
 from locustfiles.messages import Ending, MeasureWindow
-from runfolder.records import ReasonCode, StepRow
+from runfolder.records import StepRow
 
 _POLL_S = 0.05
 _WORKERS_READY_S = 60.0
 _ACK_S = 10.0
 _REPORT_GRACE_S = 10.0
+_ABORT_S = 2.0
 _RAMP_SECONDS = 8
 _MAX_RATE = 100.0
 _VERDICT_S = 120.0
 """The longest wait for the next command of a search."""
 _NOT_READY_S = 900.0
 """For an endpoint that reports that it has no capacity yet: it must start an instance and load a model."""
-_END_CODES: dict[int, ReasonCode] = {
-    ExitCode.FAILED: "failed",
-    ExitCode.REFUSED: "refused",
-    ExitCode.INTERRUPTED: "interrupted",
-}
 
 
 class StepSequence:
@@ -88,9 +84,21 @@ class StepSequence:
                 row.rate = self._open_loop.rate(step)
         self._interrupts = interrupts
         self._aborts = AbortConditions(experiment, collector, interrupts)
-        self.exit_code = ExitCode.FAILED
-        """Exit code of the load; it counts as failed until the last step has been played."""
+        self._end = RunEnd(
+            self.board,
+            self._table,
+            group,
+            collector,
+            clock=self._clock,
+            interrupts=interrupts,
+            open_loop=self._open_loop,
+        )
         self.started = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Exit code of the load; it counts as failed until the last step has been played."""
+        return self._end.exit_code
 
     @property
     def _longest_request_s(self) -> float:
@@ -111,18 +119,18 @@ class StepSequence:
                     self._table.skip(row, reason)
                 else:
                     yield from self._play(step, row)
-            ending, self.exit_code = "drain", ExitCode.OK
+            ending, self._end.exit_code = "drain", ExitCode.OK
         except RunEndedError as end:
-            self._end_early(end)
+            self._end.end_early(self._close_open_window, end)
         except gevent.GreenletExit:
             # Locust itself stops a test that has lost its last worker.
             reason = "stopped by hand" if self._group.live_workers() else "the last worker was lost"
-            self._end_early(RunEndedError(ExitCode.INTERRUPTED, reason))
+            self._end.end_early(self._close_open_window, RunEndedError(ExitCode.INTERRUPTED, reason))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
-            self._end_early(unexpected_end(error))
+            self._end.end_early(self._close_open_window, unexpected_end(error))
         finally:
-            self._finish(ending)
+            self._end.finish(ending, self._longest_request_s if ending == "drain" else _ABORT_S)
 
     def _steps(self) -> Iterator[tuple[Step, StepRow]]:
         """The planned steps, or those of a search as it chooses them; the load stays up while it decides.
@@ -148,12 +156,11 @@ class StepSequence:
 
     def abandon(self) -> None:
         """End the run before its first step."""
-        self.exit_code, self.status.message = ExitCode.INTERRUPTED, "interrupted"
+        self._end.set(ExitCode.INTERRUPTED, UserError("interrupted"))
         self._table.mark_unplayed("interrupted")
         self._table.save()
         self._collector.close()
-        self.status.exit_code = self.exit_code
-        self.board.enter("done")
+        self._end.show()
 
     def fail(self, error: Exception) -> None:
         """End the run in order because something beside the steps has failed."""
@@ -351,53 +358,7 @@ class StepSequence:
             row = self._table.rows[self.status.ordinal - 1]
             self._table.add_reasons(row, self._step_workers.changes())
 
-    def _end_early(self, end: RunEndedError) -> None:
-        self._set_end(end.code, end)
-        try:
-            self._mark_ended(_END_CODES[end.code], str(end))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
-            self._set_end(ExitCode.FAILED, unexpected_end(error))
-
-    def _set_end(self, code: ExitCode, error: UserError) -> None:
-        self.exit_code, self.status.message = code, str(error)
-
-    def _mark_ended(self, code: ReasonCode, reason: str) -> None:
-        self._table.mark_unplayed(reason)
-        for row in self._table.rows:
-            if row.state == "running":
-                row.state = "interrupted"
-                self._table.add_reason(row, code, reason)
-                if self._step and row.measure_started_at is not None and row.measure_ended_at is None:
-                    # The report shows what was measured until now.
-                    self._close_window(self._step, row, self._clock.time())
-        self._table.save()
-
-    def _finish(self, ending: Ending) -> None:
-        """Wait for every worker's last rows and Locust's last counts, then reconcile them."""
-        try:
-            self.board.enter("drain")
-            patience = self._longest_request_s if ending == "drain" else 2.0
-            stopped_at = drain(
-                self._group,
-                self._clock,
-                ending,
-                patience,
-                interrupts=self._interrupts,
-                written=self._files_complete,
-            )
-            if self._open_loop is not None:
-                self._open_loop.close(self._table.rows, stopped_at)
-            if not self._table.reconcile(self._group.locust_counts) and self.exit_code == ExitCode.OK:
-                self.exit_code = ExitCode.INCOMPLETE
-            self._collector.close()
-            unwritable = self._collector.unwritable
-            if unwritable is not None and self.exit_code in (ExitCode.OK, ExitCode.INCOMPLETE):
-                self._set_end(ExitCode.FAILED, unwritable)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
-            self._set_end(ExitCode.FAILED, unexpected_end(error))
-        finally:
-            self.status.exit_code = self.exit_code
-            self.board.enter("done")
-
-    def _files_complete(self) -> bool:
-        return self._collector.unwritable is not None or self._group.files_written()
+    def _close_open_window(self, row: StepRow) -> None:
+        """Close the window of a step that is cut short: the report shows what was measured until now."""
+        if self._step is not None and row.measure_started_at is not None and row.measure_ended_at is None:
+            self._close_window(self._step, row, self._clock.time())
