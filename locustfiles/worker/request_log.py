@@ -88,6 +88,13 @@ class RequestLog:
         """Greenlets with a request in flight."""
         yield from [greenlet for _, greenlet in self._in_flight.values()]
 
+    def forget(self) -> None:
+        """Begin anew, with no rows, counts, gaps and samples. Numbers of requests go on."""
+        self.pop_batch()
+        self.counts.clear()
+        self._sampled.clear()
+        self.gaps = GapCounter()
+
     def pop_batch(self) -> Batch:
         """Rows, gaps and samples since the last call."""
         batch = Batch(self._rows, self.gaps.pop_counts(), self._samples)

@@ -72,6 +72,7 @@ class UserProcess:
     def begin(self, *, recording: bool) -> None:
         """Begin a test; with ``recording``, its rows are reported."""
         self.stopping = False
+        self.request_log.forget()
         self._recording = self.request_log.keep_samples = recording
         self._names.clear()
 
@@ -121,7 +122,7 @@ class UserProcess:
             if self._recording:
                 self._report()
             else:
-                self.request_log.pop_batch()
+                self.request_log.forget()
 
     def _report(self) -> None:
         rtts = [rtt for each in self._endpoints.values() if (rtt := each.invokers.rtt_ms) is not None]

@@ -4,6 +4,7 @@ from locustfiles.client.response import InvocationResult
 from locustfiles.messages import MeasureWindow
 from locustfiles.worker.answer import Answer
 from locustfiles.worker.gap_histogram import GapCounter, bucket_of
+from locustfiles.worker.request_log import RequestLog
 from runfolder.records import Request
 
 
@@ -32,3 +33,17 @@ def test_a_failed_answer_is_false_and_names_its_class() -> None:
     answer = Answer(InvocationResult(request, [], "", 5.0))
     assert not answer
     assert answer.error == "throttled"
+
+
+def test_a_second_test_of_a_process_counts_from_nothing() -> None:
+    log = RequestLog("w0", keep_samples=True)
+    for test in (1, 2):
+        log.forget()
+        request = log.open("chat", "p", 10.0 * test)
+        log.close(InvocationResult(request, [1.0], "x", 5.0), "prompt")
+        assert log.counts["chat"].started == 1
+        batch = log.pop_batch()
+        assert [row[0] for row in batch.rows] == [f"w0-{test}"]
+        assert len(batch.samples) == 1
+    log.gaps.split("chat", {"chat/u1": MeasureWindow(0.0, 100.0)})
+    assert log.gaps.pop_counts() == [("chat/u1", bucket_of(1.0), 1)]
