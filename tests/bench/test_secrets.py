@@ -23,7 +23,7 @@ PASSWORD = "planted-password"
 PROXY = {"HTTPS_PROXY": f"http://planted-user:{PASSWORD}@127.0.0.1:9"}
 """Of a proxy that a load may need: children have it too."""
 PLANTED = [*KEYS.values(), *TOKEN.values(), PASSWORD]
-PAGES = ("/", "/stats/requests", "/exceptions", "/logs", "/tasks", "/stats/report")
+PAGES = ("/", "/live/", "/live/state", "/stats/requests", "/exceptions", "/logs", "/tasks", "/stats/report")
 
 
 def planted_in(text: str) -> list[str]:
@@ -80,7 +80,7 @@ def test_no_secret_of_the_environment_is_left_shown_or_handed_on(bench: Bench) -
     assert eventually(lambda: has_shown_everything() or process.poll() is not None)
     out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
-    assert "/stats/requests" in shown
+    assert {"/stats/requests", "/live/", "/live/state"} <= shown.keys()
     assert {page: planted_in(text) for page, text in shown.items() if planted_in(text)} == {}
     assert planted_in(out + err) == []
     assert left_with_secrets(bench.folder) == []

@@ -18,7 +18,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-AXE = os.environ.get("AXE_CORE")
+AXE = os.environ.get("AXE_CORE") or None
 """Path of axe.min.js (npm install axe-core)."""
 
 

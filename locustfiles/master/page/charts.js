@@ -65,6 +65,7 @@ export class Chart {
     this.plot = new uPlot({
       width: Math.max(200, this.figure.clientWidth),
       height: 190,
+      padding: [8, 28, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { size: 6 }, sync: { key: "live" } },
       scales: {
@@ -72,7 +73,7 @@ export class Chart {
         y: { range: (_, low, high) => [0, Math.max(high || 0, 1e-9) * 1.08] },
       },
       axes: [
-        { ...axis, space: 80, values: (_, ticks) => ticks.map(clock) },
+        { ...axis, space: 80, size: 32, values: (_, ticks) => ticks.map(clock) },
         { ...axis, size: 62, values: (_, ticks) => ticks.map(this.tick) },
       ],
       series: [

@@ -96,7 +96,7 @@ function showHead(state) {
 
 function showTiles(state) {
   const step = state.steps.find((each) => each.step === state.step) ?? {};
-  const limits = (metric) => state.objectives.filter((each) => each.metric === metric).map((each) => each.label.replace(/^\S+ /, ""));
+  const limits = (metric) => state.objectives.filter((each) => each.metric === metric).map((each) => each.label.replace(/^\S+/, "SLO"));
   const latencyTile = (metric) => [
     `${metric.toUpperCase()} p50`, latency(step[`${metric}_p50_ms`]),
     [`p95 ${latency(step[`${metric}_p95_ms`])}`, ...limits(metric)].join(" · "),
