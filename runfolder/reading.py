@@ -15,6 +15,7 @@ import pyarrow.csv as arrow_csv
 
 from runfolder import layout
 from runfolder.cells import unguard_cell
+from runfolder.column_kinds import COUNTS, DURATIONS, LATER, TEXT, UNREAD
 from runfolder.manifest import Manifest
 from runfolder.records import (
     CLOUDWATCH_COLUMNS,
@@ -24,59 +25,6 @@ from runfolder.records import (
     WORKER_COLUMNS,
 )
 
-_TEXT = frozenset(
-    {
-        "request_id",
-        "step",
-        "experiment",
-        "state",
-        "reasons",
-        "purpose",
-        "reason_codes",
-        "worker",
-        "host",
-        "payload_id",
-        "prompt_tokens_source",
-        "completion_tokens_source",
-        "first_chunk_source",
-        "finish_reason",
-        "outcome",
-        "error_class",
-        "error_detail",
-        "arrival_clock",
-        "metric",
-        "statistic",
-        "unit",
-    }
-)
-_UNREAD = frozenset({"request_id", "bytes_out"})
-"""Columns of requests.csv that no figure uses: two million identifiers would be a third of the memory."""
-_LATER = frozenset(
-    {
-        "elapsed_ms",
-        "first_chunk_source",
-        "cached_prompt_tokens",
-        "asked_prompt_tokens",
-        "asked_output_tokens",
-        "skipped_events",
-        "measure_planned_end_at",
-        "reason_codes",
-        "purpose",
-        "rtt_ms",
-    }
-)
-"""Columns that run folders of older versions lack. Code that needs them reports their absence."""
-_DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "elapsed_ms", "tpot_ms", "connect_ms")
-_COUNTS = (
-    "prompt_tokens",
-    "cached_prompt_tokens",
-    "asked_prompt_tokens",
-    "completion_tokens",
-    "asked_output_tokens",
-    "chunks",
-    "first_chunk_tokens",
-    "skipped_events",
-)
 _CHUNK = 1 << 22
 _REPAIRS = 20
 _OUTCOMES = ("ok", "failed", "censored", "withheld")
@@ -113,7 +61,7 @@ def read_run(folder: Path, manifest: Manifest, *, requests_from: int = 0) -> Run
     problems: list[str] = []
     steps = read_table(folder / layout.STEPS, STEP_COLUMNS, problems)
     requests = read_table(
-        folder / layout.REQUESTS, REQUEST_COLUMNS, problems, skip=_UNREAD, start=requests_from
+        folder / layout.REQUESTS, REQUEST_COLUMNS, problems, skip=UNREAD, start=requests_from
     )
     return RunTables(
         folder=folder,
@@ -159,16 +107,16 @@ def read_table(
         problems.append(f"{path.name} cannot be read ({str(error).splitlines()[0][:160]}): it was left out.")
         return _frame(wanted)
     missing = [name for name in wanted if name not in frame.columns]
-    if absent := [name for name in missing if name not in _LATER]:
+    if absent := [name for name in missing if name not in LATER]:
         problems.append(f"{path.name} has no column {', '.join(absent)}.")
     for name in missing:
-        frame[name] = pd.Categorical([None] * len(frame)) if name in _TEXT else np.nan
+        frame[name] = pd.Categorical([None] * len(frame)) if name in TEXT else np.nan
     return _unguarded(frame[wanted])
 
 
 def _unguarded(frame: pd.DataFrame) -> pd.DataFrame:
     """The texts as they were before `guard_cell`. Each distinct text is handled once."""
-    for name in _TEXT.intersection(frame.columns):
+    for name in TEXT.intersection(frame.columns):
         texts = [str(text) for text in frame[name].cat.categories]
         plain = [unguard_cell(text) for text in texts]
         if plain != texts:
@@ -210,7 +158,7 @@ def _parse(buffer: pa.Buffer, path: Path, wanted: list[str], problems: list[str]
         problems.append(f"{path.name} has none of the columns of this file: it was left out.")
         return _frame(wanted)
     text = pa.dictionary(pa.int32(), pa.string())
-    types = {name: text if name in _TEXT else pa.float64() for name in include}
+    types = {name: text if name in TEXT else pa.float64() for name in include}
     buffer = _valid_text(buffer, path, problems)
     try:
         table, damaged = _read(buffer, include, types)
@@ -286,7 +234,7 @@ def _read_once(buffer: pa.Buffer, include: list[str], types: dict[str, Any]) -> 
 def _coerce(frame: pd.DataFrame, path: Path, problems: list[str]) -> pd.DataFrame:
     bad = 0
     for name in frame.columns:
-        if name in _TEXT:
+        if name in TEXT:
             frame[name] = frame[name].astype("category")
         else:
             numbers = pd.to_numeric(frame[name], errors="coerce")
@@ -299,7 +247,7 @@ def _coerce(frame: pd.DataFrame, path: Path, problems: list[str]) -> pd.DataFram
 
 def _frame(columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame(
-        {name: pd.Series([], dtype="category" if name in _TEXT else float) for name in columns}
+        {name: pd.Series([], dtype="category" if name in TEXT else float) for name in columns}
     )
 
 
@@ -328,7 +276,7 @@ def usable_requests(requests: pd.DataFrame, problems: list[str]) -> pd.DataFrame
     keep = finite & requests["step"].notna() & requests["outcome"].isin(_OUTCOMES)
     _report(problems, int((~keep).sum()), "row(s) without step, start or outcome left out")
     impossible = 0
-    for name in (*_DURATIONS, *_COUNTS):
+    for name in (*DURATIONS, *COUNTS):
         values = requests[name].to_numpy(dtype=float)
         wrong = (values < 0) | np.isinf(values)
         if wrong.any():

@@ -192,23 +192,7 @@ def measure_step(
     """
     step_id = str(row["step"])
     own = rows[rows["step"] == step_id]
-    result = StepResult(
-        id=step_id,
-        experiment=entry.name,
-        ordinal=int(_number(row["ordinal"]) or 0),
-        concurrency=None if (users := _number(row["concurrency"])) is None else int(users),
-        rate=_number(row["rate"]),
-        speed=_number(row["speed"]),
-        piece=None if (piece := _number(row["piece"])) is None else int(piece),
-        ramp=_ramp(row),
-        state=_text(row["state"]) or "unknown",
-        reasons=_text(row["reasons"]),
-        reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),
-        purpose=_text(row["purpose"]),
-        spent_s=_span(row),
-        reported_counts={name: v for name in _REPORTED_COUNTS if (v := _number(row[name])) is not None},
-        step_counts=count_outcomes(own["outcome"]),
-    )
+    result = _recorded(row, entry, own)
     start, end = _number(row["measure_started_at"]), _window_end(row, rows)
     if start is None or end is None or end <= start:
         return result
@@ -237,6 +221,27 @@ def measure_step(
             step_cost(result.throughput, hourly, instances),
             per_conversation=usd_per_conversation(hourly, instances, talks.per_minute if talks else None),
         ),
+    )
+
+
+def _recorded(row: Mapping[Hashable, Any], entry: ExperimentEntry, own: pd.DataFrame) -> StepResult:
+    """What steps.csv says of a step, and the outcomes of its requests."""
+    return StepResult(
+        id=str(row["step"]),
+        experiment=entry.name,
+        ordinal=int(_number(row["ordinal"]) or 0),
+        concurrency=None if (users := _number(row["concurrency"])) is None else int(users),
+        rate=_number(row["rate"]),
+        speed=_number(row["speed"]),
+        piece=None if (piece := _number(row["piece"])) is None else int(piece),
+        ramp=_ramp(row),
+        state=_text(row["state"]) or "unknown",
+        reasons=_text(row["reasons"]),
+        reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),
+        purpose=_text(row["purpose"]),
+        spent_s=_span(row),
+        reported_counts={name: v for name in _REPORTED_COUNTS if (v := _number(row[name])) is not None},
+        step_counts=count_outcomes(own["outcome"]),
     )
 
 
