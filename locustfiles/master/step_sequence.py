@@ -22,6 +22,7 @@ from locustfiles.master.status import StatusBoard
 from locustfiles.master.step_checks import PlayedStep, check_step
 from locustfiles.master.step_table import StepTable
 from locustfiles.master.step_workers import StepWorkers, are_decided, check_ready
+from locustfiles.master.user_ramp import ramp_pieces
 from locustfiles.master.worker_group import RunEndedError, WorkerGroup, unexpected_end
 from locustfiles.messages import Ending, MeasureWindow
 from runfolder.records import StepRow
@@ -31,8 +32,6 @@ _WORKERS_READY_S = 60.0
 _ACK_S = 10.0
 _REPORT_GRACE_S = 10.0
 _ABORT_S = 2.0
-_RAMP_SECONDS = 8
-_MAX_RATE = 100.0
 _VERDICT_S = 120.0
 """The longest wait for the next command of a search."""
 _NOT_READY_S = 900.0
@@ -82,7 +81,6 @@ class StepSequence:
             self._open_loop = OpenLoop(experiment, group, collector, self._clock)
             for step, row in zip(experiment.steps, self._table.rows, strict=True):
                 row.rate = self._open_loop.rate(step)
-        self._interrupts = interrupts
         self._aborts = AbortConditions(experiment, collector, interrupts)
         self._end = RunEnd(
             self.board,
@@ -261,16 +259,11 @@ class StepSequence:
             self._table.add_reason(row, "unacknowledged", f"{names} did not acknowledge the step")
 
     def _ramp(self, row: StepRow, target: int) -> Iterator[tuple[int, float]]:
-        """Ramp in pieces of one second, because Locust's own ramp on a master cannot be interrupted."""
-        rate = self._load.spawn_rate or min(_MAX_RATE, max(10.0, target / _RAMP_SECONDS))
-        while self._users < target:
+        """Start or end users until there are so many."""
+        for users, rate in ramp_pieces(self._users, target, self._load.spawn_rate):
             self._check_run()
-            self._users = min(target, self._users + max(1, int(rate)))
-            yield self._users, float(max(1, self._users))
-        if self._users > target:
-            fewer = self._users - target
-            self._users = target
-            yield target, float(fewer)
+            self._users = users
+            yield users, rate
         if self._group.user_count < target == self._users:
             # Locust starts the users of a lost worker anew only when it is told another rate than last time.
             yield target, target + 0.5

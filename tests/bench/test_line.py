@@ -35,6 +35,7 @@ def test_a_real_model_is_benchmarked_without_an_account(bench: Bench) -> None:
     assert (rows["ttft_ms"] <= rows["e2e_ms"]).all()
     assert locust_counts(run) == rows.groupby("step").size().to_dict()
 
+    assert bench.summary()["run"]["problems"] == []
     steps = bench.summary()["experiments"][0]["steps"]
     assert [step["concurrency"] for step in steps] == [1, 2]
     for step in steps:
