@@ -29,6 +29,8 @@ from common.formatting import (
 
 DECIDED = 0.5
 """Below this share of the draws the answer is called not decided."""
+_LONGEST_MINUTES = 24 * 60
+"""Nobody measures longer than a day to tell two steps apart."""
 NAMED = 3
 """How many warnings the answer names; the table has them all."""
 
@@ -195,6 +197,8 @@ def _doubts(result: RunResult, choice: Choice) -> list[str]:
         why = f"{candidate_label(contender)} misses the SLO by no more than noise ({near})"
     if not choice.more_minutes_needed:
         return [f"{why}."]
+    if max(minutes for _, minutes in choice.more_minutes_needed) > _LONGEST_MINUTES:
+        return [f"{why}; the two are too close for a longer measurement to tell them apart."]
     return [f"{why}; about {_longer(choice.more_minutes_needed, contender)} would settle it."]
 
 

@@ -1,5 +1,6 @@
 """The answer: the cheapest that passes, and how sure."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_two_that_are_equal_are_not_told_apart_and_the_wait_is_named(tmp_path: P
         Deployed(measure_s=60, concurrency=(4,)),
         Deployed("ml.g5b.xlarge", measure_s=60, concurrency=(4,)),
     )
-    _, (choice,), text = answered(tmp_path, one, twin, slo=slo(1000))
+    result, (choice,), text = answered(tmp_path, one, twin, slo=slo(1000))
     assert choice.win_share is not None
     assert choice.win_share < 0.95
     assert [candidate.step.id for candidate, _ in choice.more_minutes_needed] == [
@@ -85,6 +86,10 @@ def test_two_that_are_equal_are_not_told_apart_and_the_wait_is_named(tmp_path: P
     ]
     assert "may be better" in text
     assert "at each of the two would settle it" in text
+    days = [(candidate, 3000.0) for candidate, _ in choice.more_minutes_needed]
+    text = answer_text(result, [replace(choice, more_minutes_needed=days)])
+    assert "too close for a longer measurement to tell them apart" in text
+    assert "settle" not in text
 
 
 def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path) -> None:
