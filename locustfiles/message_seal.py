@@ -47,7 +47,7 @@ class MessageSeal:
             raise MessageError("not sealed with the token of this run")
         try:
             return msgpack.unpackb(body, strict_map_key=False)
-        except (ValueError, msgpack.exceptions.UnpackException):
+        except (ValueError, TypeError, msgpack.exceptions.UnpackException):  # TypeError: a list as a key
             raise MessageError("not readable") from None
 
     def _mac(self, kind: str, body: bytes) -> bytes:

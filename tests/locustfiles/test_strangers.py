@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 import pytest
 import zmq
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.errors import UserError
@@ -72,6 +72,7 @@ def test_an_assignment_may_hold_more_prompts_than_other_messages_may_hold() -> N
 
 
 @given(junk=st.binary(max_size=200))
+@example(junk=b"\x81\x80\x00")  # a list as a key
 def test_junk_that_is_sealed_is_an_error_or_a_value_and_no_crash(junk: bytes) -> None:
     try:
         content = SEAL.unwrap(REPORT, {"body": junk, "mac": SEAL._mac(REPORT, junk)})
