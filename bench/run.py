@@ -4,13 +4,13 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.backend import backend_for
 from bench.checks import check_plan
 from bench.cloudwatch import collect_cloudwatch
 from bench.distributed.run_announcer import RunAnnouncer
 from bench.experiments import experiment_of, live_facts
-from bench.live_search import LiveSearch
 from bench.locust_process import LoadEnd, play_load
 from bench.made_prompts import make_prompts
 from bench.prepare import PreparedRun, RunOptions, prepare
@@ -30,6 +30,9 @@ from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MADE_PAYLOAD, MANIFEST, cre
 from runfolder.manifest import ExperimentEntry, RunState
 from runfolder.replayed_trace import TRACE, write_trace
 from runfolder.search_commands import SEARCH_COMMAND
+
+if TYPE_CHECKING:
+    from bench.live_search import LiveSearch
 
 _STATES: dict[int, RunState] = {ExitCode.OK: "complete", ExitCode.INTERRUPTED: "interrupted"}
 
@@ -231,11 +234,13 @@ class _Player:
             entry.load_ended_at = time.time()
         self._record_end(entry, end)
 
-    def _search(self, entry: ExperimentEntry) -> LiveSearch | None:
+    def _search(self, entry: ExperimentEntry) -> "LiveSearch | None":
         """The search of an experiment, with its first command written; None where the plan lists steps."""
         plan, manifest = self.prepared.plan, self.prepared.manifest
         if plan.load.search is None:
             return None
+        from bench.live_search import LiveSearch  # noqa: PLC0415 - it imports pandas
+
         search = LiveSearch(plan, manifest, entry, self.prepared.folder)
         with writing(self.prepared.folder / SEARCH_COMMAND):
             search.begin()

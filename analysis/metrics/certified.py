@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr, bdtrik  # scipy.stats has both as `binom`, and takes a second to import
 
 from analysis.metrics.statistics import Floats
 
@@ -20,8 +20,9 @@ def certifiable_excess(samples: int, percentile: float) -> int:
         0 below MLPerf's floor of samples, at which t is 1: p90 64, p95 130, p99 662, p99.9 6,636.
     """
     share = 1 - percentile / 100
-    allowed = int(binom.ppf(1 - CONFIDENCE, samples, share))
-    while allowed > 0 and binom.cdf(allowed, samples, share) > 1 - CONFIDENCE:
+    reached = bdtrik(1 - CONFIDENCE, samples, share)
+    allowed = 0 if math.isnan(reached) else math.ceil(reached)
+    while allowed > 0 and bdtr(allowed, samples, share) > 1 - CONFIDENCE:
         allowed -= 1
     return max(0, allowed)
 

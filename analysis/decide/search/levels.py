@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from analysis.decide.search.probes import Criterion, Estimate, Probe, Rules, interval_of, pooled
 from analysis.metrics.statistics import samples_to_decide
@@ -109,6 +108,8 @@ def _bounds(own: Sequence[Estimate | None], criterion: Criterion) -> tuple[np.nd
 
 def _smoothed(own: Sequence[Estimate | None]) -> np.ndarray:
     """The values as the order of the levels allows them; a level without evidence has the one below's."""
+    from scipy.optimize import isotonic_regression  # noqa: PLC0415 - only a search pays for its slow import
+
     known = [i for i, each in enumerate(own) if each is not None]
     values = np.full(len(own), -np.inf)
     if known:
