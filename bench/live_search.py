@@ -21,10 +21,10 @@ from configs.plan import Plan
 from configs.slo import DEFAULT_ERROR_RATE_LIMIT
 from runfolder import layout
 from runfolder.appending import read_rows
+from runfolder.load_commands import LOAD_COMMAND, LoadCommand
 from runfolder.manifest import ExperimentEntry, Manifest
 from runfolder.reading import read_run
 from runfolder.records import StepPurpose, StepRow
-from runfolder.search_commands import SEARCH_COMMAND, SearchCommand
 
 
 class LiveSearch:
@@ -76,7 +76,7 @@ class LiveSearch:
 
     def begin(self) -> None:
         """Write the command for the first probe, before the load starts."""
-        (self._folder / SEARCH_COMMAND).unlink(missing_ok=True)
+        (self._folder / LOAD_COMMAND).unlink(missing_ok=True)
         self._proceed()
 
     def tick(self, status: Status) -> None:
@@ -143,7 +143,7 @@ class LiveSearch:
     def _close(self, row: StepRow, why: str) -> None:
         self._closed = True
         self._say(line_of_close(row, why))
-        SearchCommand(at=row.ordinal, action="close").write(self._folder)
+        LoadCommand(at=row.ordinal, action="close").write(self._folder)
 
     def _conclude(self, row: StepRow) -> None:
         """Judge a step that is over, as the report will, and say what follows."""
@@ -164,14 +164,14 @@ class LiveSearch:
             self._play(rate, "confirmation")
         else:
             self._say(line_at_end(course))
-            SearchCommand(at=len(self._done), action="end").write(self._folder)
+            LoadCommand(at=len(self._done), action="end").write(self._folder)
 
     def _play(self, level: float, purpose: StepPurpose) -> None:
         at, users = len(self._done), purpose == "probe" and self._search.over == "concurrency"
         command = (
-            SearchCommand(at=at, action="play", concurrency=int(level), purpose=purpose)
+            LoadCommand(at=at, action="play", concurrency=int(level), purpose=purpose)
             if users
-            else SearchCommand(at=at, action="play", rate=level, purpose=purpose)
+            else LoadCommand(at=at, action="play", rate=level, purpose=purpose)
         )
         command.write(self._folder)
 

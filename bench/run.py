@@ -27,9 +27,9 @@ from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.spend_guard import SpendGuard
 from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MADE_PAYLOAD, MANIFEST, create_run_folder
+from runfolder.load_commands import LOAD_COMMAND
 from runfolder.manifest import ExperimentEntry, RunState
 from runfolder.replayed_trace import TRACE, write_trace
-from runfolder.search_commands import SEARCH_COMMAND
 
 if TYPE_CHECKING:
     from bench.live_search import LiveSearch
@@ -242,7 +242,7 @@ class _Player:
         from bench.live_search import LiveSearch  # noqa: PLC0415 - it imports pandas
 
         search = LiveSearch(plan, manifest, entry, self.prepared.folder)
-        with writing(self.prepared.folder / SEARCH_COMMAND):
+        with writing(self.prepared.folder / LOAD_COMMAND):
             search.begin()
         return search
 

@@ -13,9 +13,9 @@ from analysis.decide.search.method import End
 from bench.live_search import LiveSearch
 from configs.plan import Plan
 from locustfiles.messages import ReportMessage
+from runfolder.load_commands import LOAD_COMMAND, LoadCommand, read_load_command
 from runfolder.manifest import ExperimentEntry, Manifest
 from runfolder.records import REQUEST_COLUMNS
-from runfolder.search_commands import SEARCH_COMMAND, SearchCommand, read_search_command
 from tests.locustfiles.fake import FakeWorker, Play
 
 KNEE = 5
@@ -214,18 +214,18 @@ def test_a_rate_is_searched_up_to_saturation(tmp_path: Path) -> None:
     ["{}", "nonsense", '{"at": 0, "action": "play"}', '{"at": 0, "action": "end", "rate": 2}'],
 )
 def test_a_damaged_command_is_no_command(tmp_path: Path, content: str) -> None:
-    (tmp_path / SEARCH_COMMAND).write_text(content)
+    (tmp_path / LOAD_COMMAND).write_text(content)
     with pytest.raises(ValueError, match="is not valid"):
-        read_search_command(tmp_path)
+        read_load_command(tmp_path)
 
 
 def test_a_damaged_command_ends_the_load_in_order(made: SearchPlay) -> None:
-    made.when(lambda: made.probing(4), lambda: (made.play.folder / SEARCH_COMMAND).write_text("{"))
+    made.when(lambda: made.probing(4), lambda: (made.play.folder / LOAD_COMMAND).write_text("{"))
     assert made() == 1
     assert "is not valid" in made.play.sequence.status.message
 
 
 def test_an_old_command_changes_nothing(tmp_path: Path) -> None:
-    command = SearchCommand(at=3, action="play", rate=2.5, purpose="probe")
+    command = LoadCommand(at=3, action="play", rate=2.5, purpose="probe")
     command.write(tmp_path)
-    assert read_search_command(tmp_path) == command
+    assert read_load_command(tmp_path) == command

@@ -1,7 +1,7 @@
-"""How a search tells the load what to do: one small file in the run folder, replaced with every command.
+"""How `bench` tells the load what to do: one small file in the run folder, replaced with every command.
 
-The search (in `bench`) writes it, the master of the load reads it. Each command names the step after which it
-holds, so that an old one changes nothing.
+Whoever looks at the measurements while the load runs writes it, and the master of the load reads it. Each
+command names the step for which it holds, so that an old one changes nothing.
 """
 
 from pathlib import Path
@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from common.files import write_atomically
 from runfolder.records import StepPurpose
 
-SEARCH_COMMAND = "search_command.json"
+LOAD_COMMAND = "load_command.json"
 
 
-class SearchCommand(BaseModel):
+class LoadCommand(BaseModel):
     """What to do at the step with the number ``at`` (0: before the first).
 
     ``close`` ends its measurement, ``play`` the step itself, and the next one begins; ``end`` ends the load.
@@ -38,18 +38,18 @@ class SearchCommand(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Replace the command in a run folder."""
-        write_atomically(folder / SEARCH_COMMAND, self.model_dump_json() + "\n")
+        write_atomically(folder / LOAD_COMMAND, self.model_dump_json() + "\n")
 
 
-def read_search_command(folder: Path) -> SearchCommand | None:
+def read_load_command(folder: Path) -> LoadCommand | None:
     """The command in a run folder; None without one.
 
     Raises:
         ValueError: the file holds no valid command.
     """
     try:
-        return SearchCommand.model_validate_json((folder / SEARCH_COMMAND).read_bytes())
+        return LoadCommand.model_validate_json((folder / LOAD_COMMAND).read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        raise ValueError(f"{SEARCH_COMMAND} is not valid: {error.errors()[0]['msg']}") from None
+        raise ValueError(f"{LOAD_COMMAND} is not valid: {error.errors()[0]['msg']}") from None
