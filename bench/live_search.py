@@ -11,12 +11,14 @@ from pathlib import Path
 from analysis.decide.search.course import Course, course_of
 from analysis.decide.search.evidence import SPOILS, confirmation_rules, criteria_of, probe_of, rules_of
 from analysis.decide.search.method import End, Measure, next_move
+from analysis.decide.search.path import Running, path_of
 from analysis.decide.search.probes import Probe
 from analysis.decide.trust import check_little, check_step
 from analysis.measure.results import StepResult
 from analysis.measure.steps import measure_step
 from bench.search_lines import line_at_end, line_of_close, line_of_wait
 from bench.terminal import Status, print_status
+from common.errors import writing
 from configs.plan import Plan
 from configs.slo import DEFAULT_ERROR_RATE_LIMIT
 from runfolder import layout
@@ -25,6 +27,7 @@ from runfolder.load_commands import LOAD_COMMAND, LoadCommand
 from runfolder.manifest import ExperimentEntry, Manifest
 from runfolder.reading import read_run
 from runfolder.records import StepPurpose, StepRow
+from runfolder.search_path import SEARCH_PATH, SearchPath
 
 
 class LiveSearch:
@@ -64,7 +67,10 @@ class LiveSearch:
         self._ordinal = 0
         self._until_s = 0.0
         """Seconds of measurement, all visits of the level together, at which to look next."""
-        self._closed = False
+        self._opened, self._closed = False, False
+        """Whether the measurement of the newest step has been seen, and whether it is closed."""
+        self._looked: StepResult | None = None
+        """The newest step, at the last look."""
         self._concluded = 0
         self._offsets = (0, 0)
         """Sizes of requests.csv when the step before and the current one began."""
@@ -86,11 +92,16 @@ class LiveSearch:
             return
         if row.ordinal != self._ordinal:
             size = (self._folder / layout.REQUESTS).stat().st_size
-            self._ordinal, self._closed, self._offsets = row.ordinal, False, (self._offsets[1], size)
+            self._ordinal, self._offsets = row.ordinal, (self._offsets[1], size)
+            self._opened, self._closed, self._looked = False, False, None
+            self._show(row)
         if row.state == "complete" and row.tail_ended_at is not None and self._concluded < row.ordinal:
             self._concluded = row.ordinal
             self._conclude(row)
         elif row.measure_started_at is not None and row.measure_ended_at is None and not self._closed:
+            if not self._opened:
+                self._opened = True
+                self._show(row, row.measure_started_at + self._until_s - self._measured_s(row))
             self._look(row, row.measure_started_at, status.get("settled_until"))
 
     def _newest_row(self) -> StepRow | None:
@@ -122,6 +133,7 @@ class LiveSearch:
             return
         step = self._measure(row, ended_at=settled)
         check_little(step)
+        self._looked = step
         probe = probe_of(step, self._criteria)
         if probe.outcome != "measured":
             self._close(row, probe.outcome)
@@ -130,6 +142,7 @@ class LiveSearch:
         if isinstance(move, Measure) and move.level == probe.level:
             self._until_s = max(move.until_s, earlier_s + settled - started_at + 0.5)
             self._say(line_of_wait(row, self._until_s - earlier_s - (now - started_at)))
+            self._show(row, started_at + self._until_s - earlier_s)
         else:
             self._close(row, "decided")
 
@@ -144,17 +157,19 @@ class LiveSearch:
         self._closed = True
         self._say(line_of_close(row, why))
         LoadCommand(at=row.ordinal, action="close").write(self._folder)
+        self._show(row)
 
     def _conclude(self, row: StepRow) -> None:
         """Judge a step that is over, as the report will, and say what follows."""
         step = self._measure(row)
         check_step(step)
         self._done.append(step)
+        self._looked = None
         self._proceed()
 
     def _proceed(self) -> None:
         """Write the command that follows the steps so far."""
-        course = self.course
+        course, ended = self.course, False
         out_of_time = self._rules.limit_s is not None and course.spent_s >= self._rules.limit_s
         if isinstance(course.move, Measure) and not course.confirmation_steps:
             self._until_s = course.move.until_s
@@ -163,8 +178,21 @@ class LiveSearch:
             self._until_s = confirmation_rules(self._rules, rate).least_s
             self._play(rate, "confirmation")
         else:
+            ended = True
             self._say(line_at_end(course))
             LoadCommand(at=len(self._done), action="end").write(self._folder)
+        self._write(path_of(course, self._entry.name, ended=ended))
+
+    def _show(self, row: StepRow, looks_at: float | None = None) -> None:
+        """Write the path while a step runs, for displays."""
+        level = row.concurrency if row.rate is None else row.rate
+        running = Running(row.step, float(level or 0.0), row.purpose or "probe", looks_at)
+        steps = self._done if self._looked is None else [*self._done, self._looked]
+        self._write(path_of(course_of(self._rules, self._criteria, steps), self._entry.name, running))
+
+    def _write(self, path: SearchPath) -> None:
+        with writing(self._folder / SEARCH_PATH):
+            path.write(self._folder)
 
     def _play(self, level: float, purpose: StepPurpose) -> None:
         at, users = len(self._done), purpose == "probe" and self._search.over == "concurrency"

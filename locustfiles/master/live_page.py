@@ -16,6 +16,7 @@ from locustfiles.master.live_state import live_state, step_state
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.status import StatusBoard
 from runfolder.records import StepRow
+from runfolder.search_path import read_search_path
 
 PATH = "/live/"
 FOLDER = Path(__file__).with_name("page")
@@ -95,7 +96,11 @@ class LiveState:
     def _state(self) -> dict[str, Any]:
         rows = [row for row in self._board.rows if row.announced_at is not None or row.reasons]
         steps = [self._step(row) for row in rows]
-        return live_state(self._experiment, self._board.status, self._collector, steps, self._clock.time())
+        experiment = self._experiment
+        path = None if experiment.load.search is None else read_search_path(experiment.run_folder)
+        return live_state(
+            experiment, self._board.status, self._collector, steps, self._clock.time(), path=path
+        )
 
     def _step(self, row: StepRow) -> dict[str, Any]:
         """The state of a step, made again only when something has changed."""

@@ -11,6 +11,7 @@ from locustfiles.master.status import LoadStatus
 from locustfiles.master.step_tally import LATENCIES, Latency, StepTally
 from runfolder.percentiles import samples_needed
 from runfolder.records import StepRow
+from runfolder.search_path import SearchPath
 
 Data = dict[str, Any]
 
@@ -25,6 +26,8 @@ def live_state(
     collector: ReportCollector,
     steps: list[Data],
     now: float,
+    *,
+    path: SearchPath | None = None,
 ) -> Data:
     """Everything that the page shows, except the points of its charts.
 
@@ -34,6 +37,7 @@ def live_state(
         collector: has the workers and the errors.
         steps: from `step_state`, in order.
         now: the time.
+        path: of a search, so far.
     """
     facts = experiment.live
     return {
@@ -44,6 +48,7 @@ def live_state(
         "endpoint": experiment.endpoint_name,
         "region": experiment.region,
         "search": experiment.load.search is not None,
+        "search_path": None if path is None else path.model_dump(mode="json"),
         "step": status.step,
         "ordinal": status.ordinal,
         "steps_total": status.steps_total,

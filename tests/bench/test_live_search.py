@@ -1,5 +1,6 @@
 """A live search against the real protocol of the steps, with workers and a clock of the test's own."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,10 +13,12 @@ from analysis.decide.search.course import Course
 from analysis.decide.search.method import End
 from bench.live_search import LiveSearch
 from configs.plan import Plan
+from locustfiles.master.live_page import LiveState
 from locustfiles.messages import ReportMessage
 from runfolder.load_commands import LOAD_COMMAND, LoadCommand, read_load_command
 from runfolder.manifest import ExperimentEntry, Manifest
 from runfolder.records import REQUEST_COLUMNS
+from runfolder.search_path import read_search_path
 from tests.locustfiles.fake import FakeWorker, Play
 
 KNEE = 5
@@ -101,6 +104,44 @@ def test_it_finds_the_knee_and_never_takes_the_load_off(made: SearchPlay) -> Non
     assert made.play.group.asked_to_finish == ["drain"]
     assert made.lines[-1].startswith("search: met at 5, missed at 6; the bracket is closed after ")
     assert min(users[users.index(4) :]) == 4
+
+
+def test_the_path_so_far_is_data_for_the_live_page(made: SearchPlay) -> None:
+    """Each probe from its ramp on: running, when it is looked at next, its verdict and what it measured."""
+    seen: list[dict[str, Any]] = []
+    play = made.play
+    live = LiveState(play.experiment, play.sequence.board, play.collector, play.clock)
+
+    def watch() -> None:
+        seen.append(json.loads(live.answer("", 0))["search_path"])
+        play.clock.at(0.5, watch)
+
+    play.clock.at(1.0, watch)
+    made()
+    last_probes = [path["probes"][-1] for path in seen if path["probes"]]
+    running = [(p["step"], p["verdict"]) for p in last_probes if p["running"]]
+    assert list(dict.fromkeys(running))[:4] == [
+        ("x/c4", None), ("x/c4", "met"), ("x/c8", None), ("x/c8", "missed"),
+    ]  # fmt: skip
+    ahead = [p["looks_at"] for p in last_probes if p["step"] == "x/c4" and p["looks_at"] is not None]
+    assert ahead
+    opened_at = float(play.steps()[0]["measure_started_at"])
+    assert ahead == [pytest.approx(opened_at + 20, abs=0.001)] * len(ahead), "the first look is after 20 s"
+    last = read_search_path(play.folder)
+    assert last is not None
+    assert [(p.level, p.verdict, p.running) for p in last.probes] == [
+        (4, "met", False), (8, "missed", False), (6, "missed", False), (5, "met", False),
+    ]  # fmt: skip
+    assert (last.met, last.missed, last.met_surely, last.missed_surely, last.end) == (
+        5,
+        6,
+        True,
+        True,
+        "found",
+    )
+    assert all(p.measured_s >= 20 and p.requests > 0 for p in last.probes)
+    assert last.spent_s == pytest.approx(made.course.spent_s)
+    assert [c.name for c in last.probes[0].criteria] == ["E2E p95 ≤ 494 ms", "errors"]
 
 
 def test_a_probe_with_a_lost_worker_is_void_and_repeated(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from analysis.decide.search.levels import LevelState
 from analysis.decide.search.method import Bracket, End, Move, bracket_of, next_move
 from analysis.decide.search.probes import Criterion, Probe, Rules
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
+from runfolder.search_path import ProbeVerdict
 
 _AS_MUCH = 0.98
 
@@ -88,8 +89,8 @@ class Course:
             ids |= {s.id for s, p in zip(self.steps, self.probes, strict=True) if p.level in high}
         return frozenset(ids)
 
-    def verdict_of(self, step: StepResult) -> str | None:
-        """``met``, ``missed``, ``undecided``, ``not reached`` or ``void``; None for another kind of step."""
+    def verdict_of(self, step: StepResult) -> ProbeVerdict | None:
+        """Of a step of this search; None for another kind of step."""
         for own, probe in zip(self.steps, self.probes, strict=True):
             if own.id == step.id:
                 return self._verdict(probe, self.bracket.states)
@@ -100,9 +101,9 @@ class Course:
         return None
 
     @staticmethod
-    def _verdict(probe: Probe, states: Sequence[LevelState]) -> str:
+    def _verdict(probe: Probe, states: Sequence[LevelState]) -> ProbeVerdict:
         if not probe.counts:
-            return probe.outcome.replace("_", " ")
+            return "not reached" if probe.outcome == "not_reached" else "void"
         return next((state.verdict for state in states if state.level == probe.level), "undecided")
 
     @property
