@@ -58,6 +58,7 @@ def truth_server(
     log = folder / "truth.csv"
     command = [sys.executable, "-m", "bench.calibration.truth", "--log", str(log)]
     command += ["--ttft", str(schedule.ttft), "--gap", str(schedule.gap), "--tokens", str(schedule.tokens)]
+    command += ["--slots", str(schedule.slots)]
     if stall is not None:
         command += ["--stall-after", str(stall.after_s), "--stall", str(stall.seconds)]
     if certificates is not None:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import click
 
-from bench.calibration.truth_answers import STREAM_HEAD, TOKEN_CHUNK, last_chunk, whole_answer
+from bench.calibration.slots import Slots
+from bench.calibration.truth_answers import STREAM_HEAD, TOKEN_CHUNK, header, last_chunk, whole_answer
 from locustfiles.client import kernel_timestamps
 
 LOG_HEADER = "number,arrived_at,first_sent_at,last_sent_at,tokens,inference_id\n"
@@ -40,6 +41,8 @@ class AnswerSchedule:
     ttft: float
     gap: float
     tokens: int
+    slots: int = 0
+    """Answers at a time; further requests wait in the order of their arrival. 0: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ STALLED_BACKLOG = 8
 """Connections that the kernel accepts for a server that stalls; others must wait."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Client:
     """One connection and the answer on its way."""
 
@@ -104,6 +107,7 @@ class TruthServer:
         self._epoll.register(self._listener.fileno(), select.EPOLLIN)
         self._clients: dict[int, Client] = {}
         self._due: list[tuple[float, int, Client]] = []
+        self._slots: Slots[Client] = Slots(schedule.slots)
         self._numbers = itertools.count(1)
         self._order = itertools.count()
         self._running = True
@@ -157,6 +161,7 @@ class TruthServer:
 
     def _close(self, client: Client) -> None:
         client.closed = True
+        self._leave(client)
         self._epoll.unregister(client.sock.fileno())
         del self._clients[client.sock.fileno()]
         client.sock.close()
@@ -201,7 +206,7 @@ class TruthServer:
         if head_end < 0:
             return
         head = bytes(client.received[:head_end]).lower()
-        length = int(_header(head, b"content-length") or 0)
+        length = int(header(head, b"content-length") or 0)
         if len(client.received) < head_end + 4 + length:
             return
         del client.received[: head_end + 4 + length]
@@ -209,10 +214,20 @@ class TruthServer:
         if self._stall is not None and self._stall_at is None:
             self._stall_at = client.arrived_at + self._stall.after_s
         client.streamed = b"response-stream" in head.split(b"\r\n", 1)[0]
-        client.inference_id = _header(head, b"x-amzn-sagemaker-inference-id")
+        client.inference_id = header(head, b"x-amzn-sagemaker-inference-id")
+        if self._slots.take(client):
+            self._begin(client, client.arrived_at)
+
+    def _begin(self, client: Client, at: float) -> None:
+        """Let the answer to a client's request begin at ``at``."""
         spread = client.number * _GOLDEN % 1.0 - 0.5
-        client.starts_at = client.arrived_at + self._answer_schedule.ttft + spread * self._answer_schedule.gap
+        client.starts_at = at + self._answer_schedule.ttft + spread * self._answer_schedule.gap
         self._schedule(client, client.starts_at)
+
+    def _leave(self, client: Client) -> None:
+        """Give the slot of a client's request to the next one."""
+        if following := self._slots.leave(client):
+            self._begin(following, time.time())
 
     def _schedule(self, client: Client, due: float) -> None:
         heapq.heappush(self._due, (due, next(self._order), client))
@@ -246,6 +261,7 @@ class TruthServer:
             f"{client.number},{client.arrived_at:.6f},{client.first_sent_at:.6f},{last_sent_at:.6f},"
             f"{self._answer_schedule.tokens},{client.inference_id}\n"
         )
+        self._leave(client)
 
     def _send(self, client: Client, data: bytes) -> None:
         if client.tls is not None:
@@ -277,12 +293,6 @@ class TruthServer:
             self._epoll.modify(client.sock.fileno(), select.EPOLLIN)
 
 
-def _header(head: bytes, name: bytes) -> str:
-    """The value of a header in the head of a request in lower case; empty without it."""
-    _, found, rest = head.partition(b"\r\n" + name + b":")
-    return rest.split(b"\r\n", 1)[0].strip().decode() if found else ""
-
-
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -291,6 +301,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--ttft", default=0.2, show_default=True, help="Seconds to the first token.")
 @click.option("--gap", default=0.05, show_default=True, help="Seconds between tokens.")
 @click.option("--tokens", type=click.IntRange(min=2), default=60, help="Tokens per answer.")
+@click.option("--slots", default=0, show_default=True, help="Answers at a time; 0: no limit.")
 @click.option(
     "--log",
     type=click.Path(path_type=Path),
@@ -307,6 +318,7 @@ def main(
     ttft: float,
     gap: float,
     tokens: int,
+    slots: int,
     log: Path,
     stall_after: float,
     stall: float,
@@ -319,7 +331,7 @@ def main(
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls_cert, tls_key)
     pause = Stall(stall_after, stall) if stall else None
-    server = TruthServer(AnswerSchedule(ttft, gap, tokens), port, log, context, pause)
+    server = TruthServer(AnswerSchedule(ttft, gap, tokens, slots), port, log, context, pause)
     signal.signal(signal.SIGTERM, server.stop)
     signal.signal(signal.SIGINT, server.stop)
     sys.stdout.write(json.dumps({"port": server.port}) + "\n")

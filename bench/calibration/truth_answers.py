@@ -1,4 +1,4 @@
-"""The bytes of the truth server's answers, in TGI's form. Each has its number as its finish reason."""
+"""The bytes that the truth server reads and writes: TGI's form, an answer's number as its finish reason."""
 
 import json
 
@@ -39,3 +39,9 @@ def whole_answer(number: int, tokens: int) -> bytes:
     body = json.dumps([{"generated_text": " sea" * tokens, "details": details}]).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
+
+
+def header(head: bytes, name: bytes) -> str:
+    """The value of a header in the head of a request in lower case; empty without it."""
+    _, found, rest = head.partition(b"\r\n" + name + b":")
+    return rest.split(b"\r\n", 1)[0].strip().decode() if found else ""
