@@ -31,6 +31,7 @@ class LocalSageMaker:
         region: the default region in ``environment``.
         withheld: variables of this process's environment that it must not inherit.
         detach: keep it running if this process is killed.
+        prefix: begins its command line, for example to start it in a network namespace.
 
     Enter it from a thread that outlives it, such as the main thread: the kernel ends it with that thread.
     """
@@ -43,7 +44,9 @@ class LocalSageMaker:
         region: str = REGION,
         withheld: Collection[str] = (),
         detach: bool = False,
+        prefix: Sequence[str] = (),
     ) -> None:
+        self._prefix = prefix
         self._options = [*options, *(["--detach"] if detach else [])]
         self._region = region
         self._withheld = {PARENT_VARIABLE, *withheld}
@@ -89,7 +92,7 @@ class LocalSageMaker:
             environment[PARENT_VARIABLE] = str(os.getpid())
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "emulator", *self._options],
+                [*self._prefix, sys.executable, "-m", "emulator", *self._options],
                 cwd=PROJECT,
                 env=environment,
                 stdin=subprocess.DEVNULL,

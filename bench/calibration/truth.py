@@ -89,6 +89,8 @@ class TruthServer:
         log: Path,
         context: ssl.SSLContext | None,
         stall: Stall | None = None,
+        *,
+        host: str = "127.0.0.1",
     ) -> None:
         self._answer_schedule = schedule
         self._stall = stall
@@ -97,7 +99,7 @@ class TruthServer:
         self._log = log.open("w", encoding="utf-8", buffering=1 << 20)
         self._log.write(LOG_HEADER)
         backlog = 4096 if stall is None else STALLED_BACKLOG
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=backlog)
+        self._listener = socket.create_server((host, port), backlog=backlog)
         kernel_timestamps.enable(
             self._listener
         )  # accepted connections inherit it: no first segment goes unstamped
@@ -297,6 +299,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command(help="Serve answers with known token times; print the port as one JSON line.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default=True, help="Port; 0 for any free one.")
 @click.option("--ttft", default=0.2, show_default=True, help="Seconds to the first token.")
 @click.option("--gap", default=0.05, show_default=True, help="Seconds between tokens.")
@@ -314,6 +317,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--tls-key", type=_FILE)
 def main(
     *,
+    host: str,
     port: int,
     ttft: float,
     gap: float,
@@ -331,7 +335,7 @@ def main(
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls_cert, tls_key)
     pause = Stall(stall_after, stall) if stall else None
-    server = TruthServer(AnswerSchedule(ttft, gap, tokens, slots), port, log, context, pause)
+    server = TruthServer(AnswerSchedule(ttft, gap, tokens, slots), port, log, context, pause, host=host)
     signal.signal(signal.SIGTERM, server.stop)
     signal.signal(signal.SIGINT, server.stop)
     sys.stdout.write(json.dumps({"port": server.port}) + "\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.harness import Bench
+from tests.support.network import unavailable
 from tests.support.polling import eventually
 
 
@@ -15,3 +16,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield made
     left = eventually(lambda: made.processes() == [])
     assert left, f"still running: {made.processes()}"
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Skip where this machine allows no network namespaces."""
+    if reason := unavailable():
+        pytest.skip(reason)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -70,11 +70,15 @@ class Bench:
         return path
 
     def start(
-        self, *arguments: str | Path, environment: Mapping[str, str] = NOTHING, stderr: int = subprocess.PIPE
+        self,
+        *arguments: str | Path,
+        environment: Mapping[str, str] = NOTHING,
+        stderr: int = subprocess.PIPE,
+        prefix: Sequence[str] = (),
     ) -> "subprocess.Popen[str]":
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "LOCUST_", "BENCH_"))}
         return subprocess.Popen(
-            [sys.executable, *self.program, *map(str, arguments)],
+            [*prefix, sys.executable, *self.program, *map(str, arguments)],
             cwd=ROOT,
             env=clean
             | {MARK: self.mark, HOME_VARIABLE: str(self.home), TOKEN_VARIABLE: TOKEN}
