@@ -1,4 +1,4 @@
-"""What the live page costs the load, and how fast its poll is answered.
+"""What the live displays cost the load, and how fast the page's poll is answered.
 
     python -m bench.benchmarks.live_page [--users 1000] [--rows-per-minute 20000] [--minutes 30]
 
@@ -10,6 +10,8 @@ import json
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
 
@@ -92,6 +94,13 @@ def _p(values: list[float], percent: int) -> str:
     return f"{quantiles(values, n=100)[percent - 1] * 1000:.3f} ms"
 
 
+@contextmanager
+def _timed(into: list[float]) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    into.append(time.perf_counter() - began)
+
+
 @click.command()
 @click.option("--users", default=1000, show_default=True)
 @click.option("--rows-per-minute", default=20_000, show_default=True)
@@ -120,6 +129,7 @@ def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> 
     adding: list[float] = []
     closing: list[float] = []
     polls: list[float] = []
+    saving: list[float] = []
     version, load = 0, ""
     for tick in range(1, int(minutes * 60 / _REPORT_S) + 1):
         clock.now = _START + tick * _REPORT_S
@@ -134,9 +144,10 @@ def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> 
         if tick % 2:
             continue
         live.workers["w0"] = WorkerReport("w0", "h", clock.now, step, users, users, 50.0, 100.0)
-        began = time.perf_counter()
-        live.close_until(clock.now - 0.2, clock.now, target=users, in_flight=users)
-        closing.append(time.perf_counter() - began)
+        with _timed(closing):
+            live.close_until(clock.now - 0.2, clock.now, target=users, in_flight=users)
+        with _timed(saving):
+            board.status.save(folder, state.state())
         began = time.perf_counter()
         series = json.loads(body := state.answer(load, version))["series"]
         polls.append(time.perf_counter() - began)
@@ -149,6 +160,7 @@ def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> 
     click.echo("| work | p50 | p99 |\n|---|---|---|")
     click.echo(f"| a row | {_p(adding, 50)} | {_p(adding, 99)} |")
     click.echo(f"| the points, once a second | {_p(closing, 50)} | {_p(closing, 99)} |")
+    click.echo(f"| status.json, once a second | {_p(saving, 50)} | {_p(saving, 99)} |")
     click.echo(f"| a poll, parsed | {_p(polls, 50)} | {_p(polls, 99)} |")
     click.echo(
         f"\na poll: {len(body)} bytes; a new page's first: {len(whole)} bytes, {opening * 1000:.1f} ms"

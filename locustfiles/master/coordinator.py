@@ -81,6 +81,7 @@ class MasterCoordinator:
         self._interrupts = Interrupts()
         self.sequence = StepSequence(experiment, self, self._collector, self._interrupts)
         self._live = LiveState(experiment, self.sequence.board, self._collector)
+        self.sequence.board.live = self._live.state
         self.ticks = self._play()
         self._step: Step | None = None
         """The current step."""

@@ -1,4 +1,4 @@
-"""The page for watching a run live: its routes in Locust's web server."""
+"""What every display of a run shows, as JSON; and the live page: its routes in Locust's web server."""
 
 import json
 import secrets
@@ -44,7 +44,7 @@ _POINTS = 300
 
 
 class LiveState:
-    """Makes the answers to the page's polls.
+    """Makes the answers to the page's polls, and what `bench` shows of the load.
 
     Args:
         experiment: what is played.
@@ -66,8 +66,8 @@ class LiveState:
         self._clock = clock or SystemClock()
         self._id = secrets.token_hex(4)
         """Differs for each load, so that the page begins new charts."""
-        self._steps: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
-        """The last state of each step, and what it was made of."""
+        self._steps: dict[str, tuple[tuple[Any, ...], str]] = {}
+        """The last state of each step as JSON, and what it was made of."""
         self._body = ""
         self._made_at = float("-inf")
 
@@ -80,7 +80,7 @@ class LiveState:
         """
         now = self._clock.monotonic()
         if now - self._made_at >= _FRESH_S:
-            self._body, self._made_at = json.dumps(self._state(), allow_nan=False), now
+            self._body, self._made_at = self.state(), now
         live = self._collector.live
         points, version, more = live.points(since if load == self._id else 0, _POINTS)
         series = {
@@ -93,17 +93,17 @@ class LiveState:
         }
         return f'{self._body[:-1]}, "series": {json.dumps(series, allow_nan=False)}}}'
 
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> str:
+        """The state as JSON, without points."""
         rows = [row for row in self._board.rows if row.announced_at is not None or row.reasons]
-        steps = [self._step(row) for row in rows]
+        steps = ", ".join(self._step(row) for row in rows)
         experiment = self._experiment
         path = None if experiment.load.search is None else read_search_path(experiment.run_folder)
-        return live_state(
-            experiment, self._board.status, self._collector, steps, self._clock.time(), path=path
-        )
+        state = live_state(experiment, self._board.status, self._collector, self._clock.time(), path=path)
+        return f'{json.dumps(state, allow_nan=False)[:-1]}, "steps": [{steps}]}}'
 
-    def _step(self, row: StepRow) -> dict[str, Any]:
-        """The state of a step, made again only when something has changed."""
+    def _step(self, row: StepRow) -> str:
+        """The state of a step as JSON, made again only when something has changed."""
         collector = self._collector
         tally = collector.steps[row.step]
         until = None if row.tail_ended_at is not None else collector.reported_until
@@ -111,7 +111,8 @@ class LiveState:
         known = self._steps.get(row.step)
         if known is not None and known[0] == made_of:
             return known[1]
-        state = step_state(row, tally, self._experiment.live.slo, collector.reported_until)
+        data = step_state(row, tally, self._experiment.live.slo, collector.reported_until)
+        state = json.dumps(data, allow_nan=False)
         self._steps[row.step] = (made_of, state)
         return state
 

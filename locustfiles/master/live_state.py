@@ -24,18 +24,16 @@ def live_state(
     experiment: Experiment,
     status: LoadStatus,
     collector: ReportCollector,
-    steps: list[Data],
     now: float,
     *,
     path: SearchPath | None = None,
 ) -> Data:
-    """Everything that the page shows, except the points of its charts.
+    """Everything that the displays show, except the steps (`step_state`) and the points of the page's charts.
 
     Args:
         experiment: what is played.
         status: how it stands.
         collector: has the workers and the errors.
-        steps: from `step_state`, in order.
         now: the time.
         path: of a search, so far.
     """
@@ -75,7 +73,6 @@ def live_state(
         "workers": worker_states(
             collector.workers, collector.lost, collector.live, None if status.phase == "done" else now
         ),
-        "steps": steps,
     }
 
 
@@ -105,6 +102,8 @@ def step_state(row: StepRow, tally: StepTally, slo: Slo, now: float) -> Data:
         "concurrency": row.concurrency,
         "rate": row.rate,
         "speed": row.speed,
+        "piece": row.piece,
+        "ramp": None if row.ramp_from is None or row.ramp_to is None else [row.ramp_from, row.ramp_to],
         "announced_at": row.announced_at,
         "measure_started_at": row.measure_started_at,
         "measure_ended_at": row.measure_ended_at,

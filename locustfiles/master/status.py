@@ -1,7 +1,7 @@
 """``status.json``: what the run is doing right now, for every display."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -69,20 +69,24 @@ class LoadStatus:
         self.ttft_p50_ms = tally.percentile("ttft_ms", 50)
         self.e2e_p50_ms = tally.percentile("e2e_ms", 50)
 
-    def save(self, folder: Path) -> None:
-        """Write the file atomically; on a full disk, overwrite the old file in place.
+    def save(self, folder: Path, live: str = "null") -> None:
+        """Write the file atomically; on a full disk, overwrite the old file in place, without ``live``.
+
+        Args:
+            folder: the run folder.
+            live: JSON with everything that the displays show.
 
         Raises:
             OSError: it cannot be written either way.
         """
-        content = json.dumps(asdict(self)) + "\n"
+        content = json.dumps(asdict(self))
         try:
-            write_atomically(folder / STATUS, content)
+            write_atomically(folder / STATUS, f'{content[:-1]}, "live": {live}}}\n')
         except OSError:
             if not (folder / STATUS).exists():
                 raise
             with (folder / STATUS).open("r+", encoding="utf-8") as file:
-                file.write(content)
+                file.write(content)  # not longer than the file, which needs no further blocks then
                 file.truncate()
 
 
@@ -112,6 +116,8 @@ class StatusBoard:
         self.rows = rows
         self._clock = clock
         self._phase_started = clock.monotonic()
+        self.live: Callable[[], str] = lambda: "null"
+        """JSON with everything that the displays show; set by whoever makes it (`live_page.LiveState`)."""
 
     def enter(self, phase: Phase, seconds: float | None = None) -> None:
         """Begin a phase, which takes ``seconds`` where that is known."""
@@ -132,7 +138,7 @@ class StatusBoard:
             self._add_points()
         status.eta_s = eta_s(status, self._experiment.load)
         with collector.writing(STATUS):
-            status.save(self._experiment.run_folder)
+            status.save(self._experiment.run_folder, self.live())
 
     def _add_points(self) -> None:
         status, collector, now = self.status, self._collector, self._clock.time()

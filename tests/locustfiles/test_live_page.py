@@ -22,6 +22,7 @@ from locustfiles.master.live_state import step_state, worker_states
 from locustfiles.master.report_collector import WorkerState
 from locustfiles.master.step_tally import StepTally, tokens_inside
 from locustfiles.messages import MeasureWindow
+from runfolder.layout import STATUS
 from runfolder.records import Request, StepRow, WorkerReport
 from tests.locustfiles.fake import Play
 from tests.locustfiles.runs import experiment
@@ -214,12 +215,15 @@ def played(play: Play) -> Play:
 
 def test_the_state_follows_a_run(played: Play) -> None:
     live = LiveState(played.experiment, played.sequence.board, played.collector, played.clock)
+    played.sequence.board.live = live.state
     seen: list[dict[str, Any]] = []
     asked: dict[str, Any] = {"load": "", "version": 0}
 
     def look() -> None:
         played.sequence.board.refresh()
         seen.append(json.loads(live.answer(asked["load"], asked["version"])))
+        status = json.loads((played.experiment.run_folder / STATUS).read_text())
+        assert status["live"].items() <= seen[-1].items(), "the terminal shows what the page shows"
         asked.update({key: seen[-1]["series"][key] for key in asked})
         played.clock.at(1.0, look)
 
