@@ -25,6 +25,7 @@ test-fast: JOBS := 2
 # The variables of each command. They are checked before anything starts: a misspelt ENDPOINT would deploy an endpoint.
 RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES
 TAKES_bench     := $(RUN_VARIABLES)
+TAKES_quick     := ENDPOINT COMPONENT RESULTS
 TAKES_rehearse  := $(RUN_VARIABLES) FULL
 TAKES_ui        := $(RUN_VARIABLES) PORT
 TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND TOKEN
@@ -38,7 +39,7 @@ TAKES_teardown  := REGION ALL
 TAKES_calibrate := QUICK
 TAKES_test      := JOBS TESTS
 TAKES_test-fast := JOBS TESTS
-COMMANDS := bench rehearse ui master worker report compare trace plan endpoints teardown calibrate setup test test-fast check lock clean help
+COMMANDS := bench quick rehearse ui master worker report compare trace plan endpoints teardown calibrate setup test test-fast check lock clean help
 include arguments.mk
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
               $(call option,RESULTS,--results) $(call option,PROCESSES,--processes)
@@ -50,6 +51,8 @@ REPORT_OPTIONS = $(call quoted,RUN) $(call option,LOCUST,--locust) $(call option
 ##@ Benchmark
 bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= RESULTS= PROCESSES= (default: a real model on this machine)
 	@$(BENCH) run $(RUN_OPTIONS)
+quick: setup ## Check one endpoint in a minute: does it answer, how fast, does it stream: ENDPOINT= COMPONENT= (default: the model on this machine)
+	@$(BENCH) quick $(call option,ENDPOINT,--endpoint) $(call option,COMPONENT,--component) $(call option,RESULTS,--results)
 rehearse: setup ## Rehearse a plan on this machine with a simulated container: INSTANCE= PLAN= FULL=1 (full windows)
 	@$(BENCH) rehearse $(RUN_OPTIONS) $(call flag,FULL,--full)
 ui: setup ## Like bench, with a live page in the browser: PORT=8089

@@ -23,6 +23,7 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             definitions.tpot_ms,
             definitions.user_tokens_per_s,
             definitions.gap_percentile_ms,
+            definitions.stream_spread,
             definitions.e2e_ms,
             definitions.elapsed_ms,
             definitions.schedule_delay_ms,

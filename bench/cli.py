@@ -13,7 +13,7 @@ from common.streams import survive_lost_streams
 from common.text import printable
 
 COMMANDS = {
-    "run": ("run", "rehearse", "ui", "master", "worker"),
+    "run": ("run", "quick", "rehearse", "ui", "master", "worker"),
     "report": ("report", "compare"),
     "trace": ("trace",),
     "deploy": ("plan", "endpoints", "teardown"),

@@ -30,6 +30,8 @@ class RunOptions:
     plan_file: Path | None = None
     rehearse: bool = False
     full_windows: bool = False
+    quick: bool = False
+    """Find the endpoint's format first, and say in a paragraph how it does, in place of a report."""
 
 
 @dataclass(frozen=True)

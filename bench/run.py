@@ -10,10 +10,10 @@ from bench.backend import backend_for
 from bench.checks import check_plan
 from bench.cloudwatch import collect_cloudwatch
 from bench.distributed.run_announcer import RunAnnouncer
-from bench.experiments import experiment_of, live_facts
+from bench.experiment_file import made_payload, write_experiment
 from bench.locust_process import LoadEnd, play_load
-from bench.made_prompts import make_prompts
 from bench.prepare import PreparedRun, RunOptions, prepare
+from bench.quick import quick_report
 from bench.run_report import final_report, report_so_far
 from bench.terminal import deploy_reporter, print_status
 from bench.traces import bodies_file
@@ -26,7 +26,7 @@ from deploy.lifecycle.removal import LeftBehindError
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.spend_guard import SpendGuard
 from deploy.spec.endpoint_spec import EndpointSpec
-from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MADE_PAYLOAD, MANIFEST, create_run_folder
+from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MANIFEST, create_run_folder
 from runfolder.load_commands import LOAD_COMMAND
 from runfolder.manifest import ExperimentEntry, RunState
 from runfolder.replayed_trace import TRACE, write_trace
@@ -125,8 +125,9 @@ class _Player:
                     self._skip(spec, f"not started: {reason}")
                 else:
                     self._play_endpoint(spec)
-            with writing(self.prepared.folder / CLOUDWATCH):
-                collect_cloudwatch(self.prepared.folder, manifest, self.prepared.clients)
+            if not self.prepared.options.quick:  # it would wait for minutes
+                with writing(self.prepared.folder / CLOUDWATCH):
+                    collect_cloudwatch(self.prepared.folder, manifest, self.prepared.clients)
             errors = dict.fromkeys(entry.error for entry in manifest.experiments if entry.error)
             self._close(_STATES.get(self.status.code, "failed"), "; ".join(errors) or None)
         except Interrupted as stop:
@@ -189,7 +190,7 @@ class _Player:
                     try:
                         self._play_experiment(entry, spec, deployment)
                     finally:
-                        self._made_payload(entry).unlink(missing_ok=True)
+                        made_payload(self.prepared.folder, entry).unlink(missing_ok=True)
         except UserError as error:
             print_status(f"error: {error}")
             self.status.record_code(ExitCode.FAILED)
@@ -216,12 +217,20 @@ class _Player:
         self._record_billing(spec, [entry])
         entry.load_started_at = time.time()
         self._save()
-        experiment_file = self._write_experiment(entry, spec, deployment)
+        file = write_experiment(
+            self.prepared,
+            entry,
+            spec,
+            deployment,
+            bodies=self.bodies,
+            spent_usd=self.guard.spent_usd(time.time()),
+        )
+        self._save()
         search = self._search(entry)
         try:
             with self.announcer.announce_load():
                 end = play_load(
-                    experiment_file,
+                    file,
                     self.prepared.folder / entry.locust_prefix,
                     self.prepared.options.load,
                     over_budget=self.guard.exceeded,
@@ -245,39 +254,6 @@ class _Player:
         with writing(self.prepared.folder / LOAD_COMMAND):
             search.begin()
         return search
-
-    def _made_payload(self, entry: ExperimentEntry) -> Path:
-        """The file of prompts that are made for the load."""
-        return (self.prepared.folder / f"{entry.locust_prefix}{MADE_PAYLOAD}").resolve()
-
-    def _write_experiment(self, entry: ExperimentEntry, spec: EndpointSpec, deployment: Deployment) -> Path:
-        """Write what the load must know to a file in the run folder, and make its prompts if needed."""
-        file = self.prepared.folder / f"{entry.locust_prefix}_experiment.json"
-        given = self.prepared.payloads[entry.payload]
-        experiment = experiment_of(
-            self.prepared.plan,
-            entry.name,
-            given or self._made_payload(entry),
-            deployment,
-            region=spec.region,
-            run_id=self.prepared.run_id,
-            folder=self.prepared.folder,
-            bodies=self.bodies,
-            live=live_facts(
-                self.prepared.plan,
-                entry,
-                spent_usd=self.guard.spent_usd(now := time.time()),
-                now=now,
-                expected_usd=self.prepared.preflight.estimate.longest_usd,
-            ),
-        )
-        if given is None:
-            payload = next(p for p in self.prepared.plan.workload.payload if p.label == entry.payload)
-            entry.made_prompts = make_prompts(payload, experiment, self.prepared.clients.renewed())
-            self._save()
-        with writing(file):
-            file.write_text(experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
-        return file
 
     def _record_end(self, entry: ExperimentEntry, end: LoadEnd) -> None:
         """Write down how a load ended.
@@ -337,9 +313,13 @@ class _Player:
 
     def _report_so_far(self) -> None:
         self._save()
-        report_so_far(self.prepared.folder)
+        if not self.prepared.options.quick:
+            report_so_far(self.prepared.folder)
 
     def _report(self) -> None:
-        if not final_report(self.prepared.folder) and self.status.code == ExitCode.OK:
+        if self.prepared.options.quick:
+            if not quick_report(self.prepared.folder):
+                self.status.record_code(ExitCode.ALL_VOID)
+        elif not final_report(self.prepared.folder) and self.status.code == ExitCode.OK:
             print_status("error: no step has figures to rely on; the report says why")
             self.status.code = ExitCode.ALL_VOID

@@ -81,6 +81,10 @@ class Streaming:
     gap_p50_ms: float | None = None
     """Median time between two chunks, in milliseconds."""
     gap_p99_ms: float | None = None
+    spread_p50: float | None = None
+    """Median part of an answer's time over which its chunks arrive, 0 to 1; near 0 if all come at the end."""
+    chunks_p50: float | None = None
+    """Median number of chunks of an answer."""
 
 
 @dataclass(frozen=True)

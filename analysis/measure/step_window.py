@@ -98,12 +98,18 @@ def _ttft_in_order(ok: pd.DataFrame) -> Sequence[float]:
 
 
 def _streaming(ok: pd.DataFrame, gaps: pd.DataFrame) -> Streaming:
-    speed = definitions.user_tokens_per_s(ok)
+    streamed = ok[ok["ttft_ms"].notna()]
     return Streaming(
-        tokens_per_s_p50=float(np.median(speed)) if len(speed) else None,
+        tokens_per_s_p50=_median(definitions.user_tokens_per_s(ok)),
         gap_p50_ms=definitions.gap_percentile_ms(gaps, 50),
         gap_p99_ms=definitions.gap_percentile_ms(gaps, 99),
+        spread_p50=_median(definitions.stream_spread(streamed)),
+        chunks_p50=_median(definitions.measured(definitions.numbers(streamed, "chunks"))),
     )
+
+
+def _median(values: Floats) -> float | None:
+    return float(np.median(values)) if len(values) else None
 
 
 def _provenance(ok: pd.DataFrame) -> Provenance:

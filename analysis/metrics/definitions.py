@@ -155,6 +155,18 @@ def user_tokens_per_s(rows: pd.DataFrame) -> Floats:
     return np.asarray(1000 / tpot[tpot > 0], dtype=float)
 
 
+def stream_spread(rows: pd.DataFrame) -> Floats:
+    """Stream spread: the part of an answer's time over which its chunks arrive; near 0 if all come at once.
+
+    Formula: (E2E − TTFT) / E2E.
+    Unit: share, 0 to 1, one value per ok streamed request.
+    Source: a proxy or a container that collects an answer before it sends it makes TTFT equal E2E.
+    """
+    e2e, ttft = numbers(rows, "e2e_ms"), numbers(rows, "ttft_ms")
+    spread: Floats = np.divide(e2e - ttft, e2e, out=np.full(len(rows), np.nan), where=e2e > 0)
+    return measured(spread)
+
+
 def gap_percentile_ms(gaps: pd.DataFrame, p: float) -> float | None:
     """ICL, inter-chunk latency: gaps between content chunks, pooled over requests.
 

@@ -191,6 +191,8 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
         "goodput_share": step.goodput.share,
         "user_tokens_per_s_p50": step.streaming.tokens_per_s_p50,
         "chunk_gap_ms": {"p50": step.streaming.gap_p50_ms, "p99": step.streaming.gap_p99_ms},
+        "chunks_p50": step.streaming.chunks_p50,
+        "stream_spread_p50": step.streaming.spread_p50,
         "mean_in_flight": step.in_flight.mean,
         "little_residual": step.in_flight.little_residual,
         "finish_reasons": step.provenance.finish_reasons,

@@ -1,4 +1,4 @@
-"""Commands that play a plan: run, rehearse, ui, master; and worker, which helps a master."""
+"""Commands that play a plan: run, quick, rehearse, ui, master; and worker, which helps a master."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +11,7 @@ from bench.distributed.worker_host import serve
 from bench.locust_process import LoadOptions
 from bench.options import NonEmptyPath, NonEmptyText, WholeNumber
 from bench.prepare import RunOptions
+from bench.quick import ENDPOINT_PLAN, LOCAL_PLAN, quick_plan
 from bench.run import run_plan
 from bench.terminal import print_status
 from common.errors import UserError
@@ -20,9 +21,7 @@ from configs.reading import read_plan
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-LOCAL_PLAN = CONFIGS / "local.yml"
 AWS_PLAN = CONFIGS / "llama2-7b-g5.yml"
-ENDPOINT_PLAN = CONFIGS / "endpoint.yml"
 
 
 class PlanChoice(TypedDict):
@@ -113,6 +112,27 @@ def run(**choice: Unpack[PlanChoice]) -> int:
     plan, path = chosen_plan(choice)
     load = LoadOptions(processes=choice["processes"])
     return run_plan(plan, RunOptions(choice["results"], load, path))
+
+
+@click.command()
+@click.option(
+    "--endpoint",
+    type=NonEmptyText(),
+    help="Existing endpoint to check. It is never changed or deleted. Default: the model on this machine.",
+)
+@click.option("--component", type=NonEmptyText(), help="Inference component on the endpoint.")
+@click.option(
+    "--results",
+    type=NonEmptyPath(),
+    default="results",
+    show_default=True,
+    help="Folder for the run folder.",
+)
+def quick(*, endpoint: str | None, component: str | None, results: Path) -> int:
+    """Check one endpoint with one user: does it answer, how, how fast, and what to run next. One minute."""
+    if component and not endpoint:
+        raise UserError("a component is part of an endpoint", "name its endpoint too", "endpoint")
+    return run_plan(quick_plan(endpoint, component), RunOptions(results, LoadOptions(), quick=True))
 
 
 @click.command()
@@ -212,4 +232,4 @@ def worker(host: str, port: int, processes: int | None, token: str | None) -> in
         return stop.exit_code
 
 
-COMMANDS = {command.name: command for command in (run, rehearse, ui, master, worker)}
+COMMANDS = {command.name: command for command in (run, quick, rehearse, ui, master, worker)}

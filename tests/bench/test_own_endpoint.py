@@ -23,6 +23,12 @@ PRIVATE = {
     "load": {"concurrency": [2], "warm_up": "200ms", "measure": "2s"},
 }  # fmt: skip
 
+SHORT = """
+from bench import cli, quick
+quick._LOAD |= {"warm_up": "200ms", "measure": "2s"}
+cli.main()
+"""
+
 
 def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
     with LocalSageMaker(["--create-seconds", "0"]) as local:
@@ -55,6 +61,11 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
             f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:1"
             for service in ("STS", "SAGEMAKER", "PRICING", "CLOUDWATCH")
         }
+        bench.program = ("-c", SHORT)
+        quick = bench.run(
+            "quick", "--endpoint", "mine", "--results", bench.folder / "quick", environment=local.environment
+        )
+        bench.program = Bench.program
         alone = bench.plan(PRIVATE)
         private = bench.run(
             "run", "--plan", alone, "--endpoint", "mine", "--results", bench.folder / "private",
@@ -72,6 +83,14 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
     assert entry["create_started_at"] is None
     assert entry["deleted_at"] is None
     assert not bench.ledger_files()
+    assert quick.returncode == 0, quick.stderr
+    assert quick.stdout.strip().startswith("mine works: it answered all ")
+    assert "in OpenAI's chat format (schema: openai). It really streams: the " in quick.stdout
+    assert "It runs on 2 × ml.g5.12xlarge, which costs $" in quick.stdout
+    assert quick.stdout.strip().endswith("Next: make bench ENDPOINT=mine")
+    checked = bench.folder / "quick" / "latest"
+    assert len(requests_of(checked.resolve())) >= int(quick.stdout.split()[5])
+    assert not (checked / "report.html").exists()
     unseen = json.loads((bench.folder / "private" / "latest" / "manifest.json").read_text())["experiments"][0]
     assert (unseen["model"], unseen["instance_type"]) == ("mine", "unknown")
     assert unseen["price"]["usd_per_hour"] is None

@@ -1,0 +1,85 @@
+"""The input of a load as a file in the run folder, with the prompts that are made for it."""
+
+import time
+from pathlib import Path
+
+from bench.experiments import experiment_of, live_facts
+from bench.format_probe import find_format
+from bench.made_prompts import make_prompts
+from bench.prepare import PreparedRun
+from common.errors import writing
+from configs.experiment import Experiment
+from configs.plan import Plan
+from deploy.lifecycle.endpoint import Deployment
+from deploy.spec.endpoint_spec import EndpointSpec
+from runfolder.layout import MADE_PAYLOAD
+from runfolder.manifest import ExperimentEntry
+
+
+def made_payload(folder: Path, entry: ExperimentEntry) -> Path:
+    """The file of prompts that are made for a load."""
+    return (folder / f"{entry.locust_prefix}{MADE_PAYLOAD}").resolve()
+
+
+def experiment_file(folder: Path, entry: ExperimentEntry) -> Path:
+    """The file with the input of a load."""
+    return folder / f"{entry.locust_prefix}_experiment.json"
+
+
+def write_experiment(
+    prepared: PreparedRun,
+    entry: ExperimentEntry,
+    spec: EndpointSpec,
+    deployment: Deployment,
+    *,
+    bodies: Path | None,
+    spent_usd: float | None,
+) -> Path:
+    """Write what the load must know to a file in the run folder, and make its prompts if needed.
+
+    Args:
+        prepared: the run; its manifest gets what was found out.
+        entry: the experiment.
+        spec: of its endpoint.
+        deployment: its endpoint.
+        bodies: a file of the bodies that are replayed.
+        spent_usd: what the run has cost so far.
+
+    Raises:
+        UserError: the prompts cannot be made, or a quick check finds no format that the endpoint answers in.
+    """
+    given = prepared.payloads[entry.payload]
+
+    def experiment_for(plan: Plan) -> Experiment:
+        return experiment_of(
+            plan,
+            entry.name,
+            given or made_payload(prepared.folder, entry),
+            deployment,
+            region=spec.region,
+            run_id=prepared.run_id,
+            folder=prepared.folder,
+            bodies=bodies,
+            live=live_facts(
+                plan,
+                entry,
+                spent_usd=spent_usd,
+                now=time.time(),
+                expected_usd=prepared.preflight.estimate.longest_usd,
+            ),
+        )
+
+    experiment = experiment_for(prepared.plan)
+    if prepared.options.quick:
+        found = find_format(prepared.clients.renewed(), experiment)
+        update = {"request_schema": found.schema, "stream": found.stream}
+        workload = prepared.plan.workload.model_copy(update=update)
+        prepared.manifest.plan["workload"] |= {"schema": found.schema, "stream": found.stream}
+        experiment = experiment_for(prepared.plan.model_copy(update={"workload": workload}))
+    if given is None:
+        payload = next(p for p in prepared.plan.workload.payload if p.label == entry.payload)
+        entry.made_prompts = make_prompts(payload, experiment, prepared.clients.renewed())
+    file = experiment_file(prepared.folder, entry)
+    with writing(file):
+        file.write_text(experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
+    return file
