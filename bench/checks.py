@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import botocore.session
 
-from bench.traces import load_trace
+from bench.traces import read_replayed_trace, replayed_file
 from common.errors import UserError
-from common.formatting import duration, plural
 from configs.containers import family_of
 from configs.experiment import experiment_name, request_parameters, wire_schema
-from configs.load import TraceSize
 from configs.payload import PayloadRow, check_rows, read_payload
 from configs.payload_spec import PayloadSpec
 from configs.plan import Plan
@@ -29,12 +26,9 @@ from locustfiles.client.request_bodies import BodyFactory
 from payloads.asked import asked_lengths
 from payloads.files import payload_path
 from runfolder import layout
-from runfolder.replayed_trace import TraceRow
 
 _BYTES_PER_TOKEN = 8
 """Of a prompt in a request's body, at most."""
-_LEAST_WINDOW_S = 5.0
-"""What a warm-up must leave of a trace."""
 
 
 @cache
@@ -106,65 +100,6 @@ def check_distinct(plan: Plan) -> None:
                 f"{name} is in the plan {times} times",
                 "name each instance type and payload once; a concurrency may be repeated",
             )
-
-
-class ReplayedTrace(NamedTuple):
-    """What a plan replays."""
-
-    rows: list[TraceRow]
-    """Empty if it replays nothing."""
-    bodies: list[bytes]
-    """The body of each row, if the plan replays them."""
-
-
-def read_replayed_trace(plan: Plan) -> ReplayedTrace:
-    """The trace that the plan replays.
-
-    Raises:
-        UserError: it cannot be read, has no times or no bodies, or is over before the warm-up.
-    """
-    replay = plan.load.trace
-    if replay is None:
-        return ReplayedTrace([], [])
-    trace = load_trace(
-        replay.file,
-        "skip" if replay.skip_malformed else "stop",
-        plan.endpoint.region,
-        bodies=replay.bodies,
-    )
-    trace = trace if replay.limit is None else trace.limited(replay.limit)
-    shortest = trace.duration_s / max(replay.speed)
-    if shortest < plan.load.warm_up + _LEAST_WINDOW_S:
-        raise UserError(
-            f"load.trace: {replay.file} takes {duration(shortest)} at speed {max(replay.speed):g}, too short "
-            f"for a window of {_LEAST_WINDOW_S:g} s after the warm-up of {duration(plan.load.warm_up)}",
-            "lower load.trace.speed or load.warm_up, or give a longer trace",
-        )
-    schema = plan.workload.request_schema
-    bodies = [a.body for a in trace.arrivals if a.body is not None] if replay.bodies else []
-    missing = len(trace.arrivals) - len(bodies)
-    if replay.bodies and missing:
-        raise UserError(
-            f"load.trace.bodies: {plural(missing, 'request')} of {replay.file} without a body",
-            "give a trace of SageMaker's data capture that captured the input, or set bodies: false",
-        )
-    sessions = replay.sessions and not bodies and any(arrival.session for arrival in trace.arrivals)
-    if sessions and schema in ("raw", "embeddings"):
-        raise UserError(
-            f"load.trace: {replay.file} has sessions, and workload.schema: {schema} has no place for the "
-            "answers before a turn",
-            "set load.trace.sessions: false",
-        )
-    rows = [
-        TraceRow(a.at_s, a.prompt_tokens, a.output_tokens, a.session if sessions else None)
-        for a in trace.arrivals
-    ]
-    return ReplayedTrace(rows, bodies)
-
-
-def trace_size(rows: Sequence[TraceRow]) -> TraceSize | None:
-    """What a replay takes; None without a trace."""
-    return TraceSize(len(rows), rows[-1].at_s) if rows else None
 
 
 def check_tokenizer(path: Path) -> None:
@@ -261,11 +196,18 @@ def checked_payload(plan: Plan, spec: PayloadSpec) -> CheckedPayload:
             "workload.payload: prompts of asked lengths have no body",
             "set another workload.schema, or give rows with a body",
         )
-    pairs = asked_lengths(spec, plan.load.seed, plan.load.trace)
-    longest = max(pair.prompt for pair in pairs) * _turns(plan)
+    if spec.replays(replayed_file(plan)):
+        lengths = [row.prompt_tokens for row in read_replayed_trace(plan).rows if row.prompt_tokens]
+        if not lengths:
+            raise UserError(
+                f"workload.payload: {spec.lengths} has no prompt lengths", "give a trace with prompt_tokens"
+            )
+    else:
+        lengths = [pair.prompt for pair in asked_lengths(spec, plan.load.seed)]
+    longest = max(lengths) * _turns(plan)
     facts = PayloadFacts(
         name=spec.label,
-        prompts=len(pairs),
+        prompts=len(lengths),
         max_bytes=longest * _BYTES_PER_TOKEN,
         max_prompt_tokens=longest,
     )

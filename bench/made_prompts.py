@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.probing import NoCountsError, count_prompts
+from bench.probing import NoCountsError, count_prompts, count_turns
 from bench.terminal import print_status
 from common.errors import writing
 from common.formatting import plural
 from configs.containers import exact_output
 from configs.experiment import Experiment
-from configs.lengths import LengthPair
 from configs.payload import PayloadRow, read_payload, write_payload
 from configs.payload_spec import Language, PayloadSpec
 from deploy.aws.clients import Clients
@@ -18,7 +17,9 @@ from payloads.asked import asked_lengths
 from payloads.files import payload_path
 from payloads.generate import Recipe, generate, probes
 from payloads.measures import CountedBy, Ruler, Scale, TokenRuler, WordRuler, fit_scale
+from payloads.trace_texts import trace_texts
 from runfolder.manifest import MadePrompts, TokenScale
+from runfolder.replayed_trace import TraceRow, read_trace_rows
 
 _ESTIMATED_PER_WORD = {"en": 1.05}
 _ESTIMATED_PER_OTHER_WORD = 1.5
@@ -35,8 +36,11 @@ def make_prompts(spec: PayloadSpec, experiment: Experiment, clients: Clients) ->
         rows = read_payload(payload_path(spec.file), spec.template, whole=experiment.conversation is not None)
         _write(experiment.payload, rows)
         return MadePrompts(prompts=len(rows))
+    replay = experiment.load.trace
+    if replay is not None and spec.replays(replay.file):
+        return _make_trace_texts(spec, experiment, clients)
     seed = experiment.load.seed
-    pairs = asked_lengths(spec, seed, experiment.load.trace)
+    pairs = asked_lengths(spec, seed)
     ruler: Ruler = TokenRuler.from_file(experiment.tokenizer) if experiment.tokenizer else WordRuler()
     longest = max(pair.prompt for pair in pairs)
     probed = _probe(spec, ruler, longest, experiment, clients)
@@ -54,10 +58,59 @@ def make_prompts(spec: PayloadSpec, experiment: Experiment, clients: Clients) ->
         scales=[_recorded(language, scale) for language, scale in scales.items()],
         probes=probed.sent,
         no_counts=probed.no_counts,
-        exact_output=_exact_parameters(experiment, pairs),
+        exact_output=_exact_parameters(experiment, asked=any(pair.output for pair in pairs)),
     )
     print_status(_status(record))
     return record
+
+
+def _make_trace_texts(spec: PayloadSpec, experiment: Experiment, clients: Clients) -> MadePrompts:
+    """Write the text from which the prompts of the replayed trace are made when they are sent."""
+    rows = read_trace_rows(experiment.run_folder)
+    lengths = [row.prompt_tokens for row in rows if row.prompt_tokens]
+    ruler: Ruler = TokenRuler.from_file(experiment.tokenizer) if experiment.tokenizer else WordRuler()
+    probed = _probe(spec, ruler, max(lengths), experiment, clients)
+    turns = _probe_turns(ruler, probed, experiment, clients) if any(row.session for row in rows) else {}
+    texts = trace_texts(spec, lengths, ruler, probed.scales, turn_overheads=turns, seed=experiment.load.seed)
+    _write(experiment.payload, texts)
+    least = min(scale.tokens(1) for scale in probed.scales.values())
+    outputs = [row.output_tokens for row in rows if row.output_tokens]
+    record = MadePrompts(
+        lengths=spec.lengths,
+        prompts=len(rows),
+        replayed=True,
+        prompt_tokens=_mean(lengths),
+        output_tokens=_mean(outputs),
+        longer_than_asked=sum(length < round(least) for length in lengths),
+        prefix_groups=_prefix_groups(spec, rows),
+        prefix_share=_prefix_share(spec, rows, sum(lengths)),
+        scales=[_recorded(language, scale) for language, scale in probed.scales.items()],
+        probes=probed.sent + len(turns),
+        no_counts=probed.no_counts,
+        exact_output=_exact_parameters(experiment, asked=bool(outputs)),
+    )
+    print_status(_status(record))
+    return record
+
+
+def _prefix_groups(spec: PayloadSpec, rows: Sequence[TraceRow]) -> int | None:
+    """Different beginnings that prompts share; None if they share none."""
+    if spec.prefix is not None:
+        return spec.prefix.groups
+    return len({row.blocks[0] for row in rows if row.blocks}) or None
+
+
+def _prefix_share(spec: PayloadSpec, rows: Sequence[TraceRow], tokens: int) -> float:
+    """Tokens of prompts that an earlier prompt began with too / tokens of all prompts."""
+    if (planned := spec.prefix) is not None:
+        return sum(planned.tokens_of(row.prompt_tokens) for row in rows if row.prompt_tokens) / tokens
+    seen: set[int] = set()
+    repeated = 0
+    for row in rows:
+        known = sum(block in seen for block in row.blocks) * (row.block_tokens or 0)
+        repeated += min(known, row.prompt_tokens or 0)
+        seen.update(row.blocks)
+    return repeated / tokens
 
 
 class _Probed(NamedTuple):
@@ -89,6 +142,27 @@ def _probe(
     return _Probed(scales, sent)
 
 
+def _probe_turns(
+    ruler: Ruler, probed: _Probed, experiment: Experiment, clients: Clients
+) -> dict[Language, float]:
+    """Tokens of the template around a further turn and the answer before it, by the endpoint's counts.
+
+    Formula: tokens of a prompt of two turns − template of one turn − text of both turns and the answer.
+    """
+    if probed.no_counts is not None:
+        return {}
+    found: dict[Language, float] = {}
+    for language, scale in probed.scales.items():
+        texts = probes(language, ruler, 100, experiment.load.seed)[:2]
+        said = [texts[0], texts[1], texts[0]]
+        try:
+            [tokens] = count_turns(clients, experiment, [said])
+        except NoCountsError:
+            return {}
+        found[language] = tokens - scale.tokens(sum(ruler.counts(said)))
+    return found
+
+
 def _estimate(language: Language, ruler: Ruler) -> Scale:
     if isinstance(ruler, WordRuler):
         return Scale(per_unit=_ESTIMATED_PER_WORD.get(language, _ESTIMATED_PER_OTHER_WORD))
@@ -106,8 +180,8 @@ def _recorded(language: Language, scale: Scale) -> TokenScale:
     )
 
 
-def _exact_parameters(experiment: Experiment, pairs: Sequence[LengthPair]) -> list[str]:
-    asked = any(pair.output for pair in pairs) or experiment.load.trace is not None
+def _exact_parameters(experiment: Experiment, *, asked: bool) -> list[str]:
+    asked = asked or experiment.load.trace is not None
     if not asked or experiment.exact_for is None:
         return []
     return sorted(exact_output(experiment.exact_for, experiment.request_schema, 1))
@@ -115,6 +189,8 @@ def _exact_parameters(experiment: Experiment, pairs: Sequence[LengthPair]) -> li
 
 def _status(record: MadePrompts) -> str:
     what = f"{plural(record.prompts, 'prompt')} of {record.lengths} made"
+    if record.replayed:
+        what = f"text for {plural(record.prompts, 'prompt')} of {record.lengths} made"
     if record.no_counts:
         return f"{what}; their lengths are estimates, as the endpoint gave no counts: {record.no_counts}"
     residual = max((scale.residual or 0.0 for scale in record.scales), default=0.0)

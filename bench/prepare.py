@@ -8,10 +8,11 @@ from pathlib import Path
 
 from bench import provenance
 from bench.backend import Backend
-from bench.checks import CheckedPayload, ReplayedTrace, read_replayed_trace, trace_size
+from bench.checks import CheckedPayload
 from bench.experiments import entries_of
 from bench.locust_process import LoadOptions
 from bench.terminal import print_status
+from bench.traces import ReplayedTrace, read_replayed_trace, trace_size
 from common.errors import UserError
 from configs.plan import Plan
 from deploy.aws.clients import Clients
@@ -19,6 +20,11 @@ from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import Preflight, preflight
 from runfolder.layout import locust_prefix, new_run_folder
 from runfolder.manifest import Manifest, Notice
+
+_PREFIXES_LOST = (
+    "The trace's prompts share prefixes, and the payload's do not. To replay them, give "
+    "workload.payload the trace's file as lengths."
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,9 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Checke
         payloads=files,
         trace=trace,
         folder=folder,
-        manifest=_manifest(run_id, backend, options, checked, files),
+        manifest=_manifest(
+            run_id, backend, options, checked, files, notices=_notices(backend, checked, trace)
+        ),
     )
 
 
@@ -125,6 +133,8 @@ def _manifest(
     options: RunOptions,
     checked: Preflight,
     payloads: Mapping[str, Path | None],
+    *,
+    notices: list[Notice],
 ) -> Manifest:
     """The manifest of a run that has not started: one entry per experiment."""
     plan = checked.plan
@@ -145,7 +155,7 @@ def _manifest(
         run_id=run_id,
         plan=plan.model_dump(mode="json", by_alias=True),
         plan_file=options.plan_file.name if options.plan_file else None,
-        notices=_notices(backend, checked),
+        notices=notices,
         rehearsal=options.rehearse,
         experiments=entries,
         started_at=time.time(),
@@ -156,7 +166,8 @@ def _manifest(
     )
 
 
-def _notices(backend: Backend, checked: Preflight) -> list[Notice]:
-    """What every page must say: how the run was rehearsed, and how an endpoint differs from the plan."""
+def _notices(backend: Backend, checked: Preflight, trace: ReplayedTrace) -> list[Notice]:
+    """What every page must say: how the run was rehearsed, and how endpoint or load differ from the plan."""
     endpoint = [Notice(kind="endpoint", text=checked.notice)] if checked.notice else []
-    return [*backend.notices, *endpoint]
+    lost = [Notice(kind="trace", text=_PREFIXES_LOST)] if trace.prefixes_lost else []
+    return [*backend.notices, *endpoint, *lost]

@@ -10,7 +10,7 @@ from configs.payload import PayloadRow
 from configs.plan import MAX_TOKENS_KEYS
 from deploy.aws.clients import Clients
 from locustfiles.client.answer_parser import AnswerError, AnswerParser
-from locustfiles.client.request_bodies import BodyFactory
+from locustfiles.client.request_bodies import BodyFactory, spoken_row
 
 _ENDINGS = frozenset({"ignore_eos", "ignore_eos_token", "min_tokens", "min_new_tokens", "stream_options"})
 
@@ -32,10 +32,27 @@ def count_prompts(clients: Clients, experiment: Experiment, prompts: Sequence[st
     Raises:
         NoCountsError: it refuses a request, or its answers have no count.
     """
+    rows = [PayloadRow(f"probe-{number}", prompt, None) for number, prompt in enumerate(prompts)]
+    return _count(clients, experiment, rows)
+
+
+def count_turns(clients: Clients, experiment: Experiment, said: Sequence[Sequence[str]]) -> list[int]:
+    """As `count_prompts`, of conversations: what user and model said in turn, the user first and last."""
+    rows = []
+    for number, texts in enumerate(said):
+        messages = [
+            {"role": "assistant" if place % 2 else "user", "content": text}
+            for place, text in enumerate(texts)
+        ]
+        rows.append(spoken_row(f"probe-turns-{number}", messages, experiment.request_schema))
+    return _count(clients, experiment, rows)
+
+
+def _count(clients: Clients, experiment: Experiment, rows: Sequence[PayloadRow]) -> list[int]:
     runtime = clients.client("sagemaker-runtime")
     members = {"InferenceComponentName": experiment.component} if experiment.component else {}
     bodies = BodyFactory(
-        [PayloadRow(f"probe-{number}", prompt, None) for number, prompt in enumerate(prompts)],
+        rows,
         schema=experiment.request_schema,
         route="invocations",
         stream=False,

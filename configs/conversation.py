@@ -64,3 +64,5 @@ class Turn:
     """The longest answer; None: as the plan has it."""
     prompt_tokens: int | None = None
     """Tokens of the content alone; None if not counted."""
+    asked_prompt_tokens: int | None = None
+    """Tokens that a trace asks of the whole prompt."""

@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from common.errors import UserError
 from configs.conversation import Turn
 from configs.durations import parse_seconds
 from configs.payload_shapes import as_row
 from configs.plan import Workload
+from configs.trace_text import TokenSource, TraceText
 
 _A_LINE = 'a payload line is {"prompt": "…", "payload_id": "…", "prompt_tokens": 12}'
-TokenSource = Literal["tokenizer", "estimate"]
+
+
+_TRACE_TEXT = TypeAdapter(TraceText)
 
 
 class _BadRowError(ValueError):
@@ -46,6 +51,8 @@ class PayloadRow:
 
     turns: tuple[Turn, ...] | None = None
     """The turns of a conversation."""
+    trace_text: TraceText | None = None
+    """Text for the prompts of a replayed trace, in place of a prompt."""
 
     @property
     def text(self) -> str:
@@ -126,7 +133,7 @@ def write_payload(path: Path, rows: Iterable[PayloadRow]) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
             kept = {key: value for key, value in asdict(row).items() if value not in (None, "")}
-            if row.messages is None and row.body is None:
+            if row.messages is None and row.body is None and row.trace_text is None:
                 kept["prompt"] = row.prompt
             file.write(json.dumps(kept, ensure_ascii=False) + "\n")
 
@@ -139,6 +146,8 @@ def check_rows(path: Path, rows: list[PayloadRow], workload: Workload) -> None:
     """
     schema = workload.request_schema
     for row in rows:
+        if row.trace_text is not None:
+            raise UserError(f"{path}: row {row.payload_id} has no prompt", _A_LINE)
         if row.body is None and schema == "raw":
             raise UserError(
                 f"{path}: row {row.payload_id} has no body",
@@ -187,7 +196,7 @@ def with_prefix(row: PayloadRow, prefix: str) -> PayloadRow | None:
 
 
 def _row(content: Any, number: int) -> PayloadRow:
-    kinds = ("prompt", "messages", "body", "turns")
+    kinds = ("prompt", "messages", "body", "turns", "trace_text")
     asked = [key for key in kinds if isinstance(content, dict) and key in content]
     if len(asked) != 1:
         raise _BadRowError(_A_LINE)
@@ -220,6 +229,8 @@ def _row(content: Any, number: int) -> PayloadRow:
         return replace(row, prompt=content["prompt"])
     if asked == ["turns"]:
         return replace(row, messages=_prelude(content), turns=_turns(content["turns"]))
+    if asked == ["trace_text"]:
+        return replace(row, trace_text=_TRACE_TEXT.validate_python(content["trace_text"]))
     if asked == ["messages"]:
         return replace(row, messages=_messages(content["messages"]))
     if content["body"] is None:

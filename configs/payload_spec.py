@@ -128,6 +128,14 @@ class PayloadSpec(Strict):
         """The trace file that gives the lengths."""
         return Path(self.lengths) if self.lengths and not is_notation(self.lengths) else None
 
+    def replays(self, file: str | None) -> bool:
+        """Whether its prompts are those of the trace that is replayed.
+
+        Args:
+            file: the trace; None if the plan replays none.
+        """
+        return file is not None and self.lengths is not None and Path(self.lengths) == Path(file)
+
     @property
     def is_made(self) -> bool:
         """Whether the rows are made for the run, not read from a file as they stand there."""

@@ -74,6 +74,12 @@ class Arrival(NamedTuple):
     """The turns of its conversation."""
     body: bytes | None = None
     """What to send, where a captured body is replayed."""
+    place: int = 0
+    """Place of its request in the trace, from 1."""
+    blocks: tuple[int, ...] = ()
+    """Names of the blocks of text that its prompt begins with, which begin other prompts too."""
+    block_tokens: int = 0
+    """Length of each of them."""
 
 
 class Assignment(BaseModel):

@@ -1,6 +1,5 @@
 """Prompts of asked lengths: passages of running text, cut until a prompt has the tokens asked for."""
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -11,6 +10,7 @@ from configs.lengths import LengthPair
 from configs.nonce import nonce
 from configs.payload import PayloadRow
 from configs.payload_spec import Language, PayloadSpec
+from configs.trace_text import Passages
 from payloads.corpus import running_text, sentence_starts
 from payloads.measures import Ruler, Scale, WordRuler
 
@@ -40,29 +40,26 @@ _TOKENIZER_PROBE_UNITS = (12, 48, 192)
 """With the model's tokenizer, only the overhead must be found out."""
 
 
-class _Source:
-    """Running text of one language, and where its units end."""
+def passages(language: Language, ruler: Ruler, units: Sequence[float], seed: str, *, plain: bool) -> Passages:
+    """Running text of one language, long enough for prompts of so many units.
 
-    def __init__(self, language: Language, ruler: Ruler, units: Sequence[float], seed: str) -> None:
-        size = _CHARACTERS_PER_UNIT * sum(units) * _TEXT_PER_PROMPTS
-        size = min(max(size, _LEAST_CHARACTERS), _MOST_CHARACTERS)
-        size = int(max(size, _CHARACTERS_PER_UNIT * max(units)))
-        random = Random(f"{seed}/{language}")  # noqa: S311 - reproducible, not secret
-        self._text = running_text(language, size, random, plain=isinstance(ruler, WordRuler))
-        self._ends = [end for _, end in ruler.spans(self._text)]
-        self._starts = sentence_starts(self._text)
+    Args:
+        language: of the text.
+        ruler: measures it.
+        units: of each prompt.
+        seed: the same seed gives the same text.
+        plain: of English, only words that are one token in all usual vocabularies.
+    """
+    size = _CHARACTERS_PER_UNIT * sum(units) * _TEXT_PER_PROMPTS
+    size = min(max(size, _LEAST_CHARACTERS), _MOST_CHARACTERS)
+    size = int(max(size, _CHARACTERS_PER_UNIT * max(units)))
+    random = Random(f"{seed}/{language}")  # noqa: S311 - reproducible, not secret
+    text = running_text(language, size, random, plain=plain)
+    return Passages(text, [end for _, end in ruler.spans(text)], sentence_starts(text))
 
-    def place(self, units: int, random: Random) -> int:
-        """Where a passage of so many units may start: at a sentence."""
-        last = self._ends[max(0, len(self._ends) - 2 * units - 64)]
-        return self._starts[random.randrange(max(1, bisect_right(self._starts, last)))]
 
-    def passage(self, place: int, units: int) -> str:
-        """So many units from there."""
-        if units <= 0:
-            return ""
-        first = bisect_right(self._ends, place)
-        return self._text[place : self._ends[min(first + units, len(self._ends)) - 1]].strip()
+def _source(language: Language, ruler: Ruler, units: Sequence[float], seed: str) -> Passages:
+    return passages(language, ruler, units, seed, plain=isinstance(ruler, WordRuler))
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def probes(language: Language, ruler: Ruler, longest: int, seed: int) -> list[st
     if isinstance(ruler, WordRuler):
         sizes = _PROBE_UNITS if language == "en" else _PROBE_UNITS + _MORE_PROBE_UNITS
     sizes = tuple(size for size in sizes if size <= max(longest, sizes[1]))
-    source = _Source(language, ruler, sizes, f"{seed}/probes")
+    source = _source(language, ruler, sizes, f"{seed}/probes")
     random = Random(f"{seed}/probes")  # noqa: S311 - reproducible, not secret
     return [
         nonce(f"{seed}/probe/{language}/{number}") + source.passage(source.place(size, random), size)
@@ -129,7 +126,7 @@ def generate(recipe: Recipe, lengths: Sequence[LengthPair]) -> Generated:
     rate = min(scale.per_unit for scale in recipe.scales.values())
     units = [pair.prompt / rate for pair in lengths]
     sources = {
-        language: _Source(language, recipe.ruler, units, str(recipe.seed))
+        language: _source(language, recipe.ruler, units, str(recipe.seed))
         for language in recipe.spec.languages
     }
     drafts = [_draft(recipe, sources, number, pair) for number, pair in enumerate(lengths)]
@@ -142,7 +139,7 @@ def generate(recipe: Recipe, lengths: Sequence[LengthPair]) -> Generated:
     )
 
 
-def _draft(recipe: Recipe, sources: Mapping[Language, _Source], number: int, pair: LengthPair) -> _Draft:
+def _draft(recipe: Recipe, sources: Mapping[Language, Passages], number: int, pair: LengthPair) -> _Draft:
     languages, spec = recipe.spec.languages, recipe.spec
     language = languages[number % len(languages)]
     scale = recipe.scales[language]
@@ -181,7 +178,7 @@ def _ending(draft: _Draft, scale: Scale) -> str:
     return ENDINGS[draft.language] if scale.units(draft.target) >= _ENDING_FROM else ""
 
 
-def _cut_to_length(recipe: Recipe, sources: Mapping[Language, _Source], drafts: Sequence[_Draft]) -> None:
+def _cut_to_length(recipe: Recipe, sources: Mapping[Language, Passages], drafts: Sequence[_Draft]) -> None:
     """Cut the passage of each draft until the prompt has its target length."""
     before = _sample_nonce(recipe)
     seen: dict[str, int] = {}

@@ -14,9 +14,9 @@ FORMAT = 2
 RunState = Literal["running", "complete", "interrupted", "failed"]
 PriceKind = Literal["plan", "api", "table", "command_line"]
 """The plan, AWS's price list, the price table of this suite, or the command line of `report`."""
-NoticeKind = Literal["shortened_rehearsal", "endpoint", "locust_files", "fmbench_files", "other"]
-"""A rehearsal with short windows; an existing endpoint that is not as the plan says; a run read from another
-tool's files; a notice of an older or newer version."""
+NoticeKind = Literal["shortened_rehearsal", "endpoint", "trace", "locust_files", "fmbench_files", "other"]
+"""A rehearsal with short windows; an existing endpoint that is not as the plan says; a trace that is not
+replayed as it is; a run read from another tool's files; a notice of an older or newer version."""
 
 
 class Part(BaseModel):
@@ -71,6 +71,9 @@ class MadePrompts(Part):
     lengths: str | None = None
     """As the plan asks for them; None for a file with a template."""
     prompts: int
+    """Different prompts; of a replayed trace, its requests."""
+    replayed: bool = False
+    """Whether they are those of the trace that is replayed, each made when it is sent."""
     prompt_tokens: float | None = None
     """Mean of the lengths that were asked for; None for a file."""
     output_tokens: float | None = None
@@ -79,7 +82,8 @@ class MadePrompts(Part):
     """Prompts whose drawn length was raised to the shortest possible one; their rows ask for that length."""
     prefix_groups: int | None = None
     prefix_share: float = 0.0
-    """Tokens of shared prefixes / tokens of all prompts."""
+    """Tokens of shared prefixes / tokens of all prompts. Of a replayed trace, tokens that an earlier prompt
+    began with too."""
     scales: list[TokenScale] = []
     probes: int = 0
     """Requests to the endpoint before the load, to have it count their tokens. They have no rows."""

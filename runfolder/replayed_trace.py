@@ -19,6 +19,16 @@ class TraceRow:
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     session: str | None = None
+    prefix: str | None = None
+    """Numbers of the leading blocks that other prompts begin with too, with spaces between them. Absent in
+    folders of older versions, as the next one."""
+    block_tokens: int | None = None
+    """Length of each of these blocks."""
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The numbers in ``prefix``."""
+        return tuple(int(number) for number in (self.prefix or "").split())
 
 
 TRACE_COLUMNS = tuple(field.name for field in fields(TraceRow))

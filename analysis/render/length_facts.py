@@ -22,7 +22,14 @@ def made_prompts_text(experiment: ExperimentResult) -> str | None:
         parts.append(f"{count(made.longer_than_asked)} of the lengths were raised to the shortest possible")
     if made.prefix_groups:
         groups = plural(made.prefix_groups, "group")
-        parts.append(f"{groups} with a shared prefix, {percent(made.prefix_share)} of the prompt tokens")
+        share = percent(made.prefix_share)
+        if made.replayed:
+            parts.append(
+                f"{groups} of prompts that begin alike, as in the trace; {share} of the prompt tokens repeat "
+                "the beginning of an earlier prompt"
+            )
+        else:
+            parts.append(f"{groups} with a shared prefix, {share} of the prompt tokens")
     if made.exact_output:
         parts.append(f"answers are kept from ending early by {listed(made.exact_output)}")
     return "; ".join(parts)

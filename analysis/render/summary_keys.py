@@ -69,7 +69,8 @@ _EXPERIMENTS = below(
     ("payload_file", "text", "", "File of the payload."),
     ("made_prompts", "object", "", "How the prompts were made for the run.", "they are those of a file"),
     ("made_prompts.lengths", "text", "", "The lengths, as the plan has them.", "a file with a template"),
-    ("made_prompts.prompts", "integer", "prompts", "Different prompts."),
+    ("made_prompts.prompts", "integer", "prompts", "Different prompts; of a replayed trace, its requests."),
+    ("made_prompts.replayed", "boolean", "", "Whether each is made for a request of the replayed trace."),
     (
         "made_prompts.{prompt_tokens,output_tokens}",
         "number",

@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.backend import backend_for
-from bench.checks import checked_payload, read_replayed_trace, trace_size
+from bench.checks import checked_payload
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
 from bench.options import NonEmptyText
 from bench.terminal import print_status, result_console
+from bench.traces import read_replayed_trace, trace_size
 from common.exit_codes import ExitCode
 from common.formatting import plural
 from common.text import one_line, printable

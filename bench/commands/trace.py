@@ -89,8 +89,15 @@ def _table(title: str, replayed: Trace, facts: TraceFacts) -> Table:
     if facts.sessions:
         table.add_row("sessions", count(facts.sessions), f"{number(facts.turns_per_session)} requests each")
     if facts.shared_prefix is not None:
+        of_tokens = (
+            ""
+            if facts.repeated_tokens is None
+            else f", {percent(facts.repeated_tokens)} of the prompt tokens"
+        )
         table.add_row(
-            "shared prefix", percent(facts.shared_prefix), "of the prompts' blocks had been sent before"
+            "shared prefix",
+            percent(facts.shared_prefix),
+            f"of the prompts' blocks had been sent before{of_tokens}",
         )
     return table
 

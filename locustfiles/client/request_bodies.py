@@ -13,8 +13,9 @@ from common.errors import UserError
 from configs.containers import Family, WireSchema, exact_output
 from configs.experiment import length_parameter
 from configs.nonce import LONGEST_NONCE, nonce
-from configs.payload import PayloadRow, TokenSource, with_prefix
+from configs.payload import PayloadRow, with_prefix
 from configs.plan import MAX_TOKENS_KEYS, Route
+from configs.trace_text import TokenSource
 
 _MARK = hashlib.sha256(b"place of the nonce").hexdigest()
 _BETWEEN_TURNS = "\n\n"
@@ -159,6 +160,16 @@ class BodyFactory:
             return _complete_body(row, self._content(row, parameters=parameters))
         return _with_nonce(row, self._template(row, parameters), f"{seed}/{number}")
 
+    def whole_body(self, row: PayloadRow, *, output_tokens: int | None) -> Body:
+        """The body of a row as it is, without a nonce.
+
+        Args:
+            row: the prompt.
+            output_tokens: the longest answer; None: as the parameters have it.
+        """
+        row = replace(row, output_tokens=output_tokens)
+        return _complete_body(row, self._content(row, parameters=self._parameters_for(output_tokens)))
+
     def chat_body(
         self,
         payload_id: str,
@@ -166,6 +177,7 @@ class BodyFactory:
         prompt_tokens: int | None,
         *,
         output_tokens: int | None,
+        asked_prompt_tokens: int | None = None,
     ) -> Body:
         """The body of a turn: all that was said, which a container without a chat gets as one text.
 
@@ -174,12 +186,14 @@ class BodyFactory:
             said: the messages, the turn's own last.
             prompt_tokens: of all messages; None if not known.
             output_tokens: the longest answer; None: as the parameters have it.
+            asked_prompt_tokens: the length that a trace asks for.
         """
-        chat = self._schema == "openai"
-        prompt = "" if chat else _BETWEEN_TURNS.join(str(message["content"]) for message in said)
-        row = PayloadRow(payload_id, prompt, prompt_tokens, messages=list(said) if chat else None)
-        row = replace(row, output_tokens=output_tokens)
-        return _complete_body(row, self._content(row, parameters=self._parameters_for(output_tokens)))
+        row = replace(
+            spoken_row(payload_id, said, self._schema),
+            prompt_tokens=prompt_tokens,
+            asked_prompt_tokens=asked_prompt_tokens,
+        )
+        return self.whole_body(row, output_tokens=output_tokens)
 
     def row_for(self, tokens: int | None, number: int) -> PayloadRow:
         """The row whose prompt has the nearest length; without a length any row, in turn by the number."""
@@ -197,6 +211,13 @@ class BodyFactory:
 
     def _unique_body(self, index: int, name: str) -> Body:
         return _with_nonce(self._rows[index], self._templates[index], name)
+
+
+def spoken_row(payload_id: str, said: Sequence[dict[str, Any]], schema: WireSchema) -> PayloadRow:
+    """All that was said: as messages, or for a container without a chat as one text."""
+    if schema == "openai":
+        return PayloadRow(payload_id, "", None, messages=list(said))
+    return PayloadRow(payload_id, _BETWEEN_TURNS.join(str(message["content"]) for message in said), None)
 
 
 def _with_nonce(row: PayloadRow, template: tuple[bytes, bytes], name: str) -> Body:

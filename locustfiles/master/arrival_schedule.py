@@ -55,7 +55,11 @@ def _ramp_time(rate: float, slope: float, count: float) -> float:
 
 
 def trace_arrivals(
-    rows: Sequence[TraceRow], speed: float, bodies: Iterable[bytes | None] = repeat(None)
+    rows: Sequence[TraceRow],
+    speed: float,
+    bodies: Iterable[bytes | None] = repeat(None),
+    *,
+    first_block: int = 0,
 ) -> Iterator[Arrival]:
     """The arrivals of a trace; their times count from 0, their numbers are 0, their sessions from 1.
 
@@ -63,12 +67,22 @@ def trace_arrivals(
         rows: the trace.
         speed: 2 is twice as fast.
         bodies: what to send, where captured bodies are replayed.
+        first_block: added to the names of the shared blocks: another number makes other texts of them.
     """
     turns = Counter(row.session for row in rows)
     first: dict[str, int] = {}
     begun: Counter[str] = Counter()
     for place, (row, body) in enumerate(zip(rows, bodies, strict=False), 1):
-        arrival = Arrival(0, row.at_s / speed, row.prompt_tokens, row.output_tokens, body=body)
+        arrival = Arrival(
+            0,
+            row.at_s / speed,
+            row.prompt_tokens,
+            row.output_tokens,
+            body=body,
+            place=place,
+            blocks=tuple(first_block + block for block in row.blocks),
+            block_tokens=row.block_tokens or 0,
+        )
         if row.session is not None:
             begun[row.session] += 1
             session = first.setdefault(row.session, place)
@@ -132,16 +146,17 @@ class ArrivalSchedule:
         self.drawn_until = max(self.drawn_until, now + HORIZON_S)
         while self._next is not None and self._next.at < self.drawn_until:
             self._number += 1
-            _, at, prompt_tokens, output_tokens, session, turn, turns, body = self._next
+            arrival = self._next._replace(number=self._number)
             client = clients[self._number % len(clients)]
-            if session is not None:
-                session += self._before
+            if arrival.session is not None:
+                session = arrival.session + self._before
+                arrival = arrival._replace(session=session)
                 client = self._owners.setdefault(session, client)
-                if turn == turns:
+                if arrival.turn == arrival.turns:
                     del self._owners[session]
             elif self._turns_of is not None:
-                session, turn, turns = self._number, 1, self._turns_of(self._number)
-            arrival = Arrival(self._number, at, prompt_tokens, output_tokens, session, turn, turns, body)
+                turns = self._turns_of(self._number)
+                arrival = arrival._replace(session=self._number, turn=1, turns=turns)
             shares.setdefault(client, []).append(arrival)
             self._advance()
         return shares

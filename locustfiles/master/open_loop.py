@@ -36,6 +36,9 @@ class OpenLoop:
         self._load = experiment.load
         self._bodies = experiment.trace_bodies
         self._steps = experiment.steps
+        self._unique_prefix = experiment.unique_prefix
+        self._blocks = 0
+        """Names of the trace's shared blocks that earlier steps have used."""
         self._trace = read_trace_rows(experiment.run_folder) if experiment.load.trace else []
         seed = f"{experiment.run_id}/{experiment.name}/{experiment.load.seed}/arrivals"
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
@@ -87,7 +90,9 @@ class OpenLoop:
             return self._begin_shape(arrival_process(self._load.arrivals))
         if step.speed is not None:
             captured = repeat(None) if self._bodies is None else read_bodies(self._bodies)
-            arrivals = trace_arrivals(self._trace, step.speed, captured)
+            arrivals = trace_arrivals(self._trace, step.speed, captured, first_block=self._blocks)
+            if self._unique_prefix:  # what one step has sent must not be in a cache for the next
+                self._blocks += max((block for row in self._trace for block in row.blocks), default=0)
         else:
             process = arrival_process(self._load.arrivals)
             arrivals = process_arrivals(process, step.rate or 1.0, self._random)

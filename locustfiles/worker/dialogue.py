@@ -9,10 +9,12 @@ from typing import Any
 
 from configs.conversation import Conversation, Turn
 from configs.nonce import nonce
+from configs.payload import PayloadRow
 from configs.scripts import Script, ScriptOrder, first_words, think_seconds
 from locustfiles.client.request_bodies import Body, BodyFactory
 from locustfiles.client.response import InvocationResult
 from locustfiles.messages import Arrival
+from locustfiles.worker.trace_prompts import TracePrompts
 
 
 @dataclass(eq=False, slots=True)
@@ -65,15 +67,22 @@ class Dialogues:
         bodies: writes requests, and has the rows from which a trace's turns take their text.
         settings: the plan's.
         seed: of the experiment.
+        trace_prompts: makes the text of a trace's turns; None if it comes from rows of the nearest length.
     """
 
     def __init__(
-        self, scripts: Sequence[Script], bodies: BodyFactory, settings: Conversation | None, seed: str
+        self,
+        scripts: Sequence[Script],
+        bodies: BodyFactory,
+        settings: Conversation | None,
+        seed: str,
+        trace_prompts: TracePrompts | None = None,
     ) -> None:
         self._scripts = scripts
         self._bodies = bodies
         self._settings = settings
         self._seed = seed
+        self._trace_prompts = trace_prompts
         self._order = ScriptOrder(scripts, seed) if scripts else None
         self._numbers = itertools.count(1)
 
@@ -108,16 +117,25 @@ class Dialogues:
 
         The trace's prompt is the whole prompt: the new text has the length that is not yet in the messages.
         """
-        wanted = arrival.prompt_tokens
-        new = None if wanted is None else max(1, wanted - dialogue.tokens)
-        row = self._bodies.row_for(new, arrival.number)
+        row = self._row_of_turn(dialogue, arrival)
         content: Any = row.text
         if row.messages is not None:
             content = next(m["content"] for m in reversed(row.messages) if m["role"] == "user")
-        if self._bodies.unique and not dialogue.turns and isinstance(content, str):
+        unique = self._bodies.unique and self._trace_prompts is None
+        if unique and not dialogue.turns and isinstance(content, str):
             content = nonce(dialogue.name) + content
         dialogue.payload_id = row.payload_id
-        dialogue.turns.append(Turn(content, None, arrival.output_tokens, row.prompt_tokens))
+        turn = Turn(content, None, arrival.output_tokens, row.prompt_tokens, arrival.prompt_tokens)
+        dialogue.turns.append(turn)
+
+    def _row_of_turn(self, dialogue: Dialogue, arrival: Arrival) -> PayloadRow:
+        if self._trace_prompts is None:
+            wanted = arrival.prompt_tokens
+            new = None if wanted is None else max(1, wanted - dialogue.tokens)
+            return self._bodies.row_for(new, arrival.number)
+        if not dialogue.turns:
+            return self._trace_prompts.row(arrival)
+        return self._trace_prompts.further_turn(arrival, dialogue.tokens)
 
     def think_s(self, dialogue: Dialogue) -> float:
         """Seconds from the last answer to the next turn; 0 before the first."""
@@ -130,7 +148,13 @@ class Dialogues:
         turn = dialogue.turn
         said = [*dialogue.messages, {"role": "user", "content": turn.content}]
         known = None if dialogue.messages else turn.prompt_tokens
-        return self._bodies.chat_body(dialogue.payload_id, said, known, output_tokens=turn.output_tokens)
+        return self._bodies.chat_body(
+            dialogue.payload_id,
+            said,
+            known,
+            output_tokens=turn.output_tokens,
+            asked_prompt_tokens=turn.asked_prompt_tokens,
+        )
 
     def record_answer(self, dialogue: Dialogue, outcome: InvocationResult) -> None:
         """Carry an answer into the next turn: what the model said, without its reasoning."""

@@ -7,6 +7,7 @@ from configs.scripts import scripts_of
 from locustfiles.client.request_bodies import Body, BodyFactory
 from locustfiles.messages import Arrival, Assignment
 from locustfiles.worker.dialogue import Dialogue, Dialogues
+from locustfiles.worker.trace_prompts import TracePrompts
 
 _CAPTURED = "captured"
 """The payload id of a captured body."""
@@ -28,11 +29,17 @@ class Workload:
         self._worker = worker
         self._users = 0
         rows = assignment.payload
-        scripts = scripts_of(rows, assignment.conversation)
-        self.prompts = {row.payload_id: row.shown for row in rows}
+        texts = [row.trace_text for row in rows if row.trace_text is not None]
+        # The payload's own seed makes the same text in every run, and the run's another one in each.
+        text_seed = self._seed if assignment.unique_prefix else str(assignment.seed)
+        self._trace_prompts = (
+            TracePrompts(texts, text_seed, unique=assignment.unique_prefix) if texts else None
+        )
+        scripts = [] if texts else scripts_of(rows, assignment.conversation)
+        self.prompts = {row.payload_id: row.shown for row in rows if row.trace_text is None}
         """By payload id, for a reader."""
         self._bodies = BodyFactory(
-            [] if scripts else rows,
+            [] if scripts or texts else rows,
             schema=assignment.request_schema,
             route=assignment.route,
             stream=assignment.stream,
@@ -41,7 +48,9 @@ class Workload:
             exact_for=assignment.exact_for,
             unique_prefix=assignment.unique_prefix,
         )
-        self.dialogues = Dialogues(scripts, self._bodies, assignment.conversation, self._seed)
+        self.dialogues = Dialogues(
+            scripts, self._bodies, assignment.conversation, self._seed, self._trace_prompts
+        )
         """Conversations, if the payload or the trace has any."""
 
     def _user_seed(self) -> str:
@@ -57,15 +66,17 @@ class Workload:
         return self.dialogues.of_user(self._user_seed())
 
     def shown(self, body: Body) -> str:
-        """The prompt of a body, or a captured body, for a reader."""
-        if body.payload_id == _CAPTURED:
-            return body.data.decode(errors="replace")
-        return self.prompts[body.payload_id]
+        """The prompt of a body for a reader; of a trace, the body."""
+        known = self.prompts.get(body.payload_id)
+        return body.data.decode(errors="replace") if known is None else known
 
     def arrival_body(self, arrival: Arrival) -> Body:
         """The body of an arrival: it depends on the arrival and not on the worker."""
         if arrival.body is not None:
             return Body(_CAPTURED, None, arrival.body, hashlib.sha256(arrival.body).hexdigest())
+        if self._trace_prompts is not None:
+            row = self._trace_prompts.row(arrival)
+            return self._bodies.whole_body(row, output_tokens=arrival.output_tokens)
         if arrival.prompt_tokens is None and arrival.output_tokens is None:
             return self._bodies.body(self._seed, arrival.number)
         return self._bodies.sized_body(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from payloads.traces.prefixes import block_chains, repeated_tokens
 from payloads.traces.trace import Arrival, Trace
 
 _BINS = 40
@@ -46,6 +47,8 @@ class TraceFacts:
     turns_per_session: float | None
     shared_prefix: float | None
     """Share of prefix blocks that an earlier request also had: the hit rate of a perfect prefix cache."""
+    repeated_tokens: float | None
+    """Share of the prompt tokens in those blocks."""
 
 
 def describe_trace(trace: Trace) -> TraceFacts:
@@ -67,6 +70,7 @@ def describe_trace(trace: Trace) -> TraceFacts:
         sessions=len(turns),
         turns_per_session=turns.total() / len(turns) if turns else None,
         shared_prefix=_shared_prefix(trace.arrivals),
+        repeated_tokens=_repeated_share(trace.arrivals),
     )
 
 
@@ -93,13 +97,14 @@ def _lengths(values: Sequence[int | None]) -> Lengths | None:
 
 def _shared_prefix(arrivals: Sequence[Arrival]) -> float | None:
     """The share of shared blocks: an earlier prompt begins with the same blocks, up to this one."""
-    seen: set[int] = set()
-    shared = total = 0
-    for arrival in arrivals:
-        chain = 0
-        for block in arrival.prefix:
-            chain = hash((chain, block))
-            shared += chain in seen
-            total += 1
-            seen.add(chain)
-    return shared / total if total else None
+    chains = block_chains(arrivals)
+    total = sum(len(chain) for chain in chains)
+    return (total - len({block for chain in chains for block in chain})) / total if total else None
+
+
+def _repeated_share(arrivals: Sequence[Arrival]) -> float | None:
+    known = [arrival for arrival in arrivals if arrival.prompt_tokens]
+    tokens = sum(arrival.prompt_tokens or 0 for arrival in known)
+    if not tokens or not any(arrival.prefix for arrival in known):
+        return None
+    return sum(repeated_tokens(known)) / tokens

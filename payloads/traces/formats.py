@@ -1,7 +1,7 @@
 """The formats of traces: which columns or keys hold the time, the lengths and the session.
 
 - plain (CSV, JSON lines): ``time`` in seconds or as ISO 8601; where known, ``prompt_tokens``,
-  ``output_tokens``, ``session``, ``prefix_group``
+  ``output_tokens``, ``session``, ``prefix_group`` and the ``prefix_tokens`` that the group's prompts share
 - Azure LLM inference 2023 and 2024 (CSV): ``TIMESTAMP`` in UTC, ``ContextTokens``, ``GeneratedTokens``
 - BurstGPT (CSV): ``Timestamp`` in seconds, ``Request tokens``, ``Response tokens`` (0: the request failed),
   ``Session ID``
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from payloads.traces.trace import Arrival
+from payloads.traces.trace import BLOCK_TOKENS, Arrival
 
 Record = Mapping[str, Any]
 
@@ -40,13 +40,14 @@ def recognize(keys: Sequence[str]) -> Format | None:
 
 
 def _plain(record: Record) -> Arrival:
-    group = _text(record.get("prefix_group"))
+    group, prefix_tokens = _text(record.get("prefix_group")), _tokens(record, "prefix_tokens")
     return Arrival(
         at_s=_time(record["time"]),
         prompt_tokens=_tokens(record, "prompt_tokens"),
         output_tokens=_tokens(record, "output_tokens"),
         session=_text(record.get("session")),
         prefix=(group,) if group else (),
+        block_tokens=BLOCK_TOKENS if prefix_tokens is None else prefix_tokens,
     )
 
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+BLOCK_TOKENS = 512
+"""Length of Mooncake's blocks, and of a shared prefix whose length the trace does not have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -15,6 +18,8 @@ class Arrival:
     """Requests of one session are the turns of one conversation."""
     prefix: tuple[str, ...] = ()
     """The prompt's leading blocks, outermost first: prompts with equal leading blocks share that prefix."""
+    block_tokens: int = BLOCK_TOKENS
+    """Length of each block; the last one may be shorter."""
     body: bytes | None = None
     """The body of the request, where it was captured."""
 

@@ -124,3 +124,38 @@ def test_prompts_and_answers_have_the_lengths_that_the_plan_asks_for(bench: Benc
     served = pd.read_csv(run / "cloudwatch.csv").groupby(["metric", "statistic"])["value"].sum()
     assert served["Invocations", "Sum"] == len(rows) + made["probes"]
     assert "cloudwatch_count_differs" not in codes_of(experiment["steps"])
+
+
+def test_a_trace_is_replayed_with_its_lengths_sessions_and_shared_prefixes(bench: Bench) -> None:
+    lines = ["time,prompt_tokens,output_tokens,session,prefix_group,prefix_tokens"]
+    lines += [f"{n / 4},{150 + 10 * (n % 3)},3,,g{n % 2},100" for n in range(24)]
+    lines += [f"{n + 0.6},{200 + 100 * n},4,talk,g1,100" for n in range(5)]
+    trace = bench.folder / "trace.csv"
+    trace.write_text("\n".join(lines))
+    plan = SIMULATED | {
+        "workload": {"payload": {"lengths": str(trace)}},
+        "load": {"trace": {"file": str(trace)}, "warm_up": 0},
+    }
+    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert done.returncode == 0, done.stderr
+    run = bench.latest()
+    rows = requests_of(run)
+    assert len(rows) == 29
+    turns = rows[rows["turn"].notna()].sort_values("turn")
+    singles = rows[rows["turn"].isna()]
+    assert (singles["prompt_tokens"] == singles["asked_prompt_tokens"]).all()
+    assert turns["asked_prompt_tokens"].tolist() == [200, 300, 400, 500, 600]
+    off = (turns["prompt_tokens"] / turns["asked_prompt_tokens"] - 1).abs()
+    assert off.max() < 0.02, "an answer may have other tokens when it is read again"
+    assert (rows["completion_tokens"] == rows["asked_output_tokens"]).all()
+
+    (experiment,) = bench.summary()["experiments"]
+    made = experiment["made_prompts"]
+    assert (made["prompts"], made["replayed"], made["prefix_groups"]) == (29, True, 2)
+    tokens = sum(rows["asked_prompt_tokens"])
+    assert made["prefix_share"] == pytest.approx(100 * 27 / tokens, rel=0.01)
+    assert bench.summary()["run"]["notices"] == []
+    assert "2 groups of prompts that begin alike, as in the trace" in (run / "report.md").read_text()
+    prompts = [json.loads(line)["prompt"] for line in (run / "samples.jsonl").read_text().splitlines()]
+    assert len({prompt[:300] for prompt in prompts}) == 2
+    assert len(set(prompts)) == len(prompts)

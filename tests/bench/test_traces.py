@@ -12,8 +12,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from bench import traces
-from bench.checks import read_replayed_trace
-from bench.traces import bodies_file, load_trace
+from bench.traces import bodies_file, load_trace, read_replayed_trace
 from common.errors import UserError
 from configs.plan import Plan
 from runfolder.replayed_trace import read_bodies

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ from configs.nonce import NONCE_WORDS, nonce
 from configs.payload import PayloadRow, read_payload, with_prefix, write_payload
 from configs.payload_spec import Language, PayloadSpec
 from emulator.model import ensure_tokenizer
-from payloads.asked import asked_lengths, distinct_lengths
+from payloads.asked import asked_lengths
 from payloads.corpus import plain_sentences
 from payloads.generate import Generated, Recipe, generate, probes
 from payloads.measures import Ruler, Scale, TokenRuler, WordRuler, fit_scale
-from payloads.traces.trace import Arrival, Trace
 
 TEMPLATE_TOKENS = 30
 
@@ -190,11 +188,3 @@ def test_lengths_of_a_trace_are_drawn_from_it(tmp_path: Path) -> None:
     (tmp_path / "u.csv").write_text("time\n0\n1\n")
     with pytest.raises(UserError, match="has no prompt lengths"):
         asked_lengths(PayloadSpec(lengths=str(tmp_path / "u.csv")), 1)
-
-
-def test_nearly_equal_lengths_of_a_long_trace_share_a_prompt() -> None:
-    trace = Trace("plain", tuple(Arrival(float(n), n % 8000 + 1) for n in range(20_000)))
-    assert distinct_lengths(trace, 10**9) == list(range(1, 8001))
-    kept = distinct_lengths(trace, 4_000_000)
-    assert sum(kept) <= 4_000_000
-    assert all(b / a < 1.02 or b - a == 1 for a, b in pairwise(kept))

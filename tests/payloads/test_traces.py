@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.commands import trace as trace_commands
 from common.errors import UserError
 from payloads.traces.describe import describe_trace
+from payloads.traces.prefixes import repeated_tokens, shared_blocks
 from payloads.traces.reading import read_trace
 from payloads.traces.trace import Arrival, Trace, ordered
 
@@ -193,6 +194,25 @@ def test_a_prefix_is_shared_only_from_the_first_block_on() -> None:
     blocks = [("a", "b"), ("a", "b", "c"), ("x", "b")]
     facts = describe_trace(Trace("Mooncake", tuple(Arrival(0.0, prefix=chain) for chain in blocks)))
     assert facts.shared_prefix == 2 / 7
+
+
+def test_the_shared_tokens_of_a_trace_are_those_of_its_blocks(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "time,prompt_tokens,prefix_group,prefix_tokens\n0,900,a,300\n1,200,a,300\n2,900,b,\n3,1000,b,\n4,500,,\n"
+    )
+    trace = read_trace(tmp_path / "t.csv")
+    assert repeated_tokens(trace.arrivals) == [0, 200, 0, 512, 0]
+    assert shared_blocks(trace.arrivals) == [(1,), (1,), (2,), (2,), ()]
+    assert describe_trace(trace).repeated_tokens == pytest.approx(712 / 3500)
+    command = trace_commands.COMMANDS["trace"]
+    shown = CliRunner().invoke(command, [str(tmp_path / "t.csv")], env={"COLUMNS": "160"}).output
+    assert "50.0%  of the prompts' blocks had been sent before, 20.3% of the prompt tokens" in shown
+
+
+def test_blocks_that_no_other_prompt_has_are_not_shared() -> None:
+    chains = [("a", "b"), ("a", "b", "c"), ("x", "b"), ()]
+    arrivals = [Arrival(0.0, prefix=chain) for chain in chains]
+    assert shared_blocks(arrivals) == [(1, 2), (1, 2), (), ()]
 
 
 @given(st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=50), st.floats(0.1, 10))
