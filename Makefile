@@ -27,8 +27,8 @@ RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES
 TAKES_bench     := $(RUN_VARIABLES)
 TAKES_quick     := ENDPOINT COMPONENT RESULTS
 TAKES_rehearse  := $(RUN_VARIABLES) FULL
-TAKES_ui        := $(RUN_VARIABLES) PORT
-TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND TOKEN
+TAKES_ui        := $(RUN_VARIABLES) PORT BIND TOKEN
+TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND TOKEN PAGE
 TAKES_worker    := MASTER PORT PROCESSES TOKEN
 TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE OUT
 TAKES_compare   := A B OUT
@@ -55,10 +55,10 @@ quick: setup ## Check one endpoint in a minute: does it answer, how fast, does i
 	@$(BENCH) quick $(call option,ENDPOINT,--endpoint) $(call option,COMPONENT,--component) $(call option,RESULTS,--results)
 rehearse: setup ## Rehearse a plan on this machine with a simulated container: INSTANCE= PLAN= FULL=1 (full windows)
 	@$(BENCH) rehearse $(RUN_OPTIONS) $(call flag,FULL,--full)
-ui: setup ## Like bench, with a live page in the browser: PORT=8089
-	@$(BENCH) ui $(RUN_OPTIONS) $(call option,PORT,--port)
-master: setup ## Like bench, with load from several hosts: WORKERS=2 BIND=0.0.0.0 (prints the command for each host)
-	@$(WITH_TOKEN) $(BENCH) master $(RUN_OPTIONS) $(call option,WORKERS,--workers) $(call option,PORT,--port) $(call option,BIND,--bind)
+ui: setup ## Like bench, with a live page in the browser: PORT=8089 BIND=0.0.0.0 (with a login)
+	@$(WITH_TOKEN) $(BENCH) ui $(RUN_OPTIONS) $(call option,PORT,--port) $(call option,BIND,--bind)
+master: setup ## Like bench, with load from several hosts: WORKERS=2 BIND=0.0.0.0 PAGE=8089 (prints the command for each host)
+	@$(WITH_TOKEN) $(BENCH) master $(RUN_OPTIONS) $(call option,WORKERS,--workers) $(call option,PORT,--port) $(call option,BIND,--bind) $(call option,PAGE,--page)
 worker: setup ## Join a master as a load worker until its run ends: MASTER=host TOKEN=
 	@$(WITH_TOKEN) $(BENCH) worker $(call option,MASTER,--master) $(call option,PORT,--port) $(call option,PROCESSES,--processes)
 

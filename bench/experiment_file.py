@@ -66,6 +66,7 @@ def write_experiment(
                 spent_usd=spent_usd,
                 now=time.time(),
                 expected_usd=prepared.preflight.estimate.longest_usd,
+                page=prepared.options.view.address,
             ),
         )
 
@@ -77,6 +78,7 @@ def write_experiment(
         prepared.manifest.plan["workload"] |= {"schema": found.schema, "stream": found.stream}
         experiment = experiment_for(prepared.plan.model_copy(update={"workload": workload}))
     if given is None:
+        prepared.options.view.enter("prompts")
         payload = next(p for p in prepared.plan.workload.payload if p.label == entry.payload)
         entry.made_prompts = make_prompts(payload, experiment, prepared.clients.renewed())
     file = experiment_file(prepared.folder, entry)

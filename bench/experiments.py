@@ -84,7 +84,13 @@ def experiment_of(
 
 
 def live_facts(
-    plan: Plan, entry: ExperimentEntry, *, spent_usd: float | None, now: float, expected_usd: float | None
+    plan: Plan,
+    entry: ExperimentEntry,
+    *,
+    spent_usd: float | None,
+    now: float,
+    expected_usd: float | None,
+    page: str,
 ) -> LiveFacts:
     """What the live page shows of the plan and its cost.
 
@@ -94,6 +100,7 @@ def live_facts(
         spent_usd: what the run's endpoints have cost so far, this one included; None without a price.
         now: the time of ``spent_usd``.
         expected_usd: the highest estimate for the whole run.
+        page: URL of the live page; empty without one.
     """
     per_instance = entry.price.usd_per_hour
     per_hour = None if per_instance is None else per_instance * entry.instance_count
@@ -106,6 +113,7 @@ def live_facts(
         spent_at=now,
         expected_usd=expected_usd,
         max_spend_usd=plan.budget.max_spend_usd,
+        page=page,
     )
 
 

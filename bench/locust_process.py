@@ -1,12 +1,10 @@
 """Run Locust as a child process: start it, show its status, stop it in order, return its exit code."""
 
 import contextlib
-import errno
 import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,6 +14,8 @@ from typing import Any, Literal
 
 import psutil
 
+from bench.live_page.load_feed import LoadFeed
+from bench.ports import check_port, free_port
 from bench.terminal import LoadScreen, Status, print_status
 from common.errors import UserError
 from common.exit_codes import ExitCode
@@ -33,7 +33,6 @@ _POLL_S = 0.25
 _ORDERLY_S = 20.0
 _TERMINATE_AFTER_S = 5.0
 _KILL_S = 5.0
-_LINGER_S = 5.0
 _SILENCE_S = 60.0
 """Longest wait for a status of the load, which writes one a second. A slow machine is late by seconds."""
 _AWAKE_S = 4 * _POLL_S
@@ -42,12 +41,11 @@ _AWAKE_S = 4 * _POLL_S
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How Locust runs: ``headless``, with its web ``ui``, or as ``master`` of workers on several hosts."""
+    """How Locust runs: ``headless``, or as ``master`` of workers on several hosts."""
 
-    mode: Literal["headless", "ui", "master"] = "headless"
+    mode: Literal["headless", "master"] = "headless"
     processes: int | None = None
     expect_workers: int | None = None
-    web_port: int = 8089
     master_host: str = "127.0.0.1"
     master_port: int = 5557
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -85,11 +83,9 @@ class LoadOptions:
             raise UserError(
                 f"{files[0]}: Locust would read options for this run from this file", "move it away"
             )
-        if self.mode == "ui":
-            _check_port("127.0.0.1", self.web_port)
         if self.mode == "master":
-            _check_port(self.master_host, self.master_port)
-            _check_port(self.master_host, self.master_port + 1)
+            check_port(self.master_host, self.master_port)
+            check_port(self.master_host, self.master_port + 1)
 
 
 @dataclass(frozen=True)
@@ -102,28 +98,6 @@ class LoadEnd:
     """What went wrong, in one sentence; empty where nothing did."""
 
 
-def _check_port(host: str, port: int) -> None:
-    """Check that this machine can listen on an address.
-
-    Raises:
-        UserError: it cannot, because of the host or because of the port.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise UserError(
-                    f"port {port} cannot be used ({error.strerror})", "choose another port", "port"
-                ) from None
-            raise UserError(
-                f"this machine cannot listen on {host} ({error.strerror})",
-                "give one of its own addresses, or none for this machine only",
-                "interface",
-            ) from None
-
-
 def play_load(
     experiment_file: Path,
     csv_prefix: Path,
@@ -131,6 +105,7 @@ def play_load(
     *,
     over_budget: Callable[[], bool],
     meanwhile: Callable[[Status], None] = lambda _: None,
+    feed: LoadFeed | None = None,
 ) -> LoadEnd:
     """Run a load to its end.
 
@@ -143,6 +118,7 @@ def play_load(
         options: how Locust runs.
         over_budget: polled while waiting; True ends the load early.
         meanwhile: called with the status several times a second while the load runs.
+        feed: takes state and points of the load from Locust's web server; None without a live page.
 
     Returns:
         How it ended.
@@ -151,6 +127,7 @@ def play_load(
     log = folder / LOCUST_LOG
     status_file = folder / STATUS
     status_file.unlink(missing_ok=True)
+    web_port = None if feed is None else free_port()
     command = locust_command(
         experiment_file,
         csv_prefix,
@@ -158,8 +135,8 @@ def play_load(
         processes=options.processes,
         expect_workers=options.expect_workers,
         master_host=options.master_host,
-        master_port=options.master_port if options.mode == "master" else _free_port(),
-        web_port=options.web_port,
+        master_port=options.master_port if options.mode == "master" else free_port(),
+        web_port=web_port,
     )
     with log.open("ab") as output:
         log_began = output.tell()
@@ -173,13 +150,16 @@ def play_load(
             start_new_session=True,
         )
     last: dict[str, Any] = {}
-    try:
-        with LoadScreen() as screen:
-            fault = _watch(child, status_file, screen, options, over_budget, meanwhile=meanwhile)
-    finally:
-        stop_child(child)
-        last = _read_status(status_file)
-        status_file.unlink(missing_ok=True)
+    with contextlib.nullcontext() if feed is None or web_port is None else feed.following(web_port):
+        try:
+            with LoadScreen() as screen:
+                fault = _watch(child, status_file, screen, over_budget, meanwhile, feed=feed)
+        finally:
+            stop_child(child)
+            last = _read_status(status_file)
+            if feed is not None:
+                feed.take_last_state(last.get("live"))
+            status_file.unlink(missing_ok=True)
     if fault:
         return LoadEnd(ExitCode.FAILED, fault)
     return _end_of(child.returncode, last, lambda: _last_error(log, log_began))
@@ -207,25 +187,16 @@ def _killed_by(number: int) -> str:
     return f"the load generator was killed by signal {number}"
 
 
-def _free_port() -> int:
-    """A port for a master and its workers on this machine; two runs must not share one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _watch(
     child: "subprocess.Popen[bytes]",
     status_file: Path,
     screen: LoadScreen,
-    options: LoadOptions,
     over_budget: Callable[[], bool],
-    *,
     meanwhile: Callable[[Status], None],
+    *,
+    feed: LoadFeed | None,
 ) -> str | None:
     """Show the status until the child has ended or must be stopped. Returns why, if the load is at fault."""
-    done_at: float | None = None
     silence = _Silence()
     reported: object = ""
     while child.poll() is None and not over_budget():
@@ -234,11 +205,9 @@ def _watch(
         meanwhile(status)
         if (message := status.get("message")) and message != reported and status.get("phase") != "done":
             print_status(str(reported := message))
-        if status.get("phase") == "done":
-            done_at = done_at or time.monotonic()
-        # Locust's web page would stay forever, and the endpoint with it.
-        if options.mode == "ui" and done_at is not None and time.monotonic() - done_at > _LINGER_S:
-            break
+        if feed is not None and status.get("phase") == "done":
+            feed.catch_up()
+            break  # Locust's web server would stay forever, and the endpoint with it
         if silence.seconds(_stamp(status_file)) > _SILENCE_S:
             print_status(fault := f"the load generator has not reported for {_SILENCE_S:.0f} s and is ended")
             return fault

@@ -1,25 +1,28 @@
 """Everything that happens before a run: its specs, its checks and its manifest. Creates nothing."""
 
 import secrets
+import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import provenance
 from bench.backend import Backend
 from bench.checks import CheckedPayload
 from bench.experiments import entries_of
+from bench.live_page.run_view import RunView
 from bench.locust_process import LoadOptions
 from bench.terminal import print_status
 from bench.traces import ReplayedTrace, read_replayed_trace, trace_size
-from common.errors import UserError
+from common.errors import UserError, writing
 from configs.plan import Plan
 from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import Preflight, preflight
-from runfolder.layout import locust_prefix, new_run_folder
+from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
 from runfolder.manifest import Manifest, Notice
+from runfolder.replayed_trace import TRACE, write_trace
 
 _PREFIXES_LOST = (
     "The trace's prompts share prefixes, and the payload's do not. To replay them, give "
@@ -38,6 +41,8 @@ class RunOptions:
     full_windows: bool = False
     quick: bool = False
     """Find the endpoint's format first, and say in a paragraph how it does, in place of a report."""
+    view: RunView = field(default_factory=RunView)
+    """Takes how the run stands, for the live page."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,32 @@ class PreparedRun:
     def run_id(self) -> str:
         """Unique among all hosts; it is in the tags and the ledger lines of what the run creates."""
         return self.manifest.run_id
+
+    def show_in_view(self, spent_usd: Callable[[], float | None]) -> None:
+        """Tell the live page what is played, and at what cost."""
+        view, budget = self.options.view, self.plan.budget
+        view.plan, view.run_id, view.folder = self.plan.name, self.run_id, self.folder
+        view.expected_usd, view.max_spend_usd = self.preflight.estimate.longest_usd, budget.max_spend_usd
+        view.spent_usd = spent_usd
+        view.enter("workers" if self.options.load.workers_elsewhere else "check")
+
+    def create_folder(self) -> None:
+        """Create the run folder, with the plan's file and the trace that is replayed.
+
+        Raises:
+            UserError: another run began in the same second, or the disk is full.
+        """
+        folder, plan_file = self.folder, self.options.plan_file
+        try:
+            create_run_folder(folder)
+        except FileExistsError:
+            raise UserError(f"{folder}: another run began in the same second", "start again") from None
+        if plan_file:
+            with writing(copy := folder / plan_file.name):
+                shutil.copyfile(plan_file, copy)
+        if self.trace.rows:
+            with writing(folder / TRACE):
+                write_trace(folder, self.trace.rows)
 
 
 def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, CheckedPayload]) -> PreparedRun:

@@ -1,6 +1,5 @@
 """Play a plan from deploy to report. What was created is deleted and what was measured is kept, always."""
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from bench.checks import check_plan
 from bench.cloudwatch import collect_cloudwatch
 from bench.distributed.run_announcer import RunAnnouncer
 from bench.experiment_file import made_payload, write_experiment
+from bench.live_page.run_view import RunView
 from bench.locust_process import LoadEnd, play_load
 from bench.prepare import PreparedRun, RunOptions, prepare
 from bench.quick import quick_report
@@ -26,10 +26,9 @@ from deploy.lifecycle.removal import LeftBehindError
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.spend_guard import SpendGuard
 from deploy.spec.endpoint_spec import EndpointSpec
-from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MANIFEST, create_run_folder
+from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MANIFEST
 from runfolder.load_commands import LOAD_COMMAND
 from runfolder.manifest import ExperimentEntry, RunState
-from runfolder.replayed_trace import TRACE, write_trace
 
 if TYPE_CHECKING:
     from bench.live_search import LiveSearch
@@ -81,11 +80,12 @@ def play(prepared: PreparedRun) -> int:
         token=load.token,
         expected_workers=load.workers_elsewhere,
     )
+    guard = SpendGuard(prepared.ledger, prepared.run_id, prepared.plan.budget.max_spend_usd)
+    prepared.show_in_view(guard.spent_usd)
     with announcer, bodies_file(prepared.trace.bodies) as bodies:
         if load.workers_elsewhere:
             print_status(load.reachability)
         announcer.wait_for_workers(f"{prepared.backend.worker_keys}make worker MASTER=… TOKEN={load.token}")
-        guard = SpendGuard(prepared.ledger, prepared.run_id, prepared.plan.budget.max_spend_usd)
         _Player(prepared, announcer, guard, status, bodies).play()
     return status.code
 
@@ -115,6 +115,11 @@ class _Player:
     bodies: Path | None
     """A file of the bodies that are replayed."""
 
+    @property
+    def view(self) -> RunView:
+        """Takes how the run stands, for the live page."""
+        return self.prepared.options.view
+
     def play(self) -> None:
         """Play every endpoint; the manifest says how it ended, the report what was measured."""
         self._start()
@@ -126,12 +131,13 @@ class _Player:
                 else:
                     self._play_endpoint(spec)
             if not self.prepared.options.quick:  # it would wait for minutes
+                self.view.enter("cloudwatch")
                 with writing(self.prepared.folder / CLOUDWATCH):
                     collect_cloudwatch(self.prepared.folder, manifest, self.prepared.clients)
             errors = dict.fromkeys(entry.error for entry in manifest.experiments if entry.error)
             self._close(_STATES.get(self.status.code, "failed"), "; ".join(errors) or None)
         except Interrupted as stop:
-            self.status.code = stop.exit_code
+            self.status.code, self.view.signaled = stop.exit_code, True
             print_status(f"interrupted by {stop}; everything measured so far is kept")
             self._close("interrupted", f"interrupted by {stop}")
         except LeftBehindError as left:
@@ -143,17 +149,8 @@ class _Player:
             self._report()
 
     def _start(self) -> None:
-        folder, plan_file = self.prepared.folder, self.prepared.options.plan_file
-        try:
-            create_run_folder(folder)
-        except FileExistsError:
-            raise UserError(f"{folder}: another run began in the same second", "start again") from None
-        if plan_file:
-            with writing(copy := folder / plan_file.name):
-                shutil.copyfile(plan_file, copy)
-        if self.prepared.trace.rows:
-            with writing(folder / TRACE):
-                write_trace(folder, self.prepared.trace.rows)
+        folder = self.prepared.folder
+        self.prepared.create_folder()
         self._save()
         experiments = self.prepared.manifest.experiments
         steps = sum(len(entry.steps) for entry in experiments)
@@ -169,6 +166,7 @@ class _Player:
 
     def _skip(self, spec: EndpointSpec, reason: str) -> None:
         print_status(f"{spec.instance_type}: {reason}")
+        self.view.problems.append(f"{spec.instance_type}: {reason}")
         for entry in self._entries(spec):
             entry.error, entry.state = reason, "failed"
         self.status.record_code(ExitCode.FAILED)
@@ -181,7 +179,7 @@ class _Player:
                 spec,
                 self.prepared.clients,
                 self.prepared.ledger,
-                deploy_reporter(spec.name),
+                self.view.deploying(spec.instance_type, deploy_reporter(spec.name)),
                 quote=entries[0].price,
                 stop=self.guard.reason,
                 meanwhile=self._report_so_far,
@@ -193,6 +191,7 @@ class _Player:
                         made_payload(self.prepared.folder, entry).unlink(missing_ok=True)
         except UserError as error:
             print_status(f"error: {error}")
+            self.view.problems.append(str(error))
             self.status.record_code(ExitCode.FAILED)
             for entry in entries:
                 entry.error = entry.error or str(error)
@@ -227,6 +226,7 @@ class _Player:
         )
         self._save()
         search = self._search(entry)
+        self.view.enter("load")
         try:
             with self.announcer.announce_load():
                 end = play_load(
@@ -235,6 +235,7 @@ class _Player:
                     self.prepared.options.load,
                     over_budget=self.guard.exceeded,
                     meanwhile=(lambda _: None) if search is None else search.tick,
+                    feed=self.view.feed if self.view.address else None,
                 )
         except BaseException:
             entry.state = "interrupted"
@@ -283,7 +284,7 @@ class _Player:
         """
         stopped = left.after if isinstance(left.after, Interrupted) else None
         if stopped:
-            self.status.code = stopped.exit_code
+            self.status.code, self.view.signaled = stopped.exit_code, True
         self.status.record_code(ExitCode.FAILED)
         self._close("interrupted" if stopped else "failed", str(left))
         if not isinstance(left.after, UserError | Interrupted | None):
@@ -315,11 +316,14 @@ class _Player:
         self._save()
         if not self.prepared.options.quick:
             report_so_far(self.prepared.folder)
+            self.view.take_report()
 
     def _report(self) -> None:
+        self.view.enter("report")
         if self.prepared.options.quick:
             if not quick_report(self.prepared.folder):
                 self.status.record_code(ExitCode.ALL_VOID)
         elif not final_report(self.prepared.folder) and self.status.code == ExitCode.OK:
             print_status("error: no step has figures to rely on; the report says why")
             self.status.code = ExitCode.ALL_VOID
+        self.view.take_report()

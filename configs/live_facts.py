@@ -13,6 +13,8 @@ class LiveFacts(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     plan: str = ""
+    page: str = ""
+    """URL of the live page; empty without one."""
     slo: Slo = Slo()
     usd_per_hour: Annotated[float, Field(gt=0)] | None = None
     """Of all instances of the endpoint together."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from common.parent_process import LOAD_PARENT_VARIABLE
 
-Mode = Literal["headless", "ui", "master", "worker"]
+Mode = Literal["headless", "master", "worker"]
 
 LOCUSTFILE = Path(__file__).with_name("experiment.py")
 _STOP_TIMEOUT_S = 4000
@@ -26,21 +26,20 @@ def locust_command(
     expect_workers: int | None = None,
     master_host: str = "127.0.0.1",
     master_port: int = 5557,
-    web_port: int = 8089,
+    web_port: int | None = None,
 ) -> list[str]:
     """The argument list that runs an experiment, or a worker of one.
 
     Args:
         experiment_file: an `Experiment` as JSON; None for a worker.
         csv_prefix: path prefix of Locust's own CSV files; None for a worker.
-        mode: ``headless`` (this process alone), ``ui`` (the same with Locust's web page), ``master`` or
-            ``worker`` (over several machines).
-        processes: worker processes to fork on this machine. With ``headless`` and ``ui`` the run then has a
-            master and this many workers, with ``worker`` this many workers.
+        mode: ``headless`` (this process alone), ``master`` or ``worker`` (over several machines).
+        processes: worker processes to fork on this machine. With ``headless`` the run then has a master and
+            this many workers, with ``worker`` this many workers.
         expect_workers: workers that a master waits for.
         master_host: for a worker, the address of its master; for a master, the interface to listen on.
         master_port: the master's port.
-        web_port: port of the web page.
+        web_port: port of Locust's web server on this machine's loopback; None for none.
     """
     command = [sys.executable, "-m", "locustfiles.run_locust", "-f", str(LOCUSTFILE), "--loglevel", "INFO"]
     if mode == "worker":
@@ -49,10 +48,10 @@ def locust_command(
     command += ["--experiment", str(experiment_file), "--stop-timeout", str(_STOP_TIMEOUT_S)]
     if csv_prefix is not None:
         command += ["--csv", str(csv_prefix), "--csv-full-history"]
-    if mode == "ui":
-        command += ["--web-host", "127.0.0.1", "--web-port", str(web_port), "--autostart"]
-    else:
+    if web_port is None:
         command += ["--headless", "--only-summary"]
+    else:
+        command += ["--web-host", "127.0.0.1", "--web-port", str(web_port), "--autostart"]
     if mode == "master":
         command += ["--master", "--master-bind-host", master_host, "--master-bind-port", str(master_port)]
         command += ["--expect-workers", str(expect_workers or 1)]

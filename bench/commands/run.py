@@ -1,5 +1,6 @@
 """Commands that play a plan: run, quick, rehearse, ui, master; and worker, which helps a master."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,20 @@ _port_option = click.option(
 )
 
 
+_page_host_option = click.option(
+    "--bind",
+    type=NonEmptyText(),
+    default="127.0.0.1",
+    show_default=True,
+    help="Interface of the live page. On another one than this machine's loopback, a login is needed.",
+)
+_page_password_option = click.option(
+    "--token",
+    envvar=TOKEN_VARIABLE,
+    help="Password of the live page where others can open it; generated if not given.",
+)
+
+
 @click.command()
 @plan_options
 def run(**choice: Unpack[PlanChoice]) -> int:
@@ -158,17 +173,32 @@ def rehearse(*, full: bool, **choice: Unpack[PlanChoice]) -> int:
 @click.command()
 @plan_options
 @click.option(
-    "--port", type=WholeNumber(1, 65_535), default=8089, show_default=True, help="Port of the web UI."
+    "--port", type=WholeNumber(1, 65_535), default=8089, show_default=True, help="Port of the live page."
 )
-def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
-    """Play a plan and watch it live in a browser."""
+@_page_host_option
+@_page_password_option
+def ui(*, port: int, bind: str, token: str | None, **choice: Unpack[PlanChoice]) -> int:
+    """Play a plan and watch it live in a browser, until the page is closed."""
     plan, path = chosen_plan(choice)
-    print_status(
-        f"live page: http://127.0.0.1:{port}/live/, from the start of the load to its end "
-        f"(Locust's own page: http://127.0.0.1:{port}/)"
-    )
-    load = LoadOptions("ui", processes=choice["processes"], web_port=port)
-    return run_plan(plan, RunOptions(choice["results"], load, path))
+    load = LoadOptions(processes=choice["processes"])
+    return _watched(plan, RunOptions(choice["results"], load, path), port, bind, token)
+
+
+def _watched(plan: Plan, options: RunOptions, port: int, host: str, token: str | None) -> int:
+    """Play a plan with the live page, which stays after the run unless a signal has ended it."""
+    from bench.live_page.server import LOOPBACK, USER, live_page, stay_until_closed  # noqa: PLC0415 - loads Flask
+
+    view, password = options.view, None if host == LOOPBACK else token or secrets.token_urlsafe(16)
+    with live_page(view, port, host, password):
+        print_status(f"live page: {view.address}")
+        if password is not None and token is None:
+            print_status(f"log in there as {USER} with the password {password}")
+        code = run_plan(plan, options)
+        view.exit_code = code
+        view.enter("ended")
+        if view.stopped or not view.signaled:
+            stay_until_closed(view)
+    return code
 
 
 @click.command()
@@ -191,7 +221,12 @@ def ui(*, port: int, **choice: Unpack[PlanChoice]) -> int:
 @click.option(
     "--token", envvar=TOKEN_VARIABLE, help="Secret shared with the workers; generated if not given."
 )
-def master(*, workers: int, port: int, bind: str, token: str | None, **choice: Unpack[PlanChoice]) -> int:
+@click.option(
+    "--page", type=WholeNumber(1, 65_535), help="Port of the live page on this machine; none if not given."
+)
+def master(
+    *, workers: int, port: int, bind: str, token: str | None, page: int | None, **choice: Unpack[PlanChoice]
+) -> int:
     """Play a plan with load from several hosts."""
     plan, path = chosen_plan(choice)
     if choice["processes"]:
@@ -202,7 +237,8 @@ def master(*, workers: int, port: int, bind: str, token: str | None, **choice: U
         )
     load = LoadOptions("master", expect_workers=workers, master_port=port, master_host=bind)
     load = replace(load, token=token) if token else load
-    return run_plan(plan, RunOptions(choice["results"], load, path))
+    options = RunOptions(choice["results"], load, path)
+    return run_plan(plan, options) if page is None else _watched(plan, options, page, "127.0.0.1", None)
 
 
 @click.command()

@@ -24,7 +24,7 @@ from configs.payload import read_payload
 from locustfiles import messages
 from locustfiles.client.invocation_url import resolve_target
 from locustfiles.interrupts import Interrupts
-from locustfiles.master.live_page import LiveState, add_live_page
+from locustfiles.master.live_page import LiveState, add_live_state
 from locustfiles.master.live_series import LiveSeries, interval_seconds
 from locustfiles.master.message_filter import MessageFilter
 from locustfiles.master.report_collector import ReportCollector
@@ -61,6 +61,7 @@ class MasterCoordinator:
     ) -> None:
         self._environment = environment
         self._runner = runner
+        self._page = experiment.live.page
         self._assignment = messages.make_assignment(
             experiment,
             resolve_target(experiment),
@@ -112,8 +113,8 @@ class MasterCoordinator:
             options = self._environment.parsed_options
             refuse_foreign_requests(self._environment.web_ui, options.web_host if options is not None else "")
             add_tab(self._environment.web_ui, self.sequence.board.step_rows)
-            add_live_page(self._environment.web_ui, self._live.answer)
-            add_page_script(self._environment.web_ui, self._ended)
+            add_live_state(self._environment.web_ui, self._live.answer)
+            add_page_script(self._environment.web_ui, self._ended, self._page)
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, self.interrupt)
 

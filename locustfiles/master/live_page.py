@@ -1,13 +1,11 @@
-"""What every display of a run shows, as JSON; and the live page: its routes in Locust's web server."""
+"""What every display of a run shows of the load, as JSON, and its route in Locust's web server."""
 
 import json
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from flask import Response, redirect, request
-from werkzeug.wrappers import Response as AnyResponse
+from flask import Response, request
 
 from configs.experiment import Experiment
 from locustfiles.master.clock import Clock, SystemClock
@@ -18,25 +16,8 @@ from locustfiles.master.status import StatusBoard
 from runfolder.records import StepRow
 from runfolder.search_path import read_search_path
 
-PATH = "/live/"
-FOLDER = Path(__file__).with_name("page")
-_FILES = {
-    "live.css": "text/css",
-    "live.js": "text/javascript",
-    "charts.js": "text/javascript",
-    "uPlot.iife.min.js": "text/javascript",
-    "uPlot.min.css": "text/css",
-    "uPlot-LICENSE.txt": "text/plain",
-}
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+PATH = "/live/state"
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _FRESH_S = 0.5
 """How long an answer is used again: several browsers cost as much as one."""
 _POINTS = 300
@@ -117,8 +98,8 @@ class LiveState:
         return state
 
 
-def add_live_page(web_ui: Any, answer: Callable[[str, int], str]) -> None:
-    """Add the page to Locust's web server, behind Locust's login where it has one.
+def add_live_state(web_ui: Any, answer: Callable[[str, int], str]) -> None:
+    """Add the state to Locust's web server, behind Locust's login where it has one.
 
     Args:
         web_ui: Locust's.
@@ -130,17 +111,4 @@ def add_live_page(web_ui: Any, answer: Callable[[str, int], str]) -> None:
         body = answer(request.args.get("load", ""), since)
         return Response(body, mimetype="application/json", headers=_HEADERS)
 
-    def file(name: str = "index.html") -> Response:
-        mimetype = {"index.html": "text/html", **_FILES}.get(name)
-        if mimetype is None:
-            return Response("There is no such file.\n", 404, mimetype="text/plain", headers=_HEADERS)
-        return Response((FOLDER / name).read_bytes(), mimetype=mimetype, headers=_HEADERS)
-
-    def to_page() -> AnyResponse:
-        return redirect(PATH)
-
-    guard = web_ui.auth_required_if_enabled
-    web_ui.app.add_url_rule(PATH.rstrip("/"), "llm_live_redirect", guard(to_page), strict_slashes=True)
-    web_ui.app.add_url_rule(PATH, "llm_live", guard(file))
-    web_ui.app.add_url_rule(f"{PATH}state", "llm_live_state", guard(state))
-    web_ui.app.add_url_rule(f"{PATH}<name>", "llm_live_file", guard(file))
+    web_ui.app.add_url_rule(PATH, "llm_live_state", web_ui.auth_required_if_enabled(state))

@@ -30,13 +30,19 @@ COLUMNS = {
 SCRIPT = "/llm/page.js"
 _SCRIPT = """
 (function link() {
+  if (!PAGE) return;
   const anchor = document.createElement("a");
-  anchor.textContent = "Live view";
-  anchor.href = "live/";
+  anchor.textContent = "Live page";
+  anchor.href = PAGE;
   anchor.style.cssText = "position:fixed;right:1em;bottom:1em;z-index:9998;padding:.6em 1em;"
     + "border-radius:.4em;background:#0b5c92;color:#fff;font:600 16px sans-serif;text-decoration:none";
   document.body.prepend(anchor);
 })();
+new MutationObserver(() => {  // the plan decides what is played
+  for (const button of document.querySelectorAll("button")) {
+    if (["New", "Edit"].includes(button.textContent)) button.style.display = "none";
+  }
+}).observe(document.documentElement, { childList: true, subtree: true });
 (function watch() {
   const show = text => {
     const banner = document.createElement("div");
@@ -83,16 +89,24 @@ def refuse_foreign_requests(web_ui: Any, host: str) -> None:
 _EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - any name of this machine is then valid
 
 
-def add_page_script(web_ui: Any, ended: Callable[[], str | None]) -> None:
-    """Add a link to the live page, and a banner when the run has ended: the page would just freeze.
+def add_page_script(web_ui: Any, ended: Callable[[], str | None], page: str) -> None:
+    """Add a link to the live page, and a banner when the load has ended: Locust's page would just freeze.
+
+    Its buttons New and Edit are hidden, and what they ask for is refused: the plan decides what is played.
 
     Args:
         web_ui: Locust's.
         ended: gives the banner's text; None while the run continues.
+        page: URL of the live page; empty without one.
     """
 
     def script() -> Response:
-        return Response(_SCRIPT, mimetype="text/javascript")
+        return Response(f"const PAGE = {json.dumps(page)};{_SCRIPT}", mimetype="text/javascript")
+
+    def refuse_start() -> Response | None:
+        if request.method == "POST" and request.path.endswith("/swarm"):
+            return Response("Refused: the plan decides what is played.\n", 403, mimetype="text/plain")
+        return None
 
     def extend(response: Response) -> Response:
         if request.path == "/" and response.mimetype == "text/html" and response.status_code == 200:
@@ -105,6 +119,7 @@ def add_page_script(web_ui: Any, ended: Callable[[], str | None]) -> None:
         return response
 
     web_ui.app.add_url_rule(SCRIPT, "llm_page_script", script)
+    web_ui.app.before_request(refuse_start)
     web_ui.app.after_request(extend)
 
 

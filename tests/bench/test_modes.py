@@ -1,17 +1,31 @@
-"""The other ways in: Locust's web page, load from elsewhere, the OpenAI route. Same records and report."""
+"""The other ways in: load from elsewhere, the OpenAI route. Same records and report."""
 
 import json
-import socket
 import urllib.request
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench.ports import free_port
 from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, Bench, locust_counts, neighbouring_ports, requests_of
-from tests.support.polling import HANG_S, eventually
+from tests.support.polling import HANG_S, poll
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 pytestmark = pytest.mark.e2e
+
+
+def shown_at_end(port: int, process: "Popen[str]") -> dict[str, Any]:
+    """What the live page shows once the run has ended; empty before."""
+    assert process.poll() is None
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/live/state", timeout=5) as answer:
+            content: dict[str, Any] = json.load(answer)
+    except OSError:
+        return {}
+    return content if content["run"]["stage"] == "ended" else {}
 
 
 def test_workers_started_before_the_master_serve_every_experiment_and_end_with_the_run(bench: Bench) -> None:
@@ -27,11 +41,20 @@ def test_workers_started_before_the_master_serve_every_experiment_and_end_with_t
             bench.start("worker", "--master", "127.0.0.1", "--port", port, environment=local.environment)
             for _ in range(2)
         ]
-        options = ("--workers", "2", "--port", port, "--bind", "127.0.0.1", "--results", bench.results)
-        done = bench.run("master", "--plan", bench.plan(plan), *options, environment=local.environment)
+        page = free_port()
+        options = ("--workers", "2", "--port", port, "--page", str(page), "--results", bench.results)
+        master = bench.start("master", "--plan", bench.plan(plan), *options, environment=local.environment)
+        shown = poll(lambda: shown_at_end(page, master))
+        urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{page}/live/close", b"")).close()
+        _, err = master.communicate(timeout=HANG_S)
         outputs = [worker.communicate(timeout=HANG_S)[1] for worker in workers]
-    assert done.returncode == 0, done.stderr
+    assert master.returncode == 0, err
     assert [worker.returncode for worker in workers] == [0, 0], outputs
+    assert [step["step"] for load in shown["earlier"] for step in load["steps"]] == [
+        "ml.g5.xlarge/en_50-100/c2"
+    ]
+    assert [step["step"] for step in shown["load"]["steps"]] == ["ml.g6.xlarge/en_50-100/c2"]
+    assert [worker["worker"] for worker in shown["load"]["workers"]] == ["w0", "w1"]
     assert all("the run is over" in each and "served 2 loads" in each for each in outputs), outputs
     rows = requests_of(bench.latest())
     assert {(row.step, row.worker) for row in rows.itertuples()} == {
@@ -53,25 +76,3 @@ def test_the_openai_route_is_a_protocol_like_the_others(bench: Bench) -> None:
     assert set(rows["completion_tokens_source"]) == {"server"}
     assert rows["ttft_ms"].notna().all()
     assert locust_counts(bench.latest()) == rows.groupby("step").size().to_dict()
-
-
-def test_the_web_page_is_there_while_the_sweep_runs(bench: Bench) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    plan = bench.plan(SIMULATED | {"load": {"concurrency": [2], "warm_up": "1s", "measure": "4s"}})
-    process = bench.start("ui", "--plan", plan, "--results", bench.results, "--port", port)
-    page: list[dict[str, Any]] = []
-
-    def shows_the_step() -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats/requests", timeout=2) as answer:
-                page[:] = json.load(answer)["stats"]
-        except OSError:
-            return process.poll() is not None
-        return any(entry["name"].endswith("/c2") and entry["num_requests"] > 0 for entry in page)
-
-    assert eventually(shows_the_step)
-    _, err = process.communicate(timeout=HANG_S)
-    assert process.returncode == 0, err
-    assert json.loads((bench.latest() / "manifest.json").read_text())["state"] == "complete"

@@ -1,5 +1,7 @@
 """No secret of the user's environment stands in anything that a run leaves, shows or hands to a child."""
 
+import json
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -23,7 +25,8 @@ PASSWORD = "planted-password"
 PROXY = {"HTTPS_PROXY": f"http://planted-user:{PASSWORD}@127.0.0.1:9"}
 """Of a proxy that a load may need: children have it too."""
 PLANTED = [*KEYS.values(), *TOKEN.values(), PASSWORD]
-PAGES = ("/", "/live/", "/live/state", "/stats/requests", "/exceptions", "/logs", "/tasks", "/stats/report")
+LIVE_PAGES = ("/live/", "/live/state")
+LOCUSTS_PAGES = ("/", "/live/state", "/stats/requests", "/exceptions", "/logs", "/tasks", "/stats/report")
 
 
 def planted_in(text: str) -> list[str]:
@@ -58,29 +61,38 @@ def test_no_secret_of_the_environment_is_left_shown_or_handed_on(bench: Bench) -
         port = str(probe.getsockname()[1])
     plan = SIMULATED | {
         "model": SIMULATED["model"] | {"hub_token_env": "MY_HUB_TOKEN"},
-        "load": {"concurrency": [2], "warm_up": "1s", "measure": "4s"},
+        "load": {"concurrency": [2], "warm_up": "1s", "measure": "60s"},
     }
     arguments = ("ui", "--plan", bench.plan(plan), "--results", bench.results, "--port", port)
     process = bench.start(*arguments, environment=KEYS | TOKEN | PROXY)
     handed_on: set[str] = set()
     shown: dict[str, str] = {}
 
-    def has_shown_everything() -> bool:
+    def has_shown(server: str, pages: tuple[str, ...]) -> bool:
         handed_on.update(handed_to_children(process.pid))
-        for page in PAGES:
+        for page in pages:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=5) as answer:
-                    shown[page] = answer.read().decode("utf-8", "replace")
+                with urllib.request.urlopen(f"{server}{page}", timeout=5) as answer:  # noqa: S310 - loopback
+                    shown[f"{server}{page}"] = answer.read().decode("utf-8", "replace")
             except urllib.error.HTTPError:
                 continue  # a page that this version of Locust does not have
             except OSError:
                 return False
         return True
 
-    assert eventually(lambda: has_shown_everything() or process.poll() is not None)
+    live = f"http://127.0.0.1:{port}"
+
+    def locusts_page() -> str | None:
+        page: str | None = json.loads(shown[f"{live}/live/state"])["locust_page"]
+        return page and page.rstrip("/")
+
+    assert eventually(lambda: has_shown(live, LIVE_PAGES) and locusts_page() is not None)
+    locust = str(locusts_page())
+    assert eventually(lambda: has_shown(locust, LOCUSTS_PAGES))
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=HANG_S)
-    assert process.returncode == 0, err
-    assert {"/stats/requests", "/live/", "/live/state"} <= shown.keys()
+    assert process.returncode == 130, err
+    assert {f"{locust}/stats/requests", f"{locust}/live/state", f"{live}/live/"} <= shown.keys()
     assert {page: planted_in(text) for page, text in shown.items() if planted_in(text)} == {}
     assert planted_in(out + err) == []
     assert left_with_secrets(bench.folder) == []

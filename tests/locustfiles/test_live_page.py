@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +15,7 @@ from analysis.metrics import definitions
 from analysis.metrics.definitions import Window as ReportWindow
 from configs.live_facts import LiveFacts
 from configs.slo import Slo
-from locustfiles.master.live_page import FOLDER, LiveState, add_live_page
+from locustfiles.master.live_page import LiveState, add_live_state
 from locustfiles.master.live_series import FIELDS, POINTS, LiveSeries, interval_seconds
 from locustfiles.master.live_state import step_state, worker_states
 from locustfiles.master.report_collector import WorkerState
@@ -251,45 +250,19 @@ def test_the_state_follows_a_run(played: Play) -> None:
         assert shown["state"] == "complete"
 
 
-def client(answer: Callable[[str, int], str], *, login: bool = False) -> FlaskClient:
-    app = Flask(__name__)
+def test_with_a_login_of_locust_nothing_is_told_before_it() -> None:
+    def ask(*, login: bool) -> Any:
+        app = Flask(__name__)
 
-    def guard(view: Callable[..., Any]) -> Callable[..., Any]:
-        return (lambda *_, **__: ("log in", 401)) if login else view
+        def guard(view: Callable[..., Any]) -> Callable[..., Any]:
+            return (lambda *_, **__: ("log in", 401)) if login else view
 
-    add_live_page(SimpleNamespace(app=app, auth_required_if_enabled=guard), answer)
-    return app.test_client()
+        answer = SimpleNamespace(app=app, auth_required_if_enabled=guard)
+        add_live_state(answer, lambda load, since: json.dumps([load, since]))
+        return app.test_client().get("/live/state?load=a&since=7")
 
-
-def test_the_page_is_whole_and_fetches_nothing_from_elsewhere() -> None:
-    page = client(lambda load, since: json.dumps([load, since]))
-    assert page.get("/live").headers["Location"] == "/live/"
-    assert page.get("/live/state?load=a&since=7").json == ["a", 7]
-    assert page.get("/live/state?since=x").json == ["", 0]
-    for file in FOLDER.iterdir():
-        answer = page.get("/live/" if file.name == "index.html" else f"/live/{file.name}")
-        assert answer.status_code == 200, file
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert page.get("/live/../webui.py").status_code == 404
-    assert page.get("/live/webui.py").status_code == 404
-    html = (FOLDER / "index.html").read_text()
-    assert "http:" not in html
-    assert "https:" not in html
-    own = [(FOLDER / name).read_text() for name in ("live.js", "charts.js")]
-    assert not [
-        word
-        for text in own
-        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "eval(")
-        if word in text
-    ]
-
-
-def test_with_a_login_nothing_is_shown_before_it() -> None:
-    page = client(lambda _load, _since: "{}", login=True)
-    assert {page.get(path).status_code for path in ("/live", "/live/", "/live/state", "/live/live.js")} == {
-        401
-    }
+    assert ask(login=False).json == ["a", 7]
+    assert ask(login=True).status_code == 401
 
 
 def test_old_experiment_files_have_no_live_facts(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
 
 def test_the_web_page_shows_the_llms_own_figures(truth: Callable[..., Run], free_port: int) -> None:
     run = truth(load={"measure": 60.0})
-    process = run.start(mode="ui", web_port=free_port)
+    process = run.start(web_port=free_port)
     address = f"http://127.0.0.1:{free_port}"
 
     def rows() -> list[dict[str, Any]]:
@@ -135,7 +135,7 @@ def test_the_web_page_shows_the_llms_own_figures(truth: Callable[..., Run], free
 
 def test_resetting_locusts_statistics_harms_no_step(truth: Callable[..., Run], free_port: int) -> None:
     run = truth(load={"warm_up": 0.2, "measure": 4.0})
-    process = run.start(mode="ui", web_port=free_port)
+    process = run.start(web_port=free_port)
     address = f"http://127.0.0.1:{free_port}"
 
     def post(path: str, **headers: str) -> int:

@@ -16,11 +16,12 @@ MESSAGES: dict[str, str] = {}
 def client() -> FlaskClient:
     app = Flask(__name__)
     app.add_url_rule("/", "page", lambda: "<html><body>page</body></html>")
+    app.add_url_rule("/swarm", "swarm", lambda: "started", methods=["POST"])
     app.add_url_rule("/stop", "stop", lambda: "stopped", methods=["POST"])
     app.add_url_rule("/stats/requests", "stats", lambda: {"stats": []})
     web_ui = SimpleNamespace(app=app)
     refuse_foreign_requests(web_ui, "127.0.0.1")
-    add_page_script(web_ui, lambda: MESSAGES.get("ended"))
+    add_page_script(web_ui, lambda: MESSAGES.get("ended"), "http://127.0.0.1:8089/live/")
     return app.test_client()
 
 
@@ -68,8 +69,15 @@ def test_the_page_asks_whether_the_run_has_ended(
     headers = {"Host": HOST}
     page = client.get("/", headers=headers).get_data(as_text=True)
     assert f'<script src="{SCRIPT}" defer></script></body>' in page
-    assert client.get(SCRIPT, headers=headers).mimetype == "text/javascript"
+    script = client.get(SCRIPT, headers=headers)
+    assert script.mimetype == "text/javascript"
+    assert 'const PAGE = "http://127.0.0.1:8089/live/";' in script.get_data(as_text=True)
     assert client.get("/stats/requests", headers=headers).json == {"stats": []}
     monkeypatch.setitem(MESSAGES, "ended", "The run has ended.")
     answer = client.get("/stats/requests", headers=headers).json
     assert answer == {"stats": [], "llm_ended": "The run has ended."}
+
+
+def test_the_plan_decides_what_is_played(client: FlaskClient) -> None:
+    assert ask(client, "POST", "/swarm") == 403
+    assert ask(client, "POST", "/stop") == 200
