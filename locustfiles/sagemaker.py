@@ -70,10 +70,10 @@ class EndpointUser(SageMakerUser):
         """One invocation."""
         body, endpoint = next(self._own), self._endpoint_name()
         text, stream = self.schema not in ("raw", "embeddings"), self.stream and self.schema != "embeddings"
-        target = self._endpoint(endpoint, stream=stream, text=text)
+        target = self._target(endpoint, stream=stream, text=text)
         self._process.tell_name(endpoint, endpoint)
         shown = self.prompts[body.payload_id]
-        answer = self.send(body, target, name=endpoint, stream=stream, shown=shown)
+        answer = self._send(body, target, name=endpoint, stream=stream, shown=shown)
         self._pause_s = 0.0 if answer else min(_LONGEST_PAUSE_S, self._pause_s * 2 or _FIRST_PAUSE_S)
         if self._pause_s:
             gevent.sleep(self._pause_s)

@@ -144,7 +144,7 @@ def run_load(
         run_folder=folder,
         endpoint_name="truth",
         region=REGION,
-        payload=_payload(folder),
+        payload=calibration_payload(folder),
         stream=stream,
         request_schema="tgi",
         route="invocations",
@@ -173,7 +173,8 @@ def run_load(
     return truth
 
 
-def _payload(folder: Path) -> Path:
+def calibration_payload(folder: Path) -> Path:
+    """Write the prompts of a calibration to a file in ``folder``."""
     path = folder / "payload.jsonl"
     rows = [
         {"payload_id": f"p{n}", "prompt": "Tell me of the sea. " * 8, "prompt_tokens": 48} for n in range(8)
@@ -182,8 +183,18 @@ def _payload(folder: Path) -> Path:
     return path
 
 
-def read_levels(folder: Path, truth: Path, levels: Sequence[int], *, tls: bool) -> list[LevelResult]:
-    """Join a run's rows with the server's log and compute the errors of every level."""
+def read_levels(
+    folder: Path, truth: Path, levels: Sequence[int], *, tls: bool, step: str = "c{}"
+) -> list[LevelResult]:
+    """Join a run's rows with the server's log and compute the errors of every level.
+
+    Args:
+        folder: of the run.
+        truth: the server's log.
+        levels: concurrencies.
+        tls: whether they were played over TLS.
+        step: id of a level's step, with its concurrency in braces.
+    """
     rows = pd.read_csv(folder / layout.REQUESTS, low_memory=False)
     served = pd.read_csv(truth)
     workers = pd.read_csv(folder / layout.WORKERS)
@@ -196,7 +207,7 @@ def read_levels(folder: Path, truth: Path, levels: Sequence[int], *, tls: bool) 
             steps["step"], steps["measure_started_at"], steps["measure_ended_at"], strict=True
         )
     }
-    return [_level(n, joined, workers, windows[f"c{n}"], tls=tls) for n in levels]
+    return [_level(n, joined, workers, windows[step.format(n)], tls=tls) for n in levels]
 
 
 def _level(

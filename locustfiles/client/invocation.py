@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from runfolder.records import ErrorClass
 
 
-_INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
+INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
+"""The header of ``InferenceId``."""
 
 
 class InvocationExit(gevent.GreenletExit):  # type: ignore[misc]  # gevent ships no types for it
@@ -141,7 +142,7 @@ class Invoker:
         return False
 
     def _encode(self, body: Body, request: Request) -> bytes:
-        own = {} if request.inference_id is None else {_INFERENCE_ID: request.inference_id}
+        own = {} if request.inference_id is None else {INFERENCE_ID: request.inference_id}
         headers = self._authorize(body.sha256, time.time(), own)
         added = "".join(f"{name}: {value}\r\n" for name, value in headers)
         return f"{self._fixed}{added}Content-Length: {len(body.data)}\r\n\r\n".encode() + body.data

@@ -7,7 +7,7 @@ from functools import cache, partial
 from configs.load import Timeouts
 from locustfiles.client.address import proxy_for
 from locustfiles.client.credentials import BearerToken, CredentialKeeper
-from locustfiles.client.invocation import Invoker
+from locustfiles.client.invocation import INFERENCE_ID, Invoker
 from locustfiles.client.invocation_url import SERVICE, InvocationTarget, ca_bundle
 from locustfiles.client.request_metrics import TokenCounter
 from locustfiles.client.signing import RequestSigner
@@ -43,6 +43,8 @@ class Endpoint:
     ) -> None:
         self.url = f"{target.scheme}://{target.host_header}{target.path}"
         self.proxy = proxy_for(target.address)
+        self.takes_inference_ids = not target.bearer and INFERENCE_ID not in target.headers
+        """Whether each request may have an ``InferenceId`` of its own."""
         self._keeper = keeper
         self._bearer = BearerToken(keeper, target.region) if target.bearer else None
         self._signer = RequestSigner(

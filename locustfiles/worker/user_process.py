@@ -4,6 +4,7 @@ from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from locustfiles import messages
 from locustfiles.client.credentials import CredentialKeeper
 from locustfiles.client.invocation import InvocationExit
 from locustfiles.client.invocation_url import invocation_target, runtime_url
+from locustfiles.client.tokenizer import token_counter
 from locustfiles.messages import MeasureWindow
 from locustfiles.worker.endpoint import Endpoint
 from locustfiles.worker.health import HealthProbe
@@ -26,6 +28,8 @@ from locustfiles.worker.reporter import REPORT_S, Reporter
 from locustfiles.worker.request_log import RequestLog
 
 _KILL_S = 5.0
+_ID_BYTES = 6
+"""Of a test's random part of each ``InferenceId``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class EndpointKey:
     content_type: str
     accept: str
     timeouts: Timeouts
+    tokenizer: str
+    """Path of a ``tokenizer.json``; empty without one."""
 
 
 class UserProcess:
@@ -73,6 +79,7 @@ class UserProcess:
         """Begin a test; with ``recording``, its rows are reported."""
         self.stopping = False
         self.request_log.forget()
+        self.request_log.inference_prefix = secrets.token_hex(_ID_BYTES)
         self._recording = self.request_log.keep_samples = recording
         self._names.clear()
 
@@ -80,7 +87,8 @@ class UserProcess:
         """The endpoint of a key, made once.
 
         Raises:
-            UserError: there are no credentials, or the region, a header or the proxy is not valid.
+            UserError: there are no credentials, or the region, a header, the proxy or the tokenizer is not
+                valid.
         """
         if (known := self._endpoints.get(key)) is not None:
             return known
@@ -106,6 +114,7 @@ class UserProcess:
             self._keeper,
             timeouts=key.timeouts,
             on_lag=self._health.on_read,
+            **({"count_tokens": token_counter(key.tokenizer)} if key.tokenizer else {}),
             keep_content=not key.text,
         )
         return made

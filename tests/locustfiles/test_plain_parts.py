@@ -1,8 +1,20 @@
 """Parts of plain Locust runs, without Locust."""
 
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import UserError
+from configs.load import Timeouts
+from configs.plan import Route
+from emulator.model import ensure_tokenizer
+from locustfiles.client.invocation_url import invocation_target
 from locustfiles.client.response import InvocationResult
+from locustfiles.client.tokenizer import token_counter
 from locustfiles.messages import MeasureWindow
 from locustfiles.worker.answer import Answer
+from locustfiles.worker.endpoint import Endpoint
 from locustfiles.worker.gap_histogram import GapCounter, bucket_of
 from locustfiles.worker.request_log import RequestLog
 from runfolder.records import Request
@@ -47,3 +59,25 @@ def test_a_second_test_of_a_process_counts_from_nothing() -> None:
         assert len(batch.samples) == 1
     log.gaps.split("chat", {"chat/u1": MeasureWindow(0.0, 100.0)})
     assert log.gaps.pop_counts() == [("chat/u1", bucket_of(1.0), 1)]
+
+
+def test_a_tokenizer_counts_an_answer_and_another_file_is_named(tmp_path: Path) -> None:
+    assert token_counter(str(ensure_tokenizer()))("The sea is wide.") == 5
+    (wrong := tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match=r"tokenizer.json is not a tokenizer.json .*; give the path"):
+        token_counter(str(wrong))
+
+
+@pytest.mark.parametrize(
+    ("route", "headers", "takes"),
+    [("invocations", {}, True), ("invocations", {"InferenceId": "mine"}, False), ("openai", {}, False)],
+)
+def test_an_inference_id_is_sent_unless_the_user_sets_one_or_the_route_has_none(
+    route: Route, headers: dict[str, str], *, takes: bool
+) -> None:
+    target = invocation_target(
+        "sea", region="us-east-1", stream=True, route=route, component=None, headers=headers, text=True
+    )
+    keeper: Any = object()
+    endpoint = Endpoint(target, keeper, timeouts=Timeouts(), on_lag=lambda _: None)
+    assert endpoint.takes_inference_ids == takes
