@@ -59,6 +59,7 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             cost.usd_per_request,
             cost.usd_per_million_tokens,
             cost.usd_per_conversation,
+            cost.usd_per_request_of_part,
             cost.cost_per_request,
             cost.run_cost,
             fleet.fleet_of,

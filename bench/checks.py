@@ -90,9 +90,7 @@ def check_file_limit(in_flight: int) -> None:
 def check_distinct(plan: Plan) -> None:
     """Check that no two experiments have the same name: their steps could not be told apart."""
     names = Counter(
-        experiment_name(kind, payload)
-        for kind in plan.endpoint.instance_type
-        for payload in plan.workload.payload
+        experiment_name(kind, label) for kind in plan.endpoint.instance_type for label in plan.workload.labels
     )
     for name, times in names.items():
         if times > 1:
@@ -130,7 +128,7 @@ def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
     """Check everything about a plan that does not need the account, which `preflight` checks.
 
     Returns:
-        The file and facts of each payload of the plan, by its label.
+        The file and facts of each payload of the plan, those of the parts of a mix included, by its label.
     """
     check_distinct(plan)
     if plan.endpoint.name is None:
@@ -139,7 +137,7 @@ def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
     if isinstance(plan.price.usd_per_hour, dict):
         for instance_type in plan.price.usd_per_hour:
             check_instance(instance_type, "price.usd_per_hour")
-    payloads = {spec.label: checked_payload(plan, spec) for spec in plan.workload.payload}
+    payloads = {spec.label: checked_payload(plan, spec) for spec in plan.workload.specs}
     check_headers(plan)
     if plan.model.tokenizer:
         check_tokenizer(Path(plan.model.tokenizer))
@@ -225,6 +223,11 @@ def _facts(plan: Plan, spec: PayloadSpec, path: Path, rows: list[PayloadRow]) ->
     check_rows(path, rows, workload)
     schema = wire_schema(workload, family_of(plan.model.image or "", plan.model.env))
     scripts = scripts_of(rows, workload.conversation)
+    if scripts and workload.mix is not None:
+        raise UserError(
+            f"{path} holds conversations, and a mix is of single requests: turns must follow each other",
+            "play the conversations as workload.payload",
+        )
     if scripts and plan.load.trace is not None:
         raise UserError(
             f"{path} is played as conversations, and load.trace has sessions of its own",

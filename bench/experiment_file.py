@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.experiments import experiment_of, live_facts
 from bench.format_probe import find_format
-from bench.made_prompts import make_prompts
+from bench.made_prompts import make_mix, make_prompts
 from bench.prepare import PreparedRun
 from common.errors import writing
 from configs.experiment import Experiment
@@ -48,7 +48,7 @@ def write_experiment(
     Raises:
         UserError: the prompts cannot be made, or a quick check finds no format that the endpoint answers in.
     """
-    given = prepared.payloads[entry.payload]
+    given = prepared.payloads.get(entry.payload)
 
     def experiment_for(plan: Plan) -> Experiment:
         return experiment_of(
@@ -79,8 +79,12 @@ def write_experiment(
         experiment = experiment_for(prepared.plan.model_copy(update={"workload": workload}))
     if given is None:
         prepared.options.view.enter("prompts")
-        payload = next(p for p in prepared.plan.workload.payload if p.label == entry.payload)
-        entry.made_prompts = make_prompts(payload, experiment, prepared.clients.renewed())
+        workload, clients = prepared.plan.workload, prepared.clients.renewed()
+        if workload.mix is not None:
+            entry.made_prompts = make_mix(workload.specs, experiment, clients)
+        else:
+            payload = next(spec for spec in workload.payload if spec.label == entry.payload)
+            entry.made_prompts = make_prompts(payload, experiment, clients)
     file = experiment_file(prepared.folder, entry)
     with writing(file):
         file.write_text(experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")

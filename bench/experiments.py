@@ -25,16 +25,16 @@ def entries_of(
         payloads: file of each payload of the plan, by its label; None if its prompts are made for the run.
         label: name of the instance in the report; None for its plain type.
     """
-    for payload in plan.workload.payload:
-        name, file = experiment_name(spec.instance_type, payload), payloads[payload.label]
+    for payload in plan.workload.labels:
+        name, file = experiment_name(spec.instance_type, payload), payloads.get(payload)
         yield ExperimentEntry(
             name=name,
             model=plan.model.name,
             instance_type=spec.instance_type,
             instance_label=label,
             instance_count=spec.instance_count,
-            payload=payload.label,
-            payload_file=file.name if file else payload.label,
+            payload=payload,
+            payload_file=file.name if file else payload,
             steps=[step.id for step in load_steps(plan.load, name)],
             price=price,
         )
@@ -75,6 +75,7 @@ def experiment_of(
         exact_for=family if workload.pin_output else None,
         unique_prefix=workload.unique_prefix,
         samples=workload.samples,
+        mix=workload.deck,
         conversation=workload.conversation,
         steps=load_steps(plan.load, name),
         load=plan.load,

@@ -55,7 +55,7 @@ class LiveSearch:
         assert plan.load.search is not None  # noqa: S101 - the caller's condition
         self._search = plan.load.search
         self._confirm = plan.load.confirm and self._search.over == "concurrency"
-        self._objectives = plan.slo.objectives
+        self._objectives = plan.objectives
         limit = plan.slo.error_rate
         self._criteria = criteria_of(self._objectives, DEFAULT_ERROR_RATE_LIMIT if limit is None else limit)
         self._rules = rules_of(plan.load, self._search)

@@ -1,13 +1,14 @@
 """Make the prompts of a payload that asks for lengths or has a template, once its endpoint exists."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.probing import NoCountsError, count_prompts, count_turns
 from bench.terminal import print_status
 from common.errors import writing
-from common.formatting import plural
+from common.formatting import listed, plural
 from configs.containers import exact_output
 from configs.experiment import Experiment
 from configs.payload import PayloadRow, read_payload, write_payload
@@ -32,13 +33,48 @@ def make_prompts(spec: PayloadSpec, experiment: Experiment, clients: Clients) ->
     Raises:
         UserError: the file with the template cannot be read, the lengths cannot be made, or the disk is full.
     """
-    if spec.file is not None:
-        rows = read_payload(payload_path(spec.file), spec.template, whole=experiment.conversation is not None)
-        _write(experiment.payload, rows)
-        return MadePrompts(prompts=len(rows))
     replay = experiment.load.trace
     if replay is not None and spec.replays(replay.file):
         return _make_trace_texts(spec, experiment, clients)
+    rows, record = _made(spec, experiment, clients)
+    _write(experiment.payload, rows)
+    return record
+
+
+def make_mix(specs: Sequence[PayloadSpec], experiment: Experiment, clients: Clients) -> MadePrompts:
+    """Write the rows of every part of a mix, each with its part, to the experiment's payload file.
+
+    Raises:
+        UserError: as `make_prompts`.
+    """
+    made = [_made(spec, experiment, clients) for spec in specs]
+    rows = [
+        replace(row, part=spec.label, payload_id=f"{spec.label}/{row.payload_id}")
+        for spec, (own, _) in zip(specs, made, strict=True)
+        for row in own
+    ]
+    _write(experiment.payload, rows)
+    records = [record for _, record in made]
+    prefixed = sum(record.prefix_share * record.prompts for record in records)
+    return MadePrompts(
+        lengths=f"a mix of {listed([f'{count} × {part}' for part, count in experiment.mix.items()])}",
+        prompts=len(rows),
+        longer_than_asked=sum(record.longer_than_asked for record in records),
+        prefix_share=prefixed / len(rows),
+        scales=[scale for record in records for scale in record.scales],
+        probes=sum(record.probes for record in records),
+        no_counts=next((record.no_counts for record in records if record.no_counts), None),
+        exact_output=sorted({name for record in records for name in record.exact_output}),
+    )
+
+
+def _made(
+    spec: PayloadSpec, experiment: Experiment, clients: Clients
+) -> tuple[Sequence[PayloadRow], MadePrompts]:
+    """The rows of a payload, and how they were made."""
+    if spec.file is not None:
+        rows = read_payload(payload_path(spec.file), spec.template, whole=experiment.conversation is not None)
+        return rows, MadePrompts(prompts=len(rows))
     seed = experiment.load.seed
     pairs = asked_lengths(spec, seed)
     ruler: Ruler = TokenRuler.from_file(experiment.tokenizer) if experiment.tokenizer else WordRuler()
@@ -46,7 +82,6 @@ def make_prompts(spec: PayloadSpec, experiment: Experiment, clients: Clients) ->
     probed = _probe(spec, ruler, longest, experiment, clients)
     scales = probed.scales
     made = generate(Recipe(spec, ruler, scales, seed, experiment.unique_prefix), pairs)
-    _write(experiment.payload, made.rows)
     record = MadePrompts(
         lengths=spec.lengths,
         prompts=len(made.rows),
@@ -61,7 +96,7 @@ def make_prompts(spec: PayloadSpec, experiment: Experiment, clients: Clients) ->
         exact_output=_exact_parameters(experiment, asked=any(pair.output for pair in pairs)),
     )
     print_status(_status(record))
-    return record
+    return made.rows, record
 
 
 def _make_trace_texts(spec: PayloadSpec, experiment: Experiment, clients: Clients) -> MadePrompts:

@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from configs.containers import WireSchema
 from configs.experiment import Experiment, length_parameter
 from configs.payload import PayloadRow
-from configs.plan import MAX_TOKENS_KEYS
+from configs.workload import MAX_TOKENS_KEYS
 from deploy.aws.clients import Clients
 from locustfiles.client.answer_parser import AnswerError, AnswerParser
 from locustfiles.client.request_bodies import BodyFactory, spoken_row

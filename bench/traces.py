@@ -108,13 +108,13 @@ def read_replayed_trace(plan: Plan) -> ReplayedTrace:
         )
     rows = _trace_rows(plan, trace, sessions=sessions)
     alike = not bodies and any(a.prefix for a in trace.arrivals)
-    lost = alike and not all(spec.replays(replay.file) for spec in plan.workload.payload)
+    lost = alike and not all(spec.replays(replay.file) for spec in plan.workload.specs)
     return ReplayedTrace(rows, bodies, lost)
 
 
 def _trace_rows(plan: Plan, trace: Trace, *, sessions: bool) -> list[TraceRow]:
     """What the load needs of a trace. A prompt that is not made from it shares its beginning with none."""
-    made = any(spec.replays(replayed_file(plan)) for spec in plan.workload.payload)
+    made = any(spec.replays(replayed_file(plan)) for spec in plan.workload.specs)
     chains = shared_blocks(trace.arrivals) if made else repeat(())
     return [
         TraceRow(

@@ -10,9 +10,8 @@ from configs.containers import Family, WireSchema, schema_of
 from configs.conversation import Conversation
 from configs.live_facts import LiveFacts
 from configs.load import Load
-from configs.payload_spec import PayloadSpec
-from configs.plan import Route, Workload
 from configs.shape import Piece
+from configs.workload import Route, Workload
 
 
 class Step(BaseModel):
@@ -62,6 +61,8 @@ class Experiment(BaseModel):
     """The container whose answers are made exactly as long as asked; None: they may be shorter."""
     unique_prefix: bool
     samples: bool
+    mix: dict[str, int] = {}
+    """The requests of each part in a full turn of a mix; empty without one. Each row names its part."""
     conversation: Conversation | None = None
     """How the payload's rows become conversations."""
     tokenizer: Path | None = None
@@ -79,9 +80,9 @@ class Experiment(BaseModel):
         return f"{self.run_id}/{self.load.seed}"
 
 
-def experiment_name(instance_type: str, payload: PayloadSpec) -> str:
+def experiment_name(instance_type: str, label: str) -> str:
     """The name of an experiment, unique in a plan: ``ml.g5.xlarge/en_1000-2000``."""
-    return f"{instance_type}/{payload.label}"
+    return f"{instance_type}/{label}"
 
 
 def load_steps(load: Load, experiment: str) -> tuple[Step, ...]:

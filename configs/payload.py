@@ -14,8 +14,8 @@ from common.errors import UserError
 from configs.conversation import Turn
 from configs.durations import parse_seconds
 from configs.payload_shapes import as_row
-from configs.plan import Workload
 from configs.trace_text import TokenSource, TraceText
+from configs.workload import Workload
 
 _A_LINE = 'a payload line is {"prompt": "…", "payload_id": "…", "prompt_tokens": 12}'
 
@@ -51,6 +51,8 @@ class PayloadRow:
 
     turns: tuple[Turn, ...] | None = None
     """The turns of a conversation."""
+    part: str = ""
+    """The part of a mix that it belongs to; empty without one."""
     trace_text: TraceText | None = None
     """Text for the prompts of a replayed trace, in place of a prompt."""
 
@@ -222,6 +224,7 @@ def _row(content: Any, number: int) -> PayloadRow:
         prompt_tokens_source="estimate" if content.get("prompt_tokens_source") == "estimate" else "tokenizer",
         asked_prompt_tokens=_whole(content, "asked_prompt_tokens", 1),
         output_tokens=_whole(content, "output_tokens", 1),
+        part=_text(content, "part"),
     )
     if asked == ["prompt"]:
         if not isinstance(content["prompt"], str):
@@ -236,6 +239,13 @@ def _row(content: Any, number: int) -> PayloadRow:
     if content["body"] is None:
         raise _BadRowError("body is null; write the JSON to send")
     return replace(row, body=content["body"])
+
+
+def _text(content: dict[str, Any], key: str) -> str:
+    value = content.get(key, "")
+    if not isinstance(value, str):
+        raise _BadRowError(f"{key} must be text, or be left out")
+    return value
 
 
 def _whole(content: dict[str, Any], key: str, least: int) -> int | None:

@@ -1,10 +1,9 @@
 """The plan: one benchmark as a user writes it. ``configs/local.yml`` is a short example."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from configs.conversation import Conversation
 from configs.durations import Seconds
 from configs.fields import (
     VARIABLE,
@@ -19,26 +18,10 @@ from configs.fields import (
     as_tuple,
 )
 from configs.load import Load
-from configs.payload_spec import Payloads, also_one_or_text
-from configs.slo import Slo
+from configs.slo import Objective, Slo
+from configs.workload import MAX_TOKENS_KEYS, Workload
 
 Source = Literal["jumpstart", "huggingface", "image", "local", "endpoint"]
-RequestSchema = Literal["auto", "tgi", "openai", "lmi", "completions", "embeddings", "raw"]
-Route = Literal["invocations", "openai"]
-
-MAX_TOKENS_KEYS = frozenset({"max_new_tokens", "max_tokens", "max_completion_tokens", "n_predict"})
-"""The names of the longest answer's length in the containers."""
-_ROWS = "write it into the rows of the payload"
-_WRITTEN = {
-    "messages": 'give rows of {"messages": […]} in the payload, with workload.schema: openai',
-    "prompt": _ROWS,
-    "inputs": _ROWS,
-    "input": f"{_ROWS}, with workload.schema: embeddings for an embedding model",
-    "body": 'give rows of {"body": …} in the payload, with workload.schema: raw',
-    "stream": "set workload.stream",
-}
-"""The keys of a request that the suite itself writes, each with what to set instead."""
-_SEVERAL_ANSWERS = ("n", "num_return_sequences")
 
 
 class Model(Strict):
@@ -182,84 +165,6 @@ class Endpoint(Strict):
         return value
 
 
-class Workload(Strict):
-    """The requests: their prompts and the parameters of the answers."""
-
-    payload: Payloads = Field(
-        description="A label in `payloads/built` (`en_1000-2000`), a JSON Lines file of your own, a mapping "
-        "of the keys below, or a list of them. Each is an experiment of its own.",
-        json_schema_extra=also_one_or_text,
-    )
-    stream: bool = Field(default=True, description="Stream the answers.")
-    request_schema: RequestSchema = Field(
-        default="auto",
-        alias="schema",
-        description="The format of the request's body. `auto` chooses by the container; `raw` sends the "
-        "`body` of each row unchanged. See [docs/formats.md](formats.md#requests).",
-    )
-    route: Route = Field(
-        default="invocations", description="`invocations` (SigV4) or `openai` (bearer token)."
-    )
-    parameters: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Parameters for the request's body, sent unchanged. Keys that the suite writes itself "
-        "(`messages`, `inputs`, `prompt`, `stream`) and several answers (`n`) are refused.",
-    )
-    max_tokens: Annotated[Whole, Field(ge=1)] | None = Field(
-        default=None,
-        description="The longest answer in tokens. Sent as `max_tokens` or `max_new_tokens`, depending on "
-        "the schema.",
-    )
-    headers: dict[str, str] = Field(
-        default_factory=dict,
-        description="Headers of InvokeEndpoint by their API names, such as `CustomAttributes`, `SessionId` "
-        "or `TargetModel`.",
-    )
-    unique_prefix: bool = Field(
-        default=True, description="Put five random words before each prompt, so that prefix caches stay cold."
-    )
-    samples: bool = Field(default=True, description="Keep the first prompts and answers in the run folder.")
-    conversation: Conversation | None = Field(
-        default=None,
-        description="Play the payload as conversations; see [docs/conversations.md](conversations.md).",
-    )
-
-    pin_output: bool = Field(
-        default=True,
-        description="Where a payload or a trace asks for a number of output tokens, make the answer exactly "
-        "as long, if the container can (`ignore_eos`).",
-    )
-
-    @field_validator("parameters")
-    @classmethod
-    def _leave_what_the_suite_writes(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if key := next((key for key in value if key in _WRITTEN), None):
-            raise ValueError(f"the suite itself writes {key}; {_WRITTEN[key]}")
-        for key in _SEVERAL_ANSWERS:
-            if value.get(key) not in (None, 1):
-                raise ValueError(
-                    f"{key} asks for several answers, but a request is measured by one answer; leave it out"
-                )
-        return value
-
-    @model_validator(mode="after")
-    def _schema_fits(self) -> Self:
-        schema = self.request_schema
-        if self.route == "openai" and schema not in ("auto", "openai"):
-            raise ValueError(f"the openai route serves only chat; for schema {schema} set route: invocations")
-        if self.route == "openai" and self.headers:
-            raise ValueError("headers belong to InvokeEndpoint; set route: invocations, or leave them out")
-        if schema == "embeddings" and self.stream:
-            raise ValueError("embeddings are not streamed; set stream: false")
-        if schema == "raw" and (self.parameters or self.max_tokens):
-            raise ValueError(
-                "a raw body is sent unchanged; write parameters and max_tokens into each row's body"
-            )
-        if schema == "embeddings" and self.max_tokens:
-            raise ValueError("embeddings have no tokens to limit; leave max_tokens out")
-        return self
-
-
 class Budget(Strict):
     """A limit of the cost of the run."""
 
@@ -301,17 +206,21 @@ class Plan(Strict):
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         longest_s = self.load.timeouts.total
-        for objective in self.slo.objectives:
+        for objective in self.objectives:
             if objective.limit_ms > longest_s * 1000:
                 seconds = objective.limit_ms / 1000
                 raise ValueError(
                     f"slo.{objective.key}: {seconds:g} s is longer than load.timeouts.total "
                     f"({longest_s:g} s), so no request can miss it; for milliseconds write {seconds:g}ms"
                 )
-        if self.load.search is not None and not self.slo.objectives:
+        if self.load.search is not None and not self.objectives:
             raise ValueError(
                 "load.search looks for the highest load under the SLO, but the plan has no latency "
                 "objective; set one, such as slo.ttft_p95: 1s"
+            )
+        if self.load.trace is not None and self.workload.mix is not None:
+            raise ValueError(
+                "workload.mix: a trace itself says what each arrival asks for; name one workload.payload"
             )
         self._check_in_flight()
         if self.model.source == "endpoint" and not self.endpoint.name:
@@ -337,6 +246,11 @@ class Plan(Strict):
                     f"are {in_flight:,.0f} requests in flight, but load.max_in_flight is "
                     f"{self.load.max_in_flight:,}; lower the rate or raise load.max_in_flight"
                 )
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The latency limits of all requests, then those of the parts of a mix."""
+        return self.slo.objectives + self.workload.part_objectives
 
     @property
     def models(self) -> tuple[Model, ...]:

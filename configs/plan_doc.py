@@ -97,7 +97,8 @@ def _own_part(entry: dict[str, Any]) -> str | None:
     """Reference to an optional part that is not a section of the plan with keys of its own."""
     found = (branch["$ref"] for branch in entry.get("anyOf", []) if "$ref" in branch)
     sections = {field.title() for field in Plan.model_fields}
-    return next((part for part in found if part.rsplit("/", 1)[-1] not in sections), None)
+    listed = sections | {"PayloadSpec"}
+    return next((part for part in found if part.rsplit("/", 1)[-1] not in listed), None)
 
 
 def _items(entry: dict[str, Any]) -> Iterator[str]:
@@ -112,7 +113,7 @@ def _kind(entry: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "enum" in entry:
         kind = ", ".join(f"`{value}`" for value in entry["enum"])
     elif "$ref" in entry:
-        kind = f"same keys as `{entry['$ref'].rsplit('/', 1)[-1].lower()}`"
+        kind = f"same keys as `{entry['$ref'].rsplit('/', 1)[-1].lower().removesuffix('spec')}`"
     elif _is_duration(entry):
         kind = "duration"
     elif "oneOf" in entry:

@@ -24,6 +24,8 @@ class Objective(Strict):
     metric: Literal["ttft", "tpot", "e2e"]
     statistic: Literal["mean", "p50", "p90", "p95", "p99"]
     limit_ms: Annotated[float, Field(gt=0)]
+    part: str | None = None
+    """The part of a mix whose requests it judges; None for all requests."""
 
     @property
     def key(self) -> str:
@@ -42,8 +44,9 @@ class Objective(Strict):
 
     @property
     def name(self) -> str:
-        """``TTFT p95``."""
-        return f"{self.metric.upper()} {self.statistic}"
+        """``TTFT p95``; of a part of a mix ``TTFT p95 of chat``."""
+        part = "" if self.part is None else f" of {self.part}"
+        return f"{self.metric.upper()} {self.statistic}{part}"
 
     @property
     def limit(self) -> str:

@@ -20,7 +20,7 @@ from configs.conversation import Conversation
 from configs.experiment import Experiment
 from configs.load import Timeouts
 from configs.payload import PayloadRow
-from configs.plan import Route
+from configs.workload import Route
 from locustfiles.client.invocation_url import InvocationTarget
 from locustfiles.message_seal import MessageError
 from runfolder.records import Request
@@ -104,6 +104,8 @@ class Assignment(BaseModel):
     samples: bool
     inference_prefix: str | None
     """Begins the ``InferenceId`` of every request; None: requests have none of their own."""
+    mix: dict[str, int]
+    """The requests of each part in a full turn of a mix; empty without one."""
     conversation: Conversation | None
     timeouts: Timeouts
     tokenizer: str | None
@@ -131,6 +133,7 @@ def make_assignment(experiment: Experiment, target: InvocationTarget, rows: list
         unique_prefix=experiment.unique_prefix,
         samples=experiment.samples,
         inference_prefix=_inference_prefix(experiment),
+        mix=experiment.mix,
         conversation=experiment.conversation,
         timeouts=experiment.load.timeouts,
         tokenizer=_read_tokenizer(experiment.tokenizer),

@@ -32,6 +32,7 @@ LATER = frozenset(
         "elapsed_ms",
         "first_chunk_source",
         "measure_planned_end_at",
+        "part",
         "piece",
         "purpose",
         "ramp_from",

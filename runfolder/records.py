@@ -62,6 +62,8 @@ class Request:
     worker. Empty without conversations. Absent in run folders of older versions."""
     turn: int | None = None
     """Number of the turn in its conversation, from 1."""
+    part: str | None = None
+    """The part of a mix that it belongs to. Empty without a mix, and absent in folders of older versions."""
     connect_ms: float | None = None
     """TCP and TLS set-up; empty when the connection was reused. Not part of any latency."""
     ttft_ms: float | None = None

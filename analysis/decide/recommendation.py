@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.decide.repetitions import pool
 from analysis.decide.search.course import Course, search_of
@@ -12,7 +11,7 @@ from analysis.decide.slo import SloCheck, SloStatus, check_slo, slo_status
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.measure.step_window import step_cost
 from analysis.metrics.cost import Cost, cost_per_request
-from analysis.metrics.statistics import RESAMPLES, Floats, simulate_totals
+from analysis.metrics.statistics import RESAMPLES, Flags, Floats, simulate_totals
 from analysis.metrics.time_blocks import BlockSums
 from configs.slo import Objective
 
@@ -20,7 +19,6 @@ SURE = 0.95
 _SEED = 20240322
 _ROUNDING = 1e-12
 """A share of exactly 5% is within p95's 5%, whatever the last bit of the quotient."""
-Flags = NDArray[np.bool_]
 
 
 @dataclass(eq=False)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES
 from analysis.measure.distribution import Distribution
+from analysis.measure.mix_parts import PartFacts
 from analysis.measure.results import LATENCIES, StepResult
 from analysis.measure.step_parts import (
     Counts,
@@ -84,11 +85,30 @@ def pool(parts: Sequence[Part]) -> StepResult:
         ),
         provenance=_provenance(steps),
         blocks=blocks,
+        parts=_pooled_parts(parts, seconds, blocks_each),
     )
     _check(pooled, steps)
     if differing:
         pooled.trust.add("warn", "repetitions_differ", _DIFFER)
     return pooled
+
+
+def _pooled_parts(parts: Sequence[Part], seconds: Floats, blocks_each: int) -> tuple[PartFacts, ...]:
+    """The parts of a mix over all repetitions; its tokens and its price are not pooled."""
+    steps = [step for step, _ in parts]
+    pooled = []
+    for name in dict.fromkeys(part.part for step in steps for part in step.parts):
+        own = [(step, rows[rows["part"].eq(name)]) for step, rows in parts]
+        facts = [next((part for part in step.parts if part.part == name), None) for step in steps]
+        known = [part for part in facts if part is not None]
+        rate, tokens, flying = (
+            _weighted([None if part is None else getattr(part, key) for part in facts], seconds)
+            for key in ("per_minute", "completion_tokens_per_s", "in_flight")
+        )
+        latency = {n: d for n in LATENCIES if (d := _described(own, n, blocks_each)) is not None}
+        counts = _total(part.counts for part in known)
+        pooled.append(PartFacts(name, counts, rate, tokens, flying, latency=latency))
+    return tuple(pooled)
 
 
 def _provenance(steps: Sequence[StepResult]) -> Provenance:

@@ -59,7 +59,7 @@ def check_objective(step: StepResult, objective: Objective, index: int) -> SloCh
     percentile needs, it is met or missed only when the share's 95% interval says so, else open. With enough
     of them, the measured value decides and ``sure`` says whether the interval agrees.
     """
-    described = step.latency.get(objective.metric)
+    described = step.latency_of(objective)
     if described is None or (value := described.statistic(objective.percentile)) is None:
         return SloCheck(objective, "unmeasured")
     by_value = SloCheck(objective, "met" if value <= objective.limit_ms else "missed", value, described.n)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.measure.lengths import LengthMatch, match_lengths
 from analysis.metrics.definitions import measured, numbers
-from configs.plan import MAX_TOKENS_KEYS
+from configs.workload import MAX_TOKENS_KEYS
 
 _MIN_TOKENS_KEYS = ("min_tokens", "min_new_tokens")
 _COUNTERS = frozenset({"server", "tokenizer"})

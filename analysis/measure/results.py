@@ -9,6 +9,7 @@ from analysis.measure.answers import AnswerFacts
 from analysis.measure.conversation_parts import ConversationFacts
 from analysis.measure.distribution import Distribution
 from analysis.measure.locust_run import LocustRun, Reconciled
+from analysis.measure.mix_parts import PartFacts
 from analysis.measure.step_parts import (
     Counts,
     Errors,
@@ -145,6 +146,8 @@ class StepResult:
     answers: AnswerFacts = field(default_factory=AnswerFacts)
     conversations: ConversationFacts | None = None
     """None where all requests are single ones."""
+    parts: tuple[PartFacts, ...] = ()
+    """Of a mix."""
     outside: int = 0
     """Requests of the step that began outside of its time, so that a clock must be wrong."""
     workers: tuple[WorkerFacts, ...] = ()
@@ -169,6 +172,13 @@ class StepResult:
     def usable(self) -> bool:
         """Whether the step may enter a recommendation on grounds of trust."""
         return self.trust.level != "void"
+
+    def latency_of(self, objective: Objective) -> Distribution | None:
+        """The latency that an objective judges: of all requests, or of a part of a mix."""
+        if objective.part is None:
+            return self.latency.get(objective.metric)
+        own = (part.latency for part in self.parts if part.part == objective.part)
+        return next((latency.get(objective.metric) for latency in own), None)
 
     def shown(self, metric: str, percentile: int | None) -> float | None:
         """A percentile of a latency, or its mean for None, in ms; None where it cannot be shown."""
@@ -247,6 +257,11 @@ class RunResult:
     """Tables by method and name, where the run was read from Locust's CSV files."""
     reconciled: tuple[Reconciled, ...] = ()
     """Rows beside Locust's own statistics, per step that Locust's CSV has."""
+
+    @property
+    def objectives_of_all(self) -> tuple[Objective, ...]:
+        """The objectives that judge all requests, without those of the parts of a mix."""
+        return tuple(objective for objective in self.objectives if objective.part is None)
 
     @property
     def open_loop(self) -> bool:

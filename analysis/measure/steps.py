@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from analysis.measure.answers import asked_length, describe_answers, without_contradictions
 from analysis.measure.conversations import conversation_facts
+from analysis.measure.mix import part_facts
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.measure.step_window import count_outcomes, measure_window, step_cost, worker_health
 from analysis.measure.workers import rows_outside, worker_facts
@@ -18,6 +19,7 @@ from analysis.metrics import definitions
 from analysis.metrics.cost import Span, run_cost, usd_per_conversation
 from analysis.metrics.definitions import Window
 from common.errors import UserError
+from configs.payload_spec import PayloadSpec
 from configs.slo import Objective
 from runfolder.manifest import ExperimentEntry
 from runfolder.reading import RunTables
@@ -36,7 +38,7 @@ def measure_run(tables: RunTables) -> RunResult:
     """
     manifest = tables.manifest
     slo = manifest.plan.get("slo") or {}
-    objectives = tuple(_objective(item) for item in slo.get("objectives") or ())
+    objectives = tuple(_objective(item) for item in _planned_objectives(manifest.plan))
     entries = manifest.experiments
     tables = replace(tables, requests=without_contradictions(tables.requests))
     experiments = [_experiment(entry, tables, objectives) for entry in entries]
@@ -73,6 +75,15 @@ def measure_run(tables: RunTables) -> RunResult:
         calibration=manifest.calibration,
         seed=manifest.seed,
     )
+
+
+def _planned_objectives(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The latency limits of a plan: of all requests, then of the parts of a mix."""
+    yield from (plan.get("slo") or {}).get("objectives") or ()
+    for part in (plan.get("workload") or {}).get("mix") or ():
+        label = PayloadSpec.model_validate(part["payload"]).label
+        for objective in (part.get("slo") or {}).get("objectives") or ():
+            yield objective | {"part": label}
 
 
 def _objective(item: object) -> Objective:
@@ -209,6 +220,7 @@ def measure_step(
     return replace(
         result,
         conversations=talks,
+        parts=part_facts(rows, started, window, hourly, instances),
         health=worker_health(tables.workers, window),
         outside=rows_outside(own, _number(row["announced_at"]), _number(row["tail_ended_at"])),
         workers=worker_facts(own, tables.workers, window),

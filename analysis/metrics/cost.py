@@ -61,6 +61,22 @@ def usd_per_conversation(
     return usd_per_request(usd_per_hour, instances, conversations_per_minute)
 
 
+def usd_per_request_of_part(
+    usd_per_hour: float | None, instances: int, share: float | None, per_minute: float | None
+) -> float | None:
+    """Price per request of one part of a mix, at a measured rate.
+
+    Formula: $/h × instances × share / (60 × requests of the part per minute); share is the part's mean
+    requests in flight / those of all parts.
+    Unit: US dollars; absent without a price or without completed requests.
+    Source: an endpoint carries so many requests at a time, so a part pays for the time that its requests take
+    up. Over all parts, the prices add up to the bill.
+    """
+    if usd_per_hour is None or share is None:
+        return None
+    return usd_per_request(usd_per_hour * share, instances, per_minute)
+
+
 def usd_per_million_tokens(
     usd_per_hour: float | None, instances: int, tokens_per_s: float | None, utilisation: float = 1.0
 ) -> float | None:

@@ -15,6 +15,7 @@ from scipy.special import stdtrit
 
 from runfolder.percentiles import samples_needed as samples_needed  # noqa: PLC0414 - part of this module
 
+Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.metrics.definitions import Window, arrived_at, ended_at, per_row
+from analysis.metrics.definitions import Window, arrived_at, ended_at, of_part, per_row
 from analysis.metrics.statistics import Floats, Integers
 from configs.slo import Objective
 
@@ -96,7 +96,7 @@ def _objective_sums(
     started: pd.DataFrame, ok: np.ndarray, edges: Floats, objective: Objective
 ) -> ObjectiveSums:
     values = per_row(started, objective.metric)
-    known = ok & ~np.isnan(values)
+    known = ok & ~np.isnan(values) & of_part(started, objective)
     start, values = arrived_at(started)[known], values[known]
     weights = values if objective.percentile is None else (values > objective.limit_ms).astype(float)
     return ObjectiveSums(_histogram(start, edges), _histogram(start, edges, weights))

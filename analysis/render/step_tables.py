@@ -8,6 +8,7 @@ from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES, Interval
 from analysis.render.conversation_tables import conversation_table, turn_table
 from analysis.render.levels import level_noun, level_value
+from analysis.render.mix_tables import part_table
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
 from analysis.render.search_tables import search_table
 from analysis.render.tables import Cell, Column, Table, numbers, texts
@@ -34,6 +35,7 @@ def step_tables(result: RunResult, experiment: ExperimentResult, choices: list[C
         _arrivals(result, experiment, kinds),
         _latency(result, experiment, kinds),
         _intervals(result, experiment, kinds),
+        part_table(result, experiment),
         conversation_table(result, experiment),
         turn_table(result, experiment),
         _workers(result, experiment),
@@ -120,7 +122,7 @@ def _latency(result: RunResult, experiment: ExperimentResult, kinds: list[str]) 
 def _intervals(result: RunResult, experiment: ExperimentResult, kinds: list[str]) -> Table:
     """Samples, 95% intervals and goodput: how certain the figures above are."""
     steps = [(step, kind) for step, kind in zip(experiment.steps, kinds, strict=True) if step.window]
-    certified = [o for o in result.objectives if o.percentile in CERTIFIED]
+    certified = [o for o in result.objectives_of_all if o.percentile in CERTIFIED]
     names = [(m, p) for m in METRICS for p in (50, 95) if any(_interval(s, m, p) for s, _ in steps)]
     columns = [*texts(level_noun(result)), *numbers("samples", "requests/min 95%")]
     columns += numbers(*(f"{m.upper()} p{p} 95%" for m, p in names), "goodput, requests/s", "goodput, share")

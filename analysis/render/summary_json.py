@@ -11,6 +11,7 @@ from analysis.decide.saturation import saving_of
 from analysis.decide.search.course import search_of
 from analysis.decide.utilisation import UtilisationPrice
 from analysis.measure.distribution import CERTIFIED, Distribution
+from analysis.measure.mix_parts import PartFacts
 from analysis.measure.results import LATENCIES, ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES
 from analysis.render.locust_tables import locust_data
@@ -202,10 +203,25 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
         "usd_per_million_output_tokens": step.cost.per_million_output,
         "usd_per_million_tokens": step.cost.per_million_total,
         "conversations": _conversations(step),
+        "parts": [_part(part) for part in step.parts],
         "trust": asdict(step.trust),
         "answers": asdict(step.answers),
         "workers": [asdict(worker) for worker in step.workers],
         "slo": None if judged is None else _slo(judged),
+    }
+
+
+def _part(part: PartFacts) -> dict[str, Any]:
+    return {
+        "part": part.part,
+        **asdict(part.counts),
+        "requests_per_minute": part.per_minute,
+        "completion_tokens_per_s": part.completion_tokens_per_s,
+        "mean_in_flight": part.in_flight,
+        "prompt_tokens_mean": part.tokens.prompt,
+        "completion_tokens_mean": part.tokens.completion,
+        **{f"{name}_ms": _short(part.latency.get(name)) for name in ("ttft", "tpot", "e2e")},
+        "usd_per_request": part.usd_per_request,
     }
 
 

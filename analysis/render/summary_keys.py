@@ -1,6 +1,7 @@
 """The keys of ``summary.json``: a key that `summary_json` writes has a row here."""
 
 from analysis.render.summary_key import AWS_REQUEST, Key, below
+from analysis.render.summary_part_keys import CONVERSATION_KEYS, FEW, NO_TOKENS, PART_KEYS
 
 _NOTICE_KINDS = (
     "Kind of each notice, in the same order: `shortened_rehearsal`, `endpoint`, `locust_files`, "
@@ -9,7 +10,6 @@ _NOTICE_KINDS = (
 _NO_TIMES = "not in the source files"
 _OPEN = "open loop"
 _CLOSED_LOOP = "closed loop"
-_NO_TOKENS = "no answer has a token count"
 _NO_PRICE = "no price is known"
 _NO_OFFER = "no price is known or no request was answered"
 _NO_ROWS = "no raw records"
@@ -18,7 +18,6 @@ _OUTCOMES = (
     "Requests that started (open loop: arrived) in the window, by outcome. A censored one was cut off by the "
     "end of the step; a withheld one was not sent."
 )
-_FEW = "too few samples (n < 5/(1 − p)), or not measured"
 
 _RUN = (
     Key("format", "integer", "", "Version of this format. New keys do not raise it."),
@@ -35,6 +34,7 @@ _RUN = (
         ("slo.objectives[].metric", "text", "", "`ttft`, `tpot` or `e2e`."),
         ("slo.objectives[].statistic", "text", "", "`mean`, `p50`, `p90`, `p95` or `p99`."),
         ("slo.objectives[].limit_ms", "number", "ms", "The limit."),
+        ("slo.objectives[].part", "text", "", "The part of a mix that it judges.", "it judges all requests"),
         ("slo.error_rate", "number", "0 to 1", "Limit of the error rate.", "the plan names none"),
         ("problems[]", "text", "", "What is missing or damaged in the source files."),
     ),
@@ -158,7 +158,7 @@ _STEPS = below(
     ("window_s", "number", "s", "Length of the measure window.", _NO_WINDOW),
     ("{requests_ok,requests_failed,requests_censored,requests_withheld}", "integer", "requests", _OUTCOMES),
     ("whole_step.{ok,failed,censored,withheld}", "integer", "requests", "The same for all of the step."),
-    (f"{_LATENCY}{{p50,p90,p95,p99}}", "number", "ms", "Percentile of the latency.", _FEW),
+    (f"{_LATENCY}{{p50,p90,p95,p99}}", "number", "ms", "Percentile of the latency.", FEW),
     (f"{_LATENCY}{{p50_95,p90_95,p95_95,p99_95}}[]", "number", "ms",
      "Lower and upper end of the percentile's 95% confidence interval.", "absent without an interval"),
     (f"{_LATENCY}{{p90_certified,p95_certified,p99_certified}}", "number", "ms",
@@ -169,9 +169,9 @@ _STEPS = below(
      "absent where the latency was not measured; null where the source does not give it"),
     (f"{_LATENCY}n", "integer", "requests", "Samples of the latency."),
     ("{prompt_tokens_mean,completion_tokens_mean}", "number", "tokens", "Mean tokens per answered request.",
-     _NO_TOKENS),
+     NO_TOKENS),
     ("{prompt_tokens_per_s,completion_tokens_per_s}", "number", "tokens/s", "Tokens in and out per second.",
-     _NO_TOKENS),
+     NO_TOKENS),
     ("requests_per_minute", "number", "requests/min", "Answered requests per minute.", "not measured"),
     ("requests_per_minute_95", "list", "requests/min", "Ends of its 95% confidence interval.",
      "too little data"),
@@ -181,7 +181,7 @@ _STEPS = below(
     ("goodput_per_s", "number", "requests/s", "Requests within every limit.", "the plan names no limit"),
     ("goodput_share", "number", "0 to 1", "Their share of all requests.", "the plan names no limit"),
     ("user_tokens_per_s_p50", "number", "tokens/s", "Median speed of an answer as its user sees it.",
-     _NO_TOKENS),
+     NO_TOKENS),
     ("chunk_gap_ms.{p50,p99}", "number", "ms", "Gap between chunks of a streamed answer.", "not streamed"),
     ("chunks_p50", "number", "chunks", "Median number of chunks of an answer.", "not streamed"),
     ("stream_spread_p50", "number", "0 to 1", "Median part of an answer's time over which its chunks arrive.",
@@ -195,20 +195,8 @@ _STEPS = below(
     ("usd_per_request_95[]", "number", "$", "Lower end, then upper end."),
     ("usd_per_million_output_tokens", "number", "$", "Cost of 1M output tokens at full load.", _NO_OFFER),
     ("usd_per_million_tokens", "number", "$", "Cost of 1M tokens, in and out, at full load.", _NO_OFFER),
-    ("conversations", "object", "", "The step's conversations.", "all requests are single ones"),
-    ("conversations.completed", "integer", "conversations", "Those completed in the window."),
-    ("conversations.per_minute", "number", "conversations/min", "The same per minute.", "none was completed"),
-    ("conversations.turns_mean", "number", "turns", "Mean turns of a completed one.", "none was completed"),
-    ("conversations.cut_off", "integer", "turns", "Turns not sent because an earlier one was not answered."),
-    ("conversations.usd", "number", "$", "Cost of one at full load.", "no price, or none completed"),
-    ("conversations.turns[].turn", "integer", "", "Number of the turn, from 1 up to 20."),
-    ("conversations.turns[].{ok,failed,censored,withheld}", "integer", "requests", "Requests by outcome."),
-    ("conversations.turns[].prompt_tokens_mean", "number", "tokens", "Mean of the whole prompt.", _NO_TOKENS),
-    ("conversations.turns[].cached_share", "number", "0 to 1", "Share of it from the server's cache.",
-     "the server does not report it"),
-    ("conversations.turns[].{ttft,e2e}_ms.{p50,p95}", "number", "ms", "Percentile of the latency.", _FEW),
-    ("conversations.turns[].{ttft,e2e}_ms.mean", "number", "ms", "Mean of the latency.", "not measured"),
-    ("conversations.turns[].{ttft,e2e}_ms.n", "integer", "requests", "Samples of the latency."),
+    *CONVERSATION_KEYS,
+    *PART_KEYS,
     ("trust.level", "text", "", "`pass`, `warn` or `void`. A void step is never recommended."),
     ("trust.reasons[].code", "text", "", "Stable name of the reason."),
     ("trust.reasons[].text", "text", "", "The reason in a sentence, which may change between versions."),
@@ -226,7 +214,7 @@ _STEPS = below(
     ("answers.estimated_prompts", "integer", "requests", "Prompts of an asked length that nobody counted."),
     ("answers.shared_prefix", "number", "0 to 1", "Share of the prompt tokens that prompts share."),
     ("answers.{shorter,longer}", "integer", "requests", "Those of them outside these bounds."),
-    ("answers.mean_tokens", "number", "tokens", "Mean tokens of an answer.", _NO_TOKENS),
+    ("answers.mean_tokens", "number", "tokens", "Mean tokens of an answer.", NO_TOKENS),
     ("answers.cached_share", "number", "0 to 1", "Share of the prompt tokens from the server's cache.",
      "the server does not report it"),
     ("answers.with_skipped_events", "integer", "requests", "Answers with events of an unknown form."),
@@ -246,7 +234,7 @@ _STEPS = below(
     ("slo", "object", "", "The step against the plan's limits.", "the step cannot be recommended"),
     ("slo.status", "text", "", "`met`, `missed`, `open` (too few samples to decide) or `unmeasured`."),
     ("slo.objectives[].objective", "text", "", "Name of the limit."),
-    ("slo.objectives[].value_ms", "number", "ms", "The measured value.", _FEW),
+    ("slo.objectives[].value_ms", "number", "ms", "The measured value.", FEW),
     ("slo.objectives[].status", "text", "", "As `slo.status`."),
     ("slo.objectives[].sure", "boolean", "", "Whether the status holds with 95% confidence."),
 )  # fmt: skip
@@ -289,8 +277,8 @@ _PRICES = below(
     ("step", "text", "", "Its cheapest step that passes."),
     ("utilisation", "number", "0 to 1", "Share of the full load that the endpoint carries."),
     ("usd_per_request", "number", "$", "Cost of a request at this utilisation.", "not measured"),
-    ("usd_per_million_output_tokens", "number", "$", "Cost of 1M output tokens.", _NO_TOKENS),
-    ("usd_per_million_tokens", "number", "$", "Cost of 1M tokens, in and out.", _NO_TOKENS),
+    ("usd_per_million_output_tokens", "number", "$", "Cost of 1M output tokens.", NO_TOKENS),
+    ("usd_per_million_tokens", "number", "$", "Cost of 1M tokens, in and out.", NO_TOKENS),
 )
 
 _FMBENCH = below(

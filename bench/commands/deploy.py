@@ -45,7 +45,7 @@ _COLOR = {"ok": "green", "warning": "yellow", "stop": "red"}
 def plan_command(**choice: Unpack[PlanChoice]) -> int:
     """Check a plan and estimate its duration and cost. Creates nothing; exit code 2 if a check stops it."""
     plan, path = chosen_plan(choice)
-    payloads = [checked_payload(plan, spec).facts for spec in plan.workload.payload]
+    payloads = [checked_payload(plan, spec).facts for spec in plan.workload.specs]
     with backend_for(plan, rehearse=False) as backend:
         checked = preflight(
             backend.plan,

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from configs.load import TraceSize
-from configs.plan import MAX_TOKENS_KEYS, Plan
+from configs.plan import Plan
 from configs.search import LEAST_PROBE_S, Search
+from configs.workload import MAX_TOKENS_KEYS
 from runfolder.manifest import PriceQuote
 
 BOOT_S = 390.0
@@ -44,7 +45,7 @@ def answer_tokens(plan: Plan) -> int | None:
     values = [plan.workload.max_tokens, *(plan.workload.parameters.get(key) for key in MAX_TOKENS_KEYS)]
     limits = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
     limit = max(limits, default=None)
-    asked = [spec.distribution for spec in plan.workload.payload]
+    asked = [spec.distribution for spec in plan.workload.specs]
     longest = [one.output.longest if one and one.output else limit for one in asked]
     return None if None in longest else max(value for value in longest if value is not None)
 
@@ -78,7 +79,7 @@ def estimate(
         windows = [(span, span) for span in spans]
     if plan.load.shape:
         windows = [(piece.seconds, piece.seconds) for piece in plan.load.shape]
-    rounds = len(plan.workload.payload)
+    rounds = len(plan.workload.labels)
     overhead = (1 if plan.load.shape else len(windows)) * (_RAMP_S + plan.load.warm_up + answer_s)
     shortest_load = rounds * (sum(short for short, _ in windows) + overhead)
     longest_load = rounds * (sum(long for _, long in windows) + overhead)

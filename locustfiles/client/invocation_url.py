@@ -14,7 +14,7 @@ from botocore.httpsession import where  # certifi's file, or botocore's own copy
 
 from common.errors import UserError
 from configs.experiment import Experiment
-from configs.plan import Route
+from configs.workload import Route
 from locustfiles.client.address import Address
 
 SERVICE = "sagemaker"

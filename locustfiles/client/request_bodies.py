@@ -14,8 +14,8 @@ from configs.containers import Family, WireSchema, exact_output
 from configs.experiment import length_parameter
 from configs.nonce import LONGEST_NONCE, nonce
 from configs.payload import PayloadRow, with_prefix
-from configs.plan import MAX_TOKENS_KEYS, Route
 from configs.trace_text import TokenSource
+from configs.workload import MAX_TOKENS_KEYS, Route
 
 _MARK = hashlib.sha256(b"place of the nonce").hexdigest()
 _BETWEEN_TURNS = "\n\n"
@@ -34,6 +34,8 @@ class Body:
     """The prompt's length that was asked for, in tokens as the endpoint counts them."""
     asked_output_tokens: int | None = None
     """The answer's length that is asked for."""
+    part: str | None = None
+    """The part of a mix that it belongs to."""
 
 
 class BodyFactory:
@@ -238,6 +240,7 @@ def _body(row: PayloadRow, data: bytes) -> Body:
         row.prompt_tokens_source,
         row.asked_prompt_tokens,
         row.output_tokens,
+        row.part or None,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from configs.containers import WireSchema
 from configs.load import Timeouts
-from configs.plan import Route
+from configs.workload import Route
 from locustfiles.client.request_bodies import Body
 from locustfiles.worker.answer import Answer
 from locustfiles.worker.user import fire_events

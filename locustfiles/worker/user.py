@@ -157,6 +157,7 @@ class ExperimentUser(User):
 def open_request(worker: Worker, step: str, body: Body, arrival: Arrival | None) -> Request:
     """The entry of a request in the request log, with the lengths that it asks for."""
     request = worker.request_log.open(step, body.payload_id, time.time(), arrival)
+    request.part = body.part
     request.asked_prompt_tokens, request.asked_output_tokens = (
         body.asked_prompt_tokens,
         body.asked_output_tokens,

@@ -15,7 +15,7 @@ import gevent
 
 from common.errors import UserError
 from configs.load import Timeouts
-from configs.plan import Route
+from configs.workload import Route
 from locustfiles import messages
 from locustfiles.client.credentials import CredentialKeeper
 from locustfiles.client.invocation import InvocationExit

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 
 from configs.scripts import scripts_of
 from locustfiles.client.request_bodies import Body, BodyFactory
 from locustfiles.messages import Arrival, Assignment
 from locustfiles.worker.dialogue import Dialogue, Dialogues
+from locustfiles.worker.mixed_bodies import MixedBodies
 from locustfiles.worker.trace_prompts import TracePrompts
 
 _CAPTURED = "captured"
@@ -38,8 +40,8 @@ class Workload:
         scripts = [] if texts else scripts_of(rows, assignment.conversation)
         self.prompts = {row.payload_id: row.shown for row in rows if row.trace_text is None}
         """By payload id, for a reader."""
-        self._bodies = BodyFactory(
-            [] if scripts or texts else rows,
+        make = partial(
+            BodyFactory,
             schema=assignment.request_schema,
             route=assignment.route,
             stream=assignment.stream,
@@ -48,6 +50,11 @@ class Workload:
             exact_for=assignment.exact_for,
             unique_prefix=assignment.unique_prefix,
         )
+        self._bodies = make([] if scripts or texts or assignment.mix else rows)
+        self._mix = None
+        if assignment.mix:
+            parts = {part: make([row for row in rows if row.part == part]) for part in assignment.mix}
+            self._mix = MixedBodies(parts, assignment.mix, self._seed, worker)
         self.dialogues = Dialogues(
             scripts, self._bodies, assignment.conversation, self._seed, self._trace_prompts
         )
@@ -59,6 +66,8 @@ class Workload:
 
     def bodies_of_user(self) -> Iterator[Body]:
         """The bodies of the next user of a closed loop, in its own seeded order."""
+        if self._mix is not None:
+            return self._mix.of_users()
         return self._bodies.bodies(self._user_seed())
 
     def dialogues_of_user(self) -> Iterator[Dialogue]:
@@ -77,6 +86,8 @@ class Workload:
         if self._trace_prompts is not None:
             row = self._trace_prompts.row(arrival)
             return self._bodies.whole_body(row, output_tokens=arrival.output_tokens)
+        if self._mix is not None:
+            return self._mix.of_arrival(arrival.number)
         if arrival.prompt_tokens is None and arrival.output_tokens is None:
             return self._bodies.body(self._seed, arrival.number)
         return self._bodies.sized_body(

@@ -17,6 +17,7 @@ from tests.analysis.fmbench_march_2024 import write_fmbench_folder
 from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, stats_row, write
 from tests.analysis.runs import SLO, summary_of
 from tests.analysis.test_conversations import make_conversations
+from tests.analysis.test_mix import mixed
 from tests.analysis.test_workers import two_workers
 from tests.support.open_loop_run import make_open_loop
 from tests.support.search_run import make_search
@@ -104,7 +105,7 @@ def _fmbench(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Key | None, Any]]:
-    """Every key and item of the summaries of seven runs, of every source."""
+    """Every key and item of the summaries of nine runs, of every source."""
     folder = tmp_path_factory.mktemp("summaries")
     summaries = [
         summary_of(measure_and_judge(run_folder)),
@@ -113,6 +114,7 @@ def found(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tu
         _open_loop(folder / "open"),
         _asked_lengths(folder / "asked"),
         _search(folder / "search"),
+        summary_of(mixed(folder / "mix", {"short": 1e6})),
         _locust(folder / "locust"),
         _fmbench(folder / "fmbench"),
     ]

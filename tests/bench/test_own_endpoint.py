@@ -1,8 +1,10 @@
 """An endpoint of the user's own is benched as what it is, and left as it was."""
 
 import json
+from typing import Any
 
 import boto3
+import pandas as pd
 import pytest
 
 from emulator.process import LocalSageMaker
@@ -12,7 +14,14 @@ pytestmark = pytest.mark.e2e
 
 PLAN = SIMULATED | {
     "model": {"name": "Mine", "source": "image", "image": "simulated-vllm:1"},
-    "load": {"concurrency": [2], "warm_up": "200ms", "measure": "2s"},
+    "workload": {
+        "mix": [
+            {"payload": "en_50-100", "weight": 3, "slo": {"e2e_p50": "20s"}},
+            {"payload": {"lengths": "D(200)/(4)", "name": "long"}},
+        ],
+        "parameters": {"max_tokens": 8},
+    },
+    "load": {"concurrency": [2], "rate": [8], "warm_up": "200ms", "measure": "2s"},
 }
 
 PRIVATE = {
@@ -76,7 +85,9 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
         assert "no cost is known" in private.stderr
         assert client.describe_endpoint(EndpointName="mine")["EndpointStatus"] == "InService"
         assert client.describe_model(ModelName="mine")["ModelName"] == "mine"
-    assert set(requests_of(bench.latest())["outcome"]) == {"ok"}
+    rows = requests_of(bench.latest())
+    assert set(rows["outcome"]) == {"ok"}
+    check_mix(rows, bench.summary())
     entry = json.loads((bench.latest() / "manifest.json").read_text())["experiments"][0]
     assert entry["endpoint_name"] == "mine"
     assert (entry["instance_type"], entry["instance_count"]) == ("ml.g5.12xlarge", 2), "not the plan's word"
@@ -96,6 +107,21 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
     assert unseen["price"]["usd_per_hour"] is None
     sent = json.loads((bench.folder / "private" / "latest" / "locust_experiment.json").read_text())
     assert (sent["request_schema"], sent["parameters"]) == ("openai", {"max_tokens": 8})
+
+
+def check_mix(rows: pd.DataFrame, summary: dict[str, Any]) -> None:
+    """Three requests of the one part to each of the other, in the rows, the report and the SLO."""
+    for _, step in rows.groupby("step"):
+        long = int((step["part"] == "long").sum())
+        assert abs(len(step) - 4 * long) <= 4, "no part of a deck of four is ahead by more than a turn"
+    assert (rows.loc[rows["part"] == "long", "asked_output_tokens"] == 4).all()
+    (experiment,) = summary["experiments"]
+    assert experiment["payload"] == "mix"
+    for measured in experiment["steps"]:
+        parts = {part["part"]: part for part in measured["parts"]}
+        assert sum(part["ok"] for part in parts.values()) == measured["requests_ok"]
+        assert parts["long"]["prompt_tokens_mean"] > parts["en_50-100"]["prompt_tokens_mean"]
+    assert summary["run"]["slo"]["objectives"][0]["part"] == "en_50-100"
 
 
 def test_a_run_with_nothing_but_void_steps_has_a_code_of_its_own(bench: Bench) -> None:

@@ -18,8 +18,9 @@ from configs.experiment import (
     wire_schema,
 )
 from configs.payload_spec import PayloadSpec
-from configs.plan import Plan, Workload
+from configs.plan import Plan
 from configs.reading import read_plan
+from configs.workload import Workload
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = {
@@ -286,7 +287,7 @@ def test_steps_have_ids_of_their_own_even_when_a_level_returns() -> None:
 
 def test_experiments_are_named_by_what_tells_them_apart() -> None:
     payloads = [PayloadSpec(file="en_1-500"), PayloadSpec(file="here/payload_en_1-500.jsonl")]
-    assert {experiment_name("ml.g5.xlarge", spec) for spec in payloads} == {"ml.g5.xlarge/en_1-500"}
+    assert {experiment_name("ml.g5.xlarge", spec.label) for spec in payloads} == {"ml.g5.xlarge/en_1-500"}
     assert PayloadSpec(lengths="N(480,240) / (300, 150)").label == "N480_240_300_150"
 
 

@@ -11,7 +11,8 @@ from common.errors import UserError
 from configs.nonce import nonce
 from configs.payload import PayloadRow, check_rows, read_payload
 from configs.payload_spec import PayloadSpec
-from configs.plan import Plan, Workload
+from configs.plan import Plan
+from configs.workload import Workload
 from locustfiles.client.invocation_url import resolve_target
 from locustfiles.client.request_bodies import BodyFactory
 from tests.locustfiles.runs import experiment

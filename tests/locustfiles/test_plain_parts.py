@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import UserError
 from configs.load import Timeouts
-from configs.plan import Route
+from configs.workload import Route
 from emulator.model import ensure_tokenizer
 from locustfiles.client.invocation_url import invocation_target
 from locustfiles.client.response import InvocationResult

@@ -54,7 +54,7 @@ def percentile_of(result: RunResult, metric: str) -> int | None:
 
     None stands for the mean.
     """
-    wanted = [o.percentile for o in result.objectives if o.metric == metric]
+    wanted = [o.percentile for o in result.objectives_of_all if o.metric == metric]
     steps = [s for s in result.steps if s.shown(metric, 50) is not None]
     for percentile in wanted:
         if any(s.shown(metric, percentile) is not None for s in steps):
@@ -258,7 +258,7 @@ def _limits(axes: Any, result: RunResult, metric: str, highest: float) -> tuple[
     """The SLO's lines where they are near the data, else a word in the panel; the new top, and if any."""
     percentile = percentile_of(result, metric)
     top, dashed = highest, False
-    for objective in result.objectives:
+    for objective in result.objectives_of_all:
         if objective.metric != metric or objective.percentile != percentile:
             continue
         limit, label = objective.limit_ms / 1000, f"SLO {objective.statistic} ≤ {objective.limit}"
@@ -281,7 +281,7 @@ def _marks(result: RunResult, metrics: list[str], *, dashed: bool) -> str:
     few = [f"{m.upper()} {_statistic(p)}" for m, p in shown.items() if _some_lack(result, m, p)]
     if few:
         text += f". Steps with too few samples for {listed(few)} are left out"
-    other = [o for o in result.objectives if o.metric in shown]
+    other = [o for o in result.objectives_of_all if o.metric in shown]
     other = [o for o in other if o.percentile != shown[o.metric]]
     if other:
         what = listed([o.name for o in other])

@@ -36,7 +36,7 @@ def distribution(result: RunResult, palette: Palette, metric: str) -> Drawing | 
     experiments = [e for e in result.experiments if any(d[0] is e for d in drawn)]
     if not experiments:
         return None
-    own = [o for o in result.objectives if o.metric == metric]
+    own = [o for o in result.objectives_of_all if o.metric == metric]
     limits = [(o, o.percentile) for o in own if o.percentile is not None]
     with panels(len(experiments), 3.9) as (figure, grid):
         for axes, experiment in zip(grid, experiments, strict=True):
