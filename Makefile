@@ -22,6 +22,10 @@ test test-fast: export PYTHONDONTWRITEBYTECODE :=
 # They compute instead of waiting.
 test-fast: JOBS := 2
 
+# The pages of the site: docs/ and the pages at the top, side by side.
+SOURCE := .cache/docs/source
+export NO_MKDOCS_2_WARNING := 1
+
 # The variables of each command. They are checked before anything starts: a misspelt ENDPOINT would deploy an endpoint.
 RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES
 TAKES_bench     := $(RUN_VARIABLES)
@@ -39,7 +43,7 @@ TAKES_teardown  := REGION ALL
 TAKES_calibrate := QUICK
 TAKES_test      := JOBS TESTS
 TAKES_test-fast := JOBS TESTS
-COMMANDS := bench quick rehearse ui master worker report compare trace plan endpoints teardown calibrate setup test test-fast check lock clean help
+COMMANDS := bench quick rehearse ui master worker report compare trace plan endpoints teardown calibrate setup test test-fast check docs lock clean help
 include arguments.mk
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
               $(call option,RESULTS,--results) $(call option,PROCESSES,--processes)
@@ -95,6 +99,10 @@ check: setup $(DEV) ## Lint, type checks and import rules
 lock: ## Resolve the requirements into the lock files again
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements.txt -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev -c requirements.lock -o requirements-dev.lock
+docs: setup $(DEV) ## Build the documentation's pages in .cache/docs/site
+	@rm -rf .cache/docs && mkdir -p $(SOURCE)/configs && cp -R docs/. LICENSE $(SOURCE) && cp configs/*.yml configs/*.json $(SOURCE)/configs
+	@for page in *.md docs/*.md; do sed -E 's#(\]\(|")(docs|\.\.)/#\1#g' "$$page" >"$(SOURCE)/$$(basename "$$page")"; done
+	@mv $(SOURCE)/README.md $(SOURCE)/index.md && $(BIN)/mkdocs build
 clean: ## Remove the environment and the caches; keeps results and the ledger of what costs money
 	rm -rf $(VENV) payloads/built .mypy_cache .ruff_cache
 	@test ! -d .cache || find .cache -mindepth 1 -maxdepth 1 ! -name ledger -exec rm -rf {} +

@@ -42,10 +42,13 @@ class Request:
     """One invocation, or one arrival that was not sent. The main record of a run."""
 
     request_id: str
+    """Unique in the run."""
     step: str
     """Id of the step that was current when the request started."""
     worker: str
+    """The Locust worker that sent it, as in workers.csv."""
     payload_id: str
+    """The prompt's name in the payload."""
     started_at: float
     """Epoch seconds at which the request was handed to the socket (connection already open)."""
     schedule_delay_ms: float | None = None
@@ -80,29 +83,43 @@ class Request:
     chunks: int | None = None
     """Chunks with content."""
     first_chunk_tokens: int | None = None
+    """Tokens in the first chunk with content."""
     first_chunk_source: FirstChunkSource | None = None
-    """Absent in run folders of older versions, which counted pieces."""
+    """How these tokens are known. Absent in run folders of older versions, which counted pieces."""
     prompt_tokens: int | None = None
+    """The prompt's length, with its chat template."""
     prompt_tokens_source: TokenSource | None = None
+    """Who counted: the server, the tokenizer of the plan, or an estimate."""
     asked_prompt_tokens: int | None = None
     """The length that a payload of lengths or a trace asks for. Absent in run folders of older versions."""
     cached_prompt_tokens: int | None = None
     """Prompt tokens that the server took from its prefix cache; empty if it does not report them."""
     completion_tokens: int | None = None
+    """The answer's length, reasoning included."""
     completion_tokens_source: TokenSource | None = None
+    """Who counted, as for the prompt."""
     asked_output_tokens: int | None = None
     """The length that was asked of this answer. Absent in run folders of older versions."""
     reasoning_tokens: int | None = None
+    """Reasoning tokens of the answer, as the server counts them."""
     skipped_events: int | None = None
     """Events of a stream that carried neither output nor usage nor an end, and were skipped."""
     finish_reason: str | None = None
+    """Why the model ended, in the server's words."""
     outcome: Outcome = "ok"
+    """Answered, failed, cut off (``censored``), or not sent (``withheld``)."""
     error_class: ErrorClass | None = None
+    """Why it failed; empty unless it did."""
     error_detail: str | None = None
+    """One line about it."""
     http_status: int | None = None
+    """Of the answer; empty where none came."""
     bytes_out: int | None = None
+    """Bytes that were sent: head and body, encrypted under TLS."""
     bytes_in: int | None = None
+    """Bytes that were received: head and body, decrypted under TLS."""
     arrival_clock: ArrivalClock | None = None
+    """Who took the arrival times: the kernel, or this program after the read."""
     clock_lag_ms: float | None = None
     """User clock minus arrival stamp at the first token: the delay of this client's reading."""
 
@@ -148,8 +165,11 @@ class StepRow:
     """One step: its target and when each phase began. Load never drops between the phases."""
 
     step: str
+    """Id of the step."""
     experiment: str
+    """Name of its experiment."""
     ordinal: int
+    """Its number in the experiment."""
     concurrency: int | None
     """Users of a closed loop; empty in an open loop."""
     rate: float | None = None
@@ -161,11 +181,15 @@ class StepRow:
     ramp_from: float | None = None
     """Arrivals per second at the start of a piece of which ``rate`` is the mean."""
     ramp_to: float | None = None
+    """Arrivals per second at its end."""
     state: StepState = "planned"
+    """``complete``, or how far it came."""
     announced_at: float | None = None
+    """The master announced the step: the ramp begins."""
     ramped_at: float | None = None
     """All users have started: the ramp ends and the warm-up begins."""
     measure_started_at: float | None = None
+    """When the window opened."""
     measure_planned_end_at: float | None = None
     """When the window ends at the latest; written when it opens. Absent in folders of older versions."""
     measure_ended_at: float | None = None
@@ -173,17 +197,23 @@ class StepRow:
     tail_ended_at: float | None = None
     """The last request that started inside the window has finished."""
     workers: int | None = None
+    """Workers that made its load."""
     started: int | None = None
+    """Requests that started in it, in all its phases."""
     ok: int | None = None
+    """Of these, answered."""
     failed: int | None = None
+    """Of these, failed."""
     censored: int | None = None
+    """Of these, cut off."""
     withheld: int | None = None
-    """Absent in folders of older versions."""
+    """Arrivals that were not sent. Absent in folders of older versions."""
     arrivals: int | None = None
     """Arrivals that came due in the step, in open loop. Absent in folders of older versions."""
     locust_requests: int | None = None
     """Locust's own count of this step's requests, for reconciliation with the rows."""
     locust_failures: int | None = None
+    """Locust's own count of its failures."""
     reasons: str | None = None
     """Why the step is degraded or interrupted, in words; several are joined with ``; ``."""
     reason_codes: str | None = None
@@ -200,19 +230,29 @@ class WorkerReport:
     """One report of one worker on the health of the load generator."""
 
     worker: str
+    """Name of the worker."""
     host: str
+    """The host that it runs on."""
     reported_at: float
+    """When the worker sent the report, by the master's clock."""
     step: str | None
+    """The step that was current."""
     users: int
+    """Users of this worker."""
     in_flight: int
+    """Requests of this worker in flight."""
     cpu_percent: float
+    """Share of one core that the process used."""
     memory_mb: float
+    """Memory of the process."""
     lag_p50_ms: float | None = None
-    """Event-loop lag: overshoot of a short sleep."""
+    """Event-loop lag, the overshoot of a short sleep: its median."""
     lag_p99_ms: float | None = None
+    """Its 99th percentile."""
     clock_lag_p50_ms: float | None = None
-    """User clock minus kernel arrival stamp, over the chunks of this interval."""
+    """User clock minus kernel arrival stamp, over the chunks of this interval: its median."""
     clock_lag_p99_ms: float | None = None
+    """Its 99th percentile."""
     rtt_ms: float | None = None
     """Smallest round trip to the endpoint (or to the proxy before it) over this worker's open connections,
     as the kernel's TCP measures it; empty if unknown. Absent in folders of older versions."""
@@ -229,9 +269,13 @@ class GapBucket:
     """Count of inter-chunk gaps of one step in ``[low_ms, high_ms)``; the edges grow by 1%."""
 
     step: str
+    """Id of the step."""
     low_ms: float
+    """The shortest gap of the bucket."""
     high_ms: float
+    """Gaps of the bucket are shorter than this."""
     count: int
+    """Gaps in it."""
 
     @classmethod
     def at(cls, step: str, index: int, count: int) -> "GapBucket":
@@ -250,6 +294,7 @@ class CloudWatchPoint:
     """One point of a CloudWatch metric of the endpoint, in the minutes of the run."""
 
     experiment: str
+    """Name of the experiment."""
     metric: str
     """CloudWatch's own name, such as ``ModelLatency``."""
     statistic: str
@@ -259,6 +304,7 @@ class CloudWatchPoint:
     timestamp: float
     """Start of the period, epoch seconds. A period is a minute, or as long as the points are apart."""
     value: float
+    """The point's value, in the metric's unit."""
 
 
 CLOUDWATCH_COLUMNS = tuple(field.name for field in fields(CloudWatchPoint))
