@@ -10,8 +10,9 @@ from typing import Any
 
 from analysis.decide import fleet, repetitions, slo, trust
 from analysis.decide.compare import THRESHOLD
+from analysis.decide.trust_stationary import DRIFT, SHIFT_ERRORS
 from analysis.importers.fmbench import bursts, echo, experiments, method
-from analysis.metrics import conversations, cost, definitions, in_flight, statistics
+from analysis.metrics import changes, conversations, cost, definitions, in_flight, statistics
 from runfolder.percentiles import percentile
 
 SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
@@ -77,6 +78,8 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             statistics.ratio_interval,
             statistics.share_interval,
             statistics.simulate_totals,
+            changes.change_at,
+            changes.level_shift,
             repetitions.pool,
             slo.check_objective,
         ),
@@ -118,7 +121,8 @@ def document() -> str:
     parts.append(
         f"\nBounds: in flight more than {trust.LITTLE_WARN:.0%} below the target warns, "
         f"{trust.UNDERLOAD_VOID:.0%} voids; a core {trust.CPU_BUSY:.0f}% busy warns; drifts count above "
-        f"{trust.DRIFT:.0%} and what noise reaches once in 370 times; "
+        f"{DRIFT:.0%} and what noise reaches once in 370 times, level shifts above {DRIFT:.0%} and "
+        f"{SHIFT_ERRORS:.0f} standard errors; "
         f"more than {trust.CENSORED_VOID:.0%} cut off voids. "
         f"In comparisons a change counts above {THRESHOLD:.0%} and beyond its interval.\n"
     )

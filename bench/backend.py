@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.paths import local_ledger_folder
+from configs.dwell import MeasureUntil, WarmUpUntil
 from configs.plan import Plan
 from emulator.process import LocalSageMaker
 from runfolder.manifest import Notice
@@ -128,9 +129,9 @@ def _keys(local: LocalSageMaker) -> str:
 def _short(plan: Plan) -> Plan:
     """The plan with windows so short that a rehearsal takes minutes, not hours."""
     load = plan.load
-    changes: dict[str, Any] = {"warm_up": min(load.warm_up, _SHORT_WARM_UP_S)}
+    changes: dict[str, Any] = {"warm_up": _at_most(load.warm_up, _SHORT_WARM_UP_S)}
     if load.trace is None and load.shape is None:
-        changes["measure"] = min(load.measure, _SHORT_MEASURE_S)
+        changes["measure"] = _at_most(load.measure, _SHORT_MEASURE_S)
     if load.trace is not None:
         limit = _SHORT_TRACE_S * max(load.trace.speed)
         changes["trace"] = load.trace.model_copy(update={"limit": min(load.trace.limit or limit, limit)})
@@ -141,6 +142,17 @@ def _short(plan: Plan) -> Plan:
     elif load.search is not None:
         at_most = min(load.search.at_most, _SHORT_SEARCH_S)
         changes["search"] = load.search.model_copy(update={"at_most": at_most})
-    else:
+    elif load.measure_until is None:
         changes["min_requests"] = min(load.min_requests or _SHORT_REQUESTS, _SHORT_REQUESTS)
     return plan.model_copy(update={"load": load.model_copy(update=changes)})
+
+
+def _at_most(
+    length: float | MeasureUntil | WarmUpUntil, seconds: float
+) -> float | MeasureUntil | WarmUpUntil:
+    """The length of a phase, bounded."""
+    if isinstance(length, float):
+        return min(length, seconds)
+    least = 0.0 if length.at_least == "mlperf" else length.at_least
+    least = None if least is None else min(least, seconds)
+    return length.model_copy(update={"at_least": least, "at_most": min(length.at_most, seconds)})

@@ -3,13 +3,13 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.backend import backend_for
 from bench.checks import check_plan
 from bench.cloudwatch import collect_cloudwatch
 from bench.distributed.run_announcer import RunAnnouncer
 from bench.experiment_file import made_payload, write_experiment
+from bench.live_load import watch_load
 from bench.live_page.run_view import RunView
 from bench.locust_process import LoadEnd, play_load
 from bench.prepare import PreparedRun, RunOptions, prepare
@@ -27,11 +27,7 @@ from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.spend_guard import SpendGuard
 from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MANIFEST
-from runfolder.load_commands import LOAD_COMMAND
 from runfolder.manifest import ExperimentEntry, RunState
-
-if TYPE_CHECKING:
-    from bench.live_search import LiveSearch
 
 _STATES: dict[int, RunState] = {ExitCode.OK: "complete", ExitCode.INTERRUPTED: "interrupted"}
 
@@ -225,7 +221,7 @@ class _Player:
             spent_usd=self.guard.spent_usd(time.time()),
         )
         self._save()
-        search = self._search(entry)
+        watch = watch_load(self.prepared.plan, self.prepared.manifest, entry, self.prepared.folder)
         self.view.enter("load")
         try:
             with self.announcer.announce_load():
@@ -234,7 +230,7 @@ class _Player:
                     self.prepared.folder / entry.locust_prefix,
                     self.prepared.options.load,
                     over_budget=self.guard.exceeded,
-                    meanwhile=(lambda _: None) if search is None else search.tick,
+                    meanwhile=watch,
                     feed=self.view.feed if self.view.address else None,
                 )
         except BaseException:
@@ -243,18 +239,6 @@ class _Player:
         finally:
             entry.load_ended_at = time.time()
         self._record_end(entry, end)
-
-    def _search(self, entry: ExperimentEntry) -> "LiveSearch | None":
-        """The search of an experiment, with its first command written; None where the plan lists steps."""
-        plan, manifest = self.prepared.plan, self.prepared.manifest
-        if plan.load.search is None:
-            return None
-        from bench.live_search import LiveSearch  # noqa: PLC0415 - it imports pandas
-
-        search = LiveSearch(plan, manifest, entry, self.prepared.folder)
-        with writing(self.prepared.folder / LOAD_COMMAND):
-            search.begin()
-        return search
 
     def _record_end(self, entry: ExperimentEntry, end: LoadEnd) -> None:
         """Write down how a load ended.

@@ -85,10 +85,10 @@ def read_replayed_trace(plan: Plan) -> ReplayedTrace:
     )
     trace = trace if replay.limit is None else trace.limited(replay.limit)
     shortest = trace.duration_s / max(replay.speed)
-    if shortest < plan.load.warm_up + _LEAST_WINDOW_S:
+    if shortest < plan.load.warm_up_s + _LEAST_WINDOW_S:
         raise UserError(
             f"load.trace: {replay.file} takes {duration(shortest)} at speed {max(replay.speed):g}, too short "
-            f"for a window of {_LEAST_WINDOW_S:g} s after the warm-up of {duration(plan.load.warm_up)}",
+            f"for a window of {_LEAST_WINDOW_S:g} s after the warm-up of {duration(plan.load.warm_up_s)}",
             "lower load.trace.speed or load.warm_up, or give a longer trace",
         )
     schema = plan.workload.request_schema

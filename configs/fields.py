@@ -46,6 +46,26 @@ def _check_no_flag(value: object) -> object:
 Whole = Annotated[int, BeforeValidator(_check_no_flag)]
 """A whole number. ``true`` is not a number, although Python counts it as 1."""
 Number = Annotated[float, BeforeValidator(_check_no_flag)]
+
+
+def _read_share(value: object) -> object:
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)
+        if match is None:
+            raise ValueError("write a share such as 5% or 0.05")
+        return float(match[1]) / 100
+    return value
+
+
+Share = Annotated[
+    Number,
+    BeforeValidator(_read_share),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}]}
+    ),
+]
+"""A share; a plan may write it as a percentage."""
+
 OneOrMore = Annotated[
     tuple[str, ...],
     Field(min_length=1),

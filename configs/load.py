@@ -6,11 +6,11 @@ from pydantic import Field, model_validator
 
 from configs.arrivals import Arrivals
 from configs.durations import Seconds
+from configs.dwell import Measure, MeasureUntil, WarmUp, WarmUpUntil
 from configs.fields import Number, Strict, Whole
 from configs.search import Search
 from configs.shape import Shape
 
-_DAY_S = 86_400.0
 _KINDS = ("concurrency", "rate", "trace", "shape", "search")
 _OWNERS = {
     "spawn_rate": ("concurrency", "search"),
@@ -126,13 +126,15 @@ class Load(Strict):
     spawn_rate: Annotated[Number, Field(gt=0, le=1000)] | None = Field(
         default=None, description="Users started per second. By default, it grows with the step."
     )
-    warm_up: Annotated[Seconds, Field(le=_DAY_S)] = Field(
-        default=30.0, description="The time before the measurement of each step."
+    warm_up: WarmUp = Field(
+        default=30.0,
+        description="The time before the measurement of each step, or `{until: steady}`.",
     )
-    measure: Annotated[Seconds, Field(gt=0, le=_DAY_S)] = Field(
+    measure: Measure = Field(
         default=120.0,
         description="The length of the measurement of each step; in a search, the longest measurement of a "
-        "level.",
+        "level. Or a mapping such as `{until: 5%, of: e2e_p95, at_most: 10m}`; see "
+        "[docs/dwell.md](dwell.md).",
     )
     min_requests: Annotated[Whole, Field(ge=1)] | None = Field(
         default=None, description="End the measurement early once this many of its requests have ended."
@@ -156,7 +158,50 @@ class Load(Strict):
         for key, owners in _OWNERS.items():
             if kinds.isdisjoint(owners) and getattr(self, key) != fields[key].default:
                 raise ValueError(f"{key} belongs to {' and '.join(owners)}; leave it out")
+        self._check_adaptive(kinds)
         return self
+
+    def _check_adaptive(self, kinds: set[str]) -> None:
+        if self.measure_until is not None and "search" in kinds:
+            raise ValueError(
+                "a search decides by itself how long it measures; give measure the longest time as a duration"
+            )
+        if self.measure_until is not None and self.min_requests is not None:
+            raise ValueError("min_requests belongs to a measure of a fixed length; leave it out")
+        if self.warm_up_until is not None and not kinds.isdisjoint(("trace", "shape")):
+            raise ValueError(
+                "a trace or a shape needs a fixed warm_up, because its arrivals are planned ahead"
+            )
+
+    @property
+    def measure_until(self) -> MeasureUntil | None:
+        """What ends a measurement; None where it has a fixed length."""
+        return self.measure if isinstance(self.measure, MeasureUntil) else None
+
+    @property
+    def warm_up_until(self) -> WarmUpUntil | None:
+        """What ends a warm-up; None where it has a fixed length."""
+        return self.warm_up if isinstance(self.warm_up, WarmUpUntil) else None
+
+    @property
+    def measure_s(self) -> float:
+        """The longest measurement of a step, in seconds."""
+        return self.measure.at_most if isinstance(self.measure, MeasureUntil) else self.measure
+
+    @property
+    def warm_up_s(self) -> float:
+        """The longest warm-up of a step, in seconds."""
+        return self.warm_up.at_most if isinstance(self.warm_up, WarmUpUntil) else self.warm_up
+
+    @property
+    def least_measure_s(self) -> float:
+        """The shortest measurement of a step that no request count ends, in seconds."""
+        return self.measure.floor_s(None) if isinstance(self.measure, MeasureUntil) else self.measure
+
+    @property
+    def least_warm_up_s(self) -> float:
+        """The shortest warm-up of a step, in seconds."""
+        return self.warm_up.floor_s if isinstance(self.warm_up, WarmUpUntil) else self.warm_up
 
     @property
     def open_loop(self) -> bool:

@@ -95,7 +95,9 @@ def _definition(reference: str, definitions: dict[str, Any]) -> dict[str, Any]:
 
 def _own_part(entry: dict[str, Any]) -> str | None:
     """Reference to an optional part that is not a section of the plan with keys of its own."""
-    found = (branch["$ref"] for branch in entry.get("anyOf", []) if "$ref" in branch)
+    found = (
+        branch["$ref"] for branch in (*entry.get("anyOf", ()), *entry.get("oneOf", ())) if "$ref" in branch
+    )
     sections = {field.title() for field in Plan.model_fields}
     listed = sections | {"PayloadSpec"}
     return next((part for part in found if part.rsplit("/", 1)[-1] not in listed), None)
@@ -145,7 +147,7 @@ def _default(entry: dict[str, Any]) -> str:
     value = entry.get("default")
     if value is None or value in ("", [], {}):
         return ""
-    if _is_duration(entry):
+    if _is_duration(entry) or any(_is_duration(branch) for branch in entry.get("oneOf", ())):
         size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "m"), (1, "s")) if value >= size)
         if value % size:
             size, unit = 1, "s"

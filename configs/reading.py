@@ -180,7 +180,7 @@ def _short(value: object) -> object:
 def _suggestion(location: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = Plan
     for part in location[:-1]:
-        if isinstance(part, int):
+        if isinstance(part, int) or "[" in part:  # a place in a list, or the branch of a union
             continue
         field = model.model_fields.get(str(part)) or next(
             (field for field in model.model_fields.values() if field.alias == part), None

@@ -1,34 +1,14 @@
 """The section `load.search` of a plan: where to look for the highest load under the SLO, and how closely."""
 
-import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from configs.durations import Seconds
-from configs.fields import Number, Strict
+from configs.fields import Number, Share, Strict
 
 LEAST_PROBE_S = 20.0
 """Shortest measurement of a level, unless the plan's own is shorter."""
-
-
-def _read_share(value: object) -> object:
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)
-        if match is None:
-            raise ValueError("write a share such as 5% or 0.05")
-        return float(match[1]) / 100
-    return value
-
-
-Share = Annotated[
-    Number,
-    BeforeValidator(_read_share),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"}]}
-    ),
-]
-"""A share; a plan may write it as a percentage."""
 
 
 class Search(Strict):

@@ -18,16 +18,21 @@ LOAD_COMMAND = "load_command.json"
 class LoadCommand(BaseModel):
     """What to do at the step with the number ``at`` (0: before the first).
 
-    ``close`` ends its measurement, ``play`` the step itself, and the next one begins; ``end`` ends the load.
+    ``measure`` ends its warm-up, ``close`` its measurement, and ``play`` the step itself, so that the next
+    one begins; ``end`` ends the load. ``wait`` changes nothing, and says what is known so far.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     at: Annotated[int, Field(ge=0)]
-    action: Literal["close", "play", "end"]
+    action: Literal["measure", "wait", "close", "play", "end"]
     concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
     rate: Annotated[float, Field(gt=0, le=100_000)] | None = None
     purpose: StepPurpose | None = None
+    reach: Annotated[float, Field(ge=0)] | None = None
+    """How far the interval that a measurement waits for reaches to each side, as a share of its statistic."""
+    looks_at: float | None = None
+    """When the measurement is looked at next, epoch seconds."""
 
     @model_validator(mode="after")
     def _plays_one_level(self) -> Self:

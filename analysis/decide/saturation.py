@@ -35,7 +35,13 @@ def saving_of(experiment: ExperimentResult, plan: dict[str, Any]) -> Saving | No
         if step.state == "planned" and (step.rate or 0.0) >= (saturated.rate or 0.0)
     ]
     load = plan.get("load") or {}
-    each_s = float(load.get("warm_up") or 0.0) + float(load.get("measure") or 0.0)
+    each_s = planned_s(load.get("warm_up")) + planned_s(load.get("measure"))
     seconds = sum(step.cut_short_s for step in experiment.steps) + each_s * len(left_out)
     hourly = experiment.usd_per_endpoint_hour
     return Saving(saturated, len(left_out), seconds, None if hourly is None else hourly * seconds / 3600)
+
+
+def planned_s(length: object) -> float:
+    """The planned length of a warm-up or a measurement in a manifest's plan, in seconds; at most so long."""
+    longest = length.get("at_most") if isinstance(length, dict) else length
+    return float(longest) if isinstance(longest, int | float) else 0.0

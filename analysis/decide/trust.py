@@ -6,20 +6,17 @@ A void step is shown, greyed, and cannot enter a recommendation.
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from analysis.decide.trust_answers import ANSWER_CHECKS, check_tokens
 from analysis.decide.trust_open_loop import OPEN_LOOP_CHECKS
+from analysis.decide.trust_stationary import STATIONARY_CHECKS
 from analysis.decide.trust_workers import WORKER_CHECKS
 from analysis.measure.results import Level, RunResult, StepResult
-from analysis.metrics.statistics import THREE_SIGMA, Floats, samples_needed, standard_error
+from analysis.metrics.statistics import samples_needed
 from common.formatting import count, milliseconds, number, percent, plural
 
 CPU_BUSY, CPU_FULL = 85.0, 97.0
 """Per cent of one core (a worker is one process on one core): queueing starts well before 100."""
 LITTLE_WARN, UNDERLOAD_VOID = 0.05, 0.25
-DRIFT = 0.10
-"""A drift below a tenth is not reported, however certain."""
 LAG_SHARE = 0.05
 """Reading lag that matters: a twentieth of the median TTFT."""
 CENSORED_VOID = 0.05
@@ -170,26 +167,6 @@ def check_errors(step: StepResult) -> None:
         )
 
 
-def check_stationary(step: StepResult) -> None:
-    """Whether the second half differs from the first, or the first quarter from the rest."""
-    if step.blocks is None or len(step.blocks) < 8:
-        return
-    half, quarter = len(step.blocks) // 2, len(step.blocks) // 4
-    rate = step.blocks.completions
-    if (change := _change(rate, np.ones_like(rate), half)) is not None:
-        text = f"not stationary: throughput changed by {_signed(change)} between halves"
-        step.trust.add("warn", "throughput_drift", text, change=change)
-    latency, answered = step.blocks.latency_ms, step.blocks.answered
-    rest = _change(latency[quarter:], answered[quarter:], (len(latency) - quarter) // 2)
-    early = _change(latency, answered, quarter)
-    if rest is None and early is not None:
-        text = f"warm-up still drifting: E2E changed by {_signed(early)} after the first quarter"
-        step.trust.add("warn", "warm_up_drift", text, change=early)
-    elif (change := _change(latency, answered, half)) is not None:
-        text = f"not stationary: E2E changed by {_signed(change)} between the halves"
-        step.trust.add("warn", "latency_drift", text, change=change)
-
-
 def check_client(step: StepResult) -> None:
     """Whether the load generator itself was the bottleneck."""
     health = step.health
@@ -263,7 +240,7 @@ CHECKS: tuple[Callable[[StepResult], None], ...] = (
     check_lost,
     check_locust,
     check_errors,
-    check_stationary,
+    *STATIONARY_CHECKS,
     check_client,
     check_little,
     *ANSWER_CHECKS,
@@ -283,27 +260,6 @@ COUNT_CODES = frozenset(
 """The codes that those checks give."""
 
 
-def _change(amounts: Floats, per: Floats, split: int) -> float | None:
-    """Relative change of a rate or a mean at a block, when it is both certain and above a tenth.
-
-    Certain is what exceeds the noise beside the change as three standard errors would (one in 370): the noise
-    is that of the swings about both levels, the slowest one left out because a drift is one.
-    """
-    parts = (slice(None, split), slice(split, None))
-    totals = [float(per[part].sum()) for part in parts]
-    if min(totals) <= 0 or amounts[:split].sum() <= 0:
-        return None
-    levels = [float(amounts[part].sum()) / total for part, total in zip(parts, totals, strict=True)]
-    error = standard_error(amounts - per * np.repeat(levels, [split, len(per) - split]), first=2)
-    if error is None:
-        return None
-    each = error / np.sqrt(len(per))
-    shares = [np.sqrt(split) / totals[0], np.sqrt(len(per) - split) / totals[1]]
-    change = levels[1] / levels[0] - 1
-    certain = abs(levels[1] - levels[0]) > THREE_SIGMA * each * float(np.hypot(*shares))
-    return change if certain and abs(change) > DRIFT else None
-
-
 def _error_class_suffix(classes: dict[str, int]) -> str:
     """How the failed requests failed: ``: throttled``, ``, most of them throttled (3)``."""
     if not classes:
@@ -314,10 +270,6 @@ def _error_class_suffix(classes: dict[str, int]) -> str:
 
 def _void_or_warn(condition: bool) -> Level:  # noqa: FBT001 - reads as a sentence where it is called
     return "void" if condition else "warn"
-
-
-def _signed(share: float) -> str:
-    return f"{'+' if share > 0 else '−'}{percent(abs(share))}"
 
 
 def _because(step: StepResult) -> str:

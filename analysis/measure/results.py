@@ -25,7 +25,7 @@ from analysis.measure.step_parts import (
 from analysis.measure.workers import WorkerFacts
 from analysis.metrics.cost import RunCost
 from analysis.metrics.definitions import Window
-from analysis.metrics.time_blocks import BlockSums
+from analysis.metrics.time_blocks import BlockSums, ObjectiveSums
 from configs.slo import DEFAULT_ERROR_RATE_LIMIT, Objective
 from runfolder.manifest import MadePrompts, Notice, PriceQuote
 
@@ -115,6 +115,8 @@ class StepResult:
     """The rates at the start and at the end of a piece of which ``rate`` is the mean."""
     purpose: str | None = None
     """What a search played it for (`runfolder.records.StepPurpose`); None where the plan names the step."""
+    warm_up_s: float | None = None
+    """From when all users were there, or the first arrival, to the start of the window."""
     spent_s: float | None = None
     """Load time from its announcement to its end."""
     cut_short_s: float = 0.0
@@ -155,6 +157,8 @@ class StepResult:
     cost: StepCost = field(default_factory=StepCost)
     health: Health = field(default_factory=Health)
     blocks: BlockSums | None = None
+    tpot_blocks: ObjectiveSums | None = None
+    """Per block, the answers with a TPOT and the sum of it in ms; None where no answer has one."""
     trust: Trust = field(default_factory=Trust)
     """The only part that grows: checks add their reasons to it. Copies by `dataclasses.replace` share it."""
 

@@ -95,6 +95,8 @@ class InFlight:
     """Requests, averaged over time."""
     least: float | None = None
     """The least mean over a twentieth of the window; only where the step has a reason code."""
+    over_time: tuple[float, ...] = ()
+    """In open loop, the means over twenty equal parts of the window; empty where they are not known."""
     rising: bool = False
     """In open loop: whether it rose through the whole window, so that the endpoint did not keep up."""
     ttft_rising: bool = False

@@ -24,7 +24,7 @@ from analysis.metrics import definitions, in_flight
 from analysis.metrics.cost import usd_per_million_tokens, usd_per_request
 from analysis.metrics.definitions import Window, goodput
 from analysis.metrics.statistics import Floats, Interval, ratio_interval
-from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of, block_sums
+from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of, block_sums, latency_sums
 from configs.slo import Objective
 from runfolder.trend import UNSERVED, rises
 
@@ -65,6 +65,7 @@ def measure_window(
         completion_tokens_per_s=definitions.completion_tokens_per_s(overlapping, window),
     )
     per_s, share = goodput(started, window, objectives)
+    over_time = [] if step.rate is None else in_flight.in_flight_over_time(overlapping, window)
     return replace(
         step,
         seconds=window.seconds,
@@ -79,8 +80,8 @@ def measure_window(
         in_flight=InFlight(
             mean=in_flight.mean_in_flight(overlapping, window),
             least=in_flight.least_in_flight(overlapping, window) if step.reason_codes else None,
-            rising=step.rate is not None
-            and rises(in_flight.in_flight_over_time(overlapping, window), UNSERVED * len(started)),
+            over_time=tuple(over_time),
+            rising=rises(over_time, UNSERVED * len(started)),
             ttft_rising=step.rate is not None and rises(_ttft_in_order(ok), 1000 * UNSERVED * window.seconds),
             little_residual=in_flight.little_residual(
                 step.concurrency or 0, throughput.per_minute, mean_of(latency.get("e2e"))
@@ -88,6 +89,7 @@ def measure_window(
         ),
         provenance=_provenance(ok),
         blocks=blocks,
+        tpot_blocks=latency_sums(ok, "tpot", window),
     )
 
 

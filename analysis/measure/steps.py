@@ -251,6 +251,7 @@ def _recorded(row: Mapping[Hashable, Any], entry: ExperimentEntry, own: pd.DataF
         reasons=_text(row["reasons"]),
         reason_codes=tuple(code for code in (_text(row["reason_codes"]) or "").split(";") if code),
         purpose=_text(row["purpose"]),
+        warm_up_s=_between(row, "ramped_at", "measure_started_at"),
         spent_s=_span(row),
         reported_counts={name: v for name in _REPORTED_COUNTS if (v := _number(row[name])) is not None},
         step_counts=count_outcomes(own["outcome"]),
@@ -266,6 +267,12 @@ def _span(row: Mapping[Hashable, Any]) -> float | None:
     """Seconds from a step's announcement to the end of its tail, or of its window without one."""
     begin, tail = _number(row["announced_at"]), _number(row["tail_ended_at"])
     end = _number(row["measure_ended_at"]) if tail is None else tail
+    return None if begin is None or end is None else max(0.0, end - begin)
+
+
+def _between(row: Mapping[Hashable, Any], first: str, last: str) -> float | None:
+    """Seconds from one moment of a step to another."""
+    begin, end = _number(row[first]), _number(row[last])
     return None if begin is None or end is None else max(0.0, end - begin)
 
 

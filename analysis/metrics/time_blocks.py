@@ -92,6 +92,22 @@ def block_sums(
     )
 
 
+def latency_sums(ok: pd.DataFrame, metric: str, window: Window) -> ObjectiveSums | None:
+    """The sums of a latency metric per block; None where no answer has it.
+
+    Args:
+        ok: the answered rows that started in the window.
+        metric: one of the latency metrics, in milliseconds.
+        window: the measure window.
+    """
+    values = per_row(ok, metric)
+    known = ~np.isnan(values)
+    if not known.any():
+        return None
+    edges, start = np.linspace(window.start, window.end, BLOCKS + 1), arrived_at(ok)[known]
+    return ObjectiveSums(_histogram(start, edges), _histogram(start, edges, values[known]))
+
+
 def _objective_sums(
     started: pd.DataFrame, ok: np.ndarray, edges: Floats, objective: Objective
 ) -> ObjectiveSums:

@@ -1,9 +1,11 @@
 """The answer in words: what opens the report, a line per payload, and notes on what else matters."""
 
+from analysis.decide.dwell_course import dwell_of
 from analysis.decide.recommendation import Candidate, Choice, cheapest
 from analysis.decide.saturation import saving_of
 from analysis.measure.results import RunResult
 from analysis.metrics.statistics import RESAMPLES
+from analysis.render.dwell_tables import saving_sentence
 from analysis.render.levels import candidate_label, level_name
 from analysis.render.locust_answer_text import locust_answer
 from analysis.render.no_recommendation_text import (
@@ -75,9 +77,12 @@ def answer_notes(result: RunResult, choices: list[Choice]) -> list[str]:
 
 
 def _savings(result: RunResult) -> list[str]:
-    """What ended early because an endpoint was saturated."""
+    """What ended early: because it was measured enough, or because an endpoint was saturated."""
     notes = []
     for experiment in result.experiments:
+        dwell = dwell_of(experiment, result.plan)
+        if dwell is not None and (sentence := saving_sentence(dwell, experiment.deployed)):
+            notes.append(sentence)
         saving = saving_of(experiment, result.plan)
         if saving is None:
             continue

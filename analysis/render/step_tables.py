@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+from analysis.decide.dwell_course import dwell_of
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.measure.distribution import CERTIFIED
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES, Interval
 from analysis.render.conversation_tables import conversation_table, turn_table
+from analysis.render.dwell_tables import dwell_table
 from analysis.render.levels import level_noun, level_value
 from analysis.render.mix_tables import part_table
 from analysis.render.prices import PER_REQUESTS, assumed_mark, request_price
@@ -29,8 +31,10 @@ def step_tables(result: RunResult, experiment: ExperimentResult, choices: list[C
     judged = candidates_by_step(choices)
     kinds = [_row_kind(step, judged.get(step.id), choices) for step in experiment.steps]
     searches = [course for c in choices if (course := c.searches.get(experiment.name)) is not None]
+    dwell = dwell_of(experiment, result.plan)
     tables = (
         *(search_table(course) for course in searches),
+        *([] if dwell is None else [dwell_table(dwell)]),
         _throughput(result, experiment, judged, kinds),
         _arrivals(result, experiment, kinds),
         _latency(result, experiment, kinds),

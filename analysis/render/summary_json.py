@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.decide.dwell_course import dwell_of
 from analysis.decide.fleet import FleetPlan
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.decide.saturation import saving_of
@@ -14,6 +15,7 @@ from analysis.measure.distribution import CERTIFIED, Distribution
 from analysis.measure.mix_parts import PartFacts
 from analysis.measure.results import LATENCIES, ExperimentResult, RunResult, StepResult
 from analysis.metrics.statistics import PERCENTILES
+from analysis.render.dwell_tables import dwell_json
 from analysis.render.locust_tables import locust_data
 from analysis.render.report_figures import ReportFigures
 from analysis.render.search_json import search_json
@@ -158,6 +160,7 @@ def _experiment(
             "saved_s": saving.seconds,
             "saved_usd": saving.usd,
         },
+        "dwell": dwell_json(dwell_of(experiment, result.plan)),
         "search": search_json(search_of(experiment, result)),
         "steps": [_step(step, judged.get(step.id)) for step in experiment.steps],
     }

@@ -1,6 +1,7 @@
 """The keys of ``summary.json``: a key that `summary_json` writes has a row here."""
 
 from analysis.render.summary_key import AWS_REQUEST, Key, below
+from analysis.render.summary_keys_dwell import DWELL
 from analysis.render.summary_part_keys import CONVERSATION_KEYS, FEW, NO_TOKENS, PART_KEYS
 
 _NOTICE_KINDS = (
@@ -319,7 +320,7 @@ _LOCUST = (
 SECTIONS: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("The run", _RUN),
     ("Choices", _CHOICES),
-    ("Experiments", _EXPERIMENTS),
+    ("Experiments", (*_EXPERIMENTS, *DWELL)),
     ("Steps", _STEPS),
     ("Fleets and policies", _FLEETS),
     ("Cost at lower utilisation", _PRICES),

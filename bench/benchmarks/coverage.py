@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.decide.recommendation import SURE
-from analysis.decide.trust import check_stationary
+from analysis.decide.trust_stationary import check_stationary
 from analysis.measure.results import StepResult
 from analysis.measure.step_window import measure_window
 from analysis.metrics.definitions import Window

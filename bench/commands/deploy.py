@@ -20,8 +20,9 @@ from bench.options import NonEmptyText
 from bench.terminal import print_status, result_console
 from bench.traces import read_replayed_trace, trace_size
 from common.exit_codes import ExitCode
-from common.formatting import plural
+from common.formatting import limit_percent, plural
 from common.text import one_line, printable
+from configs.dwell import statistic_name
 from configs.plan import Plan, Price
 from deploy.aws.clients import Clients
 from deploy.aws.resources import KINDS, describe
@@ -141,8 +142,21 @@ def _estimate_lines(plan: Plan, estimate: Estimate) -> list[str]:
         limit = plan.budget.max_spend_usd
         allowed = f" (limit: ${limit:.2f})" if limit is not None else ""
         lines.append(f"cost: ${estimate.shortest_usd:.2f} to ${estimate.longest_usd:.2f}{allowed}")
+    lines += _length_lines(plan)
     lines.append(f"assumed: {'; '.join(estimate.assumptions)}")
     return lines
+
+
+def _length_lines(plan: Plan) -> list[str]:
+    """What the upper bounds take for warm-ups and measurements that end by their figures."""
+    until, warm_up = plan.load.measure_until, plan.load.warm_up_until
+    lines = []
+    if warm_up is not None:
+        lines.append(f"a warm-up ends once the load is steady, after {_span(warm_up.at_most)} at the latest")
+    if until is not None:
+        known = f"once {statistic_name(until.of)} is known to ±{limit_percent(until.until)}"
+        lines.append(f"a measurement ends {known}, after {_span(until.at_most)} at the latest")
+    return [f"{line}; the upper bounds are for the latter" for line in lines]
 
 
 def show_inventory(entries: Sequence[InventoryEntry], clients: Clients) -> None:

@@ -24,7 +24,7 @@ _CONFIRMATIONS = 4
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bounds for a plan: ``longest`` uses every window fully, ``shortest`` ends each at ``min_requests``.
+    """Bounds for a plan: ``longest`` uses every window fully, ``shortest`` ends each as early as it may.
 
     The shortest search has one probe; the longest has all that it may need, within its time limit.
     """
@@ -75,21 +75,24 @@ def estimate(
     rates = _request_rates(plan, answer_s, trace)
     windows = [_window(plan, rate) for rate in rates]
     if plan.load.trace and trace:
-        spans = [trace.seconds / speed - plan.load.warm_up for speed in plan.load.trace.speed]
+        spans = [trace.seconds / speed - plan.load.warm_up_s for speed in plan.load.trace.speed]
         windows = [(span, span) for span in spans]
     if plan.load.shape:
         windows = [(piece.seconds, piece.seconds) for piece in plan.load.shape]
     rounds = len(plan.workload.labels)
-    overhead = (1 if plan.load.shape else len(windows)) * (_RAMP_S + plan.load.warm_up + answer_s)
-    shortest_load = rounds * (sum(short for short, _ in windows) + overhead)
-    longest_load = rounds * (sum(long for _, long in windows) + overhead)
+    beside = 1 if plan.load.shape else len(windows)
+    shortest_load, longest_load = (
+        rounds * (sum(window[bound] for window in windows) + beside * (_RAMP_S + warm_up_s + answer_s))
+        for bound, warm_up_s in enumerate((plan.load.least_warm_up_s, plan.load.warm_up_s))
+    )
     if (search := plan.load.search) is not None:
-        shortest_load = rounds * (windows[0][0] + plan.load.warm_up + answer_s)
+        shortest_load = rounds * (windows[0][0] + plan.load.least_warm_up_s + answer_s)
         longest_load = min(longest_load, rounds * search.at_most)
     booting = {kind: _boot(plan, kind, boots) for kind in types}
     teardown_s = 0.0 if plan.endpoint.name else TEARDOWN_S
     idle = {kind: boot + teardown_s for kind, boot in booting.items()}
-    requests = sum(rate * (long + plan.load.warm_up) for rate, (_, long) in zip(rates, windows, strict=True))
+    warm_up_s = plan.load.warm_up_s
+    requests = sum(rate * (long + warm_up_s) for rate, (_, long) in zip(rates, windows, strict=True))
     return Estimate(
         experiments=len(types) * rounds,
         steps=len(types) * rounds * len(windows),
@@ -129,10 +132,10 @@ def search_levels(search: Search) -> list[float]:
 def _window(plan: Plan, rate: float) -> tuple[float, float]:
     """The shortest and the longest window in seconds."""
     if plan.load.search is not None:
-        return min(LEAST_PROBE_S, plan.load.measure), plan.load.measure
+        return min(LEAST_PROBE_S, plan.load.measure_s), plan.load.measure_s
     if plan.load.min_requests is None:
-        return plan.load.measure, plan.load.measure
-    return min(plan.load.measure, plan.load.min_requests / rate), plan.load.measure
+        return plan.load.least_measure_s, plan.load.measure_s
+    return min(plan.load.measure_s, plan.load.min_requests / rate), plan.load.measure_s
 
 
 def _boot(plan: Plan, instance_type: str, boots: Mapping[str, float | None] | None) -> float:

@@ -28,6 +28,11 @@ class CommandReader:
         command = self._read()
         return command if command is not None and command.at == ordinal else None
 
+    def is_warm(self, ordinal: int) -> bool:
+        """Whether the warm-up of a step is to end now."""
+        command = self.at(ordinal)
+        return command is not None and command.action == "measure"
+
     def is_closed(self, ordinal: int) -> bool:
         """Whether the measurement of a step is to end now."""
         command = self.at(ordinal)

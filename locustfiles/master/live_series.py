@@ -256,13 +256,14 @@ class LiveSeries:
 def interval_seconds(experiment: Experiment) -> float:
     """Length of an interval in whole seconds, so that the points cover the planned time.
 
-    A search and a trace have no planned time; their points are 2 s long, and the last hour is kept.
+    Where no time is planned (a search, a trace, a measurement that ends by its figures), points are 2 s long,
+    and the last hour is kept.
     """
     load = experiment.load
-    if load.search is not None or load.trace is not None:
+    if load.search is not None or load.trace is not None or load.measure_until is not None:
         return 2.0
-    pieces = [step.piece.seconds if step.piece is not None else load.measure for step in experiment.steps]
-    return float(max(1, -(-int(sum(pieces) + load.warm_up * len(pieces)) * 5 // (4 * POINTS))))
+    pieces = [step.piece.seconds if step.piece is not None else load.measure_s for step in experiment.steps]
+    return float(max(1, -(-int(sum(pieces) + load.warm_up_s * len(pieces)) * 5 // (4 * POINTS))))
 
 
 def in_order(reports: Iterable[WorkerReport]) -> list[WorkerReport]:

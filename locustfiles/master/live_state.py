@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs.experiment import Experiment
+from configs.load import Load
 from configs.slo import DEFAULT_ERROR_RATE_LIMIT, Objective, Slo
 from locustfiles.master.live_series import LiveSeries, in_order
 from locustfiles.master.report_collector import ReportCollector, WorkerState
@@ -51,6 +52,7 @@ def live_state(
         "ordinal": status.ordinal,
         "steps_total": status.steps_total,
         "phase": status.phase,
+        "until": _until(experiment.load, status),
         "phase_elapsed_s": status.phase_elapsed_s,
         "phase_total_s": status.phase_total_s,
         "eta_s": status.eta_s,
@@ -127,6 +129,20 @@ def _shown(tally: StepTally, name: Latency, p: int) -> float | None:
     if tally.window is not None and tally.measured(name) < samples_needed(p):
         return None
     return tally.percentile(name, p)
+
+
+def _until(load: Load, status: LoadStatus) -> Data | None:
+    """What ends a measurement, and how near it is; None where it has a fixed length."""
+    until = load.measure_until
+    if until is None:
+        return None
+    return {
+        "statistic": until.of,
+        "share": until.until,
+        "at_most_s": until.at_most,
+        "reach": status.reach,
+        "looks_at": status.looks_at,
+    }
 
 
 def _objective(objective: Objective) -> Data:

@@ -55,7 +55,7 @@ class OpenLoop:
         """Arrivals that were handed out and have no row yet, by number, and by turn in a conversation."""
         self._due: Counter[str] = Counter()
         """Arrivals of each step that have a row."""
-        self._check = SaturationCheck(self._load.measure, 1.0)
+        self._check = SaturationCheck(self._load.measure_s, 1.0)
         self._opened: float | None = None
         """When the window of the current step opened, if its requests are looked at."""
         self._saturated: dict[str, str] = {}
@@ -85,7 +85,8 @@ class OpenLoop:
         """
         self._step, self._handed_at, self._opened = step, 0.0, None
         requests = 1.0 if self._scripts is None else self._scripts.mean_turns
-        self._check = SaturationCheck(self.measure_s(step), requests * (self.rate(step) or 1.0))
+        shortest_s = self.measure_s(step) if self._load.measure_until is None else self._load.least_measure_s
+        self._check = SaturationCheck(shortest_s, requests * (self.rate(step) or 1.0))
         if step.piece is not None:
             return self._begin_shape(arrival_process(self._load.arrivals))
         if step.speed is not None:
@@ -101,7 +102,7 @@ class OpenLoop:
     def _begin_shape(self, process: ArrivalProcess) -> float:
         """Begin all steps of a shape; its first piece follows the warm-up."""
         steps = [(step, step.piece) for step in self._steps if step.piece is not None]
-        lead_s = self._load.warm_up
+        lead_s = self._load.warm_up_s
         arrivals = shape_arrivals(process, [piece for _, piece in steps], self._random, lead_s)
         begins = self._schedule.begin(arrivals, self._clock.time())
         ends = accumulate((piece.seconds for _, piece in steps), initial=begins + lead_s)
@@ -127,8 +128,8 @@ class OpenLoop:
         if step.piece is not None:
             return step.piece.seconds
         if step.speed is None:
-            return self._load.measure
-        return max(1.0, self._trace_s / step.speed - self._load.warm_up)
+            return self._load.measure_s
+        return max(1.0, self._trace_s / step.speed - self._load.warm_up_s)
 
     def rate(self, step: Step) -> float | None:
         """Arrivals per second of a step; of a trace, their mean."""

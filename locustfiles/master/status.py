@@ -14,6 +14,7 @@ from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.step_tally import StepTally
 from locustfiles.master.worker_group import WorkerGroup
 from runfolder.layout import STATUS
+from runfolder.load_commands import LoadCommand
 from runfolder.records import StepRow
 
 Phase = Literal["start", "ramp", "warm_up", "measure", "tail", "drain", "done"]
@@ -44,6 +45,10 @@ class LoadStatus:
     completion_tokens_per_s: float | None = None
     ttft_p50_ms: float | None = None
     e2e_p50_ms: float | None = None
+    reach: float | None = None
+    """Half of the interval that the measurement waits for, as a share of its statistic, at the last look."""
+    looks_at: float | None = None
+    """When the measurement is looked at next, epoch seconds."""
     phase_elapsed_s: float = 0.0
     phase_total_s: float | None = None
     eta_s: float | None = None
@@ -125,6 +130,11 @@ class StatusBoard:
         self._phase_started = self._clock.monotonic()
         self.refresh()
 
+    def note_reach(self, command: LoadCommand | None) -> None:
+        """Take what `bench` says about the measurement; None where it has said nothing."""
+        status = self.status
+        status.reach, status.looks_at = (None, None) if command is None else (command.reach, command.looks_at)
+
     def refresh(self) -> None:
         """Update ``status.json``."""
         status, collector = self.status, self._collector
@@ -159,7 +169,7 @@ def eta_s(status: LoadStatus, load: Load) -> float | None:
     """Seconds left in the remaining phases, without tails and early ends; None for a search."""
     if load.search is not None:
         return None
-    whole = load.warm_up + load.measure
+    whole = load.warm_up_s + load.measure_s
     left = (status.steps_total - status.ordinal) * whole
     match status.phase:
         case "ramp":
@@ -167,7 +177,7 @@ def eta_s(status: LoadStatus, load: Load) -> float | None:
         case "warm_up":
             return left + max(0.0, whole - status.phase_elapsed_s)
         case "measure":
-            return left + max(0.0, load.measure - status.phase_elapsed_s)
+            return left + max(0.0, load.measure_s - status.phase_elapsed_s)
         case "done":
             return 0.0
         case _:

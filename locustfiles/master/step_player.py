@@ -74,6 +74,7 @@ class StepPlayer:
         self._step = step
         status.step, status.ordinal = step.id, row.ordinal
         status.target, status.rate = step.concurrency, row.rate
+        self._board.note_reach(None)
         row.state, row.announced_at = "running", self._clock.time()
         self._table.add_reasons(row, self._step_workers.begin_step())
         row.workers = len(self._step_workers.workers)
@@ -108,8 +109,9 @@ class StepPlayer:
                 row.announced_at = begins
             self.wait(lambda: self._clock.time() >= begins, self.longest_request_s)
         row.ramped_at = row.ramped_at or self._clock.time()
-        self._board.enter("warm_up", self._load.warm_up)
-        self.wait(lambda: False, self._load.warm_up)
+        self._table.save()
+        self._board.enter("warm_up", self._load.warm_up_s)
+        self.wait(lambda: self._commands.is_warm(row.ordinal), self._load.warm_up_s)
 
     def _continue(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         """Go on with the next piece of a shape at once."""
@@ -194,6 +196,7 @@ class StepPlayer:
 
         def over() -> bool:
             self._finish_steps(stop=False)
+            self._board.note_reach(self._commands.at(row.ordinal))
             if self._commands.is_closed(row.ordinal):
                 return True
             if enough is not None and tally.measured_ok >= enough:
@@ -208,7 +211,7 @@ class StepPlayer:
     def _planned_end(self, step: Step, opened: float) -> float:
         if self._open_loop is not None:
             return self._open_loop.planned_end(step, opened)
-        return opened + (self._load.measure if step.piece is None else step.piece.seconds)
+        return opened + (self._load.measure_s if step.piece is None else step.piece.seconds)
 
     def _close_window(self, step: Step, row: StepRow, end: float) -> MeasureWindow:
         row.measure_ended_at = end

@@ -19,6 +19,7 @@ from tests.analysis.runs import SLO, summary_of
 from tests.analysis.test_conversations import make_conversations
 from tests.analysis.test_mix import mixed
 from tests.analysis.test_workers import two_workers
+from tests.support.adaptive_run import make_adaptive
 from tests.support.open_loop_run import make_open_loop
 from tests.support.search_run import make_search
 from tests.support.synthetic_run import Deployed, Server, write_run
@@ -79,6 +80,12 @@ def _search(folder: Path) -> dict[str, Any]:
     return summary_of(measure_and_judge(folder))
 
 
+def _dwell(folder: Path) -> dict[str, Any]:
+    write_run(folder, (Deployed(measure_s=120, concurrency=(2, 4)),), slo=SLO)
+    make_adaptive(folder)
+    return summary_of(measure_and_judge(folder))
+
+
 def _locust(folder: Path) -> dict[str, Any]:
     folder.mkdir()
     measure = stats_row("prompt tokens", 600, 0, 512.0, Type="METRIC")
@@ -105,7 +112,7 @@ def _fmbench(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Key | None, Any]]:
-    """Every key and item of the summaries of nine runs, of every source."""
+    """Every key and item of the summaries of runs, of every source."""
     folder = tmp_path_factory.mktemp("summaries")
     summaries = [
         summary_of(measure_and_judge(run_folder)),
@@ -115,6 +122,7 @@ def found(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tu
         _asked_lengths(folder / "asked"),
         _search(folder / "search"),
         summary_of(mixed(folder / "mix", {"short": 1e6})),
+        _dwell(folder / "dwell"),
         _locust(folder / "locust"),
         _fmbench(folder / "fmbench"),
     ]

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES, check_run, check_stationary, check_step
+from analysis.decide.trust import COUNT_CHECKS, COUNT_CODES, check_run, check_step
+from analysis.decide.trust_stationary import check_stationary
 from analysis.measure.distribution import Distribution
 from analysis.measure.results import StepResult
 from analysis.measure.step_parts import Counts, Errors, Health, InFlight, Provenance, Throughput

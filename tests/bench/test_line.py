@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import make_report
+from common.formatting import duration
 from tests.bench.harness import REAL, SIMULATED, Bench, locust_counts, requests_of
 
 pytestmark = pytest.mark.e2e
@@ -68,10 +69,18 @@ def test_several_experiments_make_one_report(bench: Bench) -> None:
     plan = SIMULATED | {
         "endpoint": {"instance_type": ["ml.g5.xlarge", "ml.g5.2xlarge"], "region": "us-east-1"},
         "workload": SIMULATED["workload"] | {"payload": ["en_50-100", "en_1-500"]},
-        "load": {"concurrency": [2], "warm_up": "200ms", "measure": "2s"},
+        "load": {
+            "concurrency": [2],
+            "warm_up": {"until": "steady", "at_least": "200ms", "at_most": "1s"},
+            "measure": {"until": "50%", "of": "e2e_p50", "at_least": "1s", "at_most": "1m"},
+        },
     }
     done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
     assert done.returncode == 0, done.stderr
+    lengths = [experiment["dwell"] for experiment in bench.summary()["experiments"]]
+    assert [each["steps"][0]["end"] for each in lengths] == ["reached"] * 4, "each by its own figures"
+    assert done.stderr.count("measured enough") == 4
+    assert f"saved {duration(lengths[0]['saved_s'])} and $" in (bench.latest() / "report.md").read_text()
     names = [experiment["name"] for experiment in bench.summary()["experiments"]]
     assert names == [
         f"ml.g5.{size}/{payload}" for size in ("xlarge", "2xlarge") for payload in ("en_50-100", "en_1-500")

@@ -97,7 +97,7 @@ def test_a_timeout_is_reported(tmp_path: Path) -> None:
 def test_the_plans_play_one_user_for_less_than_a_minute() -> None:
     for plan in (quick_plan(None, None), quick_plan("mine", None), quick_plan("mine", "part")):
         assert plan.load.concurrency == (1,)
-        assert plan.load.warm_up + plan.load.measure < 60
+        assert plan.load.warm_up_s + plan.load.measure_s < 60
     assert plan.endpoint.components[0].name == "part"
 
 

@@ -210,6 +210,17 @@ def test_the_course_of_a_plan_worked_by_hand() -> None:
     assert (found.experiments, found.steps) == (1, 2)
 
 
+def test_lengths_that_end_by_their_figures_are_bounds() -> None:
+    # Longest: 2 × (5 s ramp + 120 s warm-up + 600 s + 5 s tail). Shortest: 2 × (5 s + 5 s + 90 s + 5 s).
+    load = {
+        "concurrency": [1, 4],
+        "warm_up": {"until": "steady", "at_most": "2m"},
+        "measure": {"until": "5%", "of": "e2e_p95", "at_most": "10m"},
+    }
+    found = estimate(plan(workload=workload(100), load=load, endpoint={"name": "theirs"}), QUOTES)
+    assert (found.shortest_s, found.longest_s) == (210, 1460)
+
+
 def test_instances_multiply_the_cost_and_not_the_time() -> None:
     two = course(endpoint={"instance_type": "ml.g5.xlarge", "instance_count": 2})
     assert two.longest_s == course().longest_s

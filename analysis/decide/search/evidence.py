@@ -36,8 +36,8 @@ def rules_of(load: Load, search: Search) -> Rules:
         high=search.high,
         resolution=search.resolution,
         whole=search.over == "concurrency",
-        least_s=min(LEAST_PROBE_S, load.measure),
-        most_s=load.measure,
+        least_s=min(LEAST_PROBE_S, load.measure_s),
+        most_s=load.measure_s,
         limit_s=search.at_most,
     )
 
