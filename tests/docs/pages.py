@@ -9,7 +9,15 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = tuple(ROOT / name for name in TOP) + tuple(sorted((ROOT / "docs").glob("*.md")))
-PROGRAMS = ("make", "llm-bench", ".venv/bin/llm-bench", "python", ".venv/bin/python", "locust")
+PROGRAMS = (
+    "make",
+    "llm-bench",
+    ".venv/bin/llm-bench",
+    "python",
+    ".venv/bin/python",
+    "locust",
+    ".venv/bin/locust",
+)
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"`([^`]+)`")

@@ -131,7 +131,8 @@ def check_locust(words: list[str]) -> str | None:
 
 CHECKS = {
     "make": check_make, "llm-bench": check_llm_bench, ".venv/bin/llm-bench": check_llm_bench,
-    "python": check_module, ".venv/bin/python": check_module, "locust": check_locust,
+    "python": check_module, ".venv/bin/python": check_module,
+    "locust": check_locust, ".venv/bin/locust": check_locust,
 }  # fmt: skip
 
 
