@@ -32,6 +32,10 @@ def test_pages_and_navigation_are_the_same() -> None:
     site = re.sub(r"!!python/\S+", "", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     listed = re.findall(r"[\w-]+\.md", str(yaml.safe_load(site)["nav"]))
     assert sorted(listed) == sorted({"index.md" if page.name == "README.md" else page.name for page in PAGES})
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [
+        page.name for page in PAGES if page.parent.name == "docs" and f"(docs/{page.name})" not in readme
+    ] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
