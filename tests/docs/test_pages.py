@@ -34,7 +34,7 @@ def test_pages_and_navigation_are_the_same() -> None:
     assert sorted(listed) == sorted({"index.md" if page.name == "README.md" else page.name for page in PAGES})
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [
-        page.name for page in PAGES if page.parent.name == "docs" and f"(docs/{page.name})" not in readme
+        page.name for page in PAGES if page.parent == ROOT / "docs" and f"(docs/{page.name})" not in readme
     ] == []
 
 
