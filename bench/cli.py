@@ -38,7 +38,9 @@ SETTINGS: dict[Setting, str] = {
 """A setting as the packages below name it → its option, which is a variable of make in capitals."""
 
 HINTS: dict[Setting, str] = {
-    "AWS credentials": "or play the plan on this machine without AWS: `make rehearse`",
+    "AWS credentials": (
+        "or stay on this machine: `make bench` measures a local model, `make rehearse` plays a plan for AWS"
+    ),
     "built payloads": "for example with `make setup`",
 }
 """A setting that is not an option → what else the user can do here."""
