@@ -78,14 +78,19 @@ def write_experiment(
         prepared.manifest.plan["workload"] |= {"schema": found.schema, "stream": found.stream}
         experiment = experiment_for(prepared.plan.model_copy(update={"workload": workload}))
     if given is None:
-        prepared.options.view.enter("prompts")
-        workload, clients = prepared.plan.workload, prepared.clients.renewed()
-        if workload.mix is not None:
-            entry.made_prompts = make_mix(workload.specs, experiment, clients)
-        else:
-            payload = next(spec for spec in workload.payload if spec.label == entry.payload)
-            entry.made_prompts = make_prompts(payload, experiment, clients)
+        _make_prompts(prepared, entry, experiment)
     file = experiment_file(prepared.folder, entry)
     with writing(file):
         file.write_text(experiment.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
     return file
+
+
+def _make_prompts(prepared: PreparedRun, entry: ExperimentEntry, experiment: Experiment) -> None:
+    """Make the prompts of an experiment whose lengths the plan states."""
+    prepared.options.view.enter("prompts")
+    workload, clients = prepared.plan.workload, prepared.clients.renewed()
+    if workload.mix is not None:
+        entry.made_prompts = make_mix(workload.specs, experiment, clients)
+    else:
+        payload = next(spec for spec in workload.payload if spec.label == entry.payload)
+        entry.made_prompts = make_prompts(payload, experiment, clients)
