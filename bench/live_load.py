@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.terminal import Status
-from common.errors import writing
 from configs.plan import Plan
 from runfolder.load_commands import LOAD_COMMAND
 from runfolder.manifest import ExperimentEntry, Manifest
 
+if TYPE_CHECKING:
+    from bench.searches import Searches
+
 
 def watch_load(
-    plan: Plan, manifest: Manifest, entry: ExperimentEntry, folder: Path
+    plan: Plan, manifest: Manifest, entry: ExperimentEntry, folder: Path, searches: "Searches | None"
 ) -> Callable[[Status], None]:
     """Write the first command of a load, if it needs any.
 
@@ -20,6 +23,7 @@ def watch_load(
         manifest: of the run.
         entry: the experiment.
         folder: the run folder.
+        searches: of the run; None where the plan lists steps.
 
     Returns:
         What to call with the load's status several times a second.
@@ -33,13 +37,8 @@ def watch_load(
         from bench.live_dwell import LiveDwell  # noqa: PLC0415 - a fixed load needs no pandas
 
         ticks.append(LiveDwell(load, manifest, entry, folder).tick)
-    if load.search is not None:
-        from bench.live_search import LiveSearch  # noqa: PLC0415
-
-        search = LiveSearch(plan, manifest, entry, folder)
-        with writing(folder / LOAD_COMMAND):
-            search.begin()
-        ticks.append(search.tick)
+    if searches is not None:
+        ticks.append(searches.begin(entry).tick)
 
     def tick(status: Status) -> None:
         for each in ticks:

@@ -6,6 +6,7 @@ probe only when its next look is due, with the functions of the report and from 
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from analysis.decide.search.course import Course, course_of
@@ -54,11 +55,12 @@ class LiveSearch:
     ) -> None:
         assert plan.load.search is not None  # noqa: S101 - the caller's condition
         self._search = plan.load.search
-        self._confirm = plan.load.confirm and self._search.over == "concurrency"
         self._objectives = plan.objectives
         limit = plan.slo.error_rate
         self._criteria = criteria_of(self._objectives, DEFAULT_ERROR_RATE_LIMIT if limit is None else limit)
         self._rules = rules_of(plan.load, self._search)
+        if entry.rival is not None:
+            self._rules = replace(self._rules, must_beat=entry.rival.must_beat)
         self._manifest, self._entry, self._folder = manifest, entry, folder
         self._say, self._now = say, now
         self._done: list[StepResult] = []
@@ -174,7 +176,7 @@ class LiveSearch:
         if isinstance(course.move, Measure) and not course.confirmation_steps:
             self._until_s = course.move.until_s
             self._play(course.move.level, "probe")
-        elif self._confirm and not out_of_time and (rate := course.next_rate) is not None:
+        elif self._rules.confirm and not out_of_time and (rate := course.next_rate) is not None:
             self._until_s = confirmation_rules(self._rules, rate).least_s
             self._play(rate, "confirmation")
         else:

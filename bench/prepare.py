@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from configs.plan import Plan
 from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Ledger
 from deploy.preflight.preflight import Preflight, preflight
+from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.layout import create_run_folder, locust_prefix, new_run_folder
-from runfolder.manifest import Manifest, Notice
+from runfolder.manifest import Manifest, Notice, PriceQuote
 from runfolder.replayed_trace import TRACE, write_trace
 
 _PREFIXES_LOST = (
@@ -125,6 +126,8 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Checke
         trace=trace_size(trace.rows),
     )
     _check_preflight(checked)
+    if checked.plan.load.search is not None:
+        checked = replace(checked, specs=cheapest_first(checked.specs, checked.quotes))
     withheld = replace(options.load, withheld=backend.plan.token_variables)
     options = replace(options, load=withheld)
     return PreparedRun(
@@ -141,6 +144,17 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Checke
             run_id, backend, options, checked, files, notices=_notices(backend, checked, trace)
         ),
     )
+
+
+def cheapest_first(
+    specs: Sequence[EndpointSpec], quotes: Mapping[str, PriceQuote]
+) -> tuple[EndpointSpec, ...]:
+    """The order in which searches are played: by the price of the instance, types without a price last.
+
+    What a type needs to beat the cheap ones is then known before its expensive minutes begin.
+    """
+    prices = {kind: quote.usd_per_hour for kind, quote in quotes.items()}
+    return tuple(sorted(specs, key=lambda spec: prices.get(spec.instance_type) or float("inf")))
 
 
 def _check_preflight(checked: Preflight) -> None:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.backend import backend_for
 from bench.checks import check_plan
@@ -28,6 +29,9 @@ from deploy.lifecycle.spend_guard import SpendGuard
 from deploy.spec.endpoint_spec import EndpointSpec
 from runfolder.layout import CLOUDWATCH, LOCUST_LOG, MANIFEST
 from runfolder.manifest import ExperimentEntry, RunState
+
+if TYPE_CHECKING:
+    from bench.searches import Searches
 
 _STATES: dict[int, RunState] = {ExitCode.OK: "complete", ExitCode.INTERRUPTED: "interrupted"}
 
@@ -82,8 +86,16 @@ def play(prepared: PreparedRun) -> int:
         if load.workers_elsewhere:
             print_status(load.reachability)
         announcer.wait_for_workers(f"{prepared.backend.worker_keys}make worker MASTER=… TOKEN={load.token}")
-        _Player(prepared, announcer, guard, status, bodies).play()
+        _Player(prepared, announcer, guard, status, bodies, _searches(prepared)).play()
     return status.code
+
+
+def _searches(prepared: PreparedRun) -> "Searches | None":
+    if prepared.plan.load.search is None:
+        return None
+    from bench.searches import Searches  # noqa: PLC0415 - it imports pandas
+
+    return Searches(prepared.plan, prepared.manifest, prepared.folder)
 
 
 @dataclass
@@ -110,6 +122,8 @@ class _Player:
     status: _RunStatus
     bodies: Path | None
     """A file of the bodies that are replayed."""
+    searches: "Searches | None"
+    """None where the plan lists steps."""
 
     @property
     def view(self) -> RunView:
@@ -220,8 +234,10 @@ class _Player:
             bodies=self.bodies,
             spent_usd=self.guard.spent_usd(time.time()),
         )
+        watch = watch_load(
+            self.prepared.plan, self.prepared.manifest, entry, self.prepared.folder, self.searches
+        )
         self._save()
-        watch = watch_load(self.prepared.plan, self.prepared.manifest, entry, self.prepared.folder)
         self.view.enter("load")
         try:
             with self.announcer.announce_load():

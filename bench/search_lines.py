@@ -21,6 +21,7 @@ _ENDS = {
     "none_met": "the lowest level misses the SLO",
     "out_of_reach": "a level could not be judged",
     "time_limit": "its time is over",
+    "beaten": "stopped early, because another instance type has a better price,",
 }
 
 

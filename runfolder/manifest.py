@@ -93,6 +93,20 @@ class MadePrompts(Part):
     """Parameters that keep an answer from ending early; empty if the container has none."""
 
 
+class Rival(Part):
+    """The best price that the searches before have confirmed for the same payload.
+
+    A search ends early once its instance type cannot beat it.
+    """
+
+    experiment: str
+    usd_per_request: float
+    spent_s: float
+    """Load time of its search."""
+    must_beat: float
+    """Answered requests per second that this instance type must exceed to be cheaper."""
+
+
 class ExperimentEntry(Part):
     """One instance type × payload: what was deployed, its price and its end state."""
 
@@ -112,6 +126,8 @@ class ExperimentEntry(Part):
     component: str | None = None
     endpoint: dict[str, Any] = {}
     price: PriceQuote = PriceQuote()
+    rival: Rival | None = None
+    """What its search must beat; None for the first search of a payload, and without prices."""
     create_started_at: float | None = None
     in_service_at: float | None = None
     load_started_at: float | None = None

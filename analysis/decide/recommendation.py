@@ -86,6 +86,11 @@ class Choice:
         known = [c for c in self.candidates if not self.priced or c.step.cost.per_request is not None]
         return [c for c in known if c.step.id not in ruled_out]
 
+    def instance_of(self, experiment: str) -> str:
+        """What a measured experiment ran on."""
+        own = (c.experiment for c in self.candidates if c.experiment.name == experiment)
+        return next((each.deployed for each in own), experiment)
+
     @property
     def sure(self) -> bool:
         """Whether the draws agree."""

@@ -27,7 +27,7 @@ from analysis.metrics.cost import RunCost
 from analysis.metrics.definitions import Window
 from analysis.metrics.time_blocks import BlockSums, ObjectiveSums
 from configs.slo import DEFAULT_ERROR_RATE_LIMIT, Objective
-from runfolder.manifest import MadePrompts, Notice, PriceQuote
+from runfolder.manifest import MadePrompts, Notice, PriceQuote, Rival
 
 Level = Literal["pass", "warn", "void"]
 LEVELS: tuple[Level, ...] = ("pass", "warn", "void")
@@ -213,6 +213,8 @@ class ExperimentResult:
     """The inference component that the load went to."""
     made_prompts: MadePrompts | None = None
     """How the prompts were made for the run; None if they are those of a file."""
+    rival: Rival | None = None
+    """The price that its search had to beat."""
 
     @property
     def usd_per_hour(self) -> float | None:

@@ -131,6 +131,7 @@ def _experiment(
         locust_prefix=entry.locust_prefix,
         component=entry.component,
         made_prompts=entry.made_prompts,
+        rival=entry.rival,
     )
 
 

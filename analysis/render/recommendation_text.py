@@ -15,7 +15,7 @@ from analysis.render.no_recommendation_text import (
     slo_label,
 )
 from analysis.render.prices import PER_REQUESTS, request_price
-from analysis.render.search_text import search_sentences
+from analysis.render.search_text import early_end_sentences, search_sentences
 from analysis.render.shape_text import shape_sentences
 from common.formatting import (
     confidence,
@@ -70,6 +70,8 @@ def answer_notes(result: RunResult, choices: list[Choice]) -> list[str]:
             own += _warnings(choice, choice.best)
             own += _runner_up(result, choice)
             own += _open_sentences(choice, choice.best)
+        for experiment in result.experiments:
+            own += early_end_sentences(choice, experiment)
         if choice.unpriced:
             own.append(f"No price is known for {listed(choice.unpriced)}, so it is not compared.")
         notes += [f"{choice.payload}: {note}" if several else note for note in own]

@@ -2,15 +2,19 @@
 
 from typing import Any
 
-from analysis.decide.search.course import Course
+from analysis.decide.search.course import search_of
 from analysis.decide.search.evidence import probe_of
 from analysis.decide.search.method import End
+from analysis.decide.search.rival import early_end
+from analysis.measure.results import ExperimentResult, RunResult
 
 
-def search_json(course: Course | None) -> dict[str, Any] | None:
+def search_json(experiment: ExperimentResult, result: RunResult) -> dict[str, Any] | None:
     """What `summary_keys` lists under ``search``; None without a search."""
+    course = search_of(experiment, result)
     if course is None:
         return None
+    rival, early = experiment.rival, early_end(course, experiment)
     bracket = course.bracket
     steps = sorted([*course.steps, *course.confirmation_steps], key=lambda step: step.ordinal)
     return {
@@ -25,6 +29,21 @@ def search_json(course: Course | None) -> dict[str, Any] | None:
         "more_s": bracket.more_s,
         "confirmed_rate": None if course.confirmed is None else course.confirmed.rate,
         "headroom_share": course.headroom,
+        "rival": None
+        if rival is None
+        else {
+            "experiment": rival.experiment,
+            "usd_per_request": rival.usd_per_request,
+            "must_beat": rival.must_beat,
+            "rate_at_most": None if bracket.bound is None else bracket.bound.rate,
+        },
+        "ended_early": None
+        if early is None
+        else {
+            "usd_per_request_at_least": early.usd_at_least,
+            "saved_s": early.seconds_saved,
+            "saved_usd": early.usd_saved,
+        },
         "probes": [
             {
                 "step": step.id,

@@ -4,20 +4,44 @@ from analysis.decide.recommendation import Choice
 from analysis.decide.search.course import Course
 from analysis.decide.search.levels import LevelState
 from analysis.decide.search.method import End
+from analysis.decide.search.rival import early_end
 from analysis.measure.results import ExperimentResult
-from common.formatting import duration, listed, more_minutes, number, percent
+from analysis.render.prices import PER_REQUESTS, request_price
+from common.formatting import dollars, duration, listed, more_minutes, number, percent
 
 
 def search_sentences(choice: Choice, experiment: ExperimentResult) -> list[str]:
     """What the search of an experiment found, how sure that is, and whether it holds as arrivals.
 
     Returns:
-        Nothing where the experiment had no search.
+        Nothing where the experiment had no search, or where it ended early: `early_end_sentences` says why.
     """
     course = choice.searches.get(experiment.name)
-    if course is None:
+    if course is None or course.move == End("beaten"):
         return []
-    return [f"The search {_found(course)}{_confirmed(course)}.", *_doubt(course)]
+    where = f" on {experiment.deployed}" if len(choice.searches) > 1 else ""
+    return [f"The search{where} {_found(course)}{_confirmed(course)}.", *_doubt(course)]
+
+
+def early_end_sentences(choice: Choice, experiment: ExperimentResult) -> list[str]:
+    """Why the search of an experiment ended before its bracket was narrow, and what that saved."""
+    course = choice.searches.get(experiment.name)
+    early = None if course is None else early_end(course, experiment)
+    if course is None or early is None:
+        return []
+    other = choice.instance_of(early.rival.experiment)
+    least, best = request_price(early.usd_at_least), request_price(early.rival.usd_per_request)
+    why = (
+        f"no load within the SLO exceeds {number(early.rate_at_most)} requests/s there, so {PER_REQUESTS} "
+        f"cost at least {least}, against {best} on {other}"
+    )
+    took = duration(course.spent_s)
+    sentence = f"The search on {experiment.deployed} ended early, after {took}: {why}."
+    if early.seconds_saved <= 0:
+        return [sentence]
+    price = "" if early.usd_saved is None else f" and {dollars(early.usd_saved)}"
+    whole = f"a search as long as that on {other}, this saved {duration(early.seconds_saved)}{price}"
+    return [f"{sentence} Compared with {whole}."]
 
 
 def level_text(course: Course, level: float) -> str:

@@ -9,7 +9,6 @@ from analysis.decide.dwell_course import dwell_of
 from analysis.decide.fleet import FleetPlan
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.decide.saturation import saving_of
-from analysis.decide.search.course import search_of
 from analysis.decide.utilisation import UtilisationPrice
 from analysis.measure.distribution import CERTIFIED, Distribution
 from analysis.measure.mix_parts import PartFacts
@@ -161,7 +160,7 @@ def _experiment(
             "saved_usd": saving.usd,
         },
         "dwell": dwell_json(dwell_of(experiment, result.plan)),
-        "search": search_json(search_of(experiment, result)),
+        "search": search_json(experiment, result),
         "steps": [_step(step, judged.get(step.id)) for step in experiment.steps],
     }
 

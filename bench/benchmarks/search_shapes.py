@@ -14,6 +14,7 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 
 from analysis.decide.search.probes import Criterion, Probe, estimate_share
+from analysis.metrics.statistics import ratio_interval
 
 LIMIT_S = 4.0
 LOW, HIGH = 1, 256
@@ -75,6 +76,11 @@ def highest_passing(shape: Shape, capacity: float, at_s: float = 0.0) -> float:
     return float(passing.max()) if len(passing) else 0.0
 
 
+def rate_at(shape: Shape, capacity: float, level: float) -> float:
+    """Requests per second of so many users in the long run; each sends again when it has its answer."""
+    return float(level / (LIMIT_S * shape.median(np.array(level / capacity))))
+
+
 def _share(
     shape: Shape, x: np.ndarray, at_s: float | np.ndarray, wander: float | np.ndarray, *, total: bool = False
 ) -> np.ndarray:
@@ -134,6 +140,8 @@ class Visit:
         length = len(self._requests)
         edges = np.unique(np.linspace(0, length, min(BLOCKS, length) + 1).astype(int)[:-1])
         half = length // 2
+        blocks = np.add.reduceat(self._requests, edges)
+        rate = ratio_interval(blocks, np.diff(np.append(edges, length)).astype(float))
         late = self._above[half:].sum() / max(1.0, self._requests[half:].sum())
         return Probe(
             level=self.level,
@@ -141,8 +149,7 @@ class Visit:
             spent_s=self._endpoint.now - self._before,
             requests=int(self._requests.sum()),
             in_flight=self.level,
-            estimates=(
-                estimate_share(np.add.reduceat(self._requests, edges), np.add.reduceat(self._above, edges)),
-            ),
+            estimates=(estimate_share(blocks, np.add.reduceat(self._above, edges)),),
             late=(float(late),),
+            rate_at_most=None if rate is None else rate.high,
         )

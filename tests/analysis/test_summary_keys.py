@@ -12,7 +12,7 @@ from analysis.importers.locust.csv_run import load_locust
 from analysis.render.summary_doc import document, occurrences, rows_by_path
 from analysis.render.summary_key import Key
 from analysis.report import measure_and_judge
-from runfolder.manifest import MadePrompts, TokenScale, read_manifest
+from runfolder.manifest import MadePrompts, Rival, TokenScale, read_manifest
 from tests.analysis.fmbench_march_2024 import write_fmbench_folder
 from tests.analysis.locust_csvs import FAILURES, HISTORY, STATS, history, stats_row, write
 from tests.analysis.runs import SLO, summary_of
@@ -71,9 +71,14 @@ def _asked_lengths(folder: Path) -> dict[str, Any]:
 
 
 def _search(folder: Path) -> dict[str, Any]:
-    """A search with a probe that is void, and a confirmation."""
+    """A search with a probe that is void, a confirmation, and a price that it cannot beat."""
     write_run(folder, (Deployed(measure_s=120, concurrency=(2, 4, 8, 2)),), slo=SLO)
     make_search(folder, confirmations=1)
+    manifest = read_manifest(folder)
+    manifest.experiments[0].rival = Rival(
+        experiment="x", usd_per_request=0.001, spent_s=600.0, must_beat=10_000.0
+    )
+    manifest.save(folder)
     steps = pd.read_csv(folder / "steps.csv")
     steps["reason_codes"] = [None, None, "worker_lost", None]
     steps.to_csv(folder / "steps.csv", index=False)

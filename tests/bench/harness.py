@@ -144,8 +144,8 @@ def requests_of(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "requests.csv")
 
 
-def locust_counts(folder: Path) -> dict[str, int]:
+def locust_counts(folder: Path, prefix: str = "locust") -> dict[str, int]:
     """Locust's own count per step; its token entries have another type."""
-    stats = pd.read_csv(folder / "locust_stats.csv")
+    stats = pd.read_csv(folder / f"{prefix}_stats.csv")
     ours = stats[stats["Type"].isin(["POST"])]
     return dict(zip(ours["Name"], ours["Request Count"], strict=True))

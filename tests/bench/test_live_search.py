@@ -16,7 +16,7 @@ from configs.plan import Plan
 from locustfiles.master.live_page import LiveState
 from locustfiles.messages import ReportMessage
 from runfolder.load_commands import LOAD_COMMAND, LoadCommand, read_load_command
-from runfolder.manifest import ExperimentEntry, Manifest
+from runfolder.manifest import ExperimentEntry, Manifest, Rival
 from runfolder.records import REQUEST_COLUMNS
 from runfolder.search_path import read_search_path
 from tests.locustfiles.fake import FakeWorker, Play
@@ -27,7 +27,15 @@ KNEE = 5
 class SearchPlay:
     """A search of 4 to 16 users with an endpoint that meets its SLO up to `KNEE`."""
 
-    def __init__(self, folder: Path, *, confirm: bool = False, limit: str = "494ms", **search: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        confirm: bool = False,
+        limit: str = "494ms",
+        rival: Rival | None = None,
+        **search: Any,
+    ) -> None:
         found = {"over": "concurrency", "from": 4, "to": 16} | search
         load = {"search": found, "confirm": confirm, "warm_up": 2.0, "measure": 60.0}
         self.play = Play(folder, None, workers=1, **load)
@@ -41,8 +49,9 @@ class SearchPlay:
         })  # fmt: skip
         manifest = Manifest(run_id="r", plan=plan.model_dump(mode="json", by_alias=True), started_at=0.0)
         entry = ExperimentEntry(
-            name="x", model="fake", instance_type="ml.g5.xlarge", payload="p", payload_file="p.jsonl"
-        )
+            name="x", model="fake", instance_type="ml.g5.xlarge", payload="p", payload_file="p.jsonl",
+            rival=rival,
+        )  # fmt: skip
         self.lines: list[str] = []
         self.search = LiveSearch(
             plan, manifest, entry, folder, say=self.lines.append, now=self.play.clock.time
@@ -188,6 +197,19 @@ def test_an_interrupt_leaves_the_bracket_so_far(made: SearchPlay) -> None:
     assert made.levels == [4, 8]
     low, high = made.course.bracket.low, made.course.bracket.high
     assert (low and low.level, high and high.level) == (4, 8)
+
+
+def test_a_type_that_cannot_have_the_best_price_is_left(tmp_path: Path) -> None:
+    """16 users at two requests a second each: it would need 100 a second, and plays one probe."""
+    rival = Rival(experiment="y", usd_per_request=0.001, spent_s=300.0, must_beat=100.0)
+    made = SearchPlay(tmp_path, confirm=True, rival=rival)
+    assert made() == 0
+    assert made.levels == [4]
+    assert made.course.confirmations == ()
+    assert "stopped early, because another instance type has a better price, after" in made.lines[-1]
+    path = read_search_path(made.play.folder)
+    assert path is not None
+    assert path.end == "beaten"
 
 
 def test_its_time_limit_ends_it_in_order(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ The live search and the report read the same steps with the same functions, so t
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from analysis.decide.search.confirmation import Confirmation, judge_confirmations, next_rate
 from analysis.decide.search.evidence import confirmation_rules, criteria_of, probe_of, rules_from
@@ -108,7 +108,9 @@ class Course:
 
     @property
     def next_rate(self) -> float | None:
-        """The rate to confirm next; None when that is over."""
+        """The rate to confirm next; None when that is over, or an answer is of no use."""
+        if self.move == End("beaten"):
+            return None
         return next_rate(self.bracket, self.rates, self.confirmations)
 
 
@@ -136,4 +138,6 @@ def search_of(experiment: ExperimentResult, result: RunResult) -> Course | None:
     rules = rules_from(result.plan)
     if rules is None:
         return None
+    if experiment.rival is not None:
+        rules = replace(rules, must_beat=experiment.rival.must_beat)
     return course_of(rules, criteria_of(result.objectives, result.error_rate_limit), experiment.steps)

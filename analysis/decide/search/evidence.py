@@ -39,13 +39,14 @@ def rules_of(load: Load, search: Search) -> Rules:
         least_s=min(LEAST_PROBE_S, load.measure_s),
         most_s=load.measure_s,
         limit_s=search.at_most,
+        confirm=load.confirm and search.over == "concurrency",
     )
 
 
 def confirmation_rules(rules: Rules, rate: float) -> Rules:
     """The rules by which one rate is confirmed."""
     least_s = min(_CONFIRMATION_S, rules.most_s)
-    return replace(rules, low=rate, high=rate, whole=False, least_s=least_s, limit_s=None)
+    return replace(rules, low=rate, high=rate, whole=False, least_s=least_s, limit_s=None, must_beat=None)
 
 
 def rules_from(plan: dict[str, Any]) -> Rules | None:
@@ -73,6 +74,7 @@ def probe_of(step: StepResult, criteria: Sequence[Criterion]) -> Probe:
         spent_s=step.spent_s or step.seconds or 0.0,
         requests=step.window_counts.ok + step.window_counts.failed,
         in_flight=float(step.concurrency or step.in_flight.mean or 0.0),
+        rate_at_most=_rate_at_most(step),
         estimates=_estimates(step, criteria, slice(None)),
         late=tuple(
             None if each is None else each.value
@@ -93,6 +95,11 @@ def _estimates(step: StepResult, criteria: Sequence[Criterion], part: slice) -> 
         estimates.append(estimate(_part(sums.measured, part), _part(sums.amounts, part)))
     ended, failed = blocks.failed + blocks.answered, blocks.failed
     return (*estimates, estimate_share(_part(ended, part), _part(failed, part)))
+
+
+def _rate_at_most(step: StepResult) -> float | None:
+    interval = step.throughput.per_minute_interval
+    return None if interval is None else interval.high / 60
 
 
 def _part(values: Floats, part: slice) -> Floats:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from analysis.decide.search.bound import RateBound, cannot_beat, deciding_level, highest_rate
 from analysis.decide.search.levels import LevelState, judge_levels
 from analysis.decide.search.probes import Criterion, Probe, Rules
 
@@ -15,7 +16,8 @@ LONGER = 1.5
 TRIES = 2
 """Visits of a level that decide nothing, after which it counts as out of reach."""
 
-EndCode = Literal["found", "all_met", "none_met", "out_of_reach", "time_limit"]
+EndCode = Literal["found", "all_met", "none_met", "out_of_reach", "time_limit", "beaten"]
+"""``beaten``: it cannot find a better price than another instance type has."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Bracket:
     states: tuple[LevelState, ...]
     out_of_reach: float | None
     """The lowest level that could not be judged, twice."""
+    bound: RateBound | None = None
+    """The highest throughput that can still be found."""
 
     @property
     def low(self) -> LevelState | None:
@@ -87,7 +91,9 @@ def bracket_of(rules: Rules, criteria: Sequence[Criterion], probes: Sequence[Pro
     counted = {state.level for state in states}
     failed = [p.level for p in probes if not p.counts and p.level not in counted]
     return Bracket(
-        tuple(states), min((level for level in failed if failed.count(level) >= TRIES), default=None)
+        tuple(states),
+        min((level for level in failed if failed.count(level) >= TRIES), default=None),
+        highest_rate(rules, states, probes),
     )
 
 
@@ -107,6 +113,8 @@ def next_move(rules: Rules, criteria: Sequence[Criterion], probes: Sequence[Prob
     if not probes:
         return Measure(rules.low, rules.least_s)
     bracket = bracket_of(rules, criteria, probes)
+    if cannot_beat(rules, bracket.bound):
+        return End("beaten")
     last = probes[-1]
     current = next((state for state in bracket.states if state.level == last.level), None)
     if current is None and bracket.out_of_reach != last.level:
@@ -129,7 +137,7 @@ def _move_on(rules: Rules, bracket: Bracket) -> Move:
         return _upwards(rules, bracket)
     if bracket.low is None:
         return _at_the_bottom(rules, bracket)
-    return _between(rules, bracket.low, bracket.high)
+    return _between(rules, bracket, bracket.low, bracket.high)
 
 
 def _first_look(rules: Rules, probe: Probe, state: LevelState) -> Measure:
@@ -156,7 +164,11 @@ def _upwards(rules: Rules, bracket: Bracket) -> Move:
         return End("all_met") if top.sure or top.exhausted else _longer(rules, top)
     if bracket.out_of_reach is not None:
         return Measure(_middle(rules, top.level, ceiling), rules.least_s)
-    return Measure(min(ceiling, _rounded(rules, top.level * GROWTH)), rules.least_s)
+    above = min(ceiling, _rounded(rules, top.level * GROWTH))
+    decides = deciding_level(rules, bracket.bound)
+    if decides is not None and top.level < _rounded(rules, decides) < above:
+        above = _rounded(rules, decides)
+    return Measure(above, rules.least_s)
 
 
 def _at_the_bottom(rules: Rules, bracket: Bracket) -> Move:
@@ -167,10 +179,16 @@ def _at_the_bottom(rules: Rules, bracket: Bracket) -> Move:
     return End("none_met") if bottom.sure or bottom.exhausted else _longer(rules, bottom)
 
 
-def _between(rules: Rules, low: LevelState, high: LevelState) -> Move:
-    """Bisect; once the ends are close, make both certain, the one that needs less time first."""
+def _between(rules: Rules, bracket: Bracket, low: LevelState, high: LevelState) -> Move:
+    """Bisect; once the ends are close, make both certain, the one that needs less time first.
+
+    Where a price is to be beaten, the level that decides that is tried first, if it is above the middle.
+    """
     if not is_narrow(rules, low.level, high.level):
-        return Measure(_middle(rules, low.level, high.level), rules.least_s)
+        level, decides = _middle(rules, low.level, high.level), deciding_level(rules, bracket.bound)
+        if decides is not None and level < _rounded(rules, decides) < high.level:
+            level = _rounded(rules, decides)
+        return Measure(level, rules.least_s)
     open_ends = [state for state in (low, high) if not state.sure and not state.exhausted]
     if not open_ends:
         return End("found")

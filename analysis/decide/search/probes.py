@@ -39,6 +39,10 @@ class Rules:
     """Load time after which the search ends, warm-ups included."""
     waves: int = 5
     """Requests of a measurement at least, as a multiple of those in flight."""
+    confirm: bool = False
+    """Whether the answer is played again as arrivals."""
+    must_beat: float | None = None
+    """Answered requests per second that the answer must exceed for the best price; None without a rival."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class Probe:
     outcome: Outcome = "measured"
     reasons: tuple[str, ...] = field(default=(), compare=False)
     """Codes of the trust gate, for the report."""
+    rate_at_most: float | None = None
+    """Answered requests per second, the upper end of their 95% interval; None where it has none yet."""
 
     @property
     def counts(self) -> bool:
