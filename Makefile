@@ -27,7 +27,7 @@ SOURCE := .cache/docs/source
 export NO_MKDOCS_2_WARNING := 1
 
 # The variables of each command. They are checked before anything starts: a misspelt ENDPOINT would deploy an endpoint.
-RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES
+RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES SEARCH
 TAKES_bench     := $(RUN_VARIABLES)
 TAKES_quick     := ENDPOINT COMPONENT RESULTS
 TAKES_rehearse  := $(RUN_VARIABLES) FULL
@@ -46,14 +46,14 @@ TAKES_test-fast := JOBS TESTS
 COMMANDS := bench quick rehearse ui master worker report compare trace plan endpoints teardown calibrate setup test test-fast check docs lock clean help
 include arguments.mk
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
-              $(call option,RESULTS,--results) $(call option,PROCESSES,--processes)
+              $(call option,RESULTS,--results) $(call option,PROCESSES,--processes) $(call flag,SEARCH,--search)
 # Through the environment: every user of the machine can read the command line of a process.
 WITH_TOKEN = $(if $(filter TOKEN,$(GIVEN)),BENCH_TOKEN=$(call quoted,TOKEN))
 REPORT_OPTIONS = $(call quoted,RUN) $(call option,LOCUST,--locust) $(call option,FMBENCH,--fmbench) \
                  $(call option,DEMAND,--demand) $(call option,PRICE,--price) $(call option,OUT,--out)
 
 ##@ Benchmark
-bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= RESULTS= PROCESSES= (default: a real model on this machine)
+bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= SEARCH=1 (the highest load under the SLO) RESULTS= PROCESSES= (default: a real model on this machine)
 	@$(BENCH) run $(RUN_OPTIONS)
 quick: setup ## Check one endpoint in a minute: does it answer, how fast, does it stream: ENDPOINT= COMPONENT= (default: the model on this machine)
 	@$(BENCH) quick $(call option,ENDPOINT,--endpoint) $(call option,COMPONENT,--component) $(call option,RESULTS,--results)

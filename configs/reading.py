@@ -19,15 +19,17 @@ _LARGEST = 1_000_000
 _SHOWN = 60
 
 
-def read_plan(path: Path, overrides: dict[str, Any] | None = None) -> Plan:
+def read_plan(path: Path, overrides: dict[str, Any] | None = None, *, search: bool = False) -> Plan:
     """Read and validate the plan at ``path``.
 
     Args:
         path: a YAML file.
         overrides: dotted keys that replace the file's, e.g. ``{"endpoint.instance_type": "ml.g5.xlarge"}``.
+        search: search between the plan's lowest and highest level, in place of its list of steps.
 
     Raises:
-        UserError: the file cannot be read, is not YAML, holds a secret, or has a wrong key or value.
+        UserError: the file cannot be read, is not YAML, holds a secret, has a wrong key or value, or has no
+            levels or no SLO for the search.
     """
     text = _read_text(path)
     try:
@@ -41,11 +43,41 @@ def read_plan(path: Path, overrides: dict[str, Any] | None = None) -> Plan:
     _refuse_secrets(path, text, content)
     for dotted, value in (overrides or {}).items():
         _set(content, dotted.split("."), value)
+    plan = _validated(path, content)
+    return _searched(path, plan) if search and plan.load.search is None else plan
+
+
+def _validated(path: Path, content: dict[str, Any]) -> Plan:
     try:
         return Plan.model_validate(content)
     except ValidationError as error:
         finding, remedy = _first_mistake(error)
         raise UserError(f"{path}: {one_line(finding)}", one_line(remedy)) from None
+
+
+def _searched(path: Path, plan: Plan) -> Plan:
+    """The plan with a search from its lowest to its highest level."""
+    load = plan.load
+    over, levels = ("concurrency", load.concurrency) if load.concurrency else ("rate", load.rate)
+    if not levels:
+        raise UserError(
+            f"{path}: load has no levels that could be searched",
+            "list a concurrency or a rate, or write load.search",
+        )
+    lowest, highest = min(levels), max(levels)
+    if lowest == highest:
+        raise UserError(
+            f"{path}: load.{over} has one level, and a search needs a range",
+            "list its lowest and its highest level, or write load.search",
+        )
+    content = plan.model_dump(by_alias=True, exclude_unset=True)
+    for key in ("concurrency", "rate", "min_requests"):
+        content["load"].pop(key, None)
+    content["load"] |= {
+        "search": {"over": over, "from": lowest, "to": highest},
+        "measure": load.measure_s,
+    }
+    return _validated(path, content)
 
 
 def _read_text(path: Path) -> str:

@@ -23,6 +23,7 @@ from deploy.lifecycle.signals import Interrupted, orderly_exit
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 AWS_PLAN = CONFIGS / "llama2-7b-g5.yml"
+SEARCH_PLAN = CONFIGS / "search.yml"
 
 
 class PlanChoice(TypedDict):
@@ -33,6 +34,7 @@ class PlanChoice(TypedDict):
     endpoint: str | None
     results: Path
     processes: int | None
+    search: bool
 
 
 def plan_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -55,6 +57,11 @@ def plan_options(command: Callable[..., int]) -> Callable[..., int]:
             help="Folder for the run folders.",
         ),
         click.option("--processes", type=WholeNumber(1), help="Locust worker processes on this machine."),
+        click.option(
+            "--search",
+            is_flag=True,
+            help="Search for the highest load under the SLO, between the plan's lowest and highest level.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -68,13 +75,13 @@ def chosen_plan(choice: PlanChoice, default: Path = LOCAL_PLAN) -> tuple[Plan, P
     elif choice["endpoint"]:
         path = ENDPOINT_PLAN
     else:
-        path = AWS_PLAN if choice["instance"] else default
+        path = AWS_PLAN if choice["instance"] else SEARCH_PLAN if choice["search"] else default
     overrides: dict[str, Any] = {}
     if choice["instance"]:
         overrides["endpoint.instance_type"] = _instance_types(choice["instance"])
     if choice["endpoint"]:
         overrides["endpoint.name"] = choice["endpoint"]
-    return read_plan(path, overrides), path
+    return read_plan(path, overrides, search=choice["search"]), path
 
 
 def _instance_types(text: str) -> list[str]:

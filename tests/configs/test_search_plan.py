@@ -1,11 +1,15 @@
 """The section `load.search` of a plan: what it accepts and refuses, and what the estimate makes of it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
+from common.errors import UserError
 from configs.plan import Plan
+from configs.reading import read_plan
 from deploy.preflight.estimate import estimate, search_levels
 from runfolder.manifest import PriceQuote
 
@@ -100,3 +104,68 @@ def test_a_search_is_estimated_within_its_time_limit() -> None:
     assert long.steps == 13 + 4
     assert short.longest_usd is not None
     assert short.longest_usd == pytest.approx(short.longest_s / 3600)
+
+
+def listed(folder: Path, load: dict[str, Any], slo: dict[str, Any] | None = None) -> Path:
+    path = folder / "listed.yml"
+    content = {
+        "name": "p",
+        "model": {"name": "m", "source": "local"},
+        "workload": {"payload": "en_50-100"},
+        "load": load,
+        "slo": {"ttft_p95": "1s"} if slo is None else slo,
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("load", "over", "low", "high"),
+    [
+        ({"concurrency": [4, 1, 16], "min_requests": 50}, "concurrency", 1, 16),
+        ({"rate": [0.5, 2], "arrivals": "constant"}, "rate", 0.5, 2),
+        ({"concurrency": [1, 8], "measure": {"until": "5%", "of": "e2e_p95", "at_most": "90s"}},
+         "concurrency", 1, 8),
+    ],
+)  # fmt: skip
+def test_a_plans_levels_become_the_range_of_a_search(
+    tmp_path: Path, load: dict[str, Any], over: str, low: float, high: float
+) -> None:
+    path = listed(tmp_path, load | {"warm_up": "7s"})
+    own = read_plan(path)
+    searched = read_plan(path, search=True)
+    assert searched.load.search is not None
+    assert (searched.load.search.over, searched.load.search.low, searched.load.search.high) == (
+        over,
+        low,
+        high,
+    )
+    assert searched.load.concurrency is searched.load.rate is searched.load.min_requests is None
+    assert searched.load.measure == own.load.measure_s
+    assert searched.load.warm_up == 7
+    assert searched.load.arrivals == own.load.arrivals
+    assert searched.model_copy(update={"load": own.load}) == own, "nothing else changes"
+
+
+def test_a_search_of_the_plan_is_kept(tmp_path: Path) -> None:
+    path = listed(tmp_path, {"search": SEARCH})
+    assert read_plan(path, search=True) == read_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("load", "slo", "expected"),
+    [
+        (
+            {"concurrency": [4, 4]},
+            None,
+            "load.concurrency has one level, and a search needs a range; list its",
+        ),
+        ({"shape": [{"rate": 1, "for": "10s"}]}, None, "load has no levels that could be searched; list"),
+        ({"concurrency": [1, 4]}, {}, "the plan has no latency objective; set one"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(
+    tmp_path: Path, load: dict[str, Any], slo: dict[str, Any] | None, expected: str
+) -> None:
+    with pytest.raises(UserError, match=expected):
+        read_plan(listed(tmp_path, load, slo), search=True)
