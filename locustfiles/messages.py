@@ -2,8 +2,9 @@
 
 Locust's own ``spawn`` message carries the number of users but not the step, and is never acknowledged.
 Therefore: ``hello`` → ``assignment`` → ``ready``; per step ``step`` → ``step_ack`` and ``window``, and in an
-open loop ``arrivals`` again and again; ``report`` twice a second; at the end ``finish`` → last
-``report``, Locust's own last statistics → ``finished``.
+open loop ``arrivals`` again and again; ``report`` → ``report_ack`` twice a second; at the end ``finish`` →
+last ``report``, Locust's own last statistics → ``finished``. Rows of a process that was killed come from
+another process of its host: ``recovered`` → ``recovered_ack``.
 """
 
 import hashlib
@@ -33,6 +34,9 @@ STEP_ACK = "llm_step_ack"
 WINDOW = "llm_window"
 ARRIVALS = "llm_arrivals"
 REPORT = "llm_report"
+REPORT_ACK = "llm_report_ack"
+RECOVERED = "llm_recovered"
+RECOVERED_ACK = "llm_recovered_ack"
 FINISH = "llm_finish"
 FINISHED = "llm_finished"
 NAME = "llm_name"
@@ -90,6 +94,7 @@ class Assignment(BaseModel):
     version: str
     """The master's `code_version`."""
     run_id: str
+    experiment: str
     seed: int
     target: dict[str, Any]
     payload: list[PayloadRow]
@@ -121,6 +126,7 @@ def make_assignment(experiment: Experiment, target: InvocationTarget, rows: list
     return Assignment(
         version=code_version(),
         run_id=experiment.run_id,
+        experiment=experiment.name,
         seed=experiment.load.seed,
         target=target.as_message(),
         payload=rows,
@@ -249,6 +255,8 @@ class ReportMessage:
     users: Annotated[int, Field(ge=0)]
     in_flight: Annotated[int, Field(ge=0)]
     oldest_start: float | None
+    first_row: Annotated[int, Field(ge=1)]
+    """Number of the first row; the worker counts its rows from 1."""
     rows: list[_ROW]  # type: ignore[valid-type]  # made from the fields of `Request`
     gaps: list[tuple[Name, int, int]]
     """(step, index of the bucket, count)."""
@@ -266,11 +274,32 @@ class ReportMessage:
             self.health = WorkerHealth(**health)
 
 
+@dataclass(slots=True)
+class RecoveredMessage:
+    """Rows of a process that was killed, from its spool. Times are in that process's clock."""
+
+    client_id: Name
+    """Who sends them."""
+    killed: Name
+    """Client id of the process that measured them."""
+    worker: Name
+    """Its name."""
+    number: int
+    """Counts the sender's messages from 1."""
+    offset: float
+    """Seconds by which its clock was ahead of the master's, where the master does not know better."""
+    rows: list[tuple[int, int, _ROW]]  # type: ignore[valid-type]
+    """(number of the row, requests of its step that were started by then, row)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _FINITE
+
+
 _KINDS: dict[str, type] = {
     HELLO: HelloMessage,
     READY: ReadyMessage,
     STEP_ACK: StepAckMessage,
     REPORT: ReportMessage,
+    RECOVERED: RecoveredMessage,
     FINISHED: FinishedMessage,
 }
 _SHAPES: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(shape) for kind, shape in _KINDS.items()}

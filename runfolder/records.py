@@ -148,6 +148,7 @@ ReasonCode = Literal[
     "unfinished_requests",
     "requests_without_end",
     "rows_missing",
+    "rows_recovered",
     "locust_count_differs",
     "no_requests",
     "proxy",

@@ -18,10 +18,13 @@ _EVENTS = {
     "worker_silent": "a worker did not report",
     "load_gap": "the load paused",
     "clock_set": "a clock was set",
-    "worker_lost": "a worker was lost; rows of up to one of its report intervals may be missing",
+    "worker_lost": "a worker was lost",
     "worker_joined": "a worker joined",
     "fewer_workers": "fewer workers made the load than in an earlier step",
 }
+
+_RECOVERED = ", and the rows on its disk were recovered"
+_NOT_RECOVERED = "; rows that it had measured may still be on its disk"
 
 
 def check_workers(step: StepResult) -> None:
@@ -38,7 +41,10 @@ def check_workers(step: StepResult) -> None:
         # In an open loop, the workers that are there from the start of a step get all of its arrivals.
         held = codes == ["fewer_workers"]
     for code in codes:
-        text = f"{_EVENTS[code]}{flight}"
+        rows = ""
+        if code == "worker_lost":
+            rows = _RECOVERED if "rows_recovered" in step.reason_codes else _NOT_RECOVERED
+        text = f"{_EVENTS[code]}{rows}{flight}"
         step.trust.add("warn" if held else "void", code, text, least_in_flight=least)
 
 

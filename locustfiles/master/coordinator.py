@@ -4,7 +4,6 @@ from locust.env import Environment
 from locust.rpc.protocol import Message
 from locust.runners import LocalRunner, MasterRunner
 
-import csv
 import logging
 import os
 import signal
@@ -26,6 +25,7 @@ from locustfiles.client.invocation_url import resolve_target
 from locustfiles.interrupts import Interrupts
 from locustfiles.master.live_page import LiveState, add_live_state
 from locustfiles.master.live_series import LiveSeries, interval_seconds
+from locustfiles.master.locust_csv import csv_total
 from locustfiles.master.message_filter import MessageFilter
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.step_sequence import StepSequence
@@ -38,6 +38,8 @@ from locustfiles.messages import (
     FinishedMessage,
     HelloMessage,
     ReadyMessage,
+    RecoveredMessage,
+    ReportMessage,
     StepAckMessage,
 )
 
@@ -97,7 +99,8 @@ class MasterCoordinator:
             (messages.HELLO, self._on_hello),
             (messages.READY, self._on_ready),
             (messages.STEP_ACK, self._on_step_ack),
-            (messages.REPORT, self._collector.handle_report),
+            (messages.REPORT, self._on_report),
+            (messages.RECOVERED, self._on_recovered),
             (messages.FINISHED, self._on_finished),
         ):
             runner.register_message(kind, self._listener(kind, listener))
@@ -220,6 +223,20 @@ class MasterCoordinator:
             self._collector.offsets[client] = offset if abs(offset) > round_trip / 2 + 0.001 else 0.0
         self._acknowledged[ack.step].add(client)
 
+    def _on_report(self, report: ReportMessage) -> None:
+        self._collector.handle_report(report)
+        if self._seal is not None and self._collector.unwritable is None:
+            client = report.client_id
+            through = self._collector.workers[client].reports.through
+            offset = self._collector.offsets.get(client, 0.0)
+            ack = {"number": report.number, "through": through, "offset": offset}
+            self._send(messages.REPORT_ACK, ack, client)
+
+    def _on_recovered(self, message: RecoveredMessage) -> None:
+        self._collector.handle_recovered(message)
+        if self._collector.unwritable is None:
+            self._send(messages.RECOVERED_ACK, {"number": message.number}, message.client_id)
+
     def _on_finished(self, finished: FinishedMessage) -> None:
         self._finished.add(finished.client_id)
 
@@ -324,15 +341,3 @@ class MasterCoordinator:
         return (
             csv_total(Path(f"{options.csv_prefix}_stats.csv")) == self._environment.stats.total.num_requests
         )
-
-
-def csv_total(path: Path) -> int | None:
-    """Requests in the Aggregated row of Locust's statistics file; None while it has no such row."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row["Name"] == "Aggregated":
-                    return int(row["Request Count"])
-    except (OSError, KeyError, ValueError, TypeError):
-        return None
-    return None

@@ -7,9 +7,10 @@ from configs.experiment import Experiment
 from configs.load import Load
 from configs.slo import DEFAULT_ERROR_RATE_LIMIT, Objective, Slo
 from locustfiles.master.live_series import LiveSeries, in_order
-from locustfiles.master.report_collector import ReportCollector, WorkerState
+from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.status import LoadStatus
 from locustfiles.master.step_tally import LATENCIES, Latency, StepTally
+from locustfiles.master.worker_state import WorkerState
 from runfolder.percentiles import samples_needed
 from runfolder.records import StepRow
 from runfolder.search_path import SearchPath

@@ -4,19 +4,21 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import gevent
 
 from common.errors import UserError, writing
+from common.formatting import plural
 from locustfiles.client.error_classes import STOPS_RUN, Failure
 from locustfiles.master.circuit_breaker import CircuitBreaker
 from locustfiles.master.clock import Clock, SystemClock
 from locustfiles.master.live_series import LiveSeries
 from locustfiles.master.step_tally import StepTally
 from locustfiles.master.worker_group import StepReason
-from locustfiles.messages import Counts, MeasureWindow, ReportMessage, WorkerHealth
+from locustfiles.master.worker_state import REPORT_S, WorkerState
+from locustfiles.messages import Counts, MeasureWindow, RecoveredMessage, ReportMessage, WorkerHealth
 from runfolder import layout
 from runfolder.appending import RowAppender, append_jsonl, read_rows, replace_rows
 from runfolder.records import (
@@ -33,28 +35,6 @@ _PAUSE_S = 0.001
 _MAX_CREDIBLE_STEP_MS = 50.0
 _MAX_CPU_PERCENT = 90.0
 _MAX_LAG_MS = 50.0
-_REPORT_S = 0.5
-"""Interval of a worker's reports (`worker.reporter.REPORT_S`, in a module that imports Locust)."""
-_REMEMBERED_REPORTS = 64
-
-
-@dataclass(slots=True)
-class WorkerState:
-    """One worker according to its last report."""
-
-    name: str
-    host: str = ""
-    reported_at: float = 0.0
-    """When its last report was sent, in the master's clock."""
-    in_flight: int = 0
-    oldest_start: float | None = None
-    rows: Counter[str] = field(default_factory=Counter)
-    """Rows received per step."""
-    counts: dict[str, Counts] = field(default_factory=dict)
-    numbers: deque[int] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_REPORTS))
-    """Numbers of its last reports: a report that arrives twice is dropped."""
-    silences: list[tuple[float, float]] = field(default_factory=list)
-    """Intervals without a report, in the master's clock."""
 
 
 class ReportCollector:
@@ -115,11 +95,12 @@ class ReportCollector:
     def handle_report(self, report: ReportMessage) -> None:
         """Write the rows of a report. A report that arrives twice is dropped."""
         worker = self.workers.setdefault(report.client_id, WorkerState(report.worker))
-        if report.number in worker.numbers:
+        if report.number in worker.reports:
             self.dropped["arrived twice"] += 1
             return
-        newest = report.number > max(worker.numbers, default=0)
-        worker.numbers.append(report.number)
+        newest = report.number > worker.reports.last
+        worker.reports.add(report.number)
+        worker.row_numbers.add(report.first_row, report.first_row + len(report.rows) - 1)
         offset = self.offsets.get(report.client_id, 0.0)
         sent_at = report.sent_at - offset
         self._write_rows(report, worker, sent_at, offset)
@@ -131,14 +112,23 @@ class ReportCollector:
                 append_jsonl(self._folder / layout.SAMPLES, report.samples)
         if report.health is not None:
             self._handle_health(report, report.health, sent_at)
-        if not newest:
-            return
-        if worker.reported_at and sent_at - worker.reported_at > 2 * _REPORT_S:
-            worker.silences.append((worker.reported_at, sent_at))
-        # Last, so that whatever reads these values can rely on the rows being there.
-        worker.host, worker.in_flight, worker.reported_at = report.host, report.in_flight, sent_at
-        worker.oldest_start = None if report.oldest_start is None else report.oldest_start - offset
-        worker.counts = {step: Counts(*counts) for step, counts in report.counts.items()}
+        if newest:  # last, so that whatever reads these values can rely on the rows being there
+            worker.take_state(report, sent_at, offset)
+
+    def handle_recovered(self, message: RecoveredMessage) -> None:
+        """Write rows of a worker that was killed, from its disk, which have not arrived before."""
+        worker = self.workers.setdefault(message.killed, WorkerState(message.worker))
+        offset = self.offsets.get(message.killed, message.offset)
+        rows: list[Request] = []
+        for number, started, values in message.rows:
+            row = Request(*values)
+            if number not in worker.row_numbers and row.step in self._own_steps:
+                worker.row_numbers.add(number)
+                row.started_at -= offset
+                worker.rows[row.step] += 1
+                worker.count_recovered(number, started, row)
+                rows.append(row)
+        self.add_rows(rows, self._clock.time())
 
     def _write_rows(self, report: ReportMessage, worker: WorkerState, sent_at: float, offset: float) -> None:
         # A few at a time: in a local run the load generator must not wait for a file.
@@ -230,7 +220,7 @@ class ReportCollector:
             until: when the last request of the window ended.
             clients: ids of the workers to check.
         """
-        limit = max(1.0, min(5.0, (window.end - window.start) / 20)) + _REPORT_S
+        limit = max(1.0, min(5.0, (window.end - window.start) / 20)) + REPORT_S
         reasons: list[StepReason] = []
         for client in clients:
             worker = self.workers.get(client, WorkerState(client))
@@ -318,6 +308,14 @@ class ReportCollector:
                 text = f"{worker.name}: {counts.ended - worker.rows[step]} rows did not arrive"
                 reasons.append(StepReason("rows_missing", text))
         return reasons
+
+    def recovered_rows(self, step: str) -> list[StepReason]:
+        """For each worker that was killed, the rows that came from its disk."""
+        return [
+            StepReason("rows_recovered", f"{plural(rows, 'row')} of {worker.name} came from its disk")
+            for worker in self.workers.values()
+            if (rows := worker.recovered[step])
+        ]
 
     def save_gaps(self) -> None:
         """Write ``gaps.csv``, keeping the rows of other experiments."""

@@ -90,6 +90,7 @@ class StepTable:
             row.withheld = tally.withheld
             row.locust_requests, row.locust_failures = locust_counts(row.step)
             self.add_reasons(row, self._collector.count_mismatches(row.step))
+            self._infos.setdefault(row.step, []).extend(self._collector.recovered_rows(row.step))
             unanswered = tally.failed + tally.censored + tally.withheld
             written = tally.ok + unanswered
             if (row.locust_requests, row.locust_failures) != (written, unanswered):

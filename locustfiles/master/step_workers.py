@@ -72,7 +72,7 @@ class StepWorkers:
             name = self.workers.pop(client)
             self.lost.add(client)
             logger.error("Worker %s was lost", name)
-            text = f"worker {name} was lost, and its rows of the last half second may be missing"
+            text = f"worker {name} was lost, and rows that it has not delivered are on its disk"
             reasons.append(StepReason("worker_lost", text))
         return reasons
 

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import gevent
 from gevent.event import Event
-from gevent.lock import Semaphore
 
 from common.code_version import check_master_version
 from common.errors import UserError
@@ -31,6 +30,7 @@ from locustfiles.messages import Arrival, Assignment, MeasureWindow
 from locustfiles.worker.alarm import make_alarm
 from locustfiles.worker.arrival_queue import ArrivalQueue
 from locustfiles.worker.conversation import Conversations, Unsent
+from locustfiles.worker.delivery import Delivery
 from locustfiles.worker.endpoint import Endpoint
 from locustfiles.worker.health import HealthProbe
 from locustfiles.worker.reporter import REPORT_S, Reporter
@@ -57,7 +57,6 @@ class Worker:
         self._health = HealthProbe()
         self._assignment: Assignment | None = None
         self._silent = False
-        self._reporting = Semaphore()
         self._interrupts = Interrupts()
         self._endpoint: Endpoint | None = None
         self._workload: Workload | None = None
@@ -74,12 +73,15 @@ class Worker:
         self.begun = Event()
         """Set once there is a step or the run ends. Users that Locust starts earlier wait for it."""
         self.request_log = RequestLog(self.name, keep_samples=False)
-        self._reporter = Reporter(runner, self.request_log, self._health)
+        reporter = Reporter(runner, self.request_log, self._health)
+        self._delivery = Delivery(runner, reporter, self.request_log, self._send, self._seal)
         for kind, listener in (
             (messages.ASSIGNMENT, self._on_assignment),
             (messages.STEP, self._on_step),
             (messages.ARRIVALS, self._on_arrivals),
             (messages.WINDOW, self._on_window),
+            (messages.REPORT_ACK, self._delivery.on_report_ack),
+            (messages.RECOVERED_ACK, self._delivery.on_recovered_ack),
             (messages.FINISH, self._on_finish),
         ):
             runner.register_message(kind, self._listener(kind, listener), concurrent=kind == messages.FINISH)
@@ -165,6 +167,7 @@ class Worker:
             self._tokenizer = Tokenizer.from_str(assignment.tokenizer)
         self.request_log.keep_samples = assignment.samples
         self.request_log.inference_prefix = assignment.inference_prefix
+        self._delivery.begin(assignment.run_id, assignment.experiment)
         self._assignment = assignment
         # These objects stay alive: the garbage collector need not scan all of Locust during a measurement.
         gc.collect()
@@ -225,14 +228,9 @@ class Worker:
             gevent.sleep(REPORT_S)
 
     def report(self) -> None:
-        """Send what has happened since the last report. Reports are sent one at a time, in order."""
-        with self._reporting:
-            self._send_report()
-
-    def _send_report(self) -> None:
+        """Send what has happened since the last report."""
         rtt_ms = None if self._endpoint is None else self._endpoint.invokers.rtt_ms
-        report = self._reporter.next(step=self.step, oldest_start=self._oldest_start, rtt_ms=rtt_ms)
-        self._send(messages.REPORT, report)
+        self._delivery.report(step=self.step, oldest_start=self._oldest_start, rtt_ms=rtt_ms)
 
     @property
     def _oldest_start(self) -> float | None:
@@ -277,6 +275,7 @@ class Worker:
         for greenlet in self.request_log.greenlets():
             greenlet.kill(InvocationExit, block=True, timeout=_FINAL_WAIT_S)
         self.report()
+        self._delivery.settle(_FINAL_WAIT_S)
         if isinstance(self._runner, WorkerRunner):
             # Locust's own statistics since its last report: quit() would send them half a second later, when
             # the master may be gone.

@@ -49,6 +49,7 @@ class Reporter:
             users=self._runner.user_count,
             in_flight=request_log.in_flight,
             oldest_start=oldest_start,
+            first_row=batch.first_row,
             rows=batch.rows,
             gaps=batch.gaps,
             samples=batch.samples,

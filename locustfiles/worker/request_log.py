@@ -1,7 +1,7 @@
 """A worker's request log: every request is opened when it starts and closed exactly once, as one row."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -22,6 +22,8 @@ _as_tuple = attrgetter(*REQUEST_COLUMNS)
 class Batch:
     """Content of one report; the log does not keep it."""
 
+    first_row: int
+    """Number of the first row; rows are counted from 1."""
     rows: list[tuple[Any, ...]]
     gaps: list[tuple[str, int, int]]
     samples: list[dict[str, Any]]
@@ -42,6 +44,10 @@ class RequestLog:
     _samples: list[dict[str, Any]] = field(default_factory=list)
     _sampled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _number: int = 0
+    on_row: Callable[[int, int, tuple[Any, ...]], None] = lambda *_: None
+    """Called with every row: its number, and the requests of its step that were started by then."""
+    _closed: int = 0
+    """Rows so far."""
 
     def open(self, step: str, payload_id: str, started_at: float, arrival: Arrival | None = None) -> Request:
         """Open a request of ``step``, in an open loop for an arrival."""
@@ -72,7 +78,10 @@ class RequestLog:
                 counts.censored += 1
             case "withheld":
                 counts.withheld += 1
-        self._rows.append(_as_tuple(request))
+        row = _as_tuple(request)
+        self._rows.append(row)
+        self._closed += 1
+        self.on_row(self._closed, counts.started, row)
 
     @property
     def in_flight(self) -> int:
@@ -97,7 +106,8 @@ class RequestLog:
 
     def pop_batch(self) -> Batch:
         """Rows, gaps and samples since the last call."""
-        batch = Batch(self._rows, self.gaps.pop_counts(), self._samples)
+        first = self._closed - len(self._rows) + 1
+        batch = Batch(first, self._rows, self.gaps.pop_counts(), self._samples)
         self._rows, self._samples = [], []
         return batch
 

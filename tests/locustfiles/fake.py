@@ -77,6 +77,7 @@ class FakeWorker:
     stuck_since: float | None = None
     """A request in flight that does not end."""
     reports: int = 0
+    rows: int = 0
     counts: dict[str, list[int]] = field(default_factory=dict)
     arrivals: list[tuple[str, Arrival]] = field(default_factory=list)
     """In an open loop, what it was given and has no row yet."""
@@ -196,11 +197,13 @@ class FakeWorkerGroup:
             counts = worker.counts.setdefault(step, [0, 0, 0, 0, 0])
             counts[0], counts[1] = counts[0] + 1, counts[1] + 1
             rows.append(row)
+        worker.rows += len(rows)
         waiting = [arrival.at for _, arrival in worker.arrivals if arrival.at <= now]
         return ReportMessage(
             worker=worker.name, client_id=worker.client, number=worker.reports, host="h", sent_at=now,
             step=self.step, users=self.users, in_flight=len(waiting),
             oldest_start=min(waiting, default=worker.stuck_since),
+            first_row=worker.rows - len(rows) + 1,
             rows=[[getattr(row, column) for column in REQUEST_COLUMNS] for row in rows],
             gaps=[], samples=[], health=None,
             counts={step: (a, b, c, d, e) for step, (a, b, c, d, e) in worker.counts.items()},

@@ -27,6 +27,7 @@ def report(rows: list[Request], counts: tuple[int, int, int, int], **values: Any
         "users": 1,
         "in_flight": 0,
         "oldest_start": None,
+        "first_row": 1,
         "rows": [[getattr(row, column) for column in REQUEST_COLUMNS] for row in rows],
         "gaps": [],
         "samples": [],

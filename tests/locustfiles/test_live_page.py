@@ -18,8 +18,8 @@ from configs.slo import Slo
 from locustfiles.master.live_page import LiveState, add_live_state
 from locustfiles.master.live_series import FIELDS, POINTS, LiveSeries, interval_seconds
 from locustfiles.master.live_state import step_state, worker_states
-from locustfiles.master.report_collector import WorkerState
 from locustfiles.master.step_tally import StepTally, tokens_inside
+from locustfiles.master.worker_state import WorkerState
 from locustfiles.messages import MeasureWindow
 from runfolder.layout import STATUS
 from runfolder.records import Request, StepRow, WorkerReport

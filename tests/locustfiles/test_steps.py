@@ -77,7 +77,7 @@ def test_a_worker_that_is_lost_is_a_code_of_its_step_and_the_next_has_fewer(play
     play.during(phase, lambda: setattr(lost, "live", False))
     assert play() == 3
     assert play.codes(1)[0] == "worker_lost"
-    assert "its rows of the last half second may be missing" in play.steps()[0]["reasons"]
+    assert "rows that it has not delivered are on its disk" in play.steps()[0]["reasons"]
     assert "fewer_workers" in play.codes(2)
     assert [step["workers"] for step in play.steps()] == ["2", "1"]
     assert play.states() == ["degraded", "degraded"]
