@@ -1,8 +1,11 @@
 """A search through the whole line, with a real load: it chooses its steps, confirms its answer and ends."""
 
+import psutil
 import pytest
 
 from tests.bench.harness import SIMULATED, Bench, locust_counts, requests_of
+from tests.bench.test_signals import phase_is
+from tests.support.polling import HANG_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -37,3 +40,32 @@ def test_a_search_plays_its_own_steps_and_confirms_the_answer(bench: Bench) -> N
     assert "search: met at 4" in done.stderr
     assert "the highest level meets the SLO after" in done.stderr
     assert bench.left_open() == []
+
+
+def test_a_worker_that_is_killed_voids_its_probe_which_is_repeated(bench: Bench) -> None:
+    plan = SIMULATED | {
+        "load": {
+            "search": {"over": "concurrency", "from": 4, "to": 6, "resolution": "100%"},
+            "confirm": False,
+            "warm_up": "200ms",
+            "measure": "5s",
+        },
+        "slo": {"e2e_p95": "10s"},
+    }
+    run = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results, "--processes", 2)
+    assert eventually(lambda: phase_is(bench, "measure") or run.poll() is not None)
+    [locust] = [
+        child
+        for child in psutil.Process(run.pid).children()
+        if any("locustfile" in part for part in child.cmdline())
+    ]
+    locust.children()[0].kill()
+    _, err = run.communicate(timeout=HANG_S)
+    assert run.returncode == 3, err
+    experiment = bench.summary()["experiments"][0]
+    steps, search = experiment["steps"], experiment["search"]
+    assert [step["concurrency"] for step in steps] == [4, 4, 6], "the probe is repeated"
+    assert [probe["verdict"] for probe in search["probes"]] == ["void", "met", "met"]
+    assert search["end"] == "all_met"
+    assert "worker_lost" in [reason["code"] for reason in steps[0]["trust"]["reasons"]]
+    assert steps[1]["mean_in_flight"] == pytest.approx(4, rel=0.1), "the other worker has all users"
