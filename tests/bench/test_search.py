@@ -52,7 +52,7 @@ def test_a_worker_that_is_killed_voids_its_probe_which_is_repeated(bench: Bench)
         },
         "slo": {"e2e_p95": "10s"},
     }
-    run = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results, "--processes", 2)
+    run = bench.start("run", "--plan", bench.plan(plan), "--results", bench.results, "--processes", "2")
     assert eventually(lambda: phase_is(bench, "measure") or run.poll() is not None)
     [locust] = [
         child
