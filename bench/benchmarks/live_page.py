@@ -7,7 +7,6 @@ Prints a Markdown table.
 """
 
 import json
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from statistics import quantiles
 
 import click
 import numpy as np
+import psutil
 
 from configs.experiment import Experiment, load_steps
 from configs.live_facts import LiveFacts
@@ -31,6 +31,7 @@ from runfolder.records import Request, WorkerReport
 
 _START = 1_700_000_000.0
 _REPORT_S = 0.5
+_MEMORY_S = 900.0
 
 
 class _Clock:
@@ -111,51 +112,90 @@ def main(users: int, rows_per_minute: int, minutes: float) -> None:
         _measure(Path(name), users, rows_per_minute, minutes)
 
 
+class Simulated:
+    """The master's part of the live page, with rows as so many users make them.
+
+    Args:
+        folder: the run folder.
+        users: of the only step.
+        rows_per_minute: answers.
+        minutes: length of the run.
+        began: its first second.
+    """
+
+    def __init__(
+        self, folder: Path, users: int, rows_per_minute: int, minutes: float, began: float = _START
+    ) -> None:
+        self._users, self._per_minute = users, rows_per_minute
+        self._rng = np.random.default_rng(1)
+        self.clock = _Clock()
+        self.clock.now = began
+        experiment = _experiment(folder, users, minutes)
+        self._step = step = experiment.steps[0].id
+        self.live = LiveSeries(interval_seconds(experiment))
+        collector = ReportCollector(folder, frozenset({step}), self.clock, self.live)
+        table = StepTable(experiment, collector)
+        board = StatusBoard(experiment, _NoWorkers(), collector, table.rows, self.clock)  # type: ignore[arg-type]
+        self._folder, self._status = folder, board.status
+        self.state = LiveState(experiment, board, collector, self.clock)
+        board.status.step, board.status.ordinal, board.status.target = step, 1, users
+        row = table.rows[0]
+        row.announced_at = row.measure_started_at = began
+        row.state = "running"
+        collector.open_window(step, began)
+        self._tally = collector.steps[step]
+
+    def add_rows(self, now: float) -> float:
+        """Add the rows of half a second. Returns the seconds that each took."""
+        self.clock.now = now
+        count = round(self._per_minute * _REPORT_S / 60)
+        rows = _rows(self._rng, count, self._users, self._per_minute / 60, now)
+        for row in rows:
+            row.step = self._step
+        began = time.perf_counter()
+        for row in rows:
+            self._tally.add_ok(row, row.started_at + (row.e2e_ms or 0) / 1000)
+            self.live.add(row, now)
+        return (time.perf_counter() - began) / len(rows)
+
+    def close_points(self, now: float) -> None:
+        """Make the points up to now."""
+        self.live.workers["w0"] = WorkerReport(
+            "w0", "h", now, self._step, self._users, self._users, 50.0, 100.0
+        )
+        self.live.close_until(now - 0.2, now, target=self._users, in_flight=self._users)
+
+    def save_status(self) -> None:
+        """Write ``status.json``."""
+        self._status.save(self._folder, self.state.state())
+
+
 def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> None:
-    clock, rng = _Clock(), np.random.default_rng(1)
-    experiment = _experiment(folder, users, minutes)
-    step = experiment.steps[0].id
-    live = LiveSeries(interval_seconds(experiment))
-    collector = ReportCollector(folder, frozenset({step}), clock, live)
-    table = StepTable(experiment, collector)
-    board = StatusBoard(experiment, _NoWorkers(), collector, table.rows, clock)  # type: ignore[arg-type]
-    state = LiveState(experiment, board, collector, clock)
-    board.status.step, board.status.ordinal, board.status.target = step, 1, users
-    row_of_step = table.rows[0]
-    row_of_step.announced_at = row_of_step.measure_started_at = _START
-    row_of_step.state = "running"
-    collector.open_window(step, _START)
-    tally = collector.steps[step]
+    simulated = Simulated(folder, users, rows_per_minute, minutes)
     adding: list[float] = []
     closing: list[float] = []
     polls: list[float] = []
     saving: list[float] = []
-    version, load = 0, ""
+    memory: list[str] = []
+    version, load, body = 0, "", "{}"
     for tick in range(1, int(minutes * 60 / _REPORT_S) + 1):
-        clock.now = _START + tick * _REPORT_S
-        rows = _rows(rng, round(rows_per_minute * _REPORT_S / 60), users, rows_per_minute / 60, clock.now)
-        for row in rows:
-            row.step = step
-        began = time.perf_counter()
-        for row in rows:
-            tally.add_ok(row, row.started_at + (row.e2e_ms or 0) / 1000)
-            live.add(row, clock.now)
-        adding.append((time.perf_counter() - began) / len(rows))
+        now = _START + tick * _REPORT_S
+        adding.append(simulated.add_rows(now))
         if tick % 2:
             continue
-        live.workers["w0"] = WorkerReport("w0", "h", clock.now, step, users, users, 50.0, 100.0)
         with _timed(closing):
-            live.close_until(clock.now - 0.2, clock.now, target=users, in_flight=users)
+            simulated.close_points(now)
         with _timed(saving):
-            board.status.save(folder, state.state())
+            simulated.save_status()
         began = time.perf_counter()
-        series = json.loads(body := state.answer(load, version))["series"]
+        series = json.loads(body := simulated.state.answer(load, version))["series"]
         polls.append(time.perf_counter() - began)
         version, load = series["version"], series["load"]
+        if tick % round(_MEMORY_S / _REPORT_S) == 0:
+            memory.append(f"{psutil.Process().memory_info().rss / 2**20:.0f} MB")
     began = time.perf_counter()
-    whole = state.answer("", 0)
+    whole = simulated.state.answer("", 0)
     opening = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     click.echo(f"{users} users, {rows_per_minute} rows a minute, {minutes:g} minutes\n")
     click.echo("| work | p50 | p99 |\n|---|---|---|")
     click.echo(f"| a row | {_p(adding, 50)} | {_p(adding, 99)} |")
@@ -165,7 +205,7 @@ def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> 
     click.echo(
         f"\na poll: {len(body)} bytes; a new page's first: {len(whole)} bytes, {opening * 1000:.1f} ms"
     )
-    click.echo(f"peak memory: {peak:.0f} MB")
+    click.echo(f"memory every 15 minutes: {', '.join(memory)}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from playwright.sync_api import sync_playwright
 
-_FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 _VIEWS = (
     ("report-light", "light", 1400, 1500),
     ("report-dark", "dark", 1400, 1500),
@@ -24,7 +24,7 @@ def main(page: Path, out: Path) -> None:
     """Write one picture per view into ``out``, and one of the plots."""
     out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
         for name, scheme, width, height in _VIEWS:
             context = browser.new_context(
                 viewport={"width": width, "height": height},
