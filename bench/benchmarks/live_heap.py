@@ -23,10 +23,20 @@ from locustfiles.master.live_series import FIELDS, POINTS
 _NO_WAIT = "const wait = setTimeout; window.setTimeout = (call, ms) => wait(call, ms === 1000 ? 0 : ms);"
 _LOOK_S = 900
 _OBJECTIVE = {"metric": "ttft", "statistic": "p95", "limit_ms": 300, "label": "TTFT p95 ≤ 300 ms"}
-_STEP = {
-    "step": "x/c1000", "state": "running", "checks": [], "purpose": None, "announced_at": 0.0, "ok": 0, "failed": 0,
-    "measure_started_at": 0.0, "measure_ended_at": None, "measured_ok": 0, "reasons": "", "slo": "open",
-}  # fmt: skip
+_STEP: dict[str, Any] = {
+    "step": "x/c1000",
+    "state": "running",
+    "checks": [],
+    "purpose": None,
+    "announced_at": 0.0,
+    "ok": 0,
+    "failed": 0,
+    "measure_started_at": 0.0,
+    "measure_ended_at": None,
+    "measured_ok": 0,
+    "reasons": "",
+    "slo": "open",
+}
 
 
 class _LongLoad(LoadFeed):
@@ -37,19 +47,39 @@ class _LongLoad(LoadFeed):
         self.second = count(1_700_000_000)
         self.polls = 0
 
-    def series(self, load: str, since: int) -> dict[str, Any]:
+    def series(self, load: str, since: int) -> dict[str, Any]:  # noqa: ARG002 - the feed has one load
         """One more point."""
         self.polls += 1
         at = next(self.second)
         values = [1000.0 + at % 37 for _ in FIELDS[1:]]
         steps = [{**_STEP, "ok": self.polls * 333, "measured_ok": self.polls * 333}]
         self.state = {
-            "experiment": "x", "endpoint": "e", "region": "r", "search": False, "search_path": None, "step": "x/c1000",
-            "ordinal": 1, "steps_total": 1, "phase": "measure", "phase_elapsed_s": self.polls, "phase_total_s": 7200,
-            "eta_s": 7200 - self.polls, "message": "", "target": 1000, "rate": None, "users": 1000, "in_flight": 1000,
-            "objectives": [_OBJECTIVE], "outcomes": {"ok": self.polls * 333}, "errors": [], "workers": [], "now": at,
-            "cost": {"spent_usd": 1.0}, "steps": steps,
-        }  # fmt: skip
+            "experiment": "x",
+            "endpoint": "e",
+            "region": "r",
+            "search": False,
+            "search_path": None,
+            "step": "x/c1000",
+            "ordinal": 1,
+            "steps_total": 1,
+            "phase": "measure",
+            "phase_elapsed_s": self.polls,
+            "phase_total_s": 7200,
+            "until": None,
+            "eta_s": 7200 - self.polls,
+            "message": "",
+            "target": 1000,
+            "rate": None,
+            "users": 1000,
+            "in_flight": 1000,
+            "objectives": [_OBJECTIVE],
+            "outcomes": {"ok": self.polls * 333},
+            "errors": [],
+            "workers": [],
+            "now": at,
+            "cost": {"spent_usd": 1.0},
+            "steps": steps,
+        }
         return {
             "load": "a",
             "version": since + 1,

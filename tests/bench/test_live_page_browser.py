@@ -75,7 +75,7 @@ def looks_well(page: Page) -> None:
         assert axe_violations(page) == []
     for width in (400, 1400):
         page.set_viewport_size(ViewportSize(width=width, height=900))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
 
 
 def answers(page: Page) -> int:
@@ -84,7 +84,8 @@ def answers(page: Page) -> int:
 
 
 def test_a_person_sees_the_run_from_its_deployment_to_its_answer(bench: Bench, browser: Browser) -> None:
-    plan = bench.plan(PLAN | {"load": {"concurrency": [2, 4], "warm_up": "500ms", "measure": "6s"}})
+    measure = {"until": "1%", "of": "e2e_p50", "at_most": "6s", "at_least": "3s"}
+    plan = bench.plan(PLAN | {"load": {"concurrency": [2, 4], "warm_up": "500ms", "measure": measure}})
     port = str(free_port())
     options = (
         "--plan",
@@ -111,6 +112,12 @@ def test_a_person_sees_the_run_from_its_deployment_to_its_answer(bench: Bench, b
         expect(page.locator("#step")).to_have_text("Step 1 of 2: c2", timeout=WAIT_MS)
         before = poll(lambda: answers(page))
         assert poll(lambda: answers(page) > before)
+        expect(page.locator("#left")).to_have_text(
+            re.compile(
+                r"^at most .* left .*; E2E p50 is (not known yet|known to ±[\d.]+%), ±1% is asked for$"
+            ),
+            timeout=WAIT_MS,
+        )
         expect(page.locator("#worker-rows tr")).to_have_count(2, timeout=WAIT_MS)
         admin = EmulatorAdmin(local.url)
         admin.faults([{"call": "InvokeEndpointWithResponseStream", "fault": "throttle", "nth": 0}])
@@ -129,7 +136,7 @@ def test_a_person_sees_the_run_from_its_deployment_to_its_answer(bench: Bench, b
     page.get_by_role("button", name="Close this page").click()
     _, err = process.communicate(timeout=HANG_S)
     assert process.returncode in (0, 3), err
-    expect(page.locator("#banner")).to_contain_text("The page’s server has ended")
+    expect(page.locator("#banner")).to_contain_text("The page’s server has ended", timeout=WAIT_MS)
     page.keyboard.press("Tab")
     watched.check()
 

@@ -25,10 +25,18 @@ export function showPhase(state) {
   const total = state.phase_total_s, bar = element("progress");
   if (total) bar.value = Math.min(1, state.phase_elapsed_s / total);
   else bar.removeAttribute("value");
-  const left = total ? `${duration(total - state.phase_elapsed_s)} left in this phase` : `for ${duration(state.phase_elapsed_s)}`;
-  const rest = missing(state.eta_s) ? "" : `, about ${duration(state.eta_s)} left in this experiment`;
-  setText("left", left + rest);
+  const adaptive = state.phase === "measure" && state.until, most = adaptive ? "at most " : "";
+  const left = total ? `${most}${duration(total - state.phase_elapsed_s)} left in this phase` : `for ${duration(state.phase_elapsed_s)}`;
+  const rest = missing(state.eta_s) ? "" : `, ${most || "about "}${duration(state.eta_s)} left in this experiment`;
+  setText("left", left + rest + (adaptive ? `; ${precision(state.until)}` : ""));
   return `${place}, ${PHASES[state.phase] ?? ""}`;
+}
+
+/** How well the statistic that ends the measurement is known. */
+function precision(until) {
+  const name = until.statistic.replace(/^(\w+)_(p\d+)$/, (_, metric, rank) => `${metric.toUpperCase()} ${rank}`);
+  const reached = missing(until.reach) ? "is not known yet" : `is known to ±${number(until.reach * 100)}%`;
+  return `${name} ${reached}, ±${percent(until.share)} is asked for`;
 }
 
 export function showTiles(state, cost) {
