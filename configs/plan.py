@@ -233,16 +233,19 @@ class Plan(Strict):
         return self
 
     def _check_in_flight(self) -> None:
-        """Refuse rates that cannot be carried, by Little's law: in flight = rate × mean E2E."""
+        """Refuse rates that cannot be carried, by Little's law: in flight = rate × turns × mean E2E."""
         search = self.load.search
         key, rate = "load.rate", max(self.load.rate or (0.0,))
         if search is not None and search.over == "rate":
             key, rate = "load.search.to", search.high
+        conversation = self.workload.conversation
+        turns = 1 if conversation is None else conversation.turns or 1
+        arrivals = f"{rate:g} requests/s" if turns == 1 else f"{rate:g} conversations/s of {turns} turns"
         for objective in self.slo.objectives:
-            in_flight = rate * objective.limit_ms / 1000
+            in_flight = rate * turns * objective.limit_ms / 1000
             if objective.metric == "e2e" and in_flight > self.load.max_in_flight:
                 raise ValueError(
-                    f"{key}: {rate:g} requests/s with an E2E of {objective.limit} "
+                    f"{key}: {arrivals} with an E2E of {objective.limit} "
                     f"are {in_flight:,.0f} requests in flight, but load.max_in_flight is "
                     f"{self.load.max_in_flight:,}; lower the rate or raise load.max_in_flight"
                 )

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from random import Random
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from configs.arrivals import ArrivalProcess, arrival_process
 from configs.experiment import load_steps
 from configs.load import Load
+from configs.plan import Plan
 
 PROCESSES = (
     ArrivalProcess("poisson"),
@@ -123,3 +125,31 @@ def test_a_mistake_in_a_shape_is_named(shape: list[Any], message: str) -> None:
 def test_a_shape_has_no_window_of_its_own_length() -> None:
     with pytest.raises(ValidationError, match="measure belongs to concurrency and rate"):
         Load.model_validate({"shape": [{"rate": 2, "for": 5}], "measure": 60})
+
+
+@pytest.mark.parametrize(
+    ("rate", "turns", "refused"),
+    [
+        (100, None, None),
+        (101, None, "101 requests/s with an E2E of 10 s are 1,010 requests in flight"),
+        (25, 4, None),
+        (26, 4, "26 conversations/s of 4 turns with an E2E of 10 s are 1,040 requests in flight"),
+    ],
+)
+def test_a_rate_beyond_the_requests_in_flight_is_refused(
+    rate: float, turns: int | None, refused: str | None
+) -> None:
+    """By Little's law, at the latency that the SLO allows; each turn of a conversation is a request."""
+    content = {
+        "name": "p",
+        "model": {"name": "m", "source": "local"},
+        "workload": {"payload": "en_50-100", "schema": "openai"}
+        | ({} if turns is None else {"conversation": {"turns": turns}}),
+        "load": {"rate": [rate], "max_in_flight": 1000},
+        "slo": {"e2e_p95": "10s"},
+    }
+    if refused is None:
+        Plan.model_validate(content)
+        return
+    with pytest.raises(ValidationError, match=re.escape(refused)):
+        Plan.model_validate(content)
