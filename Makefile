@@ -33,9 +33,10 @@ TAKES_quick     := ENDPOINT COMPONENT RESULTS
 TAKES_rehearse  := $(RUN_VARIABLES) FULL
 TAKES_ui        := $(RUN_VARIABLES) PORT BIND TOKEN
 TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND TOKEN PAGE
-TAKES_worker    := MASTER PORT PROCESSES TOKEN
+TAKES_worker    := MASTER PORT PROCESSES RECONNECT TOKEN
 TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE OUT
 TAKES_compare   := A B OUT
+TAKES_collect   := RUN SPOOL
 TAKES_plan      := $(RUN_VARIABLES)
 TAKES_trace     := FILE SPEED SECONDS INSTANCE REGION
 TAKES_endpoints := REGION
@@ -43,7 +44,7 @@ TAKES_teardown  := REGION ALL
 TAKES_calibrate := QUICK
 TAKES_test      := JOBS TESTS
 TAKES_test-fast := JOBS TESTS
-COMMANDS := bench quick rehearse ui master worker report compare trace plan endpoints teardown calibrate setup test test-fast check docs lock clean help
+COMMANDS := bench quick rehearse ui master worker report compare collect trace plan endpoints teardown calibrate setup test test-fast check docs lock clean help
 include arguments.mk
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
               $(call option,RESULTS,--results) $(call option,PROCESSES,--processes) $(call flag,SEARCH,--search)
@@ -63,14 +64,16 @@ ui: setup ## Like bench, with a live page in the browser: PORT=8089 BIND=0.0.0.0
 	@$(WITH_TOKEN) $(BENCH) ui $(RUN_OPTIONS) $(call option,PORT,--port) $(call option,BIND,--bind)
 master: setup ## Like bench, with load from several hosts: WORKERS=2 BIND=0.0.0.0 PAGE=8089 (prints the command for each host)
 	@$(WITH_TOKEN) $(BENCH) master $(RUN_OPTIONS) $(call option,WORKERS,--workers) $(call option,PORT,--port) $(call option,BIND,--bind) $(call option,PAGE,--page)
-worker: setup ## Join a master as a load worker until its run ends: MASTER=host TOKEN=
-	@$(WITH_TOKEN) $(BENCH) worker $(call option,MASTER,--master) $(call option,PORT,--port) $(call option,PROCESSES,--processes)
+worker: setup ## Join a master as a load worker until its run ends: MASTER=host TOKEN= RECONNECT=120 (seconds to try again)
+	@$(WITH_TOKEN) $(BENCH) worker $(call option,MASTER,--master) $(call option,PORT,--port) $(call option,PROCESSES,--processes) $(call option,RECONNECT,--reconnect)
 
 ##@ Report
 report: setup ## Make a report: RUN=results/latest, LOCUST=prefix (Locust CSV files) or FMBENCH=folder; DEMAND= PRICE=1.41 or TYPE=1.41,TYPE=2.82 OUT=
 	@$(BENCH) report $(REPORT_OPTIONS)
 compare: setup ## Is B worse than A beyond noise? A=run B=run, several runs of a side with commas (fails if so)
 	@$(BENCH) compare $(call quoted,A) $(call quoted,B) $(call option,OUT,--out)
+collect: setup ## Add the rows that workers still have on disk to a run: RUN=results/latest SPOOL=folder (copied from their hosts)
+	@$(BENCH) collect $(call quoted,RUN) $(call option,SPOOL,--spool)
 
 ##@ Workload
 trace: setup ## Describe a trace of production traffic: FILE= SPEED=2 SECONDS=600 INSTANCE=ml.g5.xlarge (cost of a replay)

@@ -14,7 +14,7 @@ from common.text import printable
 
 COMMANDS = {
     "run": ("run", "quick", "rehearse", "ui", "master", "worker"),
-    "report": ("report", "compare"),
+    "report": ("report", "compare", "collect"),
     "trace": ("trace",),
     "deploy": ("plan", "endpoints", "teardown"),
     "calibrate": ("calibrate",),
@@ -34,6 +34,7 @@ SETTINGS: dict[Setting, str] = {
     "master host": "master",
     "region": "region",
     "price": "price",
+    "spool": "spool",
 }
 """A setting as the packages below name it → its option, which is a variable of make in capitals."""
 

@@ -23,6 +23,7 @@ Setting = Literal[
     "price",
     "AWS credentials",
     "built payloads",
+    "spool",
 ]
 """A setting that a user changes to correct a mistake; the command line adds how to set it."""
 

@@ -24,7 +24,7 @@ _EVENTS = {
 }
 
 _RECOVERED = ", and the rows on its disk were recovered"
-_NOT_RECOVERED = "; rows that it had measured may still be on its disk"
+_NOT_RECOVERED = "; rows that it had measured may still be on its disk (`make collect`)"
 
 
 def check_workers(step: StepResult) -> None:

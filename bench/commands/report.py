@@ -1,4 +1,4 @@
-"""Commands that read results: report and compare."""
+"""Commands that read results: report, compare and collect."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,14 @@ from analysis.importers.fmbench.folder import load_fmbench_runs
 from analysis.importers.locust.csv_run import load_locust
 from analysis.measure.results import RunResult
 from analysis.report import measure_and_judge, write_report
+from bench.collect import Collected, collect
 from bench.options import NonEmptyPath, NonEmptyText
 from common.errors import UserError
 from common.exit_codes import ExitCode
+from common.formatting import plural
 from common.text import printable
 from runfolder.layout import LATEST
+from runfolder.row_spool import spool_folder
 
 _LATEST = Path("results") / LATEST
 _PATH = NonEmptyPath()
@@ -132,4 +135,22 @@ def _as_json(comparisons: list[Comparison]) -> str:
     return json.dumps([comparison_data(each) for each in comparisons], indent=2, ensure_ascii=False) + "\n"
 
 
-COMMANDS = {command.name: command for command in (report, compare_command)}
+@click.command("collect")
+@click.argument("folder", required=False, type=_PATH)
+@click.option(
+    "--spool",
+    type=_PATH,
+    metavar="FOLDER",
+    help="Files that workers have left, copied from their hosts. Default: those on this machine.",
+)
+def collect_command(folder: Path | None, *, spool: Path | None) -> None:
+    """Add the rows that workers still have on disk to a run folder (default: results/latest)."""
+    run, spools = folder or _LATEST, spool or spool_folder()
+    none_here = spool is None and not spools.is_dir()
+    added = Collected(0, 0) if none_here else collect(run, spools)
+    click.echo(f"{plural(added.rows, 'row')} from {plural(added.spools, 'file')} in {spools} added to {run}")
+    if added.rows:
+        _print_report(make_report(run))
+
+
+COMMANDS = {command.name: command for command in (report, compare_command, collect_command)}

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, Unpack
 
 import click
 
+from bench.distributed.run_announcer import RECONNECT_S
 from bench.distributed.worker_host import serve
 from bench.locust_process import LoadOptions
 from bench.options import NonEmptyPath, NonEmptyText, WholeNumber
@@ -252,8 +253,15 @@ def master(
 @click.option("--master", "host", type=NonEmptyText(), required=True, help="Host of the master.")
 @_port_option
 @click.option("--processes", type=WholeNumber(1), help="Locust worker processes on this machine.")
+@click.option(
+    "--reconnect",
+    type=WholeNumber(1),
+    default=int(RECONNECT_S),
+    show_default=True,
+    help="Seconds to try again after the connection to the master was lost.",
+)
 @click.option("--token", envvar=TOKEN_VARIABLE, help="Token of the master's run, which `make master` prints.")
-def worker(host: str, port: int, processes: int | None, token: str | None) -> int:
+def worker(host: str, port: int, processes: int | None, reconnect: int, token: str | None) -> int:
     """Join a master as a load worker until its run ends. Needs its own AWS credentials."""
     if "/" in host or host.count(":") == 1:
         raise UserError(
@@ -269,7 +277,7 @@ def worker(host: str, port: int, processes: int | None, token: str | None) -> in
         )
     try:
         with orderly_exit():
-            return serve(host, port, token, processes)
+            return serve(host, port, token, processes, reconnect)
     except Interrupted as stop:
         print_status(f"interrupted by {stop}")
         return stop.exit_code

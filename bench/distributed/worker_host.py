@@ -12,6 +12,7 @@ from bench.locust_process import stop_child
 from bench.terminal import print_status
 from common.code_version import code_version
 from common.errors import UserError
+from common.exit_codes import ExitCode
 from common.formatting import plural
 from common.parent_process import TOKEN_VARIABLE
 from locustfiles.launch import locust_command, locust_environment
@@ -28,9 +29,13 @@ _MAX_UNANSWERED = 3
 _SILENCE_S = 6 * SIGN_OF_LIFE_S
 _STOP_S = 20.0
 """How long a load generator may take to end after its master."""
+_MAX_RESTARTS = 3
+"""Of the load generator in one load."""
 
 
-def serve(host: str, port: int, token: str, processes: int | None = None) -> int:
+def serve(
+    host: str, port: int, token: str, processes: int | None = None, reconnect_s: float = RECONNECT_S
+) -> int:
     """Generate load for a master's run until that run is over.
 
     Args:
@@ -38,6 +43,7 @@ def serve(host: str, port: int, token: str, processes: int | None = None) -> int
         port: Locust's port there; the run's state is announced on the next one.
         token: the run's token, as `make master` prints it.
         processes: load generators on this machine.
+        reconnect_s: how long to try again after the connection was lost, in seconds.
 
     Returns:
         0 when the run came to its end and this host did its part, 1 when the master was lost or a load
@@ -52,7 +58,7 @@ def serve(host: str, port: int, token: str, processes: int | None = None) -> int
     )
     run = None
     try:
-        for state in _states_until_lost(host, port, token, processes or 1):
+        for state in _states_until_lost(host, port, token, processes or 1, reconnect_s):
             if run is None:
                 run = state.run
                 print_status(f"connected to the master of {run}")
@@ -68,7 +74,9 @@ def serve(host: str, port: int, token: str, processes: int | None = None) -> int
     return 1
 
 
-def _states_until_lost(host: str, port: int, token: str, generators: int) -> Iterator[AnnouncedState]:
+def _states_until_lost(
+    host: str, port: int, token: str, generators: int, reconnect_s: float
+) -> Iterator[AnnouncedState]:
     """The master's state, over as many connections as it takes; ends when the master is lost for good.
 
     The load generator continues meanwhile: Locust reconnects to its master by itself.
@@ -89,17 +97,17 @@ def _states_until_lost(host: str, port: int, token: str, generators: int) -> Ite
                 f"the master at {host} closed {unanswered} connections without an answer",
                 f"it may run another version: this host runs version {code_version()}",
             )
-        print_status(f"lost the connection to the master at {host}; retrying for up to {RECONNECT_S:.0f} s")
-        connection = _reconnect(host, port)
+        print_status(f"lost the connection to the master at {host}; retrying for up to {reconnect_s:.0f} s")
+        connection = _reconnect(host, port, reconnect_s)
         if connection is not None:
             print_status(f"reconnected to the master at {host}")
 
 
-def _reconnect(host: str, port: int) -> socket.socket | None:
+def _reconnect(host: str, port: int, reconnect_s: float) -> socket.socket | None:
     """Connect again; None if that does not succeed in time, or if the host has no master any more."""
     began = time.monotonic()
     refused_since: float | None = None
-    while (now := time.monotonic()) - began < RECONNECT_S:
+    while (now := time.monotonic()) - began < reconnect_s:
         try:
             return socket.create_connection((host, port + 1), _CONNECT_S)
         except ConnectionRefusedError:
@@ -163,7 +171,7 @@ def _states(connection: socket.socket, token: str, nonce: str) -> Iterator[Annou
 
 
 class _Generator:
-    """The Locust worker of this host: a new one for every load."""
+    """The Locust worker of this host: a new one for every load, and when it was killed or lost its master."""
 
     def __init__(self, command: list[str], token: str) -> None:
         self._command = command
@@ -172,6 +180,7 @@ class _Generator:
         self._load = 0
         """Number of the last load that was started."""
         self._loads = 0
+        self._restarts = 0
         self.code = 0
 
     @property
@@ -182,18 +191,28 @@ class _Generator:
     def sync_to(self, state: AnnouncedState) -> None:
         """Start or stop the load generator, as the run's state requires."""
         current = state.load if state.phase == "load" else None
-        if self._child is not None and (current != self._load or self._child.poll() is not None):
-            self._finish(self._child)
+        child = self._child
+        if child is not None and (current != self._load or child.poll() is not None):
+            self._finish(child)
+            # Its successor also delivers the rows that it has left on disk.
+            ended_well = child.returncode in (ExitCode.OK, ExitCode.BAD_INPUT)
+            if current == self._load and not ended_well and self._restarts < _MAX_RESTARTS:
+                self._restarts += 1
+                print_status(f"{state.run}: the load generator starts again")
+                self._start()
         if current is not None and current != self._load:
             print_status(f"{state.run}: load {current} starts")
-            self._load = current
-            # A session of its own: Ctrl-C reaches only this process, which stops the child in order.
-            self._child = subprocess.Popen(
-                self._command,
-                env=locust_environment() | {TOKEN_VARIABLE: self._token},
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            self._load, self._restarts = current, 0
+            self._start()
+
+    def _start(self) -> None:
+        # A session of its own: Ctrl-C reaches only this process, which stops the child in order.
+        self._child = subprocess.Popen(
+            self._command,
+            env=locust_environment() | {TOKEN_VARIABLE: self._token},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def _finish(self, child: "subprocess.Popen[bytes]") -> None:
         """Let the load generator end with its master, stop it if it does not, and count its load."""

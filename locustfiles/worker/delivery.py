@@ -123,7 +123,7 @@ class Delivery:
             outbox.spool.remove()
         elif outbox:
             rows = plural(outbox.unacknowledged_rows, "row")
-            where = "are lost" if outbox.spool is None else f"are in {outbox.spool.path}"
+            where = "are lost" if outbox.spool is None else f"are in {outbox.spool.path} (`make collect`)"
             logger.error("%s did not reach the master and %s", rows, where)
 
     def _send_due(self) -> None:
@@ -172,8 +172,9 @@ class _Orphans:
             if not self._hand_over(content, start):
                 return
         path.unlink(missing_ok=True)
-        count, name = plural(len(rows), "row"), content.header.worker
-        logger.info("%s of %s, which was killed, were delivered to the master", count, name)
+        if rows:
+            count, name = plural(len(rows), "row"), content.header.worker
+            logger.info("%s of %s, which was killed, came to the master from its disk", count, name)
 
     def _is_own(self, header: SpoolHeader) -> bool:
         own = self._own

@@ -1,7 +1,7 @@
 """The worker's side of a run: what the users of a process share, and the messages to the master."""
 
 from locust.env import Environment
-from locust.runners import LocalRunner, WorkerRunner
+from locust.runners import MASTER_HEARTBEAT_TIMEOUT, LocalRunner, WorkerRunner
 
 import gc
 import logging
@@ -91,10 +91,19 @@ class Worker:
         if isinstance(self._runner, WorkerRunner):
             for number in (signal.SIGINT, signal.SIGTERM):
                 gevent.signal_handler(number, self._shut_down)
+            hooks: Any = self.environment.events
+            hooks.quitting.add_listener(self._on_quitting)
         gevent.spawn(self._health.run)
         gevent.spawn(self._register)
         gevent.spawn(self._report_regularly)
         gevent.spawn(self._arrivals.run)
+
+    def _on_quitting(self, **_: object) -> None:
+        """Say by the exit code whether Locust ends because its master was away for too long."""
+        runner: Any = self._runner
+        heard_at = runner.last_heartbeat_timestamp
+        if heard_at and time.time() - heard_at > MASTER_HEARTBEAT_TIMEOUT:
+            self.environment.process_exit_code = ExitCode.FAILED
 
     def _register(self) -> None:
         while self._assignment is None:

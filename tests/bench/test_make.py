@@ -52,7 +52,8 @@ def test_a_typing_error_starts_nothing(arguments: list[str], message: str) -> No
         (["teardown", "ALL=1"], ["teardown", "--all"]),
         (["report", "RUN=a b", "PRICE=1.41"], ["report", "a b", "--price", "1.41"]),
         (["trace", "FILE=a b.csv", "SPEED=2"], ["trace", "a b.csv", "--speed", "2"]),
-        (["worker", "MASTER=host", "PROCESSES=2"], ["worker", "--master", "host", "--processes", "2"]),
+        (["worker", "MASTER=host", "RECONNECT=600"], ["worker", "--master", "host", "--reconnect", "600"]),
+        (["collect", "RUN=a b", "SPOOL=c"], ["collect", "a b", "--spool", "c"]),
     ],
 )
 def test_values_arrive_as_they_were_typed(arguments: list[str], expected: list[str]) -> None:

@@ -4,12 +4,15 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bench.distributed.run_announcer import AnnouncedState, Hello, RunAnnouncer
+from bench.distributed.worker_host import _Generator
 from common.code_version import code_version
 from emulator.process import LocalSageMaker
 from tests.bench.harness import SIMULATED, TOKEN, Bench, neighbouring_ports
@@ -229,3 +232,39 @@ def test_a_host_that_went_away_is_missed_before_the_next_deploy(
             announcer.wait_for_workers("make worker")
             assert announcer.shortage(0.0) is None
         assert eventually(lambda: announcer.shortage(0.0) == "only 0 of 2 workers are connected")
+
+
+KILLED = "import os; os.kill(os.getpid(), 9)"
+REFUSED = "raise SystemExit(2)"
+SERVED = ""
+
+
+@pytest.mark.parametrize(
+    ("programs", "starts", "code"),
+    [
+        ([SERVED], 1, 0),
+        ([KILLED, SERVED], 2, 1),
+        ([KILLED] * 9, 4, 1),
+        ([REFUSED, SERVED], 1, 1),
+    ],
+)
+def test_a_load_generator_that_was_killed_starts_again_a_few_times(
+    tmp_path: Path, programs: list[str], starts: int, code: int
+) -> None:
+    for number, program in enumerate(programs):
+        (tmp_path / f"{number}.py").write_text(program)
+    count = tmp_path / "count"
+    count.write_text("")
+    script = (
+        f"count = open({str(count)!r}, 'r+'); number = len(count.read()); count.write('x'); count.close();"
+        f" exec(open({str(tmp_path)!r} + f'/{{number}}.py').read())"
+    )
+    generator = _Generator([sys.executable, "-S", "-c", script], TOKEN)
+    load = AnnouncedState("r", phase="load", load=1)
+    for _ in range(starts):
+        generator.sync_to(load)
+        assert generator._child is not None
+        generator._child.wait(HANG_S)
+    generator.sync_to(load)
+    assert generator._child is None
+    assert (len(count.read_text()), generator.code) == (starts, code)
