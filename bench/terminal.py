@@ -203,8 +203,18 @@ def deploy_reporter(label: str) -> OnProgress:
     return report
 
 
+def _level(step: dict[str, Any]) -> str:
+    """``4``, ``0.5/s``; of a ramp its ends, ``1 to 8``."""
+    level = step["rate"] or step["concurrency"]
+    first, last = step["ramp"] or (level, level)
+    if level is None:
+        return "–"
+    asked = f"{level:.4g}" if first == last else f"{first:.4g} to {last:.4g}"
+    return f"{asked}/s" if step["rate"] else asked
+
+
 _SUMMARY: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
-    ("load", lambda step: f"{step['rate']:.4g}/s" if step["rate"] else f"{step['concurrency']}"),
+    ("load", _level),
     ("trust", lambda step: str(step["trust"]["level"])),
     ("SLO", lambda step: _slo(step["slo"])),
     ("ok", lambda step: _ok_of_all(step["requests_ok"], step["requests_failed"])),

@@ -27,11 +27,18 @@ class Step(BaseModel):
     speed: float | None = None
     """How fast a trace is replayed."""
     piece: Piece | None = None
-    """In a shape, its piece, of which ``rate`` is the mean."""
+    """In a shape, its piece, of which ``rate`` or ``concurrency`` is the mean."""
     continues: bool = False
     """Whether the next step follows without a pause: all pieces of a shape but the last."""
     purpose: Literal["probe", "confirmation"] | None = None
     """What a search plays it for."""
+
+    @property
+    def first_users(self) -> int:
+        """Users of a closed loop at its start; 0 in an open loop."""
+        if self.piece is not None and self.piece.users is not None:
+            return self.piece.users.start
+        return self.concurrency or 0
 
 
 class Experiment(BaseModel):
@@ -112,12 +119,12 @@ def load_steps(load: Load, experiment: str) -> tuple[Step, ...]:
 
 
 def _piece_step(piece: Piece, *, last: bool) -> Step:
-    ramp = piece.ramp
-    if ramp is None:
-        name = f"c{piece.concurrency}"
-    else:
-        name = f"r{ramp.start:g}" + (f"-{ramp.end:g}" if ramp.start != ramp.end else "")
-    return Step(id=name, concurrency=piece.concurrency, rate=piece.mean_rate, piece=piece, continues=not last)
+    ends = piece.users or piece.rates
+    assert ends is not None  # noqa: S101 - a piece has one of them
+    name = f"{'c' if piece.users else 'r'}{ends.start:g}" + (
+        f"-{ends.end:g}" if ends.start != ends.end else ""
+    )
+    return Step(id=name, concurrency=piece.mean_users, rate=piece.mean_rate, piece=piece, continues=not last)
 
 
 def wire_schema(workload: Workload, family: Family | None) -> WireSchema:

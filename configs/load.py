@@ -211,13 +211,18 @@ class Load(Strict):
         return self.rate is not None or self.trace is not None or self._shape_of_rates
 
     @property
+    def _users_of_pieces(self) -> list[int]:
+        ramps = [piece.users for piece in self.shape or () if piece.users is not None]
+        return [max(ramp.start, ramp.end) for ramp in ramps]
+
+    @property
     def _shape_of_rates(self) -> bool:
         return any(piece.rate is not None for piece in self.shape or ())
 
     @property
     def most_in_flight(self) -> int:
         """The most requests that can be in flight at a time."""
-        users = [*(self.concurrency or ()), *(piece.concurrency or 0 for piece in self.shape or ())]
+        users = [*(self.concurrency or ()), *self._users_of_pieces]
         if self.search is not None and self.search.over == "concurrency":
             users.append(int(self.search.high))
         return max(*users, self.max_in_flight if self.open_loop else 0, 0)

@@ -180,9 +180,9 @@ class StepRow:
     piece: int | None = None
     """Number of the piece of a shape, from 1. Absent in folders of older versions, as the next two."""
     ramp_from: float | None = None
-    """Arrivals per second at the start of a piece of which ``rate`` is the mean."""
+    """Arrivals per second or users at the start of a piece; ``rate`` or ``concurrency`` is the mean."""
     ramp_to: float | None = None
-    """Arrivals per second at its end."""
+    """The same at its end."""
     state: StepState = "planned"
     """``complete``, or how far it came."""
     announced_at: float | None = None

@@ -195,7 +195,7 @@ def check_little(step: StepResult) -> None:
     """Little's law: throughput × latency = users."""
     residual, in_flight = step.in_flight.little_residual, step.in_flight.mean
     completions = step.throughput.completions
-    if residual is None or not step.concurrency or completions is None:
+    if residual is None or not step.concurrency or completions is None or step.ramps:
         return
     edge = step.concurrency / max(1, completions)
     over = residual - edge

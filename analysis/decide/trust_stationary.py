@@ -17,7 +17,7 @@ UNSTEADY = frozenset({"throughput_drift", "warm_up_drift", "latency_drift", "lev
 
 def check_stationary(step: StepResult) -> None:
     """Whether the second half differs from the first, or the first quarter from the rest."""
-    if step.blocks is None or len(step.blocks) < 8:
+    if step.blocks is None or len(step.blocks) < 8 or step.ramps:
         return
     half, quarter = len(step.blocks) // 2, len(step.blocks) // 4
     rate = step.blocks.completions
@@ -41,7 +41,7 @@ def check_level_shift(step: StepResult) -> None:
     TTFT is left out: its tail swings too much to tell a shift from chance.
     """
     window, blocks = step.window, step.blocks
-    if window is None or blocks is None:
+    if window is None or blocks is None or step.ramps:
         return
     tokens = step.tpot_blocks
     found = (

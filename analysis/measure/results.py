@@ -112,7 +112,7 @@ class StepResult:
     piece: int | None = None
     """Number of the piece of a shape, from 1; its level is not a steady one that could be recommended."""
     ramp: tuple[float, float] | None = None
-    """The rates at the start and at the end of a piece of which ``rate`` is the mean."""
+    """The rates or users at the start and at the end of a piece; ``rate`` or ``concurrency`` is the mean."""
     purpose: str | None = None
     """What a search played it for (`runfolder.records.StepPurpose`); None where the plan names the step."""
     warm_up_s: float | None = None
@@ -161,6 +161,11 @@ class StepResult:
     """Per block, the answers with a TPOT and the sum of it in ms; None where no answer has one."""
     trust: Trust = field(default_factory=Trust)
     """The only part that grows: checks add their reasons to it. Copies by `dataclasses.replace` share it."""
+
+    @property
+    def ramps(self) -> bool:
+        """Whether its load changes within the window."""
+        return self.ramp is not None and self.ramp[0] != self.ramp[1]
 
     @property
     def level(self) -> float | None:

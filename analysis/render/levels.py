@@ -25,7 +25,7 @@ def level_name(step: StepResult) -> str:
     """``concurrency 4``, ``0.5 requests/s``, ``0.1 conversations/s``."""
     if step.rate is not None:
         return f"{_asked(step)} {step.arrivals_noun}/s"
-    return f"concurrency {step.concurrency}"
+    return f"concurrency {_asked(step)}"
 
 
 def level_names(steps: list[StepResult]) -> str:

@@ -115,7 +115,7 @@ def _request_rates(plan: Plan, answer_s: float, trace: TraceSize | None) -> list
         rates = levels if search.over == "rate" else [users / answer_s for users in levels]
         return rates + [rates[-1]] * (_CONFIRMATIONS if plan.load.confirm else 0)
     pieces = [
-        piece.mean_rate or (piece.concurrency or 0) / answer_s  # of one kind, see `configs.load.Load`
+        piece.mean_rate or (piece.mean_users or 0) / answer_s  # of one kind, see `configs.load.Load`
         for piece in plan.load.shape or ()
     ]
     return [users / answer_s for users in plan.load.concurrency or ()] + list(plan.load.rate or ()) + pieces

@@ -32,7 +32,7 @@ def shape_arrivals(
     The process has one arrival per unit of time. Its times are mapped through the inverse of the number of
     arrivals that are expected up to a moment, so that it keeps its burstiness at any rate.
     """
-    ramps = [(piece.ramp, piece.seconds) for piece in pieces if piece.ramp is not None]
+    ramps = [(piece.rates, piece.seconds) for piece in pieces if piece.rates is not None]
     first, last = ramps[0][0].start, ramps[-1][0].end
     parts = [(first, first, lead_s), *((ramp.start, ramp.end, seconds) for ramp, seconds in ramps)]
     parts.append((last, last, math.inf))

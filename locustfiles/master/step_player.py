@@ -1,10 +1,11 @@
 """Plays one step: ramp → warm-up → measure → tail."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from common.exit_codes import ExitCode
 from configs.experiment import Experiment, Step
+from configs.shape import UserRamp
 from locustfiles.master.abort_conditions import AbortConditions
 from locustfiles.master.clock import Clock, ClockReading
 from locustfiles.master.command_reader import CommandReader
@@ -14,7 +15,7 @@ from locustfiles.master.status import StatusBoard
 from locustfiles.master.step_checks import PlayedStep, check_step
 from locustfiles.master.step_table import StepTable
 from locustfiles.master.step_workers import StepWorkers
-from locustfiles.master.user_ramp import ramp_pieces
+from locustfiles.master.user_ramp import ramp_changes, ramp_pieces
 from locustfiles.master.worker_group import RunEndedError, WorkerGroup
 from locustfiles.messages import MeasureWindow
 from runfolder.records import StepRow
@@ -73,7 +74,8 @@ class StepPlayer:
         status = self._board.status
         self._step = step
         status.step, status.ordinal = step.id, row.ordinal
-        status.target, status.rate = step.concurrency, row.rate
+        status.target = None if step.concurrency is None else step.first_users
+        status.rate = row.rate
         self._board.note_reach(None)
         row.state, row.announced_at = "running", self._clock.time()
         self._table.add_reasons(row, self._step_workers.begin_step())
@@ -86,7 +88,7 @@ class StepPlayer:
         self._announce(step, row)
         yield from self._reach(step, row) if self._follows is None else self._continue(step, row)
         opened = ClockReading.of(self._clock)
-        window = self._measure(step, row, self._follows or opened.wall)
+        window = yield from self._measure(step, row, self._follows or opened.wall)
         self._unfinished.append(PlayedStep(step, row, window, opened))
         self._follows = window.end if step.continues else None
         if not step.continues:
@@ -96,7 +98,7 @@ class StepPlayer:
     def _reach(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         """Ramp and warm up."""
         if step.concurrency is not None:
-            yield from self._ramp(row, step.concurrency)
+            yield from self._ramp(row, step.first_users)
         self._warm_up(step, row)
         while self._waited_until_ready():
             self._warm_up(step, row)
@@ -117,8 +119,8 @@ class StepPlayer:
         """Go on with the next piece of a shape at once."""
         if self._open_loop is not None:
             self._open_loop.continue_with(step)
-        elif step.concurrency is not None and (change := step.concurrency - self._users):
-            self._users = step.concurrency
+        elif step.concurrency is not None and (change := step.first_users - self._users):
+            self._users = step.first_users
             yield self._users, float(abs(change))
         row.ramped_at = self._clock.time()
 
@@ -179,7 +181,9 @@ class StepPlayer:
             running = f"{self._group.user_count} of {target} users were running"
             self._table.add_reason(row, "too_few_users", running)
 
-    def _measure(self, step: Step, row: StepRow, opened: float) -> MeasureWindow:
+    def _measure(
+        self, step: Step, row: StepRow, opened: float
+    ) -> Generator[tuple[int, float], None, MeasureWindow]:
         """Open the window, and close it when enough requests were measured or its time is over.
 
         The planned end and the end are saved as soon as they are known, so that the window's rows can be
@@ -189,6 +193,7 @@ class StepPlayer:
         row.measure_started_at = opened
         row.measure_planned_end_at = planned_end = self._planned_end(step, opened)
         seconds = max(0.0, planned_end - self._clock.time())
+        deadline = self._clock.monotonic() + seconds
         self._collector.open_window(step.id, opened)
         self._board.enter("measure", seconds)
         self._table.save()
@@ -203,10 +208,23 @@ class StepPlayer:
                 return True
             return self._open_loop is not None and self._open_loop.is_saturated(opened)
 
-        self.wait(over, seconds)
+        if step.piece is not None and step.piece.users is not None:
+            yield from self._follow_ramp(step.piece.users, step.piece.seconds, deadline, over)
+        self.wait(over, deadline - self._clock.monotonic())
         # The window of a piece ends on time, so that its arrivals are those that were planned.
         end = self._clock.time() if step.piece is None else min(planned_end, self._clock.time())
         return self._close_window(step, row, end)
+
+    def _follow_ramp(
+        self, ramp: UserRamp, seconds: float, deadline: float, over: Callable[[], bool]
+    ) -> Iterator[tuple[int, float]]:
+        """Change the number of users during a piece of a shape that ends at ``deadline``."""
+        status = self._board.status
+        for after_s, users in ramp_changes(ramp, seconds):
+            if self.wait(over, deadline - seconds + after_s - self._clock.monotonic()):
+                return
+            change, self._users, status.target = abs(users - self._users), users, users
+            yield users, float(change)
 
     def _planned_end(self, step: Step, opened: float) -> float:
         if self._open_loop is not None:

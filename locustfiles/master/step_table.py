@@ -109,6 +109,6 @@ def _planned_row(step: Step, experiment: str, ordinal: int) -> StepRow:
     row = StepRow(step.id, experiment, ordinal, step.concurrency, step.rate, step.speed)
     if step.piece is not None:
         row.piece = ordinal
-        if step.piece.ramp is not None:
-            row.ramp_from, row.ramp_to = step.piece.ramp.start, step.piece.ramp.end
+        if (ends := step.piece.users or step.piece.rates) is not None:
+            row.ramp_from, row.ramp_to = ends.start, ends.end
     return row

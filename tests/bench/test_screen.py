@@ -3,12 +3,14 @@
 import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from analysis.report import measure_and_judge
 from bench.terminal import LoadScreen, deploy_reporter, summary_table
 from deploy.lifecycle.progress import Progress
+from runfolder import layout
 from tests.analysis.runs import summary_of
 from tests.deploy.harness import items
 from tests.support.synthetic_run import Deployed, Server, write_run
@@ -125,3 +127,25 @@ def test_without_limits_there_is_nothing_to_meet(tmp_path: Path) -> None:
 def test_of_how_many_is_said_where_some_failed(tmp_path: Path) -> None:
     ok, ended = shown(tmp_path, failing=0.1)[-1][3].split("/")
     assert 0 < int(ok) < int(ended)
+
+
+@pytest.mark.parametrize(
+    ("levels", "shown_as"), [((2, 8), "2 to 8"), ((2, 2), "2")], ids=["a ramp", "a level"]
+)
+def test_a_ramp_of_users_is_no_unsteady_level(tmp_path: Path, levels: tuple[int, int], shown_as: str) -> None:
+    """Its throughput rises by design, and its users are those of no single level."""
+    write_run(tmp_path, (Deployed(measure_s=120, concurrency=(8,)),))
+    steps = pd.read_csv(tmp_path / layout.STEPS)
+    steps["concurrency"], steps["piece"], steps["ramp_from"], steps["ramp_to"] = (
+        sum(levels) // 2,
+        1,
+        *levels,
+    )
+    steps.to_csv(tmp_path / layout.STEPS, index=False)
+    step = summary_of(measure_and_judge(tmp_path))["experiments"][0]["steps"][0]
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(summary_table({"name": "x", "steps": [step]}))
+    assert capture.get().splitlines()[2].lstrip().startswith(f"{shown_as}  ")
+    judged = {reason["code"] for reason in step["trust"]["reasons"]}
+    assert ("impossible_little" in judged) == (shown_as == "2")

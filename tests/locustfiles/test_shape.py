@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.arrivals import ArrivalProcess
-from configs.shape import Piece, Ramp
+from configs.shape import Piece, RateRamp, UserRamp
 from locustfiles.master.arrival_schedule import shape_arrivals
+from locustfiles.master.user_ramp import ramp_changes
 from tests.locustfiles.fake import Play, floats
 from tests.locustfiles.runs import rows_of
 
@@ -19,7 +20,7 @@ SPIKE = [{"rate": 4, "for": 20}, {"rate": {"from": 4, "to": 24}, "for": 10}, {"r
 NEVER_USED = Random()  # noqa: S311 - constant intervals are not random
 RATES = st.floats(0.1, 50)
 PIECES = st.builds(
-    lambda start, end, seconds: Piece(rate=Ramp(start=start, end=end), seconds=seconds),
+    lambda start, end, seconds: Piece(rate=RateRamp(start=start, end=end), seconds=seconds),
     RATES,
     RATES,
     st.floats(1, 60),
@@ -39,7 +40,7 @@ def test_a_piece_gets_as_many_arrivals_as_its_rate_asks_for(pieces: list[Piece],
 
 
 def test_a_ramp_grows_evenly() -> None:
-    pieces = [Piece(rate=Ramp(start=1, end=9), seconds=100)]
+    pieces = [Piece(rate=RateRamp(start=1, end=9), seconds=100)]
     arrivals = shape_arrivals(ArrivalProcess("constant"), pieces, NEVER_USED, 0.0)
     times = [a.at for a in itertools.islice(arrivals, 500)]
     counts = [sum(start <= at < start + 25 for at in times) for start in (0, 25, 50, 75)]
@@ -93,3 +94,44 @@ def test_a_piece_goes_on_although_requests_pile_up(tmp_path: Path) -> None:
     assert play() == 0
     assert play.states() == ["complete"] * 3
     assert [play.codes(n) for n in (1, 2, 3)] == [[], [], []]
+
+
+@given(start=st.integers(1, 300), end=st.integers(1, 300), seconds=st.integers(1, 120))
+def test_the_users_of_a_ramp_have_its_mean_and_change_once_a_second(
+    start: int, end: int, seconds: int
+) -> None:
+    ramp = UserRamp(start=start, end=end)
+    changes = list(ramp_changes(ramp, seconds))
+    assert all(after < later for (after, _), (later, _) in pairwise(changes))
+    levels = [users for _, users in changes]
+    assert levels == sorted(levels, reverse=end < start), "it never turns back"
+    moments = [*changes, (float(seconds), 0)]
+    spans = [(start, moments[0][0]), *((u, later - at) for (at, u), (later, _) in pairwise(moments))]
+    mean = sum(users * span for users, span in spans) / seconds
+    assert mean == pytest.approx((start + end) / 2, abs=0.51)
+
+
+def test_users_ramp_within_their_piece(tmp_path: Path) -> None:
+    shape = [{"concurrency": {"from": 2, "to": 8}, "for": 12}, {"concurrency": 8, "for": 5}]
+    play = Play(tmp_path, None, shape=shape)
+    seen: list[tuple[float, int]] = []
+
+    def sample() -> None:
+        seen.append((play.clock.time(), play.group.users))
+        play.clock.at(0.25, sample)
+
+    sample()
+    assert play() == 0
+    ramp, flat = play.steps()
+    assert (ramp["step"], ramp["concurrency"], ramp["ramp_from"], ramp["ramp_to"]) == (
+        "x/c2-8",
+        "5",
+        "2",
+        "8",
+    )
+    start, end = floats(ramp, "measure_started_at", "measure_ended_at")
+    assert end - start == pytest.approx(12, abs=0.2)
+    assert floats(flat, "measure_started_at")[0] == pytest.approx(end)
+    users = [count for at, count in seen if start <= at < end]
+    assert (users[0], users[-1]) == (2, 8)
+    assert users == sorted(users)
