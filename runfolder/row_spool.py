@@ -20,7 +20,7 @@ from common.paths import state_folder
 
 SUFFIX = ".rows"
 MOST_BYTES = 256_000_000
-"""The most that a spool may hold: about 500,000 rows. Rows that come later are not kept."""
+"""The most that a spool may hold: about a million rows. Rows that come later are not kept."""
 _COMPACT_BYTES = 1_000_000
 _COPY_BYTES = 4_000_000
 """The most that is copied at once: this takes time from the load."""
