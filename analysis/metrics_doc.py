@@ -11,6 +11,7 @@ from typing import Any
 from analysis.decide import fleet, repetitions, slo, trust
 from analysis.decide.compare import THRESHOLD
 from analysis.decide.trust_stationary import DRIFT, SHIFT_ERRORS
+from analysis.decide.trust_workers import CPU_BUSY
 from analysis.importers.fmbench import bursts, echo, experiments, method
 from analysis.metrics import changes, conversations, cost, definitions, in_flight, statistics
 from runfolder.percentiles import percentile
@@ -120,7 +121,7 @@ def document() -> str:
     parts += [f"- **{_title(check)}**: {_first_line(check)}" for check in trust.CHECKS]
     parts.append(
         f"\nBounds: in flight more than {trust.LITTLE_WARN:.0%} below the target warns, "
-        f"{trust.UNDERLOAD_VOID:.0%} voids; a core {trust.CPU_BUSY:.0f}% busy warns; drifts count above "
+        f"{trust.UNDERLOAD_VOID:.0%} voids; a core {CPU_BUSY:.0f}% busy warns; drifts count above "
         f"{DRIFT:.0%} and what noise reaches once in 370 times, level shifts above {DRIFT:.0%} and "
         f"{SHIFT_ERRORS:.0f} standard errors; "
         f"more than {trust.CENSORED_VOID:.0%} cut off voids. "

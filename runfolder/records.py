@@ -219,6 +219,9 @@ class StepRow:
     """Why the step is degraded or interrupted, in words; several are joined with ``; ``."""
     reason_codes: str | None = None
     """The `ReasonCode` of each reason, joined with ``;``. Absent in folders of older versions."""
+    master_cpu_percent: float | None = None
+    """Highest share of one core that the master's process used in a second of the window; empty where no
+    workers report to a master. Absent in folders of older versions."""
     purpose: StepPurpose | None = None
     """Of a step that a search chose. Absent in folders of older versions."""
 
@@ -256,7 +259,14 @@ class WorkerReport:
     """Its 99th percentile."""
     rtt_ms: float | None = None
     """Smallest round trip to the endpoint (or to the proxy before it) over this worker's open connections,
-    as the kernel's TCP measures it; empty if unknown. Absent in folders of older versions."""
+    as the kernel's TCP measures it from the handshake on; empty if unknown. Absent in folders of older
+    versions."""
+    clock_offset_ms: float | None = None
+    """The worker's clock minus the master's, measured as the step began. If it exceeds its uncertainty by
+    more than 1 ms, times in the run folder are corrected by it. Empty without a master. Absent in folders of
+    older versions, as the next one."""
+    clock_error_ms: float | None = None
+    """Its uncertainty: half of the round trip of the message that measured it."""
 
 
 WORKER_COLUMNS = tuple(field.name for field in fields(WorkerReport))

@@ -9,13 +9,12 @@ from typing import Any
 from analysis.decide.trust_answers import ANSWER_CHECKS, check_tokens
 from analysis.decide.trust_open_loop import OPEN_LOOP_CHECKS
 from analysis.decide.trust_stationary import STATIONARY_CHECKS
-from analysis.decide.trust_workers import WORKER_CHECKS
+from analysis.decide.trust_workers import CPU_BUSY, WORKER_CHECKS, busiest_core, slowest_loop
 from analysis.measure.results import Level, RunResult, StepResult
 from analysis.metrics.statistics import samples_needed
 from common.formatting import count, milliseconds, number, percent, plural
 
-CPU_BUSY, CPU_FULL = 85.0, 97.0
-"""Per cent of one core (a worker is one process on one core): queueing starts well before 100."""
+CPU_FULL = 97.0
 LITTLE_WARN, UNDERLOAD_VOID = 0.05, 0.25
 LAG_SHARE = 0.05
 """Reading lag that matters: a twentieth of the median TTFT."""
@@ -175,10 +174,11 @@ def check_client(step: StepResult) -> None:
     kernel = clocks.get("kernel", 0) / max(1, sum(clocks.values()))
     if health.cpu_max is not None and health.cpu_max >= CPU_BUSY:
         void = health.cpu_max >= CPU_FULL and kernel < 0.99
+        busy = f"a worker's core was {number(health.cpu_max)}% busy: the client may have been the bottleneck"
         step.trust.add(
             "void" if void else "warn",
             "client_cpu",
-            f"a worker's core was {number(health.cpu_max)}% busy: the client may have been the bottleneck",
+            f"{busy}{busiest_core(step.workers)}",
             cpu_percent=health.cpu_max,
         )
     lag = health.lag_p99_ms
@@ -187,7 +187,8 @@ def check_client(step: StepResult) -> None:
             late = "arrivals carry kernel time stamps, so latency stands, but requests were sent late"
         else:
             late = "the clock was read in the client, so this lag is inside the latency"
-        text = f"the client's event loop lagged {milliseconds(lag)} at p99: {late}"
+        whose = slowest_loop(step.workers)
+        text = f"the client's event loop lagged {milliseconds(lag)} at p99{whose}: {late}"
         step.trust.add("warn", "client_lag", text, lag_p99_ms=lag, kernel_share=kernel)
 
 

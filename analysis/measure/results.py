@@ -40,6 +40,7 @@ _TITLES = {
     "client_lag": "event-loop lag of the load generator",
     "cloudwatch_count_differs": "CloudWatch's count differs",
     "impossible_fmbench_figure": "an impossible figure of FMBench's",
+    "master_cpu": "a busy master",
     "locust_count_differs": "Locust's count differs",
     "locust_csv_differs": "Locust's CSV differs",
     "locust_figures_only": "Locust's figures only",

@@ -143,3 +143,5 @@ class Health:
     clock_lag_p99_ms: float | None = None
     memory_mb: float | None = None
     workers: int | None = None
+    master_cpu: float | None = None
+    """The most that the master used, in percent of one core; None where no workers reported to a master."""

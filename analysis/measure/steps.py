@@ -222,7 +222,7 @@ def measure_step(
         result,
         conversations=talks,
         parts=part_facts(rows, started, window, hourly, instances),
-        health=worker_health(tables.workers, window),
+        health=replace(worker_health(tables.workers, window), master_cpu=_number(row["master_cpu_percent"])),
         outside=rows_outside(own, _number(row["announced_at"]), _number(row["tail_ended_at"])),
         workers=worker_facts(own, tables.workers, window),
         answers=describe_answers(

@@ -24,6 +24,8 @@ class WorkerFacts:
     rows: int
     """Requests of it that started in the window, whatever became of them."""
     share: float
+    failed: int
+    """Of its requests."""
     first_token_p50_ms: float | None
     """TTFT, or E2E latency where the answers were not streamed."""
     first_token_interval: Interval | None
@@ -31,8 +33,17 @@ class WorkerFacts:
     """TCP and TLS set-up of the connections that it opened in the step: about two round trips."""
     rtt_ms: float | None
     """The kernel's smallest round trip to the endpoint."""
+    clock_offset_ms: float | None
+    """Its clock minus the master's, when it was measured last."""
+    clock_error_ms: float | None
+    """The true offset differs by no more."""
     cpu_max: float | None
     lag_p99_ms: float | None
+
+    @property
+    def title(self) -> str:
+        """Its name and its host."""
+        return f"{self.worker} on {self.host}" if self.host else self.worker
 
 
 def worker_facts(own: pd.DataFrame, reports: pd.DataFrame, window: Window) -> tuple[WorkerFacts, ...]:
@@ -85,10 +96,13 @@ def _facts(
         host=str(hosts[0]) if len(hosts) else None,
         rows=len(mine),
         share=len(mine) / len(started),
+        failed=int((mine["outcome"] == "failed").sum()),
         first_token_p50_ms=middle,
         first_token_interval=interval,
         connect_p50_ms=percentile(connects, 50),
         rtt_ms=float(round_trips.min()) if len(round_trips) else None,
+        clock_offset_ms=_last(reports, "clock_offset_ms"),
+        clock_error_ms=_last(reports, "clock_error_ms"),
         cpu_max=_largest(reports, "cpu_percent"),
         lag_p99_ms=_largest(reports, "lag_p99_ms"),
     )
@@ -106,3 +120,8 @@ def _median(values: Floats, rows: pd.DataFrame, window: Window) -> tuple[float |
 def _largest(frame: pd.DataFrame, column: str) -> float | None:
     values = definitions.measured(definitions.numbers(frame, column))
     return float(values.max()) if len(values) else None
+
+
+def _last(frame: pd.DataFrame, column: str) -> float | None:
+    values = definitions.measured(definitions.numbers(frame, column))
+    return float(values[-1]) if len(values) else None

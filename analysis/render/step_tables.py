@@ -6,6 +6,7 @@ from analysis.decide.dwell_course import dwell_of
 from analysis.decide.recommendation import Candidate, Choice, candidates_by_step
 from analysis.measure.distribution import CERTIFIED
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
+from analysis.measure.workers import WorkerFacts
 from analysis.metrics.statistics import PERCENTILES, Interval
 from analysis.render.conversation_tables import conversation_table, turn_table
 from analysis.render.dwell_tables import dwell_table
@@ -162,24 +163,33 @@ def _range(interval: Interval | None, show: Callable[[float], str]) -> str:
     return ABSENT if interval is None else f"{show(interval.low)} to {show(interval.high)}"
 
 
+def _clock(worker: WorkerFacts) -> str:
+    """How far its clock is ahead of the master's, with the uncertainty: ``-31 ± 0.4 ms``."""
+    if worker.clock_offset_ms is None or worker.clock_error_ms is None:
+        return ABSENT
+    return f"{worker.clock_offset_ms:+.1f} ± {worker.clock_error_ms:.1f} ms"
+
+
 def _workers(result: RunResult, experiment: ExperimentResult) -> Table:
     """One row per step and worker, where a step had several."""
     steps = [step for step in experiment.steps if step.workers]
     streamed = any("ttft" in step.latency for step in steps)
     metric = "TTFT" if streamed else "E2E"
-    columns = [*texts(level_noun(result), "worker"), *numbers("requests", "share")]
-    columns += numbers(f"{metric} p50", f"{metric} p50 95%", "connection set-up p50", "round trip")
+    columns = [*texts(level_noun(result), "worker"), *numbers("requests", "share", "failed")]
+    columns += numbers(f"{metric} p50", f"{metric} p50 95%", "connection set-up p50", "round trip", "clock")
     columns += numbers("CPU, highest", "event-loop lag p99, highest")
     rows = [
         [
             level_value(step),
-            f"{worker.worker} on {worker.host}" if worker.host else worker.worker,
+            worker.title,
             count(worker.rows),
             percent(worker.share),
+            count(worker.failed),
             milliseconds(worker.first_token_p50_ms),
             _range(worker.first_token_interval, milliseconds),
             milliseconds(worker.connect_p50_ms),
             milliseconds(worker.rtt_ms),
+            _clock(worker),
             ABSENT if worker.cpu_max is None else f"{number(worker.cpu_max)}%",
             milliseconds(worker.lag_p99_ms),
         ]

@@ -208,6 +208,7 @@ def _step(step: StepResult, judged: Candidate | None) -> dict[str, Any]:
         "parts": [_part(part) for part in step.parts],
         "trust": asdict(step.trust),
         "answers": asdict(step.answers),
+        "master_cpu": step.health.master_cpu,
         "workers": [asdict(worker) for worker in step.workers],
         "slo": None if judged is None else _slo(judged),
     }

@@ -25,8 +25,9 @@ _WRITE = 2
 _FIRST, _IN_TURN = 2, 0  # libev's highest and its usual priority
 _TLS_RECORD = 16_384
 _LARGE_READ = 65_536
-_TCP_INFO_RTT = 68  # tcpi_rtt in Linux's struct tcp_info, microseconds
-_TCP_INFO_BYTES = 72
+_TCP_INFO_MIN_RTT = 148  # tcpi_min_rtt in Linux's struct tcp_info (4.6 and later), microseconds
+_TCP_INFO_BYTES = 152
+_NO_RTT = 0xFFFF_FFFF  # nothing was measured yet
 
 
 class ConnectError(Exception):
@@ -64,14 +65,17 @@ class Connection:
 
     @property
     def rtt_ms(self) -> float | None:
-        """Smoothed round trip of the open connection from the kernel's TCP; None if it is not available."""
+        """Smallest round trip of the open connection in the last five minutes, the handshake included.
+
+        The kernel's TCP measures it; None if it is not available.
+        """
         if self._sock is None or not hasattr(socket, "TCP_INFO"):
             return None
         info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
         if len(info) < _TCP_INFO_BYTES:
             return None
-        microseconds: int = struct.unpack_from("=I", info, _TCP_INFO_RTT)[0]
-        return microseconds / 1000
+        microseconds: int = struct.unpack_from("=I", info, _TCP_INFO_MIN_RTT)[0]
+        return microseconds / 1000 if microseconds < _NO_RTT else None
 
     def open(self, timeout: float) -> float:
         """Connect, through the proxy if there is one, and do the TLS handshake if the address needs it.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import psutil
 
 from common.exit_codes import ExitCode
 from common.parent_process import TOKEN_VARIABLE
@@ -79,7 +80,6 @@ class MasterCoordinator:
         self._refusals: dict[str, str] = {}
         self._proxies: set[str] = set()
         self._acknowledged: dict[str, set[str]] = defaultdict(set)
-        self._round_trips: dict[str, float] = {}
         self._finished: set[str] = set()
         self._interrupts = Interrupts()
         self.sequence = StepSequence(experiment, self, self._collector, self._interrupts)
@@ -162,10 +162,14 @@ class MasterCoordinator:
                 sys.stderr.write(f"{self.sequence.status.message}\n")
 
     def _keep_status(self) -> None:
+        process = psutil.Process()
+        process.cpu_percent()
         try:
             while self.sequence.status.phase != "done":
                 gevent.sleep(_STATUS_S)
                 self.sequence.board.refresh()
+                if self._seal is not None:  # without workers, the reports of this process have its CPU
+                    self.sequence.board.note_master_cpu(process.cpu_percent())
         except Exception as error:  # noqa: BLE001 - whatever it is, the run ends in order and reports it
             self.sequence.fail(error)
 
@@ -215,12 +219,7 @@ class MasterCoordinator:
 
     def _on_step_ack(self, ack: StepAckMessage) -> None:
         client, now = ack.client_id, time.time()
-        round_trip = now - ack.sent_at
-        if round_trip <= self._round_trips.get(client, round_trip):
-            self._round_trips[client] = round_trip
-            offset = ack.worker_time - (ack.sent_at + now) / 2
-            # A difference below half a round trip cannot be measured: the clocks count as equal.
-            self._collector.offsets[client] = offset if abs(offset) > round_trip / 2 + 0.001 else 0.0
+        self._collector.clocks.add(client, sent_at=ack.sent_at, worker_time=ack.worker_time, now=now)
         self._acknowledged[ack.step].add(client)
 
     def _on_report(self, report: ReportMessage) -> None:
@@ -292,7 +291,7 @@ class MasterCoordinator:
 
     def announce(self, step: Step) -> None:
         """Announce a step to every worker, several times: the fastest answer gives the best clock offset."""
-        self._round_trips.clear()  # clocks drift, and an old fast answer would hide that
+        self._collector.clocks.begin()
         self._step = step
         self._ping(step)
 

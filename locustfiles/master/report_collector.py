@@ -16,6 +16,7 @@ from locustfiles.master.circuit_breaker import CircuitBreaker
 from locustfiles.master.clock import Clock, SystemClock
 from locustfiles.master.live_series import LiveSeries
 from locustfiles.master.step_tally import StepTally
+from locustfiles.master.worker_clocks import WorkerClocks
 from locustfiles.master.worker_group import StepReason
 from locustfiles.master.worker_state import REPORT_S, WorkerState
 from locustfiles.messages import Counts, MeasureWindow, RecoveredMessage, ReportMessage, WorkerHealth
@@ -56,8 +57,7 @@ class ReportCollector:
         self._reports = RowAppender[WorkerReport](folder / layout.WORKERS, WORKER_COLUMNS)
         self.workers: dict[str, WorkerState] = {}
         """By Locust's client id."""
-        self.offsets: dict[str, float] = {}
-        """Client id → seconds by which its clock is ahead of the master's."""
+        self.clocks = WorkerClocks()
         self.lost: set[str] = set()
         """Client ids of workers that were lost: nothing waits for them."""
         self.steps: dict[str, StepTally] = defaultdict(StepTally)
@@ -78,6 +78,11 @@ class ReportCollector:
         """Called for every row."""
         self._gaps: dict[str, Counter[int]] = defaultdict(Counter)
         self._healths: deque[WorkerReport] = deque(maxlen=10_000)
+
+    @property
+    def offsets(self) -> dict[str, float]:
+        """Client id → seconds by which its clock is ahead of the master's."""
+        return self.clocks.offsets
 
     def add_step(self, step: str) -> None:
         """Accept the rows of a step that was not planned."""
@@ -193,6 +198,7 @@ class ReportCollector:
         moved: float = values.pop("clock_step_ms")
         if abs(moved) > _MAX_CREDIBLE_STEP_MS:
             self.clock_steps.append((reported_at, f"the clock of {report.worker} was set by {moved:.0f} ms"))
+        clock = self.clocks.measured.get(report.client_id)
         row = WorkerReport(
             worker=report.worker,
             host=report.host,
@@ -201,6 +207,8 @@ class ReportCollector:
             users=report.users,
             in_flight=report.in_flight,
             **values,
+            clock_offset_ms=None if clock is None else clock.ahead * 1000,
+            clock_error_ms=None if clock is None else clock.error * 1000,
         )
         with self.writing(layout.WORKERS):
             self._reports.append([row])

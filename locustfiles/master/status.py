@@ -135,6 +135,12 @@ class StatusBoard:
         status = self.status
         status.reach, status.looks_at = (None, None) if command is None else (command.reach, command.looks_at)
 
+    def note_master_cpu(self, percent: float) -> None:
+        """Keep, for the step that is measured, the highest CPU of this process, in percent of one core."""
+        if self.status.phase == "measure":
+            row = self.rows[self.status.ordinal - 1]
+            row.master_cpu_percent = max(percent, row.master_cpu_percent or 0.0)
+
     def refresh(self) -> None:
         """Update ``status.json``."""
         status, collector = self.status, self._collector

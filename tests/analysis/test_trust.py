@@ -98,6 +98,9 @@ def test_a_sound_step_passes_without_a_word() -> None:
             "most of them throttled (2)",
         ),
         ({"health": Health(cpu_max=91)}, "warn", "91.0% busy"),
+        ({"health": Health(master_cpu=84)}, "pass", ""),
+        ({"health": Health(master_cpu=96)}, "warn", "the master's core was 96.0% busy: steps may"),
+        ({"health": Health(master_cpu=96), "rate": 9.0}, "warn", "arrivals may have been handed out late"),
         (
             {"health": Health(cpu_max=99), "provenance": replace(PROVENANCE, clocks={"user": 200})},
             "void",

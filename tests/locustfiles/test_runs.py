@@ -88,6 +88,11 @@ def test_a_master_and_two_workers_lose_nothing(truth: Callable[..., Run], free_p
     assert [worker.wait(20) for worker in workers] == [0, 0]
     run.check_counts()
     assert {row["worker"] for row in run.requests()} == {"w0", "w1"}
+    assert float(run.steps()[0]["master_cpu_percent"]) > 0
+    for report in rows_of(run.folder / "workers.csv"):  # all clocks are this machine's
+        assert float(report["clock_error_ms"]) > 0
+        assert abs(float(report["clock_offset_ms"])) <= float(report["clock_error_ms"])
+        assert 0 < float(report["rtt_ms"] or 1) < 100
     assert {row["outcome"] for row in run.requests()} == {"ok"}
 
 
