@@ -27,37 +27,38 @@ SOURCE := .cache/docs/source
 export NO_MKDOCS_2_WARNING := 1
 
 # The variables of each command. They are checked before anything starts: a misspelt ENDPOINT would deploy an endpoint.
-RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES SEARCH
+RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES SEARCH JSON
 TAKES_bench     := $(RUN_VARIABLES)
-TAKES_quick     := ENDPOINT COMPONENT RESULTS
+TAKES_quick     := ENDPOINT COMPONENT RESULTS JSON
 TAKES_rehearse  := $(RUN_VARIABLES) FULL
 TAKES_ui        := $(RUN_VARIABLES) PORT BIND TOKEN
 TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND TOKEN PAGE
 TAKES_worker    := MASTER PORT PROCESSES RECONNECT TOKEN
-TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE OUT
-TAKES_compare   := A B OUT
+TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE OUT JSON
+TAKES_compare   := A B OUT JSON
 TAKES_collect   := RUN SPOOL
 TAKES_plan      := $(RUN_VARIABLES)
 TAKES_trace     := FILE SPEED SECONDS INSTANCE REGION
-TAKES_endpoints := REGION
-TAKES_teardown  := REGION ALL
+TAKES_endpoints := REGION JSON
+TAKES_teardown  := REGION ALL JSON
 TAKES_calibrate := QUICK
 TAKES_test      := JOBS TESTS
 TAKES_test-fast := JOBS TESTS
 COMMANDS := bench quick rehearse ui master worker report compare collect trace plan endpoints teardown calibrate setup test test-fast check docs lock clean help
 include arguments.mk
+AS_JSON = $(call flag,JSON,--json)
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
-              $(call option,RESULTS,--results) $(call option,PROCESSES,--processes) $(call flag,SEARCH,--search)
+              $(call option,RESULTS,--results) $(call option,PROCESSES,--processes) $(call flag,SEARCH,--search) $(AS_JSON)
 # Through the environment: every user of the machine can read the command line of a process.
 WITH_TOKEN = $(if $(filter TOKEN,$(GIVEN)),BENCH_TOKEN=$(call quoted,TOKEN))
 REPORT_OPTIONS = $(call quoted,RUN) $(call option,LOCUST,--locust) $(call option,FMBENCH,--fmbench) \
-                 $(call option,DEMAND,--demand) $(call option,PRICE,--price) $(call option,OUT,--out)
+                 $(call option,DEMAND,--demand) $(call option,PRICE,--price) $(call option,OUT,--out) $(AS_JSON)
 
 ##@ Benchmark
-bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= SEARCH=1 (the highest load under the SLO) RESULTS= PROCESSES= (default: a real model on this machine)
+bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= SEARCH=1 (the highest load under the SLO) RESULTS= PROCESSES= JSON=1 (default: a real model on this machine)
 	@$(BENCH) run $(RUN_OPTIONS)
 quick: setup ## Check one endpoint in a minute: does it answer, how fast, does it stream: ENDPOINT= COMPONENT= (default: the model on this machine)
-	@$(BENCH) quick $(call option,ENDPOINT,--endpoint) $(call option,COMPONENT,--component) $(call option,RESULTS,--results)
+	@$(BENCH) quick $(call option,ENDPOINT,--endpoint) $(call option,COMPONENT,--component) $(call option,RESULTS,--results) $(AS_JSON)
 rehearse: setup ## Rehearse a plan on this machine with a simulated container: INSTANCE= PLAN= FULL=1 (full windows)
 	@$(BENCH) rehearse $(RUN_OPTIONS) $(call flag,FULL,--full)
 ui: setup ## Like bench, with a live page in the browser: PORT=8089 BIND=0.0.0.0 (with a login)
@@ -71,7 +72,7 @@ worker: setup ## Join a master as a load worker until its run ends: MASTER=host 
 report: setup ## Make a report: RUN=results/latest, LOCUST=prefix (Locust CSV files) or FMBENCH=folder; DEMAND= PRICE=1.41 or TYPE=1.41,TYPE=2.82 OUT=
 	@$(BENCH) report $(REPORT_OPTIONS)
 compare: setup ## Is B worse than A beyond noise? A=run B=run, several runs of a side with commas (fails if so)
-	@$(BENCH) compare $(call quoted,A) $(call quoted,B) $(call option,OUT,--out)
+	@$(BENCH) compare $(call quoted,A) $(call quoted,B) $(call option,OUT,--out) $(AS_JSON)
 collect: setup ## Add the rows that workers still have on disk to a run: RUN=results/latest SPOOL=folder (copied from their hosts)
 	@$(BENCH) collect $(call quoted,RUN) $(call option,SPOOL,--spool)
 
@@ -83,9 +84,9 @@ trace: setup ## Describe a trace of production traffic: FILE= SPEED=2 SECONDS=60
 plan: setup ## Check a plan and estimate duration and cost, before anything is created: INSTANCE= PLAN= ENDPOINT=
 	@$(BENCH) plan $(RUN_OPTIONS)
 endpoints: setup ## List what this suite created in the account, with age and cost: REGION=
-	@$(BENCH) endpoints $(call option,REGION,--region)
+	@$(BENCH) endpoints $(call option,REGION,--region) $(AS_JSON)
 teardown: setup ## Delete what this suite created: REGION= ALL=1 (without asking, live runs too)
-	@$(BENCH) teardown $(call option,REGION,--region) $(call flag,ALL,--all)
+	@$(BENCH) teardown $(call option,REGION,--region) $(call flag,ALL,--all) $(AS_JSON)
 
 ##@ This machine
 calibrate: setup ## Measure how accurate this machine's load generator is: QUICK=1
@@ -118,7 +119,7 @@ help: ## Show this list
 # Installation: hash-checked, nothing is resolved. The stamp repeats it only when a lock changes.
 $(READY): requirements.lock requirements-installer.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
-	@echo "setting up $(VENV) (once, about a minute)"
+	@echo "setting up $(VENV) (once, about a minute)" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-installer.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements.lock
@@ -128,7 +129,7 @@ $(DEV): $(READY) requirements-dev.lock
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 $(DATA): $(READY) emulator/model.py payloads/build.py
-	@echo "preparing the model and the prompts (once)"
-	@$(BIN)/python -m emulator.model
-	@$(BIN)/python -m payloads --tokenizer $(STATE)/models/smollm2-135m-instruct.tokenizer.json
+	@echo "preparing the model and the prompts (once)" >&2
+	@$(BIN)/python -m emulator.model >&2
+	@$(BIN)/python -m payloads --tokenizer $(STATE)/models/smollm2-135m-instruct.tokenizer.json >&2
 	@touch $@

@@ -5,6 +5,7 @@ from importlib import import_module
 
 import click
 
+from bench.json_lines import conclude, json_lines
 from bench.options import usage_sentence
 from common.errors import Setting, UserError
 from common.exit_codes import ExitCode
@@ -96,18 +97,31 @@ def _with_setting(error: UserError) -> str:
 def main() -> None:
     """Run the command line; ends the process."""
     survive_lost_streams()
+    if "--json" not in sys.argv:
+        sys.exit(_run())
+    # Before the options are read: mistakes in them are a program's result, too.
+    with json_lines(next((word for word in sys.argv[1:] if not word.startswith("-")), "")):
+        code = _run()
+        conclude(code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command. Returns its exit code; says what is wrong where it is not 0."""
     try:
         code = cli.main(standalone_mode=False)
     except UserError as error:
+        conclude(error.exit_code, error)
         click.echo(f"error: {printable(_with_setting(error))}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.UsageError as error:
-        click.echo(f"error: {usage_sentence(error)}", err=True)
-        sys.exit(ExitCode.BAD_INPUT)
+        conclude(ExitCode.BAD_INPUT, sentence := usage_sentence(error))
+        click.echo(f"error: {sentence}", err=True)
+        return ExitCode.BAD_INPUT
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(ExitCode.INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else ExitCode.OK)
+        return ExitCode.INTERRUPTED
+    return code if isinstance(code, int) else ExitCode.OK

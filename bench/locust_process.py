@@ -16,7 +16,7 @@ import psutil
 
 from bench.live_page.load_feed import LoadFeed
 from bench.ports import check_port, free_port
-from bench.terminal import LoadScreen, Status, print_status
+from bench.terminal import Status, print_status
 from common.errors import UserError
 from common.exit_codes import ExitCode
 from common.parent_process import TOKEN_VARIABLE
@@ -104,6 +104,7 @@ def play_load(
     options: LoadOptions,
     *,
     over_budget: Callable[[], bool],
+    show: Callable[[Status], None] = lambda _: None,
     meanwhile: Callable[[Status], None] = lambda _: None,
     feed: LoadFeed | None = None,
 ) -> LoadEnd:
@@ -117,6 +118,7 @@ def play_load(
         csv_prefix: of Locust's own CSV files.
         options: how Locust runs.
         over_budget: polled while waiting; True ends the load early.
+        show: called with the status several times a second, and with the last one.
         meanwhile: called with the status several times a second while the load runs.
         feed: takes state and points of the load from Locust's web server; None without a live page.
 
@@ -149,14 +151,12 @@ def play_load(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    last: dict[str, Any] = {}
     with contextlib.nullcontext() if feed is None or web_port is None else feed.following(web_port):
         try:
-            with LoadScreen() as screen:
-                fault = _watch(child, status_file, screen, over_budget, meanwhile, feed=feed)
+            fault = _watch(child, status_file, over_budget, show, meanwhile, feed=feed)
         finally:
             stop_child(child)
-            last = _read_status(status_file)
+            show(last := _read_status(status_file))
             if feed is not None:
                 feed.take_last_state(last.get("live"))
             status_file.unlink(missing_ok=True)
@@ -190,8 +190,8 @@ def _killed_by(number: int) -> str:
 def _watch(
     child: "subprocess.Popen[bytes]",
     status_file: Path,
-    screen: LoadScreen,
     over_budget: Callable[[], bool],
+    show: Callable[[Status], None],
     meanwhile: Callable[[Status], None],
     *,
     feed: LoadFeed | None,
@@ -201,7 +201,7 @@ def _watch(
     reported: object = ""
     while child.poll() is None and not over_budget():
         status = _read_status(status_file)
-        screen.update(status)
+        show(status)
         meanwhile(status)
         if (message := status.get("message")) and message != reported and status.get("phase") != "done":
             print_status(str(reported := message))
@@ -212,7 +212,6 @@ def _watch(
             print_status(fault := f"the load generator has not reported for {_SILENCE_S:.0f} s and is ended")
             return fault
         time.sleep(_POLL_S)
-    screen.update(_read_status(status_file))
     return None
 
 

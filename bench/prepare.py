@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from bench import provenance
 from bench.backend import Backend
@@ -77,6 +78,21 @@ class PreparedRun:
         view.expected_usd, view.max_spend_usd = self.preflight.estimate.longest_usd, budget.max_spend_usd
         view.spent_usd = spent_usd
         view.enter("workers" if self.options.load.workers_elsewhere else "check")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is played, for programs."""
+        return {
+            "run": self.run_id,
+            "folder": str(self.folder),
+            "plan": self.plan.name,
+            "rehearsal": self.options.rehearse,
+            "search": self.plan.load.search is not None,
+            "experiments": [entry.name for entry in self.manifest.experiments],
+            "steps": sum(len(entry.steps) for entry in self.manifest.experiments),
+            "expected_usd": self.preflight.estimate.longest_usd,
+            "max_spend_usd": self.plan.budget.max_spend_usd,
+        }
 
     def create_folder(self) -> None:
         """Create the run folder, with the plan's file and the trace that is replayed.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from bench.json_lines import add_to_result
 from bench.terminal import print_status, result_console
 from common.errors import writing
 from common.text import printable
@@ -53,6 +54,8 @@ def quick_report(folder: Path) -> bool:
     facts = quick_facts(measure_and_judge(folder))
     text = quick_text(facts, _next_command(facts, folder))
     result_console.print(f"\n{printable(text)}", markup=False)
+    paths = {"folder": str(folder)}
+    add_to_result(answer=text.splitlines(), works=facts.works, paths=paths)
     print_status(f"\nevery request: {folder}; `make report RUN={folder}` makes a report of them")
     return facts.works
 

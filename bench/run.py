@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 from bench.backend import backend_for
 from bench.checks import check_plan
 from bench.cloudwatch import collect_cloudwatch
+from bench.display.run_display import RunDisplay
+from bench.display.screen import say_in_signal
 from bench.distributed.run_announcer import RunAnnouncer
 from bench.experiment_file import made_payload, write_experiment
+from bench.json_lines import add_error, emit
 from bench.live_load import watch_load
 from bench.live_page.run_view import RunView
 from bench.locust_process import LoadEnd, play_load
 from bench.prepare import PreparedRun, RunOptions, prepare
 from bench.quick import quick_report
 from bench.run_report import final_report, report_so_far
-from bench.terminal import deploy_reporter, print_status
+from bench.terminal import print_status
 from bench.traces import bodies_file
 from common.errors import UserError, writing
 from common.exit_codes import ExitCode
@@ -50,7 +53,7 @@ def run_plan(plan: Plan, options: RunOptions) -> int:
     prepared: PreparedRun | None = None
     try:
         shorten = {"rehearse": options.rehearse, "full_windows": options.full_windows}
-        with orderly_exit(), backend_for(plan, **shorten) as backend:
+        with orderly_exit(say_in_signal), backend_for(plan, **shorten) as backend:
             prepared = prepare(backend, options, payloads)
             return play(prepared)
     except Interrupted as stop:
@@ -82,11 +85,12 @@ def play(prepared: PreparedRun) -> int:
     )
     guard = SpendGuard(prepared.ledger, prepared.run_id, prepared.plan.budget.max_spend_usd)
     prepared.show_in_view(guard.spent_usd)
-    with announcer, bodies_file(prepared.trace.bodies) as bodies:
+    display = RunDisplay(prepared.options.view)
+    with announcer, bodies_file(prepared.trace.bodies) as bodies, display:
         if load.workers_elsewhere:
             print_status(load.reachability)
         announcer.wait_for_workers(f"{prepared.backend.worker_keys}make worker MASTER=… TOKEN={load.token}")
-        _Player(prepared, announcer, guard, status, bodies, _searches(prepared)).play()
+        _Player(prepared, announcer, guard, status, bodies, _searches(prepared), display).play()
     return status.code
 
 
@@ -124,6 +128,7 @@ class _Player:
     """A file of the bodies that are replayed."""
     searches: "Searches | None"
     """None where the plan lists steps."""
+    display: RunDisplay
 
     @property
     def view(self) -> RunView:
@@ -166,6 +171,7 @@ class _Player:
         steps = sum(len(entry.steps) for entry in experiments)
         shape = plural(steps, "step") if self.prepared.plan.load.search is None else "a search"
         print_status(f"run {folder.name}: {plural(len(experiments), 'experiment')}, {shape}")
+        emit("run_started", **self.prepared.facts)
 
     def _stop_reason(self) -> str | None:
         return self.guard.reason() or self.status.stop_reason or self.announcer.shortage()
@@ -189,7 +195,7 @@ class _Player:
                 spec,
                 self.prepared.clients,
                 self.prepared.ledger,
-                self.view.deploying(spec.instance_type, deploy_reporter(spec.name)),
+                self.view.deploying(spec.instance_type, self.display.deployment(spec.name)),
                 quote=entries[0].price,
                 stop=self.guard.reason,
                 meanwhile=self._report_so_far,
@@ -239,6 +245,7 @@ class _Player:
         )
         self._save()
         self.view.enter("load")
+        emit("load_started", experiment=entry.name, endpoint=entry.endpoint_name, region=spec.region)
         try:
             with self.announcer.announce_load():
                 end = play_load(
@@ -247,6 +254,7 @@ class _Player:
                     self.prepared.options.load,
                     over_budget=self.guard.exceeded,
                     meanwhile=watch,
+                    show=self.display.update,
                     feed=self.view.feed if self.view.address else None,
                 )
         except BaseException:
@@ -263,6 +271,7 @@ class _Player:
             UserError: it was ended early, or its generator failed: its endpoint gets no further load.
         """
         entry.state = _STATES.get(end.code, "failed")
+        emit("load_ended", experiment=entry.name, exit_code=end.code, message=end.message or None)
         spent = self.guard.reason()
         if spent:
             entry.error = f"stopped: {spent}"
@@ -299,6 +308,7 @@ class _Player:
         manifest.ended_at = time.time()
         manifest.state = state
         manifest.error = error
+        add_error(error)
         self._save()
 
     def _save(self) -> None:
@@ -320,6 +330,7 @@ class _Player:
 
     def _report(self) -> None:
         self.view.enter("report")
+        self.display.close()
         if self.prepared.options.quick:
             if not quick_report(self.prepared.folder):
                 self.status.record_code(ExitCode.ALL_VOID)

@@ -1,10 +1,29 @@
 """The report of a run, while its endpoints are deleted and at its end."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from bench.json_lines import add_to_result
 from bench.terminal import print_status, result_console, summary_table
 from common.errors import StartedError, UserError
 from common.text import printable
+
+if TYPE_CHECKING:
+    from analysis import Report
+
+
+def report_data(report: "Report") -> dict[str, Any]:
+    """A report for programs: the answer as sentences and as data, its warnings, and where everything is."""
+    summary = report.summary
+    paths = {path.name: str(path) for path in report.files}
+    return {
+        "run": summary["run"]["id"],
+        "state": summary["run"]["state"],
+        "answer": report.answer.splitlines(),
+        "choices": summary["choices"],
+        "warnings": report.warnings,
+        "paths": {"report": paths["report.html"], "summary": paths["summary.json"]},
+    }
 
 
 def report_so_far(folder: Path) -> None:
@@ -38,6 +57,7 @@ def final_report(folder: Path) -> bool:
             raise StartedError(str(error), remedy) from None
         print_status(remedy)
         raise
+    add_to_result(**report_data(report))
     experiments = report.summary["experiments"]
     for experiment in experiments:
         result_console.print("", summary_table(experiment), sep="\n")

@@ -3,8 +3,9 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +17,7 @@ from rich.text import Text
 from bench.backend import backend_for
 from bench.checks import checked_payload
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
+from bench.json_lines import add_to_result, conclude, emit, is_on, json_option, say
 from bench.options import NonEmptyText
 from bench.terminal import print_status, result_console
 from bench.traces import read_replayed_trace, trace_size
@@ -59,11 +61,19 @@ def plan_command(**choice: Unpack[PlanChoice]) -> int:
             trace=trace_size(read_replayed_trace(plan).rows),
         )
     _show(plan, path, checked)
-    return ExitCode.BAD_INPUT if checked.stops else ExitCode.OK
+    code = ExitCode.BAD_INPUT if checked.stops else ExitCode.OK
+    conclude(
+        code,
+        plan={"name": plan.name, "file": str(path)},
+        checks=[asdict(check) for check in checked.checks],
+        estimate={**asdict(checked.estimate), "max_spend_usd": plan.budget.max_spend_usd},
+    )
+    return code
 
 
 @click.command("endpoints")
 @click.option("--region", type=NonEmptyText(), help="AWS region to search.")
+@json_option
 def endpoints_command(region: str | None) -> int:
     """List what this suite created and has not deleted.
 
@@ -74,9 +84,11 @@ def endpoints_command(region: str | None) -> int:
     if entries:
         show_inventory(entries, clients)
     else:
-        click.echo(f"nothing created by this suite in {clients.region} of account {clients.identity.account}")
-    _print_elsewhere(items_elsewhere(clients, ledger))
-    return 0
+        say(f"nothing created by this suite in {clients.region} of account {clients.identity.account}")
+    elsewhere = items_elsewhere(clients, ledger)
+    _print_elsewhere(elsewhere)
+    conclude(ExitCode.OK, **_place(clients), resources=_as_data(entries, clients), elsewhere=len(elsewhere))
+    return ExitCode.OK
 
 
 @click.command("teardown")
@@ -87,6 +99,7 @@ def endpoints_command(region: str | None) -> int:
     is_flag=True,
     help="Also delete what other machines and live runs created, without asking.",
 )
+@json_option
 def teardown_command(region: str | None, *, everyone: bool) -> int:
     """Delete what this suite created, by its ledger and by its tags. Safe to repeat.
 
@@ -101,15 +114,19 @@ def teardown_command(region: str | None, *, everyone: bool) -> int:
     with orderly_exit():
         left = teardown(entries, clients, ledger, confirm=confirm, on_progress=_print_progress)
     if not entries:
-        click.echo(f"nothing created by this suite in {clients.region} of account {clients.identity.account}")
-    _print_elsewhere(items_elsewhere(clients, ledger))
+        say(f"nothing created by this suite in {clients.region} of account {clients.identity.account}")
+    elsewhere = items_elsewhere(clients, ledger)
+    _print_elsewhere(elsewhere)
+    found = {"resources": _as_data(entries, clients), "elsewhere": len(elsewhere)}
+    add_to_result(**_place(clients), **found, left=[_key(leftover.item) for leftover in left])
     if left:
         raise LeftBehindError(left)
-    return 0
+    conclude(ExitCode.OK)
+    return ExitCode.OK
 
 
 def _show(plan: Plan, path: Path, checked: Preflight) -> None:
-    console = Console()
+    console = Console(stderr=is_on())
     table = Table(title=Text(f"{plan.name} ({path})"), title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("check", no_wrap=True)
     table.add_column("")
@@ -179,7 +196,29 @@ def show_inventory(entries: Sequence[InventoryEntry], clients: Clients) -> None:
             entry.known_by,
         )
         table.add_row(*(Text(one_line(cell)) for cell in cells))  # anybody may have written the tags
-    Console().print(table)
+    Console(stderr=is_on()).print(table)
+
+
+def _place(clients: Clients) -> dict[str, str]:
+    return {"region": clients.region, "account": clients.identity.account}
+
+
+def _key(item: Item) -> dict[str, str]:
+    return {"kind": item.kind, "name": item.name}
+
+
+def _as_data(entries: Sequence[InventoryEntry], clients: Clients) -> list[dict[str, Any]]:
+    """What this suite created, for programs."""
+    now = time.time()
+    data = []
+    for entry in entries if is_on() else ():
+        item = _priced(entry.item, clients)
+        known = {"status": entry.status, "known_by": entry.known_by, "mine": entry.mine}
+        live = None if entry.live is None else entry.live.pid
+        cost = item.cost_usd(now) if item.kind == "endpoint" else None
+        of_item = {"run": item.run_id, "owner": item.owner, "created_at": item.created_at, "cost_usd": cost}
+        data.append({**_key(item), **known, **of_item, "live_process": live})
+    return data
 
 
 def _priced(item: Item, clients: Clients) -> Item:
@@ -215,26 +254,25 @@ def _ownership(group: Sequence[InventoryEntry]) -> str:
 def confirmed(ownership: str) -> bool:
     """Whether the user agrees; without a terminal the answer is no."""
     if not sys.stdin.isatty():
-        click.echo(
-            f"{printable(ownership)} Not deleted, because this is not a terminal (ALL=1 deletes it too)"
-        )
+        say(f"{ownership} Not deleted, because this is not a terminal (ALL=1 deletes it too)")
         return False
     try:
-        return click.confirm(f"{printable(ownership)} Delete?", default=False)
+        return click.confirm(f"{printable(ownership)} Delete?", default=False, err=is_on())
     except click.Abort:  # the end of the input; Ctrl-C comes as a signal
-        click.echo("no")
+        say("no")
         return False
 
 
 def _print_progress(progress: Progress) -> None:
     item = progress.item
     result_console.print(f"{item.kind} {item.name}: {progress}", markup=False)
+    emit("resource", **progress.as_data())
 
 
 def _print_elsewhere(others: Sequence[Item]) -> None:
     if others:
         places = sorted({f"{item.region} of account {item.account} ({item.api})" for item in others})
-        click.echo(
+        say(
             f"the ledger also has {plural(len(others), 'item')} created elsewhere: {'; '.join(places)} "
             "(REGION= searches another region)"
         )

@@ -2,18 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from analysis import Report, make_report
-from analysis.decide.compare import Comparison, compare, comparison_data, comparison_markdown
+from analysis.decide.compare import compare, comparison_data, comparison_markdown
 from analysis.importers.command_line_prices import Prices, read_prices
 from analysis.importers.fmbench.folder import load_fmbench_runs
 from analysis.importers.locust.csv_run import load_locust
 from analysis.measure.results import RunResult
 from analysis.report import measure_and_judge, write_report
 from bench.collect import Collected, collect
+from bench.json_lines import conclude, is_on, json_option, say
 from bench.options import NonEmptyPath, NonEmptyText
+from bench.run_report import report_data
 from common.errors import UserError
 from common.exit_codes import ExitCode
 from common.formatting import plural
@@ -44,6 +47,7 @@ _PATH = NonEmptyPath()
     help="Requests per minute that a fleet must serve, or a CSV file with 24 hours of them.",
 )
 @click.option("--out", type=_PATH, help="Folder for the report. Default: beside the data.")
+@json_option
 def report(
     folder: Path | None,
     *,
@@ -70,32 +74,37 @@ def report(
         return
     else:
         made = make_report(folder or _LATEST, out=out, demand=demand)
-    _print_report(made)
+    conclude(ExitCode.OK, **_print_report(made))
 
 
 def _report_fmbench_runs(folder: Path, prices: Prices, out: Path) -> None:
     """Write a report for each run in the folder. Runs are never compared."""
     runs = load_fmbench_runs(folder, prices)
     if len(runs) > 1:
-        click.echo(f"{folder} has {len(runs)} FMBench runs. Each gets its own report; they are not compared.")
+        say(f"{folder} has {len(runs)} FMBench runs. Each gets its own report; they are not compared.")
+    reports = []
     for run in runs:
         if run.label:
-            click.echo(f"\n{run.label}:")
-        _print_report(write_report(run.result, out / run.label))
+            say(f"\n{run.label}:")
+        reports.append({"label": run.label, **_print_report(write_report(run.result, out / run.label))})
+    conclude(ExitCode.OK, reports=reports)
 
 
-def _print_report(made: Report) -> None:
+def _print_report(made: Report) -> dict[str, Any]:
+    """Print a report's warnings, answer and path. Returns it as data."""
+    data = report_data(made)
     for warning in made.warnings:
         click.echo(f"! {printable(warning)}", err=True)
-    click.echo(printable(made.answer))
-    click.echo(next(str(path) for path in made.files if path.name == "report.html"))
+    say(made.answer)
+    say(data["paths"]["report"])
+    return data
 
 
 @click.command("compare")
 @click.argument("sides", nargs=-1, metavar="BASELINE OTHER...")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
-@click.option("--out", type=_PATH, help="Also write to this file.")
-def compare_command(sides: tuple[str, ...], *, as_json: bool, out: Path | None) -> int:
+@click.option("--out", type=_PATH, help="Also write to this file: Markdown, or JSON with --json.")
+@json_option
+def compare_command(sides: tuple[str, ...], *, out: Path | None) -> int:
     """Compare run folders with the first one. Exit code 1 if one is worse beyond noise.
 
     A side may be several runs of one plan, separated by commas: results/a1,results/a2 results/b1,results/b2.
@@ -106,16 +115,19 @@ def compare_command(sides: tuple[str, ...], *, as_json: bool, out: Path | None) 
         )
     baseline, *others = [_runs(side) for side in sides]
     comparisons = [compare(baseline, other) for other in others]
-    text = _as_json(comparisons) if as_json else "\n".join(map(comparison_markdown, comparisons))
+    text, data = "\n".join(map(comparison_markdown, comparisons)), [comparison_data(c) for c in comparisons]
     if out is not None:
+        as_json = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
         try:
-            out.write_text(text, encoding="utf-8")
+            out.write_text(as_json if is_on() else text, encoding="utf-8")
         except OSError as error:
             raise UserError(
                 f"{out} cannot be written ({error.strerror or error})", "name another file"
             ) from None
-    click.echo(printable(text))
-    return ExitCode.FAILED if any(each.regressed for each in comparisons) else ExitCode.OK
+    say(text)
+    code = ExitCode.FAILED if any(each.regressed for each in comparisons) else ExitCode.OK
+    conclude(code, comparisons=data)
+    return code
 
 
 def _runs(side: str) -> list[RunResult]:
@@ -129,10 +141,6 @@ def _runs(side: str) -> list[RunResult]:
             "name at least one on each side (A= and B= of make)",
         )
     return [measure_and_judge(Path(name)) for name in names]
-
-
-def _as_json(comparisons: list[Comparison]) -> str:
-    return json.dumps([comparison_data(each) for each in comparisons], indent=2, ensure_ascii=False) + "\n"
 
 
 @click.command("collect")

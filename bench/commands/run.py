@@ -10,6 +10,7 @@ import click
 
 from bench.distributed.run_announcer import RECONNECT_S
 from bench.distributed.worker_host import serve
+from bench.json_lines import json_option
 from bench.locust_process import LoadOptions
 from bench.options import NonEmptyPath, NonEmptyText, WholeNumber
 from bench.prepare import RunOptions
@@ -63,6 +64,7 @@ def plan_options(command: Callable[..., int]) -> Callable[..., int]:
             is_flag=True,
             help="Search for the highest load under the SLO, between the plan's lowest and highest level.",
         ),
+        json_option,
     ]
     for option in reversed(options):
         command = option(command)
@@ -151,6 +153,7 @@ def run(**choice: Unpack[PlanChoice]) -> int:
     show_default=True,
     help="Folder for the run folder.",
 )
+@json_option
 def quick(*, endpoint: str | None, component: str | None, results: Path) -> int:
     """Check one endpoint with one user: does it answer, how, how fast, and what to run next. One minute."""
     if component and not endpoint:

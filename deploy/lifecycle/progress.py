@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from deploy.lifecycle.ledger import Item
 
@@ -33,6 +33,18 @@ class Progress:
     def is_deletion(self) -> bool:
         """Whether it is about a deletion."""
         return self.state in ("deleting", "deletion_refused", "deleted", "not_deleted")
+
+    def as_data(self) -> dict[str, Any]:
+        """The observation for programs, without the rest of the item."""
+        return {
+            "kind": self.item.kind,
+            "name": self.item.name,
+            "state": self.state,
+            "detail": self.detail or None,
+            "elapsed_s": self.elapsed_s,
+            "usual_s": self.usual_s,
+            "cost_usd": self.cost_usd,
+        }
 
     def __str__(self) -> str:
         """The state as people read it."""

@@ -30,8 +30,15 @@ class Abandoned(Interrupted):
     """A signal that came after the explanation: the user does not want to wait for the deletion."""
 
 
+def write_to_stderr(text: str) -> None:
+    """Write a line without the streams of Python: a signal may have arrived in the middle of a print."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}\n".encode())
+
+
 class _Orderly:
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
         self.first: int | None = None
         self.raised = False
         self.held = False
@@ -48,9 +55,7 @@ class _Orderly:
         now = time.monotonic()
         if self.explained_at is None:
             self.explained_at = now
-            # Not with print: the signal may have arrived in the middle of one.
-            with contextlib.suppress(OSError):
-                os.write(2, f"{signal.Signals(number).name}: {explain()}\n".encode())
+            self.say(f"{signal.Signals(number).name}: {explain()}")
         elif now - self.explained_at >= _READING_S:
             self.raised = True  # so that the next signal does not disturb the report
             raise Abandoned(number)
@@ -65,17 +70,20 @@ _active: _Orderly | None = None
 
 
 @contextmanager
-def orderly_exit() -> Iterator[None]:
+def orderly_exit(say: Callable[[str], None] = write_to_stderr) -> Iterator[None]:
     """Turn SIGINT, SIGTERM and SIGHUP into one `Interrupted` in the main thread, inside the block.
 
     Only the first signal raises; a second does not disturb the unwinding, which deletes what was created.
     In a `shielded` block, the signal raises when that block ends.
+
+    Args:
+        say: prints a line from inside a signal handler.
     """
     global _active  # noqa: PLW0603 - signal handlers are the process's, and so is this
     if threading.current_thread() is not threading.main_thread() or _active is not None:
         yield
         return
-    orderly = _active = _Orderly()
+    orderly = _active = _Orderly(say)
     before = {number: signal.signal(number, orderly.receive) for number in _HANDLED}
     try:
         yield

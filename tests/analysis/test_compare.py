@@ -79,7 +79,7 @@ def test_the_command_speaks_markdown_and_json_and_its_exit_code_is_for_ci(
 ) -> None:
     def play(*arguments: str) -> tuple[int, str]:
         result = CliRunner().invoke(compare_command, arguments, standalone_mode=False)
-        return (result.return_value, result.output)
+        return (result.return_value, result.stdout)
 
     assert play(str(runs["a"]), str(runs["again"]))[0] == 0
     code, text = play(str(runs["a"]), str(runs["slow"]), "--out", str(tmp_path / "pr.md"))
@@ -88,7 +88,9 @@ def test_the_command_speaks_markdown_and_json_and_its_exit_code_is_for_ci(
     assert "| TPOT p50 |" in (tmp_path / "pr.md").read_text()
     code, text = play(str(runs["a"]), str(runs["again"]), str(runs["slow"]), "--json")
     assert code == 1
-    assert [one["regressed"] for one in json.loads(text)] == [False, True]
+    found = json.loads(text)
+    assert (found["event"], found["exit_code"]) == ("result", 1)
+    assert [one["regressed"] for one in found["comparisons"]] == [False, True]
 
 
 def test_one_run_is_not_enough(runs: dict[str, Path]) -> None:
@@ -128,7 +130,7 @@ def test_several_runs_of_a_side_are_repetitions(runs: dict[str, Path], tmp_path:
     write_run(tmp_path / "c", (BASE,), seed=9)
     sides = [f"{runs['a']},{runs['again']}", f"{tmp_path / 'b'},{tmp_path / 'c'}"]
     result = CliRunner().invoke(compare_command, [*sides, "--json"], standalone_mode=False)
-    (found,) = json.loads(result.output)
+    (found,) = json.loads(result.stdout)["comparisons"]
     assert result.return_value == 0
     assert found["baseline"] == "a and again"
     rate = next(line for line in found["lines"] if line["metric"] == "requests/min")

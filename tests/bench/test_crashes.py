@@ -23,13 +23,13 @@ CRASH_OF_THE_REPORT = (
 )
 CRASH_OF_THE_CONDUCTOR = """
 from bench.cli import main
-from bench.locust_process import LoadScreen
-shown = LoadScreen.update
+from bench.display.run_display import RunDisplay
+shown = RunDisplay.update
 def update(self, status):
     shown(self, status)
     if status.get("phase") == "measure":
         raise ZeroDivisionError
-LoadScreen.update = update
+RunDisplay.update = update
 main()
 """
 

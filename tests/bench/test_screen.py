@@ -1,4 +1,4 @@
-"""The table at a run's end: why a step that is cheapest is not the answer stands beside it."""
+"""Lines about a deployment, and the table at a run's end."""
 
 import io
 from pathlib import Path
@@ -8,74 +8,12 @@ import pytest
 from rich.console import Console
 
 from analysis.report import measure_and_judge
-from bench.terminal import LoadScreen, deploy_reporter, summary_table
+from bench.terminal import deploy_reporter, summary_table
 from deploy.lifecycle.progress import Progress
 from runfolder import layout
 from tests.analysis.runs import summary_of
 from tests.deploy.harness import items
 from tests.support.synthetic_run import Deployed, Server, write_run
-
-
-def status(index: int, /, **values: object) -> dict[str, object]:
-    return {
-        "experiment": "ml.g5.48xlarge/a-rather-long-label-of-a-payload_3000-4000",
-        "step": f"ml.g5.48xlarge/a-rather-long-label-of-a-payload_3000-4000/c{2**index}",
-        "ordinal": index + 1,
-        "steps_total": 40,
-        "phase": "measure",
-        "phase_elapsed_s": 12.0,
-        "phase_total_s": 42.0,
-        "eta_s": 90.0,
-        "in_flight": 2**index,
-        "target": 2**index,
-        "ok": 1_000 + index,
-        "failed": index,
-        "requests_per_minute": 1234.5,
-        "completion_tokens_per_s": 9876.5,
-        "ttft_p50_ms": 123.4,
-        "e2e_p50_ms": 2345.6,
-        **values,
-    }
-
-
-def screen_of(*statuses: dict[str, object], width: int = 80, height: int = 24) -> list[str]:
-    terminal = Console(width=width, height=height, record=True, force_terminal=True, file=io.StringIO())
-    screen = LoadScreen(terminal)
-    for each in statuses:
-        screen._rows[str(each["step"])] = each
-    terminal.print(screen.render())
-    lines = terminal.export_text().splitlines()
-    assert len(lines) < height
-    assert all(len(line) <= width for line in lines)
-    return lines
-
-
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 10), (40, 8)])
-@pytest.mark.parametrize("steps", [1, 3, 40])
-def test_the_running_step_shows_its_concurrency_and_counts(steps: int, width: int, height: int) -> None:
-    lines = screen_of(
-        *(status(step % 17, step=f"x/y/c{step}") for step in range(steps)), width=width, height=height
-    )
-    last = next(line for line in reversed(lines) if line.startswith("c")).split()
-    step = (steps - 1) % 17
-    assert last[0] == f"c{steps - 1}"
-    assert f"{2**step}/{2**step}" in last
-    assert str(1_000 + step) in last
-    assert any(line.startswith("measure 12 of 42 s") for line in lines)
-
-
-def test_earlier_steps_are_summed_up_when_they_do_not_fit() -> None:
-    lines = screen_of(*(status(step % 17, step=f"x/y/c{step}") for step in range(40)))
-    assert any(line.startswith("… 23 earlier steps: ") for line in lines)
-    assert len(screen_of(status(0), status(1))) < 10
-
-
-@pytest.mark.parametrize("text", ["[/INST] </s> [bold", "\x1b[2J\x1b]0;owned\x07 gone", "two\nlines"])
-def test_words_from_outside_are_shown_as_words(text: str) -> None:
-    lines = screen_of(status(1, message=text, experiment=text, step=f"{text}/c1"))
-    assert not any("\x1b" in line for line in lines)
-    if "INST" in text:
-        assert any("[/INST] </s> [bold" in line for line in lines)
 
 
 def test_a_title_from_outside_is_no_markup() -> None:
