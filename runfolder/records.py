@@ -128,6 +128,14 @@ class Request:
         """When it was to start, epoch seconds: in an open loop when it arrived, else when it started."""
         return self.started_at - (self.schedule_delay_ms or 0.0) / 1000
 
+    def latency_ms(self, name: Literal["ttft_ms", "tpot_ms", "e2e_ms"]) -> float | None:
+        """A latency as the report counts it: TTFT and E2E of an open loop from the arrival.
+
+        Formula: as `analysis.metrics.definitions.per_row`.
+        """
+        value: float | None = getattr(self, name)
+        return value if value is None or name == "tpot_ms" else value + (self.schedule_delay_ms or 0.0)
+
 
 REQUEST_COLUMNS = tuple(field.name for field in fields(Request))
 

@@ -99,7 +99,7 @@ class LiveSeries:
             interval.ok += 1
             if interval.values is not None:
                 for values, name in zip(interval.values, LATENCIES, strict=True):
-                    if (value := getattr(row, name)) is not None:
+                    if (value := row.latency_ms(name)) is not None:
                         values.append(value)
         if row.outcome == "ok":
             self._add_tokens(row, ended_at)

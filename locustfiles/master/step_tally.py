@@ -48,7 +48,7 @@ class StepTally:
         elif self.window.start <= row.arrived_at < self.window.end:
             self.measured_ok += 1
             for name in LATENCIES:
-                value = getattr(row, name)
+                value = row.latency_ms(name)
                 if value is not None:
                     self._latencies[name].add(value)
 
@@ -101,7 +101,7 @@ class StepTally:
         """
         if self.window is None:
             return percentile(
-                sorted(v for _, row in self._recent if (v := getattr(row, metric)) is not None), p
+                sorted(v for _, row in self._recent if (v := row.latency_ms(metric)) is not None), p
             )
         return percentile(self._latencies[metric], p)
 

@@ -1,5 +1,9 @@
 """A search through the whole line, with a real load: it chooses its steps, confirms its answer and ends."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import psutil
 import pytest
 
@@ -22,16 +26,17 @@ def test_a_search_plays_its_own_steps_and_confirms_the_answer(bench: Bench) -> N
         },
         "slo": {"e2e_p95": "10s"},
     }
-    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
+    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results, "--json")
     assert done.returncode == 0, done.stderr
     first, second = bench.summary()["experiments"]
     assert (first["instance_type"], second["instance_type"]) == ("ml.g5.xlarge", "ml.g6.xlarge")
     assert (first["search"]["end"], second["search"]["end"]) == ("all_met", "beaten")
     assert second["search"]["rival"]["experiment"] == first["name"]
     assert len(second["steps"]) == 1
-    assert "The search on this machine (as ml.g6.xlarge) ended early, after " in " ".join(done.stdout.split())
+    assert "The search on this machine (as ml.g6.xlarge) ended early, after " in " ".join(done.stderr.split())
     steps = first["steps"]
-    assert [step["concurrency"] for step in steps] == [2, 4, None]
+    levels = [step["concurrency"] for step in steps]
+    assert (levels[:2], set(levels[2:])) == ([2, 4], {None}), "a void confirmation is repeated"
     rows = requests_of(bench.latest())
     own = rows[rows["step"].isin([step["id"] for step in steps])]
     assert locust_counts(bench.latest(), "locust_1") == own.groupby("step").size().to_dict()
@@ -40,6 +45,34 @@ def test_a_search_plays_its_own_steps_and_confirms_the_answer(bench: Bench) -> N
     assert "search: met at 4" in done.stderr
     assert "the highest level meets the SLO after" in done.stderr
     assert bench.left_open() == []
+    check_lines(bench, [json.loads(line) for line in done.stdout.splitlines()])
+
+
+def check_lines(bench: Bench, lines: list[dict[str, Any]]) -> None:
+    """Programs are told the course of a run, and at its end what the report says."""
+    events = [line["event"] for line in lines]
+    assert (events[0], events[-1], events.count("result")) == ("run_started", "result", 1)
+    assert {"resource", "load_started", "progress", "step_ended", "search", "load_ended"} <= set(events)
+    summary = bench.summary()
+    result = lines[-1]
+    assert (result["command"], result["exit_code"], result["exit_name"], result["error"]) == (
+        "run",
+        0,
+        "ok",
+        None,
+    )
+    assert result["choices"] == summary["choices"]
+    assert Path(result["paths"]["summary"]).resolve() == bench.latest() / "summary.json"
+    assert Path(result["paths"]["report"]).is_file()
+    ended = {line["step"]: line for line in lines if line["event"] == "step_ended"}
+    for step in (step for each in summary["experiments"] for step in each["steps"]):
+        live = ended[step["id"]]
+        assert live["measured_ok"] == step["requests_ok"]
+        for figure in ("requests_per_minute", "completion_tokens_per_s"):
+            assert live[figure] == pytest.approx(step[figure], rel=1e-6), figure
+        for latency in ("ttft", "tpot", "e2e"):
+            for p in ("p50", "p95"):
+                assert live[f"{latency}_{p}_ms"] == pytest.approx(step[f"{latency}_ms"][p]), (latency, p)
 
 
 def test_a_worker_that_is_killed_voids_its_probe_which_is_repeated(bench: Bench) -> None:

@@ -29,6 +29,7 @@ def answers(draw: st.DrawFn) -> Request:
     row = Request("r", "s", "w0", "p", draw(st.floats(5.0, 25.0)))
     row.e2e_ms = row.elapsed_ms = e2e
     row.ttft_ms = draw(st.floats(0.0, e2e)) if streamed else None
+    row.schedule_delay_ms = draw(st.none() | st.floats(0.0, 900.0))
     row.completion_tokens = draw(st.none() | st.integers(1, 500))
     row.first_chunk_tokens = draw(st.none() | st.integers(1, 20)) if streamed else None
     return row
@@ -56,9 +57,11 @@ def test_live_figures_of_a_closed_window_are_the_reports(rows: list[Request]) ->
     if per_minute is not None and tokens_per_s is not None:
         assert per_minute == pytest.approx(definitions.requests_per_minute(table, window))
         assert tokens_per_s == pytest.approx(definitions.completion_tokens_in(table, window) / window.seconds)
-    values = started_in(table, window)["e2e_ms"].to_numpy()
-    live = tally.percentile("e2e_ms", 50)
-    assert live == (pytest.approx(float(np.percentile(values, 50))) if len(values) else None)
+    for name in ("ttft", "e2e"):
+        values = definitions.per_row(started_in(table, window), name)
+        values = values[~np.isnan(values)]
+        live = tally.percentile(f"{name}_ms", 50)  # type: ignore[arg-type]
+        assert live == (pytest.approx(float(np.percentile(values, 50))) if len(values) else None), name
 
 
 @settings(max_examples=40)
