@@ -16,17 +16,14 @@ from analysis.decide.search.path import Running, path_of
 from analysis.decide.search.probes import Probe
 from analysis.decide.trust import check_little, check_step
 from analysis.measure.results import StepResult
-from analysis.measure.steps import measure_step
 from bench.search_lines import line_at_end, line_of_close, line_of_wait
+from bench.step_watch import StepWatch
 from bench.terminal import Status, print_status
 from common.errors import writing
 from configs.plan import Plan
 from configs.slo import DEFAULT_ERROR_RATE_LIMIT
-from runfolder import layout
-from runfolder.appending import read_rows
 from runfolder.load_commands import LOAD_COMMAND, LoadCommand
 from runfolder.manifest import ExperimentEntry, Manifest
-from runfolder.reading import read_run
 from runfolder.records import StepPurpose, StepRow
 from runfolder.search_path import SEARCH_PATH, SearchPath
 
@@ -61,11 +58,10 @@ class LiveSearch:
         self._rules = rules_of(plan.load, self._search)
         if entry.rival is not None:
             self._rules = replace(self._rules, must_beat=entry.rival.must_beat)
-        self._manifest, self._entry, self._folder = manifest, entry, folder
+        self._entry, self._folder = entry, folder
+        self._watch = StepWatch(manifest, entry, folder, self._objectives)
         self._say, self._now = say, now
         self._done: list[StepResult] = []
-        self._stamp: int | None = None
-        self._rows: list[StepRow] = []
         self._ordinal = 0
         self._until_s = 0.0
         """Seconds of measurement, all visits of the level together, at which to look next."""
@@ -74,8 +70,6 @@ class LiveSearch:
         self._looked: StepResult | None = None
         """The newest step, at the last look."""
         self._concluded = 0
-        self._offsets = (0, 0)
-        """Sizes of requests.csv when the step before and the current one began."""
 
     @property
     def course(self) -> Course:
@@ -89,12 +83,11 @@ class LiveSearch:
 
     def tick(self, status: Status) -> None:
         """Look at the load, whose status this is; called several times a second."""
-        row = self._newest_row()
+        row = self._watch.newest()
         if row is None:
             return
         if row.ordinal != self._ordinal:
-            size = (self._folder / layout.REQUESTS).stat().st_size
-            self._ordinal, self._offsets = row.ordinal, (self._offsets[1], size)
+            self._ordinal = row.ordinal
             self._opened, self._closed, self._looked = False, False, None
             self._show(row)
         if row.state == "complete" and row.tail_ended_at is not None and self._concluded < row.ordinal:
@@ -105,18 +98,6 @@ class LiveSearch:
                 self._opened = True
                 self._show(row, row.measure_started_at + self._until_s - self._measured_s(row))
             self._look(row, row.measure_started_at, status.get("settled_until"))
-
-    def _newest_row(self) -> StepRow | None:
-        path = self._folder / layout.STEPS
-        try:
-            stamp = path.stat().st_mtime_ns
-        except FileNotFoundError:
-            return None
-        if stamp != self._stamp:
-            rows = read_rows(path, StepRow)
-            self._rows = [row for row in rows if row.experiment == self._entry.name]
-            self._stamp = stamp
-        return self._rows[-1] if self._rows else None
 
     def _look(self, row: StepRow, started_at: float, settled: float | None) -> None:
         """Close the measurement if it is spoilt, decided or out of time; else say when to look next."""
@@ -133,7 +114,7 @@ class LiveSearch:
             return
         if settled is None or earlier_s + settled - started_at < self._until_s:
             return
-        step = self._measure(row, ended_at=settled)
+        step = self._watch.measure(row, ends=settled)
         check_little(step)
         self._looked = step
         probe = probe_of(step, self._criteria)
@@ -163,7 +144,7 @@ class LiveSearch:
 
     def _conclude(self, row: StepRow) -> None:
         """Judge a step that is over, as the report will, and say what follows."""
-        step = self._measure(row)
+        step = self._watch.measure(row)
         check_step(step)
         self._done.append(step)
         self._looked = None
@@ -204,15 +185,6 @@ class LiveSearch:
             else LoadCommand(at=at, action="play", rate=level, purpose=purpose)
         )
         command.write(self._folder)
-
-    def _measure(self, row: StepRow, ended_at: float | None = None) -> StepResult:
-        """The step as the report measures it; with ``ended_at``, as if its window ended there."""
-        tables = read_run(self._folder, self._manifest, requests_from=self._offsets[0])
-        frame = tables.steps[tables.steps["step"] == row.step]
-        values = frame.to_dict("records")[-1]
-        if ended_at is not None:
-            values |= {"measure_ended_at": ended_at, "tail_ended_at": None}
-        return measure_step(values, self._entry, tables.requests, tables, self._objectives)
 
     def _measured_s(self, row: StepRow) -> float:
         """Seconds that earlier visits of the same level have measured and that count."""

@@ -7,16 +7,21 @@ import pytest
 
 from tests.bench.harness import SIMULATED, Bench, requests_of
 
-MONEY_RUNS_TWENTY_TIMES_FASTER = """
+A_STEP_SPENDS_EVERYTHING = """
+import sys
+from pathlib import Path
 import bench.run
 from bench.cli import main
 from deploy.lifecycle.spend_guard import SpendGuard
 
-class Fast(SpendGuard):
-    def spent_usd(self, now=None):
-        return 20 * super().spent_usd(now)
+RESULTS = Path(sys.argv[sys.argv.index("--results") + 1])
 
-bench.run.SpendGuard = Fast
+class Dear(SpendGuard):
+    def spent_usd(self, now=None):
+        steps = [path.read_text() for path in RESULTS.glob("*-*/steps.csv")]
+        return super().spent_usd(now) + (1000.0 if any(",complete," in text for text in steps) else 0.0)
+
+bench.run.SpendGuard = Dear
 main()
 """
 
@@ -40,9 +45,12 @@ def test_a_plan_above_its_budget_does_not_start(bench: Bench) -> None:
 
 @pytest.mark.e2e
 def test_a_run_that_reaches_its_budget_is_ended_deleted_and_reported(bench: Bench) -> None:
-    bench.program = ("-c", MONEY_RUNS_TWENTY_TIMES_FASTER)
-    both = plan(limit_usd=205) | {"endpoint": {"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"]}}
-    both["endpoint"]["region"] = "us-east-1"
+    bench.program = ("-c", A_STEP_SPENDS_EVERYTHING)
+    both = plan(limit_usd=370) | {
+        "endpoint": {"instance_type": ["ml.g5.xlarge", "ml.g6.xlarge"], "region": "us-east-1"},
+        "load": {"search": {"over": "concurrency", "from": 1, "to": 4}, "warm_up": "1s", "measure": "4s"},
+        "slo": {"e2e_p95": "10s"},
+    }
     done = bench.run("run", "--plan", bench.plan(both), "--results", bench.results)
     assert done.returncode == 130, done.stderr
     assert "max_spend_usd" in done.stderr
@@ -53,5 +61,9 @@ def test_a_run_that_reaches_its_budget_is_ended_deleted_and_reported(bench: Benc
     assert entry["deleted_at"] is not None
     assert "max_spend_usd" in entry["error"]
     assert len(requests_of(run)) > 0
-    assert "max_spend_usd" in (run / "report.md").read_text()
+    report = (run / "report.md").read_text()
+    assert "max_spend_usd" in report
+    search = bench.summary()["experiments"][0]["search"]
+    assert (search["end"], search["met"], search["missed"]) == (None, 1, None)
+    assert "was cut short after" in report, "the bracket so far"
     assert bench.left_open() == []

@@ -19,6 +19,7 @@ from analysis.render.plots.drawing import (
     legend_below,
     payload_grid,
 )
+from analysis.render.plots.point_labels import FONT_SIZE, LabeledPoint, place_labels
 from common.formatting import ABSENT, listed
 
 _AXES = {"ttft": "TTFT", "tpot": "TPOT", "e2e": "E2E latency"}
@@ -239,19 +240,18 @@ def _whiskers(
 
 
 def _levels(axes: Any, drawn: list[Point]) -> None:
-    """The level above its points, once where experiments lie on each other."""
-    wide = max((x for x, _, _ in drawn), default=0.0)
-    high = max((y for _, y, _ in drawn), default=0.0)
-    written: list[tuple[float, float, float | None]] = []
-    for x, y, step in sorted(drawn, key=lambda point: -point[1]):
-        near = [a for a, b, level in written if level == step.level and b - y < 0.14 * high]
-        if any(abs(a - x) < 0.05 * wide for a in near):
-            continue
-        written.append((x, y, step.level))
-        text = ABSENT if step.level is None else f"{step.level:.4g}" + ("/s" if step.rate else "")
-        axes.annotate(
-            text, (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=MUTED
-        )
+    """The level beside each point, as far as there is room; the limits of the axes are set."""
+    texts = [
+        ABSENT if step.level is None else f"{step.level:.4g}" + ("/s" if step.rate else "")
+        for _, _, step in drawn
+    ]
+    scale = 72 / axes.figure.dpi
+    at = [axes.transData.transform((x, y)) * scale for x, y, _ in drawn]
+    points = [LabeledPoint(x, y, text) for (x, y), text in zip(at, texts, strict=True)]
+    look = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": FONT_SIZE}
+    for place in place_labels(points):
+        x, y, _ = drawn[place.point]
+        axes.annotate(texts[place.point], (x, y), (place.x, place.y), color=MUTED, **look)
 
 
 def _limits(axes: Any, result: RunResult, metric: str, highest: float) -> tuple[float, bool]:
