@@ -88,6 +88,19 @@ def kolmogorov(times: np.ndarray, rate: float, process: ArrivalProcess) -> str:
     return f"{found.statistic:.4f} (p {found.pvalue:.2g})"
 
 
+def variation(times: np.ndarray) -> float:
+    """Coefficient of variation of the times between arrivals."""
+    gaps = np.diff(np.sort(times))
+    return float(gaps.std() / gaps.mean())
+
+
+def dispersion(times: np.ndarray, width_s: float = 0.1) -> float:
+    """Variance of the number of arrivals per ``width_s`` over its mean: 1 for Poisson arrivals."""
+    begin = times.min()
+    counts, _ = np.histogram(times, np.arange(begin, times.max(), width_s))
+    return float(counts.var() / counts.mean())
+
+
 @click.group(help="Measure the open loop against a server that knows what it did.")
 def main() -> None:
     """See the module's text."""
@@ -99,17 +112,20 @@ def main() -> None:
 def processes(seconds: float, rate: float) -> None:
     """Print how the server saw the arrivals of each process."""
     print(
-        "| arrivals | sent | sent/s | KS, as drawn | KS, at the server | delay p50 | p99 | TTFT error p99 |"
+        "| arrivals | sent | sent/s | KS, as drawn | at the server | variation, as drawn | at the server "
+        "| per 100 ms, as drawn | at the server | delay p50 | p99 | TTFT error p99 |"
     )
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("|---" + "|---:" * 11 + "|")
     for arrivals in PROCESSES:
         process = arrival_process(arrivals)
         played = play(open_load(rate, seconds, arrivals), processes=2)
         rows = played.rows
-        tests = [kolmogorov(rows[name].to_numpy(), rate, process) for name in ("intended_at", "arrived_at")]
+        drawn, seen = (rows[name].dropna().to_numpy() for name in ("intended_at", "arrived_at"))
+        cells = [kolmogorov(times, rate, process) for times in (drawn, seen)]
+        cells += [f"{figure(times):.3f}" for figure in (variation, dispersion) for times in (drawn, seen)]
         print(
             f"| {process.label()} | {len(rows):,} | {len(rows) / played.seconds:.1f} | "
-            f"{tests[0]} | {tests[1]} | {_late_cells(rows)} |",
+            f"{' | '.join(cells)} | {_late_cells(rows)} |",
             flush=True,
         )
 
