@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.json_lines import add_to_result
-from bench.terminal import print_status, result_console, summary_table
+from bench.terminal import print_sentences, print_status, result_console, summary_table
 from common.errors import StartedError, UserError
-from common.text import printable
 
 if TYPE_CHECKING:
     from analysis import Report
@@ -61,6 +60,6 @@ def final_report(folder: Path) -> bool:
     experiments = report.summary["experiments"]
     for experiment in experiments:
         result_console.print("", summary_table(experiment), sep="\n")
-    result_console.print(f"\n{printable(report.answer)}\n\nreport: {folder / 'report.html'}", markup=False)
+    print_sentences(f"\n{report.answer}\n\nreport: {folder / 'report.html'}")
     steps = [step for experiment in experiments for step in experiment["steps"]]
     return any(step["trust"]["level"] != "void" for step in steps)

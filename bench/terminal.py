@@ -1,6 +1,7 @@
 """What a run prints: lines about what is going on, and the results at the end."""
 
 from collections.abc import Callable
+from textwrap import TextWrapper
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +26,15 @@ result_console = Console(highlight=False, soft_wrap=True)
 def print_status(message: str) -> None:
     """Print one line about what is going on, to stderr."""
     status_console.print(printable(message), markup=False, soft_wrap=True)
+
+
+def print_sentences(text: str) -> None:
+    """Print a result in sentences. A terminal gets lines that end between words; a path stays whole."""
+    lines = printable(text).splitlines()
+    if result_console.is_terminal:
+        wrapper = TextWrapper(result_console.width, break_long_words=False, break_on_hyphens=False)
+        lines = [wrapper.fill(line) for line in lines]
+    result_console.print("\n".join(lines), markup=False)
 
 
 def deploy_reporter(label: str, reminder_s: float | None = None) -> OnProgress:

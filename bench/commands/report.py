@@ -17,6 +17,7 @@ from bench.collect import Collected, collect
 from bench.json_lines import conclude, is_on, json_option, say
 from bench.options import NonEmptyPath, NonEmptyText
 from bench.run_report import report_data
+from bench.terminal import print_sentences
 from common.errors import UserError
 from common.exit_codes import ExitCode
 from common.formatting import plural
@@ -95,7 +96,7 @@ def _print_report(made: Report) -> dict[str, Any]:
     data = report_data(made)
     for warning in made.warnings:
         click.echo(f"! {printable(warning)}", err=True)
-    say(made.answer)
+    print_sentences(made.answer)
     say(data["paths"]["report"])
     return data
 

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from analysis.report import measure_and_judge
+from bench import terminal
 from bench.terminal import deploy_reporter, summary_table
 from deploy.lifecycle.progress import Progress
 from runfolder import layout
@@ -17,9 +18,9 @@ from tests.support.synthetic_run import Deployed, Server, write_run
 
 
 def test_a_title_from_outside_is_no_markup() -> None:
-    terminal = Console(width=80, record=True, file=io.StringIO())
-    terminal.print(summary_table({"name": "ml.g5.xlarge/[/INST]", "steps": []}))
-    assert "[/INST], latencies" in terminal.export_text()
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(summary_table({"name": "ml.g5.xlarge/[/INST]", "steps": []}))
+    assert "[/INST], latencies" in console.export_text()
 
 
 def test_a_status_is_said_once_however_often_it_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +38,31 @@ def test_a_status_is_said_once_however_often_it_is_looked_at(capsys: pytest.Capt
         "endpoint: endpoint: deleting after 6 s",
         "endpoint: endpoint: not deleted yet (in use); still retrying, until 12:30 after 7 s",
     ]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_an_answer_is_wrapped_between_words_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool
+) -> None:
+    path = f"/results/{'a' * 50}/report.html"
+    text = f"Use ml.g5.xlarge at concurrency 4: it is the cheapest choice.\n\nreport: {path}"
+    console = Console(
+        width=40, file=io.StringIO(), force_terminal=is_terminal, highlight=False, soft_wrap=True
+    )
+    monkeypatch.setattr(terminal, "result_console", console)
+    with console.capture() as capture:
+        terminal.print_sentences(text)
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    if is_terminal:
+        assert lines == [
+            "Use ml.g5.xlarge at concurrency 4: it is",
+            "the cheapest choice.",
+            "",
+            "report:",
+            path,
+        ]
+    else:
+        assert "\n".join(lines) == text
 
 
 def shown(folder: Path, *objectives: dict[str, object], failing: float = 0.0) -> list[list[str]]:
