@@ -34,7 +34,7 @@ TAKES_rehearse  := $(RUN_VARIABLES) FULL
 TAKES_ui        := $(RUN_VARIABLES) PORT BIND TOKEN
 TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND TOKEN PAGE
 TAKES_worker    := MASTER PORT PROCESSES RECONNECT TOKEN
-TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE OUT JSON
+TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE AIPERF OUT JSON
 TAKES_compare   := A B OUT JSON
 TAKES_collect   := RUN SPOOL
 TAKES_plan      := $(RUN_VARIABLES)
@@ -52,7 +52,7 @@ RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(ca
 # Through the environment: every user of the machine can read the command line of a process.
 WITH_TOKEN = $(if $(filter TOKEN,$(GIVEN)),BENCH_TOKEN=$(call quoted,TOKEN))
 REPORT_OPTIONS = $(call quoted,RUN) $(call option,LOCUST,--locust) $(call option,FMBENCH,--fmbench) \
-                 $(call option,DEMAND,--demand) $(call option,PRICE,--price) $(call option,OUT,--out) $(AS_JSON)
+                 $(call option,DEMAND,--demand) $(call option,PRICE,--price) $(call flag,AIPERF,--aiperf) $(call option,OUT,--out) $(AS_JSON)
 
 ##@ Benchmark
 bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= SEARCH=1 (the highest load under the SLO) RESULTS= PROCESSES= JSON=1 (default: a real model on this machine)
@@ -69,7 +69,7 @@ worker: setup ## Join a master as a load worker until its run ends: MASTER=host 
 	@$(WITH_TOKEN) $(BENCH) worker $(call option,MASTER,--master) $(call option,PORT,--port) $(call option,PROCESSES,--processes) $(call option,RECONNECT,--reconnect)
 
 ##@ Report
-report: setup ## Make a report: RUN=results/latest, LOCUST=prefix (Locust CSV files) or FMBENCH=folder; DEMAND= PRICE=1.41 or TYPE=1.41,TYPE=2.82 OUT=
+report: setup ## Make a report: RUN=results/latest, LOCUST=prefix (Locust CSV files) or FMBENCH=folder; DEMAND= PRICE=1.41 or TYPE=1.41,TYPE=2.82 AIPERF=1 (NVIDIA AIPerf's form, too) OUT=
 	@$(BENCH) report $(REPORT_OPTIONS)
 compare: setup ## Is B worse than A beyond noise? A=run B=run, several runs of a side with commas (fails if so)
 	@$(BENCH) compare $(call quoted,A) $(call quoted,B) $(call option,OUT,--out) $(AS_JSON)

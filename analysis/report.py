@@ -15,6 +15,8 @@ from analysis.importers.locust.reconcile import check_reconciled, reconcile
 from analysis.measure.locust_run import Reconciled
 from analysis.measure.results import RunResult
 from analysis.measure.steps import measure_run
+from analysis.render.aiperf_json import FOLDER as AIPERF
+from analysis.render.aiperf_json import write_aiperf
 from analysis.render.files import write_pages
 from analysis.render.plots.draw_all import draw_all
 from analysis.render.recommendation_text import answer_text
@@ -29,15 +31,21 @@ from runfolder.reading import read_run
 
 @dataclass
 class Report:
-    """A finished report. ``answer`` opens it, a line per payload and note; ``warnings`` are for the user."""
+    """A finished report. ``answer`` opens it, a line per payload and note; ``warnings`` are for the user.
+
+    ``aiperf`` is the folder with the steps in AIPerf's form, where they were asked for and any was measured.
+    """
 
     answer: str
     summary: dict[str, Any]
     files: list[Path]
     warnings: list[str] = field(default_factory=list)
+    aiperf: Path | None = None
 
 
-def make_report(folder: Path, *, out: Path | None = None, demand: str | None = None) -> Report:
+def make_report(
+    folder: Path, *, out: Path | None = None, demand: str | None = None, aiperf: bool = False
+) -> Report:
     """Read the run in ``folder`` and write its report there, or into ``out``.
 
     Writes report.md, report.html, summary.json, summary.csv, the pictures as PNG, and autoscaling.json (one
@@ -47,12 +55,13 @@ def make_report(folder: Path, *, out: Path | None = None, demand: str | None = N
         folder: a run folder.
         out: where to write; the run folder when absent.
         demand: requests per minute that a fleet shall carry, or a CSV file with 24 hours of them.
+        aiperf: whether to write each measured step in AIPerf's form, too, below ``aiperf/``.
 
     Raises:
         UserError: no run in the folder, a damaged manifest, or no permission to write.
     """
     planned = read_demand(demand) if demand is not None else None
-    return write_report(measure_and_judge(folder), out or folder, ReportOptions(planned))
+    return write_report(measure_and_judge(folder), out or folder, ReportOptions(planned, aiperf))
 
 
 def measure_and_judge(folder: Path) -> RunResult:
@@ -108,9 +117,13 @@ def write_report(result: RunResult, out: Path, options: ReportOptions | None = N
             drawings=draw_all(result, choices),
             options=options,
         )
+        steps = write_aiperf(out / AIPERF, result) if options.aiperf else []
     except OSError as error:
         raise UserError(f"{out}: the report cannot be written ({error.strerror or error})") from None
-    return Report(answer, data, files, warnings_of(result, choices))
+    warnings = warnings_of(result, choices)
+    if options.aiperf and not steps:
+        warnings.append("no step was measured, so there is nothing to write in AIPerf's form.")
+    return Report(answer, data, files, warnings, out / AIPERF if steps else None)
 
 
 def _reconcile_run(result: RunResult, folder: Path) -> tuple[Reconciled, ...]:

@@ -21,7 +21,8 @@ def report_data(report: "Report") -> dict[str, Any]:
         "answer": report.answer.splitlines(),
         "choices": summary["choices"],
         "warnings": report.warnings,
-        "paths": {"report": paths["report.html"], "summary": paths["summary.json"]},
+        "paths": {"report": paths["report.html"], "summary": paths["summary.json"]}
+        | ({} if report.aiperf is None else {"aiperf": str(report.aiperf)}),
     }
 
 

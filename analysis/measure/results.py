@@ -215,6 +215,7 @@ class ExperimentResult:
     error: str | None = None
     endpoint: dict[str, Any] = field(default_factory=dict)
     locust_prefix: str = "locust"
+    endpoint_name: str | None = None
     component: str | None = None
     """The inference component that the load went to."""
     made_prompts: MadePrompts | None = None

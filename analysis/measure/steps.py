@@ -129,6 +129,7 @@ def _experiment(
         error=entry.error,
         endpoint=entry.endpoint,
         locust_prefix=entry.locust_prefix,
+        endpoint_name=entry.endpoint_name,
         component=entry.component,
         made_prompts=entry.made_prompts,
         rival=entry.rival,

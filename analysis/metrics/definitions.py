@@ -87,7 +87,7 @@ def ttft_ms(rows: pd.DataFrame) -> Floats:
     Formula: first non-empty content or reasoning token − start; connection set-up is not part of it. In open
     loop − arrival, of which connection set-up is part.
     Unit: milliseconds, one value per ok streamed request.
-    Source: as AIPerf; vLLM's is the same for content tokens; genai-bench's includes DNS, TCP and TLS.
+    Source: as vLLM for content tokens; AIPerf's and genai-bench's include the set-up of a new connection.
     """
     return measured(per_row(rows, "ttft"))
 
@@ -107,7 +107,7 @@ def e2e_ms(rows: pd.DataFrame) -> Floats:
 
     Formula: last content token − start; in open loop − arrival.
     Unit: milliseconds, one value per ok request.
-    Source: as vLLM and AIPerf; a usage-only chunk and the stream's closing are not part of it.
+    Source: ends as vLLM's and AIPerf's: a usage-only chunk and the stream's closing are not part of it.
     """
     return measured(per_row(rows, "e2e"))
 

@@ -24,6 +24,8 @@ class ReportOptions:
     """What the user may ask of a report."""
 
     demand: Demand | None = None
+    aiperf: bool = False
+    """Whether to write each step in AIPerf's form, too."""
 
 
 def template_context(

@@ -47,6 +47,7 @@ _PATH = NonEmptyPath()
     metavar="RPM|CSV",
     help="Requests per minute that a fleet must serve, or a CSV file with 24 hours of them.",
 )
+@click.option("--aiperf", is_flag=True, help="Also write each step in the form of NVIDIA AIPerf's results.")
 @click.option("--out", type=_PATH, help="Folder for the report. Default: beside the data.")
 @json_option
 def report(
@@ -56,6 +57,7 @@ def report(
     fmbench: Path | None,
     price: tuple[str, ...],
     demand: str | None,
+    aiperf: bool,
     out: Path | None,
 ) -> None:
     """Make the report of a run folder (default: results/latest)."""
@@ -67,6 +69,11 @@ def report(
         raise UserError(
             "a run folder has its own price, in its manifest", "give --price with --locust or --fmbench only"
         )
+    if aiperf and (locust is not None or fmbench is not None):
+        raise UserError(
+            "the results of other tools lack what AIPerf's form needs of each request",
+            "give --aiperf with a run folder only",
+        )
     prices = read_prices(price)
     if locust is not None:
         made = write_report(load_locust(locust, prices), out or locust.with_name(f"{locust.name}_report"))
@@ -74,7 +81,7 @@ def report(
         _report_fmbench_runs(fmbench, prices, out or fmbench / "report")
         return
     else:
-        made = make_report(folder or _LATEST, out=out, demand=demand)
+        made = make_report(folder or _LATEST, out=out, demand=demand, aiperf=aiperf)
     conclude(ExitCode.OK, **_print_report(made))
 
 
@@ -97,7 +104,7 @@ def _print_report(made: Report) -> dict[str, Any]:
     for warning in made.warnings:
         click.echo(f"! {printable(warning)}", err=True)
     print_sentences(made.answer)
-    say(data["paths"]["report"])
+    say("\n".join(data["paths"][name] for name in ("report", "aiperf") if name in data["paths"]))
     return data
 
 

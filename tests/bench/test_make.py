@@ -50,7 +50,7 @@ def test_a_typing_error_starts_nothing(arguments: list[str], message: str) -> No
         (["compare", "A=a"], ["compare", "a"]),
         (["teardown", "ALL=0"], ["teardown"]),
         (["teardown", "ALL=1"], ["teardown", "--all"]),
-        (["report", "RUN=a b", "PRICE=1.41"], ["report", "a b", "--price", "1.41"]),
+        (["report", "RUN=a b", "PRICE=1.41", "AIPERF=1"], ["report", "a b", "--price", "1.41", "--aiperf"]),
         (["trace", "FILE=a b.csv", "SPEED=2"], ["trace", "a b.csv", "--speed", "2"]),
         (["worker", "MASTER=host", "RECONNECT=600"], ["worker", "--master", "host", "--reconnect", "600"]),
         (["collect", "RUN=a b", "SPOOL=c"], ["collect", "a b", "--spool", "c"]),
