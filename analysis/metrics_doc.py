@@ -53,6 +53,7 @@ SECTIONS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             in_flight.least_in_flight,
             in_flight.little_residual,
             in_flight.most_per_minute,
+            conversations.session_share,
         ),
     ),
     (

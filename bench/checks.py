@@ -12,6 +12,7 @@ from pathlib import Path
 
 import botocore.session
 
+from bench.sticky_checks import check_conversations, check_sessions_enabled
 from bench.traces import read_replayed_trace, replayed_file
 from common.errors import UserError
 from configs.containers import family_of
@@ -139,6 +140,8 @@ def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
             check_instance(instance_type, "price.usd_per_hour")
     payloads = {spec.label: checked_payload(plan, spec) for spec in plan.workload.specs}
     check_headers(plan)
+    check_sessions_enabled(plan)
+    check_conversations(plan)
     if plan.model.tokenizer:
         check_tokenizer(Path(plan.model.tokenizer))
     read_replayed_trace(plan)

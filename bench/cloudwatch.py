@@ -20,10 +20,10 @@ def collect_cloudwatch(folder: Path, manifest: Manifest, clients: Clients) -> No
     The endpoints are deleted by then: the figures are minutes late, and waiting for them costs nothing.
     """
     steps = read_rows(folder / STEPS, StepRow)
-    not_invoked = _not_invoked(folder, {row.step: row.experiment for row in steps})
+    further = _further_invocations(folder, {row.step: row.experiment for row in steps})
     for entry in manifest.experiments:
         started = sum(row.started or 0 for row in steps if row.experiment == entry.name)
-        invoked = started - not_invoked[entry.name]
+        invoked = started + further[entry.name]
         if not invoked or not entry.endpoint_name or not entry.load_started_at or not entry.load_ended_at:
             continue
         print_status(
@@ -37,25 +37,49 @@ def collect_cloudwatch(folder: Path, manifest: Manifest, clients: Clients) -> No
             clients,
             started_at=entry.load_started_at,
             ended_at=entry.load_ended_at,
-            expected_invocations=invoked + (entry.made_prompts.probes if entry.made_prompts else 0),
+            expected_invocations=invoked
+            + entry.session_probes
+            + (entry.made_prompts.probes if entry.made_prompts else 0),
         )
         if entry.cloudwatch:
             print_status(f"{entry.name}: {entry.cloudwatch}")
 
 
 _NEVER_INVOKED = frozenset(
-    {"throttled", "not_ready", "auth", "validation", "service", "protocol", "connection", "stale_connection"}
+    {
+        "throttled",
+        "not_ready",
+        "auth",
+        "validation",
+        "service",
+        "protocol",
+        "connection",
+        "stale_connection",
+        "predecessor",
+        "session",
+    }
 )
 """Error classes of requests that may not have reached a container: CloudWatch need not count them."""
 
 
-def _not_invoked(folder: Path, experiments: Mapping[str, str]) -> Counter[str]:
-    """Requests of each experiment that CloudWatch need not count. ``experiments`` maps step ids to names."""
+def _further_invocations(folder: Path, experiments: Mapping[str, str]) -> Counter[str]:
+    """How many more invocations than requests CloudWatch must count in each experiment.
+
+    Less for each request that need not have reached a container, and more for what opened and closed
+    sessions. ``experiments`` maps step ids to names.
+    """
     counts: Counter[str] = Counter()
     path = folder / REQUESTS
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:  # row by row: it may be large
             for row in csv.DictReader(file):
-                if row.get("error_class") in _NEVER_INVOKED:
-                    counts[experiments.get(row["step"], "")] += 1
+                own = experiments.get(row["step"], "")
+                counts[own] -= row.get("error_class") in _NEVER_INVOKED or _not_sent(row)
+                counts[own] += bool(row.get("session_open_ms")) + bool(row.get("session_close_ms"))
     return counts
+
+
+def _not_sent(row: Mapping[str, str]) -> bool:
+    """Whether it is an arrival that was withheld, or a turn that was cut off before it was due."""
+    outcome = row.get("outcome")
+    return outcome == "withheld" or (outcome == "censored" and float(row.get("elapsed_ms") or 1) == 0)

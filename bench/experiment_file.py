@@ -7,6 +7,7 @@ from bench.experiments import experiment_of, live_facts
 from bench.format_probe import find_format
 from bench.made_prompts import make_mix, make_prompts
 from bench.prepare import PreparedRun
+from bench.session_probe import check_sessions
 from common.errors import writing
 from configs.experiment import Experiment
 from configs.plan import Plan
@@ -46,7 +47,8 @@ def write_experiment(
         spent_usd: what the run has cost so far.
 
     Raises:
-        UserError: the prompts cannot be made, or a quick check finds no format that the endpoint answers in.
+        UserError: the prompts cannot be made, the container opens no session that the plan asks for, or a
+            quick check finds no format that the endpoint answers in.
     """
     given = prepared.payloads.get(entry.payload)
 
@@ -77,6 +79,8 @@ def write_experiment(
         workload = prepared.plan.workload.model_copy(update=update)
         prepared.manifest.plan["workload"] |= {"schema": found.schema, "stream": found.stream}
         experiment = experiment_for(prepared.plan.model_copy(update={"workload": workload}))
+    if experiment.sticky is not None:
+        entry.session_probes = check_sessions(prepared.clients.renewed(), experiment, experiment.sticky)
     if given is None:
         _make_prompts(prepared, entry, experiment)
     file = experiment_file(prepared.folder, entry)

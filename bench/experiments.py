@@ -77,6 +77,7 @@ def experiment_of(
         samples=workload.samples,
         mix=workload.deck,
         conversation=workload.conversation,
+        sticky=workload.sticky,
         steps=load_steps(plan.load, name),
         load=plan.load,
         trace_bodies=bodies,

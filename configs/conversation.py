@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from configs.durations import DURATION_SCHEMA, parse_seconds
 from configs.fields import Strict, Whole
@@ -50,6 +50,39 @@ class Conversation(Strict):
         description="The time from an answer to the next turn where the payload gives none: `5s`, or "
         "`{exponential: 5s}` for random times with this mean. By default, none.",
     )
+
+
+class Sticky(Strict):
+    """The requests that open and close a stateful session; the container defines them, and not SageMaker.
+
+    The defaults are those of the LMI, vLLM and SGLang containers.
+    """
+
+    open: dict[str, Any] = Field(
+        default={"requestType": "NEW_SESSION"},
+        description="The body of the request that opens the session of a conversation.",
+    )
+    close: dict[str, Any] | None = Field(
+        default={"requestType": "CLOSE"},
+        description="The body of the request that closes it; `null` to let it expire.",
+    )
+
+
+def _read_switch(value: object) -> object:
+    if isinstance(value, bool):
+        return Sticky() if value else None
+    return value
+
+
+def _switch_schema(schema: dict[str, Any]) -> None:
+    """Let the JSON schema accept ``true`` and ``false`` in place of the mapping."""
+    schema["anyOf"].insert(0, {"type": "boolean"})
+
+
+StickySwitch = Annotated[
+    Sticky | None, BeforeValidator(_read_switch), Field(json_schema_extra=_switch_schema)
+]
+"""A plan writes ``true`` for the defaults."""
 
 
 @dataclass(frozen=True, slots=True)

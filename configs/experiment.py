@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from configs.containers import Family, WireSchema, schema_of
-from configs.conversation import Conversation
+from configs.conversation import Conversation, Sticky
 from configs.live_facts import LiveFacts
 from configs.load import Load
 from configs.shape import Piece
@@ -72,6 +72,8 @@ class Experiment(BaseModel):
     """The requests of each part in a full turn of a mix; empty without one. Each row names its part."""
     conversation: Conversation | None = None
     """How the payload's rows become conversations."""
+    sticky: Sticky | None = None
+    """How each conversation opens a session that keeps it on one instance; None: it opens none."""
     tokenizer: Path | None = None
     """A ``tokenizer.json`` for answers without a token count from the server."""
     steps: tuple[Step, ...]

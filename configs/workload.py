@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from configs.conversation import Conversation
+from configs.conversation import Conversation, StickySwitch
 from configs.fields import Strict, Whole
 from configs.mix import MIX, Mix, deck_counts
 from configs.payload_spec import Payloads, PayloadSpec, also_one_or_text
@@ -76,6 +76,12 @@ class Workload(Strict):
         default=None,
         description="Play the payload as conversations; see [docs/conversations.md](conversations.md).",
     )
+    sticky: StickySwitch = Field(
+        default=None,
+        description="Open a stateful session for each conversation, so that one instance serves all its "
+        "turns; see [docs/conversations.md](conversations.md#stickiness). `true`, or a mapping of the keys "
+        "below.",
+    )
 
     pin_output: bool = Field(
         default=True,
@@ -134,6 +140,16 @@ class Workload(Strict):
             for part in self.mix or ()
             for objective in (part.slo.objectives if part.slo else ())
         )
+
+    @model_validator(mode="after")
+    def _sessions_fit(self) -> Self:
+        if self.sticky is None:
+            return self
+        if self.route == "openai":
+            raise ValueError("the openai route has no sessions; set route: invocations, or leave sticky out")
+        if "SessionId" in self.headers:
+            raise ValueError("sticky gives each conversation its SessionId; leave headers.SessionId out")
+        return self
 
     @model_validator(mode="after")
     def _schema_fits(self) -> Self:

@@ -40,6 +40,8 @@ class ContainerProcess:
     port: int
     image: str
     outstanding: int = 0
+    sessions: set[str] = field(default_factory=set, repr=False)
+    """Ids of the stateful sessions that it has opened and not closed."""
 
     @property
     def alive(self) -> bool:

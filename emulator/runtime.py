@@ -9,7 +9,7 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -33,6 +33,9 @@ _VERBS = {
     "openai/v1/chat/completions": "ChatCompletions",
 }
 _HEADER_PREFIX = "x-amzn-sagemaker-"
+_SESSION = f"{_HEADER_PREFIX}session-id"
+_NEW_SESSION = "NEW_SESSION"
+_SESSION_PATTERN = "^[a-zA-Z0-9](-*[a-zA-Z0-9])*$"
 _FORWARDED_HEADERS = ("custom-attributes", "inference-id", "session-id", "target-model", "adapter-identifier")
 _TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
@@ -79,6 +82,7 @@ def invoke(context: Context, route: Route, request: HttpRequest) -> HttpResponse
     """
     settings = context.settings
     arrived = time.time()
+    _check_session_id(request.headers.get(_SESSION), route.operation)
     if len(request.body) > settings.payload_bytes:
         raise ApiError("ValidationError", f"Request body exceeds {settings.payload_bytes} bytes.", 413)
     target = _choose_target(context, route, request)
@@ -110,6 +114,7 @@ def _exchange_with_container(
     if not 200 <= response.status < 300:
         raise _model_error(context, target, response.status, exchange.read_all().decode("utf-8", "replace"))
     headers = _response_headers(target, response, route.operation)
+    _follow_session(target.container, response, exchange.request.headers.get(_SESSION), headers)
     if route.operation == "InvokeEndpoint":
         body = exchange.read_all()
         exchange.record.finish(200)
@@ -135,11 +140,61 @@ def _choose_target(context: Context, route: Route, request: HttpRequest) -> _Tar
     groups = _running_resource(context, endpoint, component).containers
     if not groups:
         raise ApiError("ValidationError", _NO_COMPONENT)
+    session = request.headers.get(_SESSION)
+    if session and (found := _holder(groups, session)):
+        return _Target(endpoint, found[0], component, found[1])
     variant = request.headers.get(f"{_HEADER_PREFIX}target-variant") or _draw_variant(endpoint, list(groups))
     if variant not in groups:
         raise ApiError("ValidationError", f"Variant {variant} of endpoint {name} not found.")
-    container = min(groups[variant], key=lambda candidate: candidate.outstanding)
+    container = _least_busy(groups[variant])
     return _Target(endpoint, variant, component, container)
+
+
+def _least_busy(containers: list[ContainerProcess]) -> ContainerProcess:
+    """The container with the fewest invocations in flight; of several, any."""
+    fewest = min(container.outstanding for container in containers)
+    return random.choice([c for c in containers if c.outstanding == fewest])  # noqa: S311 - not secret
+
+
+def _check_session_id(session: str | None, operation: str) -> None:
+    """Refuse a SessionId that the operation's model does not allow: a stream cannot open a session."""
+    opens = operation == "InvokeEndpoint" and session == _NEW_SESSION
+    if session is not None and not opens and not re.fullmatch(_SESSION_PATTERN, session):
+        raise ApiError(
+            "ValidationError",
+            f"1 validation error detected: Value '{session}' at 'sessionId' failed to satisfy constraint: "
+            f"Member must satisfy regular expression pattern: {_SESSION_PATTERN}",
+        )
+
+
+def _holder(
+    groups: Mapping[str, list[ContainerProcess]], session: str
+) -> tuple[str, ContainerProcess] | None:
+    """Variant and container of a session; None if no container has opened it, which one will then say."""
+    for variant, containers in groups.items():
+        for container in containers:
+            if session in container.sessions:
+                return variant, container
+    return None
+
+
+def _follow_session(
+    container: ContainerProcess,
+    response: http.client.HTTPResponse,
+    session: str | None,
+    headers: dict[str, str],
+) -> None:
+    """Pass on what a container says of its sessions, and keep which of them it holds.
+
+    A container of LMI names a new session in the header of ``SessionId``, others in that of ``NewSessionId``.
+    """
+    granted = response.getheader("X-Amzn-SageMaker-New-Session-Id") or response.getheader(_SESSION)
+    if session == _NEW_SESSION and granted:
+        headers["X-Amzn-SageMaker-New-Session-Id"] = granted
+        container.sessions.add(granted.partition(";")[0])
+    if closed := response.getheader("X-Amzn-SageMaker-Closed-Session-Id"):
+        headers["X-Amzn-SageMaker-Closed-Session-Id"] = closed
+        container.sessions.discard(closed)
 
 
 def _running_resource(context: Context, endpoint: EndpointResource, component: str | None) -> RunningResource:

@@ -19,13 +19,21 @@ from pydantic import TypeAdapter, ValidationError
 
 from common.errors import UserError
 from common.paths import models_folder
-from configs.containers import family_of, schema_of
+from configs.containers import Family, family_of, schema_of
 from emulator.containers.profile import GpuProfile, Simulation
 from emulator.containers.schemas import SCHEMAS, Schema
 from emulator.model import TOKENIZER
 
 FOLDER = Path(__file__).resolve().parent / "profiles"
 _PREFIX = "SIMULATED_"
+_STANDARD = ("SAGEMAKER_ENABLE_STATEFUL_SESSIONS", "false", "SAGEMAKER_SESSIONS_EXPIRATION")
+_SESSIONS: Mapping[Family | None, tuple[str, str, str]] = {
+    "lmi": ("OPTION_ENABLE_STATEFUL_SESSIONS", "true", "OPTION_SESSIONS_EXPIRATION"),
+    "vllm": _STANDARD,
+    "sglang": _STANDARD,
+}
+"""The variable that enables stateful sessions, its default, and the variable of their lifetime in seconds."""
+_SESSION_S = 1200.0
 _PROFILE: TypeAdapter[GpuProfile] = TypeAdapter(GpuProfile)
 
 
@@ -46,6 +54,7 @@ def choose_simulation(instance_type: str, image: str, environment: Mapping[str, 
         _tokenizer(environment),
         environment.get("SIMULATED_FAULT", ""),
         environment.get("SIMULATED_LOG"),
+        _session_seconds(image, environment),
     )
 
 
@@ -123,6 +132,22 @@ def _schema(image: str, environment: Mapping[str, str]) -> Schema:
         if schema == setting:
             return schema
     raise UserError(f"SIMULATED_FAMILY: unknown family {setting!r}", f"choose one of {', '.join(SCHEMAS)}")
+
+
+def _session_seconds(image: str, environment: Mapping[str, str]) -> float | None:
+    """How long a session is open: LMI opens them by default, vLLM and SGLang on request, TGI never."""
+    family = family_of(image, environment)
+    if family not in _SESSIONS:
+        return None
+    enabled, default, seconds = _SESSIONS[family]
+    if environment.get(enabled, default).lower() != "true":
+        return None
+    try:
+        return float(environment.get(seconds, _SESSION_S))
+    except ValueError:
+        raise UserError(
+            f"{seconds}={environment[seconds]} is not a number of seconds", "correct the value"
+        ) from None
 
 
 def _tokenizer(environment: Mapping[str, str]) -> str | None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from common.code_version import code_version
 from common.errors import UserError
 from configs.containers import Family, WireSchema
-from configs.conversation import Conversation
+from configs.conversation import Conversation, Sticky
 from configs.experiment import Experiment
 from configs.load import Timeouts
 from configs.payload import PayloadRow
@@ -112,6 +112,7 @@ class Assignment(BaseModel):
     mix: dict[str, int]
     """The requests of each part in a full turn of a mix; empty without one."""
     conversation: Conversation | None
+    sticky: Sticky | None
     timeouts: Timeouts
     tokenizer: str | None
     """Content of a ``tokenizer.json``."""
@@ -141,6 +142,7 @@ def make_assignment(experiment: Experiment, target: InvocationTarget, rows: list
         inference_prefix=_inference_prefix(experiment),
         mix=experiment.mix,
         conversation=experiment.conversation,
+        sticky=experiment.sticky,
         timeouts=experiment.load.timeouts,
         tokenizer=_read_tokenizer(experiment.tokenizer),
     )

@@ -44,6 +44,9 @@ LATER = frozenset(
         "reason_codes",
         "rtt_ms",
         "session",
+        "session_close_ms",
+        "session_id",
+        "session_open_ms",
         "skipped_events",
         "speed",
         "turn",
@@ -51,7 +54,16 @@ LATER = frozenset(
     }
 )
 """Columns that run folders of older versions lack. Code that needs them reports their absence."""
-DURATIONS = ("ttft_ms", "ttfo_ms", "e2e_ms", "elapsed_ms", "tpot_ms", "connect_ms")
+DURATIONS = (
+    "ttft_ms",
+    "ttfo_ms",
+    "e2e_ms",
+    "elapsed_ms",
+    "tpot_ms",
+    "connect_ms",
+    "session_open_ms",
+    "session_close_ms",
+)
 COUNTS = (
     "prompt_tokens",
     "cached_prompt_tokens",

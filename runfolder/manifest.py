@@ -120,6 +120,8 @@ class ExperimentEntry(Part):
     payload_file: str
     made_prompts: MadePrompts | None = None
     """How the prompts were made for this run; None if they are those of a file."""
+    session_probes: int = 0
+    """Requests before the load that checked whether the container opens sessions. They have no rows."""
     steps: list[str] = []
     locust_prefix: str = "locust"
     endpoint_name: str | None = None

@@ -33,8 +33,10 @@ ErrorClass = Literal[
     "service",
     "protocol",
     "predecessor",
+    "session",
 ]
-"""Why a request failed. ``predecessor``: a turn that was cut off because an earlier one was not answered."""
+"""Why a request failed. ``predecessor``: a turn that was cut off because an earlier one was not answered.
+``session``: the stateful session of its conversation could not be opened, or has ended."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,14 @@ class Request:
     worker. Empty without conversations. Absent in run folders of older versions."""
     turn: int | None = None
     """Number of the turn in its conversation, from 1."""
+    session_id: str | None = None
+    """The stateful session that it named (``SessionId``); empty without one. Absent in run folders of older
+    versions, as the next two."""
+    session_open_ms: float | None = None
+    """How long the invocation took that opened the session before this turn; part of no latency. Empty where
+    none was sent."""
+    session_close_ms: float | None = None
+    """The same of the invocation that closed the session after this turn."""
     part: str | None = None
     """The part of a mix that it belongs to. Empty without a mix, and absent in folders of older versions."""
     connect_ms: float | None = None

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
-from analysis.metrics.definitions import ended_at, numbers
+from analysis.metrics.definitions import ended_at, never_sent, numbers
 from analysis.metrics.statistics import Floats
 from common.formatting import count
 
@@ -55,8 +55,11 @@ def check_invocation_count(result: RunResult) -> None:
     """Add a trust reason where CloudWatch's invocations of an experiment differ from its rows."""
     for experiment in result.experiments:
         counted = invocations(_own(result, experiment))
-        rows = sum(s.step_counts.total for s in experiment.steps)
-        probes = experiment.made_prompts.probes if experiment.made_prompts else 0
+        own = result.rows[result.rows["step"].isin([step.id for step in experiment.steps])]
+        rows = sum(s.step_counts.total for s in experiment.steps) - int(never_sent(own).sum())
+        rows += session_calls(own)
+        probes = experiment.session_probes
+        probes += experiment.made_prompts.probes if experiment.made_prompts else 0
         if counted is None or abs(counted - rows - probes) <= _TOLERANCE * max(rows, 1):
             continue
         for step in experiment.steps:
@@ -67,6 +70,11 @@ def check_invocation_count(result: RunResult) -> None:
                 cloudwatch=counted,
                 rows=rows,
             )
+
+
+def session_calls(rows: pd.DataFrame) -> int:
+    """Invocations that opened or closed a session; they have no rows of their own."""
+    return int(rows[["session_open_ms", "session_close_ms"]].notna().sum().sum())
 
 
 def invocations(points: pd.DataFrame) -> float | None:

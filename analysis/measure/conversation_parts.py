@@ -19,6 +19,16 @@ class TurnFacts:
 
 
 @dataclass(frozen=True)
+class SessionFacts:
+    """The stateful sessions of the turns of a window."""
+
+    share: float
+    """Of the answered turns, those that named a session."""
+    opening: Distribution | None
+    """Of the invocations that opened one."""
+
+
+@dataclass(frozen=True)
 class ConversationFacts:
     """The conversations of one step."""
 
@@ -29,4 +39,6 @@ class ConversationFacts:
     """Turns of a completed conversation."""
     cut_off: int
     """Turns that were not sent because an earlier one was not answered."""
+    sessions: SessionFacts | None
+    """None without a turn in a stateful session."""
     turns: tuple[TurnFacts, ...]

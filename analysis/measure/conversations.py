@@ -3,9 +3,9 @@
 import pandas as pd
 
 from analysis.measure.answers import cached_share
-from analysis.measure.conversation_parts import ConversationFacts, TurnFacts
+from analysis.measure.conversation_parts import ConversationFacts, SessionFacts, TurnFacts
 from analysis.measure.step_window import count_outcomes, describe
-from analysis.metrics.conversations import completed_turns, conversations_per_minute
+from analysis.metrics.conversations import completed_turns, conversations_per_minute, session_share
 from analysis.metrics.definitions import Window, measured, numbers
 
 _MOST_TURNS = 20
@@ -28,11 +28,18 @@ def conversation_facts(rows: pd.DataFrame, started: pd.DataFrame, window: Window
         per_minute=conversations_per_minute(rows, window),
         turns_mean=float(turns.mean()) if len(turns) else None,
         cut_off=int((started["error_class"] == "predecessor").sum()),
+        sessions=_sessions(started, window),
         turns=tuple(
             _turn(turn, started[(started["turn"] == turn).to_numpy()], window)
             for turn in numbered[:_MOST_TURNS]
         ),
     )
+
+
+def _sessions(started: pd.DataFrame, window: Window) -> SessionFacts | None:
+    turns = started[(started["turn"].notna() & (started["outcome"] == "ok")).to_numpy()]
+    share = session_share(turns)
+    return SessionFacts(share, describe(turns, "session_open_ms", window)) if share else None
 
 
 def _turn(turn: int, rows: pd.DataFrame, window: Window) -> TurnFacts:

@@ -220,6 +220,8 @@ class ExperimentResult:
     """The inference component that the load went to."""
     made_prompts: MadePrompts | None = None
     """How the prompts were made for the run; None if they are those of a file."""
+    session_probes: int = 0
+    """Requests before the load that checked whether the container opens sessions."""
     rival: Rival | None = None
     """The price that its search had to beat."""
 

@@ -132,6 +132,7 @@ def _experiment(
         endpoint_name=entry.endpoint_name,
         component=entry.component,
         made_prompts=entry.made_prompts,
+        session_probes=entry.session_probes,
         rival=entry.rival,
     )
 

@@ -36,3 +36,14 @@ def conversations_per_minute(rows: pd.DataFrame, window: Window) -> float | None
     """
     count = len(completed_turns(rows, window))
     return 60 * count / window.seconds if count and window.seconds > 0 else None
+
+
+def session_share(turns: pd.DataFrame) -> float | None:
+    """Share of the turns that were served in a stateful session.
+
+    Formula: answered turns with a session_id / answered turns. SageMaker sends every request that names a
+    session to the instance that opened it.
+    Unit: 0 to 1; absent without an answered turn.
+    Source: AWS's documentation of stateful sessions.
+    """
+    return float(turns["session_id"].notna().mean()) if len(turns) else None

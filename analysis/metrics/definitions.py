@@ -54,6 +54,13 @@ def arrived_at(rows: pd.DataFrame) -> Floats:
     return numbers(rows, "started_at") - np.nan_to_num(numbers(rows, "schedule_delay_ms")) / 1000
 
 
+def never_sent(rows: pd.DataFrame) -> Flags:
+    """Which rows are of requests that were not sent: withheld, or turns cut off before they were due."""
+    outcome = rows["outcome"].astype(object).to_numpy()
+    cut_off = (outcome == "censored") & (numbers(rows, "elapsed_ms") == 0)
+    return np.asarray((outcome == "withheld") | cut_off, dtype=np.bool_)
+
+
 def schedule_delay_ms(rows: pd.DataFrame) -> Floats:
     """Schedule delay, in open loop: from a request's arrival to its start. It is part of TTFT, TTFO and E2E.
 

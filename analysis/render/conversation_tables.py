@@ -13,7 +13,7 @@ def conversation_table(result: RunResult, experiment: ExperimentResult) -> Table
     assumed = assumed_mark(assumed=result.assumed_price)
     columns = [*texts(level_noun(result)), *numbers("completed", "conversations/min", "turns, mean")]
     columns += numbers("turns cut off", f"$/{PER_REQUESTS.replace('requests', 'conversations')}{assumed}")
-    rows = [
+    rows: list[list[str | Cell]] = [
         [
             level_value(step),
             count(facts.completed),
@@ -24,11 +24,29 @@ def conversation_table(result: RunResult, experiment: ExperimentResult) -> Table
         ]
         for step, facts in _steps(experiment)
     ]
+    sticky = any(facts.sessions for _, facts in _steps(experiment))
+    if sticky:
+        columns += numbers("turns in a session", "opening p50")
+        cells = (_session_cells(facts) for _, facts in _steps(experiment))
+        rows = [[*row, *more] for row, more in zip(rows, cells, strict=True)]
     note = (
         "A conversation is completed when its last turn is answered. A turn is cut off when an earlier one "
         "was not answered."
     )
+    if sticky:
+        note += (
+            " SageMaker sends the turns of a session to one instance. Opening one is an invocation of its "
+            "own before the first turn, and is part of no latency."
+        )
     return Table("Conversations", columns, rows, note=note)
+
+
+def _session_cells(facts: ConversationFacts) -> list[str]:
+    sessions = facts.sessions
+    if sessions is None:
+        return [percent(None), milliseconds(None)]
+    opening = sessions.opening
+    return [percent(sessions.share), milliseconds(None if opening is None else opening.shown(50))]
 
 
 def turn_table(result: RunResult, experiment: ExperimentResult) -> Table:

@@ -238,6 +238,9 @@ def _conversations(step: StepResult) -> dict[str, Any] | None:
         "turns_mean": facts.turns_mean,
         "cut_off": facts.cut_off,
         "usd": step.cost.per_conversation,
+        "sessions": None
+        if facts.sessions is None
+        else {"share": facts.sessions.share, "opening_ms": _short(facts.sessions.opening)},
         "turns": [
             {
                 "turn": turn.turn,

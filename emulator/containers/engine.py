@@ -27,6 +27,8 @@ class Generation:
 
     prompt_tokens: int
     answer_tokens: int
+    cached_tokens: int = 0
+    """Of the prompt; they need no prefill."""
     queued_at: float = field(default_factory=time.time)
     admitted_at: float | None = None
     batch_at_admission: int | None = None
@@ -88,7 +90,7 @@ class Engine:
                 self._work.wait()
                 step_end = time.monotonic()
             admitted = self._admit()
-            prompts = [generation.prompt_tokens for generation in admitted]
+            prompts = [generation.prompt_tokens - generation.cached_tokens for generation in admitted]
             step_end += step_seconds(self._profile, prompts, len(self._active) - len(admitted))
             gevent.sleep(max(0.0, step_end - time.monotonic()))
             self._emit()

@@ -49,6 +49,9 @@ class GpuProfile:
     kv_tokens: Annotated[int, Ge(1)] = 200_000
     """Prompt and answer tokens that fit in the cache at once; requests that do not fit wait."""
     context_tokens: Annotated[int, Ge(1)] = 8_192
+    prefix_cache: bool = False
+    """Whether texts are kept (`prefix_cache`): a beginning that is known needs no prefill, and OpenAI's
+    ``usage`` reports it."""
     answers: tuple[LengthMode, ...] = (LengthMode(share=1.0, low=200, high=400),)
     seed: int = 0
 
@@ -65,6 +68,8 @@ class Simulation:
     """The fault of every request: `emulator.containers.simulated`. Empty: none."""
     log: str | None
     """A file that gets one JSON line per request with its true times."""
+    session_seconds: float | None = None
+    """How long a stateful session is open; None: the container opens none."""
 
 
 def simulation_to_json(simulation: Simulation) -> str:

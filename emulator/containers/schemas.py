@@ -44,6 +44,8 @@ class Completion:
     prompt_tokens: int
     created: int = field(default_factory=lambda: int(time.time()))
     identity: str = ""
+    cached_tokens: int | None = None
+    """Of the prompt; None: it is not reported."""
     texts: list[str] = field(default_factory=list)
     finish: str = ""
     """The reason why it ends: ``length`` or ``stop``; or the fault that ends it."""
@@ -229,12 +231,15 @@ def _details(completion: Completion, *, streamed: bool) -> dict[str, Any]:
     return details | more
 
 
-def _usage(completion: Completion) -> dict[str, int]:
-    return {
+def _usage(completion: Completion) -> dict[str, Any]:
+    usage: dict[str, Any] = {
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": len(completion.texts),
         "total_tokens": completion.prompt_tokens + len(completion.texts),
     }
+    if completion.cached_tokens is not None:
+        usage["prompt_tokens_details"] = {"cached_tokens": completion.cached_tokens}
+    return usage
 
 
 def _head(completion: Completion, kind: str | None = None) -> dict[str, Any]:

@@ -30,8 +30,10 @@ from common.errors import UserError  # noqa: E402
 from emulator.containers import schemas  # noqa: E402
 from emulator.containers.contract import run_container  # noqa: E402
 from emulator.containers.engine import Engine, Generation, QueueFullError  # noqa: E402
+from emulator.containers.prefix_cache import PrefixCache  # noqa: E402
 from emulator.containers.profile import SIMULATION_VARIABLE, Simulation, simulation_from_json  # noqa: E402
 from emulator.containers.schemas import Completion  # noqa: E402
+from emulator.containers.sessions import SessionStore  # noqa: E402
 from emulator.containers.synthetic_text import draw_answer_length, draw_token, make_token_counter  # noqa: E402
 from emulator.http import DisconnectWatcher, HttpRequest, HttpResponse, cut_connection, json_response  # noqa: E402
 
@@ -63,6 +65,8 @@ class SimulatedContainer:
         self._engine = Engine(self._profile)
         self._ready_at = time.monotonic() + self._profile.boot_seconds
         self._count = make_token_counter(simulation.tokenizer)
+        self._sessions = SessionStore(simulation)
+        self._cache = PrefixCache(self._profile.kv_tokens) if self._profile.prefix_cache else None
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Serve one request."""
@@ -82,6 +86,8 @@ class SimulatedContainer:
             return json_response(number, {"error": f"simulated status {number}", "code": number})
         if fault == "html":
             return HttpResponse(200, {"Content-Type": "text/html"}, b"<html><body>Bad gateway</body></html>")
+        if (response := self._sessions.serve(request)) is not None:
+            return response
         try:
             completion, generation = self._admit(request.body)
         except schemas.UnreadableError as error:
@@ -115,7 +121,9 @@ class SimulatedContainer:
             ignore_eos=request.ignore_eos,
         )
         completion.finish = "length" if cut_short else "stop"
-        generation = Generation(prompt_tokens, length)
+        if self._cache is not None:
+            completion.cached_tokens = self._cache.known_tokens(request.prompt, prompt_tokens)
+        generation = Generation(prompt_tokens, length, completion.cached_tokens or 0)
         self._engine.submit(generation)
         return completion, generation
 
@@ -140,6 +148,8 @@ class SimulatedContainer:
         finally:
             watcher.stop()
             self._engine.cancel(job.generation)
+            if self._cache is not None:
+                self._cache.add(f"{job.completion.request.prompt}\n{job.completion.text}")
             if self._simulation.log:
                 _write_log(Path(self._simulation.log), job)
 
@@ -188,7 +198,9 @@ def _write_log(path: Path, job: _Job) -> None:
     generation, completion = job.generation, job.completion
     row = {
         "id": completion.identity,
+        "instance": os.getpid(),
         "inference_id": job.request.headers.get("x-amzn-sagemaker-inference-id"),
+        "session_id": job.request.headers.get("x-amzn-sagemaker-session-id"),
         "custom_attributes": job.request.headers.get("x-amzn-sagemaker-custom-attributes"),
         "schema": completion.request.kind,
         "stream": completion.request.stream,
@@ -199,6 +211,7 @@ def _write_log(path: Path, job: _Job) -> None:
         "first_sent_at": job.sent[0] if job.sent else None,
         "last_sent_at": job.sent[-1] if job.sent else None,
         "prompt_tokens": completion.prompt_tokens,
+        "cached_tokens": completion.cached_tokens,
         "completion_tokens": len(completion.texts),
         "finish": completion.finish,
     }

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 """The header of ``InferenceId``."""
+SESSION_ID = "X-Amzn-SageMaker-Session-Id"
+"""The header of ``SessionId``."""
 
 
 class InvocationExit(gevent.GreenletExit):  # type: ignore[misc]  # gevent ships no types for it
@@ -67,7 +69,8 @@ class Invoker:
     ) -> None:
         self._target = target
         self._authorize = authorize
-        self._connection = connection
+        self.connection = connection
+        """This user's own connection."""
         self._timeouts = timeouts
         self._on_lag = on_lag
         self._count_tokens = count_tokens
@@ -82,19 +85,12 @@ class Invoker:
         Censored: cut off by the end of the run (`InvocationExit`) or by Locust (a plain ``GreenletExit``).
         """
         _start(request)
-        response = IncomingResponse(
-            self._target,
-            request,
-            self._connection,
-            stream=stream,
-            count_tokens=self._count_tokens,
-            keep_content=self._keep_content,
-        )
+        response = self._expect(request, stream=stream)
         parser = response.parser
         reused = False
         try:
             reused = self._connect(request)
-            data = self._connection.encode(self._encode(body, request))
+            data = self.connection.encode(self._encode(body, request))
             request.bytes_out = len(data)
             with gevent.Timeout(self._timeouts.total, InvocationError(self._late("total"))):
                 _start(request)
@@ -116,8 +112,18 @@ class Invoker:
             _fail(request, Failure("protocol", f"{type(error).__name__}: {error}"))
         if request.outcome != "ok" or parser.surplus or parser.should_close():
             self._surplus = self._surplus or parser.surplus
-            self._connection.close()
+            self.connection.close()
         return response.outcome()
+
+    def _expect(self, request: Request, *, stream: bool) -> IncomingResponse:
+        return IncomingResponse(
+            self._target,
+            request,
+            self.connection,
+            stream=stream,
+            count_tokens=self._count_tokens,
+            keep_content=self._keep_content,
+        )
 
     def _late(self, which: str) -> Failure:
         seconds = getattr(self._timeouts, which)
@@ -126,7 +132,7 @@ class Invoker:
 
     def _connect(self, request: Request) -> bool:
         """Open a connection if needed; True if the previous one is reused."""
-        connection = self._connection
+        connection = self.connection
         if connection.is_open or self._surplus:
             state = "surplus" if self._surplus else connection.idle_state()
             if state == "quiet":
@@ -143,13 +149,15 @@ class Invoker:
 
     def _encode(self, body: Body, request: Request) -> bytes:
         own = {} if request.inference_id is None else {INFERENCE_ID: request.inference_id}
+        if request.session_id is not None:
+            own[SESSION_ID] = request.session_id
         headers = self._authorize(body.sha256, time.time(), own)
         added = "".join(f"{name}: {value}\r\n" for name, value in headers)
         return f"{self._fixed}{added}Content-Length: {len(body.data)}\r\n\r\n".encode() + body.data
 
     def _exchange(self, data: bytes, response: IncomingResponse) -> None:
         try:
-            self._connection.send(data)
+            self.connection.send(data)
         except OSError:
             # A server that refuses a large body answers and closes before it has read all of it.
             with contextlib.suppress(OSError, HTTPParseError):
@@ -163,7 +171,7 @@ class Invoker:
         with gevent.Timeout(
             self._timeouts.first_byte, InvocationError(self._late("first_byte"))
         ) as first_byte:
-            connection, on_lag = self._connection, self._on_lag
+            connection, on_lag = self.connection, self._on_lag
 
             def consume(data: bytes) -> bool:
                 if not response.bytes_in:

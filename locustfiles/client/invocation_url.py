@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,9 @@ from configs.workload import Route
 from locustfiles.client.address import Address
 
 SERVICE = "sagemaker"
+_STREAM_ACCEPT = "X-Amzn-SageMaker-Accept"
+"""The header of ``Accept`` for a streamed invocation."""
+_STREAMED = "-response-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,8 @@ def invocation_target(
         path = f"{base}{f'/inference-components/{component}' if component else ''}/openai/v1/chat/completions"
         sent["Accept"] = "text/event-stream" if stream else "application/json"
     else:
-        path = f"{base}/{'invocations-response-stream' if stream else 'invocations'}"
-        sent["X-Amzn-SageMaker-Accept" if stream else "Accept"] = accept
+        path = f"{base}/invocations{_STREAMED if stream else ''}"
+        sent[_STREAM_ACCEPT if stream else "Accept"] = accept
         if component:
             sent["X-Amzn-SageMaker-Inference-Component"] = component
     members = header_members(stream=stream)
@@ -129,6 +132,13 @@ def invocation_target(
         text=text,
         event_stream=stream and route == "invocations",
     )
+
+
+def without_stream(target: InvocationTarget) -> InvocationTarget:
+    """The same endpoint by InvokeEndpoint, with an answer that may be anything."""
+    headers = {"Accept" if name == _STREAM_ACCEPT else name: value for name, value in target.headers.items()}
+    path = target.path.removesuffix(_STREAMED)
+    return replace(target, path=path, headers=headers, event_stream=False, text=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,14 +140,13 @@ class IncomingResponse:
             self.seen_content = True
             self.request.clock_lag_ms = (time.time() - at) * 1000
 
-    def finish(self) -> None:
-        """Check, after the end of the response, that the answer is complete.
+    def check_status(self) -> None:
+        """Check that the response is no error.
 
         Raises:
-            InvocationError: the response is an error, or ends inside a frame.
-            AnswerError: the answer is empty or truncated.
+            InvocationError: it is.
         """
-        request, parser, at = self.request, self.parser, self._connection.stamp
+        parser = self.parser
         if parser.status != 200:
             raise InvocationError(
                 error_classes.classify_response(
@@ -157,6 +156,16 @@ class IncomingResponse:
                     bytes(self._error_body),
                 )
             )
+
+    def finish(self) -> None:
+        """Check, after the end of the response, that the answer is complete.
+
+        Raises:
+            InvocationError: the response is an error, or ends inside a frame.
+            AnswerError: the answer is empty or truncated.
+        """
+        request, at = self.request, self._connection.stamp
+        self.check_status()
         if self._decoder is not None and self._decoder.pending:
             raise InvocationError(Failure("truncated", "the stream ended inside a frame"))
         self._answer_parser.finish(at)

@@ -13,6 +13,7 @@ from configs.payload import PayloadRow
 from configs.scripts import Script, ScriptOrder, first_words, think_seconds
 from locustfiles.client.request_bodies import Body, BodyFactory
 from locustfiles.client.response import InvocationResult
+from locustfiles.client.session import Session
 from locustfiles.messages import Arrival
 from locustfiles.worker.trace_prompts import TracePrompts
 
@@ -41,6 +42,10 @@ class Dialogue:
     """Turns that have their answer."""
     tokens: int = 0
     """Of ``messages``, as far as the server counted them."""
+    stateful: Session | None = None
+    """The session that keeps it on one instance, once it is open."""
+    interrupted: bool = False
+    """Its user was stopped while it closed the session."""
     in_flight: bool = False
     over: bool = False
     """Every turn has a row, or will have none."""

@@ -47,14 +47,7 @@ class Endpoint:
         """Whether each request may have an ``InferenceId`` of its own."""
         self._keeper = keeper
         self._bearer = BearerToken(keeper, target.region) if target.bearer else None
-        self._signer = RequestSigner(
-            method="POST",
-            host=target.host_header,
-            path=target.path,
-            headers=target.headers,
-            region=target.region,
-            service=SERVICE,
-        )
+        self._signer = signer_of(target)
         context = _verifying_context(ca_bundle()) if target.scheme == "https" else None
         self.invokers = InvokerPool(
             connect=partial(Connection, target.address, context, self.proxy),
@@ -74,6 +67,18 @@ class Endpoint:
         if self._bearer is not None:
             return [*own.items(), ("Authorization", f"Bearer {self._bearer.value()}")]
         return self._signer.headers(body_sha256, self._keeper.keys, now, own)
+
+
+def signer_of(target: InvocationTarget) -> RequestSigner:
+    """Signs invocations of a target."""
+    return RequestSigner(
+        method="POST",
+        host=target.host_header,
+        path=target.path,
+        headers=target.headers,
+        region=target.region,
+        service=SERVICE,
+    )
 
 
 @cache

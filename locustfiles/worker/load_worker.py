@@ -35,6 +35,7 @@ from locustfiles.worker.endpoint import Endpoint
 from locustfiles.worker.health import HealthProbe
 from locustfiles.worker.reporter import REPORT_S, Reporter
 from locustfiles.worker.request_log import RequestLog
+from locustfiles.worker.sessions import Sessions
 from locustfiles.worker.workload import Workload
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class Worker:
         self._endpoint: Endpoint | None = None
         self._workload: Workload | None = None
         self._conversations: Conversations | None = None
+        self.sessions: Sessions | None = None
+        """Keeps each conversation on one instance, if the plan asks for it."""
         self._max_in_flight = 0
         self.on_arrival: Callable[[str, Arrival, bool], None] = lambda *_: None
         """Sends the request of an arrival, or records that it must not be sent."""
@@ -162,6 +165,8 @@ class Worker:
             on_lag=self._health.on_read,
             count_tokens=self.count_tokens,
         )
+        if assignment.sticky is not None:
+            self.sessions = Sessions(target, keeper, assignment.timeouts, assignment.sticky)
         self._workload = Workload(assignment, self.name)
         self._conversations = Conversations(
             self._workload.dialogues,

@@ -95,7 +95,10 @@ class ExperimentUser(User):
         dialogue = self.dialogue
         if dialogue is not None:
             request.session, request.turn = dialogue.session, dialogue.answered + 1
-        outcome = invoker.invoke(body, request, stream=worker.stream)
+        if dialogue is not None and worker.sessions is not None:
+            outcome = worker.sessions.invoke(dialogue, body, request, invoker, stream=worker.stream)
+        else:
+            outcome = invoker.invoke(body, request, stream=worker.stream)
         if request.prompt_tokens is None and body.prompt_tokens is not None:
             request.prompt_tokens, request.prompt_tokens_source = (
                 body.prompt_tokens,
@@ -111,6 +114,8 @@ class ExperimentUser(User):
         dialogue.in_flight = True
         outcome = self._invoke(dialogue.step, conversations.body(dialogue), invoker, arrival)
         conversations.end_turn(dialogue, outcome)
+        if dialogue.interrupted:
+            raise StopUser
         return outcome.request
 
     def _converse(self, step: str) -> Request:

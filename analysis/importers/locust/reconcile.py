@@ -9,7 +9,7 @@ from analysis.decide.trust import COUNTS_VOID
 from analysis.importers.locust.entries import figure, records
 from analysis.measure.locust_run import Reconciled
 from analysis.measure.results import StepResult
-from analysis.metrics.definitions import elapsed_ms
+from analysis.metrics.definitions import elapsed_ms, never_sent
 from common.formatting import milliseconds
 
 _REQUEST = "POST"
@@ -19,8 +19,9 @@ _REQUEST = "POST"
 def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reconciled | None:
     """Compare one step with Locust's row of that name; None when Locust has none.
 
-    Counts must be equal. Means may differ by 1%: both are of how long every request took, failed and cut-off
-    ones too. Where an older record does not say how long those took, there is no mean to compare.
+    Counts must be equal. Means may differ by 1%: both are of how long every request took that was sent,
+    failed and cut-off ones too. Where an older record does not say how long those took, there is no mean to
+    compare.
     """
     own = stats[(stats["Name"] == step.id) & (stats["Type"] == _REQUEST)]
     if not len(own):
@@ -29,7 +30,7 @@ def reconcile(step: StepResult, rows: pd.DataFrame, stats: pd.DataFrame) -> Reco
     ours = step.step_counts.total
     bad = step.step_counts.failed + step.step_counts.censored
     theirs, failures = int(figure(row, "Request Count") or 0), int(figure(row, "Failure Count") or 0)
-    took = elapsed_ms(rows)
+    took = elapsed_ms(rows[~never_sent(rows)])
     mean = float(took.mean()) if len(took) else float("nan")
     return Reconciled(
         step=step.id,
