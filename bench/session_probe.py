@@ -60,8 +60,6 @@ def _invoke(runtime: Any, experiment: Experiment, session: str, body: dict[str, 
                 raise
             key, did = ("open", "opened no") if session == NEW_SESSION else ("close", "did not close the")
             said = one_line(str(error.response.get("OriginalMessage") or aws_message(error)))
-            raise UserError(
-                f"{experiment.endpoint_name} {did} session: its container refused {json.dumps(body)} ({said})",
-                _REMEDY.format(key=key),
-            ) from None
+            finding = f"{experiment.endpoint_name} {did} session: its container refused {json.dumps(body)}"
+            raise UserError(f"{finding} ({said})", _REMEDY.format(key=key)) from None
     return answer

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from analysis.decide.cloudwatch import cloudwatch_latencies
+from analysis.decide.cloudwatch import cloudwatch_latencies, session_calls
 from analysis.measure.results import RunResult
+from analysis.metrics.definitions import never_sent
 from analysis.render.plots.cloudwatch import where_time_goes
 from analysis.report import measure_and_judge
 from runfolder.appending import RowAppender
 from runfolder.layout import CLOUDWATCH
 from runfolder.records import CLOUDWATCH_COLUMNS, CloudWatchPoint
+from tests.analysis.records import records
 
 EXPERIMENT = "ml.g5.xlarge/en_1-500"
 
@@ -89,6 +91,19 @@ def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path) -> Non
     rows = sum(s.step_counts.ended for s in measure_and_judge(run_folder).experiments[0].steps)
     result = with_points(run_folder, tmp_path, ("Invocations", "Sum", 0, float(rows)))
     assert not any("CloudWatch" in "; ".join(s.trust.texts) for s in result.steps)
+
+
+def test_what_opened_and_closed_sessions_is_counted_and_what_was_not_sent_is_not() -> None:
+    rows = records(
+        {"session_open_ms": 5.0},
+        {"session_close_ms": 5.0},
+        {"session_open_ms": 5.0, "session_close_ms": 5.0},
+        {"outcome": "censored", "elapsed_ms": 0.0},
+        {"outcome": "censored", "elapsed_ms": 90.0},
+        {"outcome": "withheld"},
+    )
+    assert session_calls(rows) == 4
+    assert never_sent(rows).tolist() == [False, False, False, True, False, True]
 
 
 def test_without_points_there_is_no_picture(run_folder: Path) -> None:

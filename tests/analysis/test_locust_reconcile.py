@@ -33,6 +33,28 @@ def test_slow_failures_are_in_both_means(tmp_path: Path) -> None:
     assert compared.agrees
 
 
+def test_a_turn_that_was_cut_off_unsent_is_in_no_mean(tmp_path: Path) -> None:
+    folder = reconcilable(tmp_path, Server())
+    with (folder / "locust_stats.csv").open() as file:
+        [stats] = csv.DictReader(file)
+    with (folder / "requests.csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    unsent = last | {
+        "request_id": "cut",
+        "outcome": "censored",
+        "elapsed_ms": "0.0",
+        "e2e_ms": "",
+        "turn": "2",
+    }
+    with (folder / "requests.csv").open("a", newline="") as file:
+        csv.DictWriter(file, list(last)).writerow(unsent)
+    counts = {name: str(int(stats[name]) + 1) for name in ("Request Count", "Failure Count")}
+    write(folder / "locust_stats.csv", STATS, stats | counts)
+    (compared,) = measure_and_judge(folder).reconciled
+    assert compared.agrees
+    assert compared.mean_ms == pytest.approx(float(stats["Average Response Time"]))
+
+
 def test_a_record_without_the_time_of_failures_has_no_mean_to_compare(tmp_path: Path) -> None:
     folder = reconcilable(tmp_path, Server(failing=0.05, time_out_s=20))
     path = folder / "requests.csv"

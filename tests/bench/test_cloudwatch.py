@@ -13,7 +13,8 @@ from runfolder.manifest import ExperimentEntry, Manifest
 def collected(folder: Path, classes: list[str], monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     """The invocations that are expected of a step with one ok request and failures of these classes."""
     rows = "".join(f"e/c1,{name}\n" for name in ["", *classes])
-    (folder / "requests.csv").write_text("step,error_class\n" + rows)
+    head = "step,error_class,outcome,elapsed_ms,session_open_ms,session_close_ms\n"
+    (folder / "requests.csv").write_text(head + rows)
     (folder / "steps.csv").write_text(
         f"step,experiment,ordinal,concurrency,started\ne/c1,e,1,1,{1 + len(classes)}\n"
     )
@@ -45,7 +46,9 @@ def collected(folder: Path, classes: list[str], monkeypatch: pytest.MonkeyPatch)
     [
         ([], [1]),
         (["model_5xx", "model_timeout", "in_stream", "client_timeout"], [5]),
-        (["throttled", "not_ready", "auth", "validation", "service"], [1]),
+        (["throttled", "not_ready", "auth", "validation", "service", "predecessor"], [1]),
+        ([",censored,0.0", ",withheld,", ",censored,31.5"], [2]),
+        ([",ok,900.0,6.0", ",ok,900.0,,7.0", "session,failed,8.0,6.0"], [6]),
     ],
 )
 def test_requests_that_were_refused_are_not_waited_for(

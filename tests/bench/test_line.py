@@ -135,6 +135,39 @@ def test_prompts_and_answers_have_the_lengths_that_the_plan_asks_for(bench: Benc
     assert "cloudwatch_count_differs" not in codes_of(experiment["steps"])
 
 
+def test_a_sticky_conversation_stays_on_one_instance_and_every_invocation_is_in_a_row(bench: Bench) -> None:
+    log = bench.folder / "served.jsonl"
+    variables = {"SAGEMAKER_ENABLE_STATEFUL_SESSIONS": True, "SIMULATED_LOG": str(log)}
+    plan = SIMULATED | {
+        "model": SIMULATED["model"] | {"env": variables},
+        "endpoint": SIMULATED["endpoint"] | {"instance_count": 2},
+        "workload": SIMULATED["workload"] | {"conversation": {"turns": 3}, "sticky": True},
+        "load": {"concurrency": [4], "warm_up": "500ms", "measure": "3s"},
+    }
+    done = bench.run("run", "--plan", bench.plan(plan), "--results", bench.results)
+    assert done.returncode == 0, done.stderr
+    run = bench.latest()
+    rows = requests_of(run)
+    served = pd.DataFrame(map(json.loads, log.read_text().splitlines()))
+    sent = rows[rows["session_id"].notna()].merge(served, on="inference_id", suffixes=("", "_served"))
+    assert len(sent) == len(served)
+    assert (sent["session_id"] == sent["session_id_served"]).all()
+    by_conversation = sent.groupby(["worker", "session"])
+    assert (by_conversation[["session_id", "instance"]].nunique() == 1).all(axis=None)
+    assert sent["instance"].nunique() == 2
+
+    opened, closed = rows["session_open_ms"].notna(), rows["session_close_ms"].notna()
+    assert opened.sum() == len(by_conversation)
+    assert (rows["turn"][closed] == 3).all()
+    counted = pd.read_csv(run / "cloudwatch.csv").groupby(["metric", "statistic"])["value"].sum()
+    probes = json.loads((run / "manifest.json").read_text())["experiments"][0]["session_probes"]
+    assert counted["Invocations", "Sum"] == len(sent) + opened.sum() + closed.sum() + probes
+    assert locust_counts(run) == rows.groupby("step").size().to_dict()
+    [step] = bench.summary()["experiments"][0]["steps"]
+    assert step["conversations"]["sessions"]["share"] == 1.0
+    assert not codes_of([step]) & {"cloudwatch_count_differs", "locust_csv_differs"}
+
+
 def test_a_trace_is_replayed_with_its_lengths_sessions_and_shared_prefixes(bench: Bench) -> None:
     lines = ["time,prompt_tokens,output_tokens,session,prefix_group,prefix_tokens"]
     lines += [f"{n / 4},{150 + 10 * (n % 3)},3,,g{n % 2},100" for n in range(24)]

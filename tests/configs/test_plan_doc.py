@@ -63,6 +63,8 @@ def test_a_shipped_plan_fits_the_schema_that_it_names(path: Path) -> None:
         {"load": {"concurrency": [1], "warm_up": 0, "measure": "1.5 min", "timeouts": {"total": "60s"}}},
         {"price": {"usd_per_hour": {"ml.g5.xlarge": 1.4}}},
         {"price": {"usd_per_hour": 2}},
+        {"workload": {"payload": "en_50-100", "sticky": True}},
+        {"workload": {"payload": "en_50-100", "sticky": {"open": {"type": "start"}, "close": None}}},
     ],
 )
 def test_the_schema_takes_what_a_person_writes(change: dict[str, Any]) -> None:
@@ -79,6 +81,7 @@ def test_the_schema_takes_what_a_person_writes(change: dict[str, Any]) -> None:
         {"load": {"concurrency": [1], "measure": "2 days"}},
         {"workload": {"payload": "en_50-100", "request_schema": "openai"}},
         {"model": {"name": "m", "source": "elsewhere"}},
+        {"workload": {"payload": "en_50-100", "sticky": {"start": {}}}},
         {"nmae": "x"},
     ],
 )
