@@ -37,6 +37,7 @@ TAKES_worker    := MASTER PORT PROCESSES RECONNECT TOKEN
 TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE AIPERF OUT JSON
 TAKES_compare   := A B OUT JSON
 TAKES_collect   := RUN SPOOL
+TAKES_mlflow    := RUN URI EXPERIMENT REPLACE JSON
 TAKES_plan      := $(RUN_VARIABLES)
 TAKES_trace     := FILE SPEED SECONDS INSTANCE REGION
 TAKES_endpoints := REGION JSON
@@ -44,7 +45,7 @@ TAKES_teardown  := REGION ALL JSON
 TAKES_calibrate := QUICK
 TAKES_test      := JOBS TESTS
 TAKES_test-fast := JOBS TESTS
-COMMANDS := bench quick rehearse ui master worker report compare collect trace plan endpoints teardown calibrate setup test test-fast check docs lock clean help
+COMMANDS := bench quick rehearse ui master worker report compare collect mlflow trace plan endpoints teardown calibrate setup test test-fast check docs lock clean help
 include arguments.mk
 AS_JSON = $(call flag,JSON,--json)
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
@@ -75,6 +76,8 @@ compare: setup ## Is B worse than A beyond noise? A=run B=run, several runs of a
 	@$(BENCH) compare $(call quoted,A) $(call quoted,B) $(call option,OUT,--out) $(AS_JSON)
 collect: setup ## Add the rows that workers still have on disk to a run: RUN=results/latest SPOOL=folder (copied from their hosts)
 	@$(BENCH) collect $(call quoted,RUN) $(call option,SPOOL,--spool)
+mlflow: setup ## Log a report to MLflow: RUN=results/latest URI=http://host:5000 or an ARN, EXPERIMENT= REPLACE=1 (delete another report of the run there)
+	@$(BENCH) mlflow $(call quoted,RUN) $(call option,URI,--uri) $(call option,EXPERIMENT,--experiment) $(call flag,REPLACE,--replace) $(AS_JSON)
 
 ##@ Workload
 trace: setup ## Describe a trace of production traffic: FILE= SPEED=2 SECONDS=600 INSTANCE=ml.g5.xlarge (cost of a replay)

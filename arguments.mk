@@ -1,7 +1,7 @@
 # Checks the whole command line of make before any command starts, and passes values on unchanged.
 
 EVERYWHERE := PYTHON VENV UV_SYSTEM_CERTS
-FLAGS      := FULL ALL QUICK SEARCH AIPERF JSON
+FLAGS      := FULL ALL QUICK SEARCH AIPERF REPLACE JSON
 GIVEN      := $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$v))
 TAKEN      := $(foreach goal,$(MAKECMDGOALS),$(TAKES_$(goal))) $(EVERYWHERE)
 

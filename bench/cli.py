@@ -16,6 +16,7 @@ from common.text import printable
 COMMANDS = {
     "run": ("run", "quick", "rehearse", "ui", "master", "worker"),
     "report": ("report", "compare", "collect"),
+    "mlflow": ("mlflow",),
     "trace": ("trace",),
     "deploy": ("plan", "endpoints", "teardown"),
     "calibrate": ("calibrate",),

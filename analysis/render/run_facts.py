@@ -33,7 +33,7 @@ def run_facts(result: RunResult) -> list[tuple[str, str]]:
     """Name and value of each known fact; what the run folder does not say is left out."""
     facts = [
         ("instances", _instances(result)),
-        ("image", _each(_image(e) for e in result.experiments)),
+        ("image", _each(image_name(e.endpoint) for e in result.experiments)),
         ("dtype", _each(_setting(e, _DTYPES) for e in result.experiments)),
         ("quantization", _each(_setting(e, _QUANTIZATIONS) for e in result.experiments)),
         ("tensor parallel", _each(_setting(e, _PARALLEL) for e in result.experiments)),
@@ -72,8 +72,7 @@ def _each(values: Iterable[str | None]) -> str:
     return listed(list(dict.fromkeys(value for value in values if value)))
 
 
-def _containers(experiment: ExperimentResult) -> list[Mapping[str, Any]]:
-    described = experiment.endpoint
+def _containers(described: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     components = _items(described, "inference_components")
     parts = [(part.get("Specification") or {}).get("Container") for part in components]
     models = [model.get("PrimaryContainer") for model in _items(described, "models")]
@@ -85,9 +84,9 @@ def _items(described: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def _image(experiment: ExperimentResult) -> str | None:
-    """``djl-inference:0.33.0-lmi15.0.0``: repository and tag, without the registry."""
-    for container in _containers(experiment):
+def image_name(endpoint: Mapping[str, Any]) -> str | None:
+    """The image of a described endpoint: ``djl-inference:0.33.0-lmi15.0.0``, without the registry."""
+    for container in _containers(endpoint):
         deployed = container.get("DeployedImage") or {}
         image = container.get("Image") or deployed.get("SpecifiedImage")
         if isinstance(image, str):
@@ -96,7 +95,7 @@ def _image(experiment: ExperimentResult) -> str | None:
 
 
 def _setting(experiment: ExperimentResult, names: tuple[str, ...]) -> str | None:
-    for container in _containers(experiment):
+    for container in _containers(experiment.endpoint):
         variables = container.get("Environment") or {}
         for name in names:
             if value := variables.get(name):

@@ -54,6 +54,7 @@ def test_a_typing_error_starts_nothing(arguments: list[str], message: str) -> No
         (["trace", "FILE=a b.csv", "SPEED=2"], ["trace", "a b.csv", "--speed", "2"]),
         (["worker", "MASTER=host", "RECONNECT=600"], ["worker", "--master", "host", "--reconnect", "600"]),
         (["collect", "RUN=a b", "SPOOL=c"], ["collect", "a b", "--spool", "c"]),
+        (["mlflow", "URI=http://h:5000", "REPLACE=1"], ["mlflow", "--uri", "http://h:5000", "--replace"]),
     ],
 )
 def test_values_arrive_as_they_were_typed(arguments: list[str], expected: list[str]) -> None:
