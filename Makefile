@@ -28,11 +28,11 @@ export NO_MKDOCS_2_WARNING := 1
 
 # The variables of each command. They are checked before anything starts: a misspelt ENDPOINT would deploy an endpoint.
 RUN_VARIABLES   := PLAN INSTANCE ENDPOINT RESULTS PROCESSES SEARCH JSON
-TAKES_bench     := $(RUN_VARIABLES)
+TAKES_bench     := $(RUN_VARIABLES) METRICS BIND TOKEN
 TAKES_quick     := ENDPOINT COMPONENT RESULTS JSON
-TAKES_rehearse  := $(RUN_VARIABLES) FULL
+TAKES_rehearse  := $(RUN_VARIABLES) FULL METRICS BIND TOKEN
 TAKES_ui        := $(RUN_VARIABLES) PORT BIND TOKEN
-TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND TOKEN PAGE
+TAKES_master    := $(RUN_VARIABLES) WORKERS PORT BIND TOKEN PAGE METRICS
 TAKES_worker    := MASTER PORT PROCESSES RECONNECT TOKEN
 TAKES_report    := RUN LOCUST FMBENCH DEMAND PRICE AIPERF OUT JSON
 TAKES_compare   := A B OUT JSON
@@ -50,22 +50,23 @@ include arguments.mk
 AS_JSON = $(call flag,JSON,--json)
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
               $(call option,RESULTS,--results) $(call option,PROCESSES,--processes) $(call flag,SEARCH,--search) $(AS_JSON)
+METRICS_OPTIONS = $(call option,METRICS,--metrics) $(call option,BIND,--bind)
 # Through the environment: every user of the machine can read the command line of a process.
 WITH_TOKEN = $(if $(filter TOKEN,$(GIVEN)),BENCH_TOKEN=$(call quoted,TOKEN))
 REPORT_OPTIONS = $(call quoted,RUN) $(call option,LOCUST,--locust) $(call option,FMBENCH,--fmbench) \
                  $(call option,DEMAND,--demand) $(call option,PRICE,--price) $(call flag,AIPERF,--aiperf) $(call option,OUT,--out) $(AS_JSON)
 
 ##@ Benchmark
-bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= SEARCH=1 (the highest load under the SLO) RESULTS= PROCESSES= JSON=1 (default: a real model on this machine)
-	@$(BENCH) run $(RUN_OPTIONS)
+bench: setup ## Deploy, sweep, report, delete: INSTANCE= PLAN= ENDPOINT= SEARCH=1 (the highest load under the SLO) RESULTS= PROCESSES= JSON=1 METRICS=9646 (a page for Prometheus) (default: a real model on this machine)
+	@$(WITH_TOKEN) $(BENCH) run $(RUN_OPTIONS) $(METRICS_OPTIONS)
 quick: setup ## Check one endpoint in a minute: does it answer, how fast, does it stream: ENDPOINT= COMPONENT= (default: the model on this machine)
 	@$(BENCH) quick $(call option,ENDPOINT,--endpoint) $(call option,COMPONENT,--component) $(call option,RESULTS,--results) $(AS_JSON)
 rehearse: setup ## Rehearse a plan on this machine with a simulated container: INSTANCE= PLAN= FULL=1 (full windows)
-	@$(BENCH) rehearse $(RUN_OPTIONS) $(call flag,FULL,--full)
+	@$(WITH_TOKEN) $(BENCH) rehearse $(RUN_OPTIONS) $(call flag,FULL,--full) $(METRICS_OPTIONS)
 ui: setup ## Like bench, with a live page in the browser: PORT=8089 BIND=0.0.0.0 (with a login)
 	@$(WITH_TOKEN) $(BENCH) ui $(RUN_OPTIONS) $(call option,PORT,--port) $(call option,BIND,--bind)
 master: setup ## Like bench, with load from several hosts: WORKERS=2 BIND=0.0.0.0 PAGE=8089 (prints the command for each host)
-	@$(WITH_TOKEN) $(BENCH) master $(RUN_OPTIONS) $(call option,WORKERS,--workers) $(call option,PORT,--port) $(call option,BIND,--bind) $(call option,PAGE,--page)
+	@$(WITH_TOKEN) $(BENCH) master $(RUN_OPTIONS) $(call option,WORKERS,--workers) $(call option,PORT,--port) $(call option,BIND,--bind) $(call option,PAGE,--page) $(call option,METRICS,--metrics)
 worker: setup ## Join a master as a load worker until its run ends: MASTER=host TOKEN= RECONNECT=120 (seconds to try again)
 	@$(WITH_TOKEN) $(BENCH) worker $(call option,MASTER,--master) $(call option,PORT,--port) $(call option,PROCESSES,--processes) $(call option,RECONNECT,--reconnect)
 

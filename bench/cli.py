@@ -31,6 +31,8 @@ SETTINGS: dict[Setting, str] = {
     "worker processes": "processes",
     "workers": "workers",
     "port": "port",
+    "page port": "page",
+    "metrics port": "metrics",
     "interface": "bind",
     "token": "token",
     "master host": "master",

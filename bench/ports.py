@@ -5,12 +5,17 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from common.errors import UserError
+from common.errors import Setting, UserError
 
 
 @contextmanager
-def listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening(host: str, port: int, setting: Setting = "port") -> Iterator[socket.socket]:
     """A socket that listens on an address.
+
+    Args:
+        host: the interface.
+        port: of it.
+        setting: where the port was set.
 
     Raises:
         UserError: it cannot, because of the host or because of the port.
@@ -22,7 +27,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 raise UserError(
-                    f"port {port} cannot be used ({error.strerror})", "choose another port", "port"
+                    f"port {port} cannot be used ({error.strerror})", "choose another port", setting
                 ) from None
             raise UserError(
                 f"this machine cannot listen on {host} ({error.strerror})",

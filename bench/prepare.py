@@ -14,6 +14,7 @@ from bench.checks import CheckedPayload
 from bench.experiments import entries_of
 from bench.live_page.run_view import RunView
 from bench.locust_process import LoadOptions
+from bench.monitoring.otlp_environment import HEADERS as OTLP_HEADERS
 from bench.terminal import print_status
 from bench.traces import ReplayedTrace, read_replayed_trace, trace_size
 from common.errors import UserError, writing
@@ -144,7 +145,7 @@ def prepare(backend: Backend, options: RunOptions, payloads: Mapping[str, Checke
     _check_preflight(checked)
     if checked.plan.load.search is not None:
         checked = replace(checked, specs=cheapest_first(checked.specs, checked.quotes))
-    withheld = replace(options.load, withheld=backend.plan.token_variables)
+    withheld = replace(options.load, withheld=backend.plan.token_variables | OTLP_HEADERS)
     options = replace(options, load=withheld)
     return PreparedRun(
         plan=checked.plan,

@@ -16,6 +16,8 @@ Setting = Literal[
     "worker processes",
     "workers",
     "port",
+    "page port",
+    "metrics port",
     "interface",
     "token",
     "master host",

@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 from bench.benchmarks.screenshots import FLAGS
 from bench.live_page.load_feed import LoadFeed
 from bench.live_page.run_view import RunView
-from bench.live_page.server import live_page
+from bench.live_page.server import Address, live_page
 from bench.ports import free_port
 from locustfiles.master.live_series import FIELDS, POINTS
 
@@ -98,7 +98,7 @@ def main(hours: float) -> None:
     feed.locust_page = "http://127.0.0.1/"
     feed.series("", 0)
     port, heaps = free_port(), []
-    with live_page(view, port), sync_playwright() as playwright:
+    with live_page(view, Address(port)), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
         page = browser.new_page()
         page.add_init_script(_NO_WAIT)

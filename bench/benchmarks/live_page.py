@@ -12,12 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
+from typing import Any
 
 import click
 import numpy as np
 import psutil
 
+from bench.live_page.run_view import RunView
+from bench.monitoring.prometheus import exposition
+from common.formatting import plural
 from configs.experiment import Experiment, load_steps
 from configs.live_facts import LiveFacts
 from configs.load import Load
@@ -25,6 +29,7 @@ from configs.slo import Slo
 from locustfiles.master.live_page import LiveState
 from locustfiles.master.live_series import LiveSeries, interval_seconds
 from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.row_totals import RowTotals
 from locustfiles.master.status import StatusBoard
 from locustfiles.master.step_table import StepTable
 from runfolder.records import Request, WorkerReport
@@ -32,6 +37,8 @@ from runfolder.records import Request, WorkerReport
 _START = 1_700_000_000.0
 _REPORT_S = 0.5
 _MEMORY_S = 900.0
+_STEPS = 26
+"""Of a sweep."""
 
 
 class _Clock:
@@ -170,12 +177,35 @@ class Simulated:
         self._status.save(self._folder, self.state.state())
 
 
+def _view(load: dict[str, Any], steps: int) -> RunView:
+    """A run in the load of which so many steps like its own have been played."""
+    (step,) = load["steps"]
+    load["steps"] = [{**step, "step": f"x/c{number}"} for number in range(steps)]
+    view = RunView(plan="p", run_id="r", stage="load", spent_usd=lambda: 1.0)
+    view.take_load(load)
+    return view
+
+
+def _totals_us(users: int, rows_per_minute: int) -> float:
+    """Microseconds that a row costs the totals: the median of many reports."""
+    rng, totals, found = np.random.default_rng(1), RowTotals(), []
+    for number in range(200):
+        rows = _rows(rng, 100, users, rows_per_minute / 60, _START + number)
+        began = time.perf_counter()
+        for row in rows:
+            totals.add(row)
+        found.append((time.perf_counter() - began) / len(rows) * 1e6)
+    return median(found)
+
+
 def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> None:
     simulated = Simulated(folder, users, rows_per_minute, minutes)
     adding: list[float] = []
     closing: list[float] = []
     polls: list[float] = []
     saving: list[float] = []
+    scrapes: dict[int, list[float]] = {1: [], _STEPS: []}
+    pages: dict[int, int] = {}
     memory: list[str] = []
     version, load, body = 0, "", "{}"
     for tick in range(1, int(minutes * 60 / _REPORT_S) + 1):
@@ -191,6 +221,10 @@ def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> 
         series = json.loads(body := simulated.state.answer(load, version))["series"]
         polls.append(time.perf_counter() - began)
         version, load = series["version"], series["load"]
+        for steps, seconds in scrapes.items() if tick % 10 == 0 else ():
+            view = _view(json.loads(simulated.state.state()), steps)
+            with _timed(seconds):
+                pages[steps] = len(exposition(view.facts, "")[0])
         if tick % round(_MEMORY_S / _REPORT_S) == 0:
             memory.append(f"{psutil.Process().memory_info().rss / 2**20:.0f} MB")
     began = time.perf_counter()
@@ -202,9 +236,13 @@ def _measure(folder: Path, users: int, rows_per_minute: int, minutes: float) -> 
     click.echo(f"| the points, once a second | {_p(closing, 50)} | {_p(closing, 99)} |")
     click.echo(f"| status.json, once a second | {_p(saving, 50)} | {_p(saving, 99)} |")
     click.echo(f"| a poll, parsed | {_p(polls, 50)} | {_p(polls, 99)} |")
+    for steps, seconds in scrapes.items():
+        shown = f"{plural(steps, 'step')}, {pages[steps] / 1000:.0f} kB"
+        click.echo(f"| a scrape of the metrics, {shown} | {_p(seconds, 50)} | {_p(seconds, 99)} |")
     click.echo(
         f"\na poll: {len(body)} bytes; a new page's first: {len(whole)} bytes, {opening * 1000:.1f} ms"
     )
+    click.echo(f"of a row, the totals for monitoring: {_totals_us(users, rows_per_minute):.1f} µs")
     click.echo(f"memory every 15 minutes: {', '.join(memory)}")
 
 

@@ -1,6 +1,5 @@
 """Commands that play a plan: run, quick, rehearse, ui, master; and worker, which helps a master."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,15 @@ from typing import Any, TypedDict, Unpack
 
 import click
 
+from bench.commands.pages import (
+    address_of,
+    metrics_option,
+    metrics_options,
+    page_host_option,
+    page_password_option,
+    play_plan,
+    watched,
+)
 from bench.distributed.run_announcer import RECONNECT_S
 from bench.distributed.worker_host import serve
 from bench.json_lines import json_option
@@ -15,7 +23,6 @@ from bench.locust_process import LoadOptions
 from bench.options import NonEmptyPath, NonEmptyText, WholeNumber
 from bench.prepare import RunOptions
 from bench.quick import ENDPOINT_PLAN, LOCAL_PLAN, quick_plan
-from bench.run import run_plan
 from bench.terminal import print_status
 from common.errors import UserError
 from common.parent_process import TOKEN_VARIABLE
@@ -116,27 +123,14 @@ _port_option = click.option(
 )
 
 
-_page_host_option = click.option(
-    "--bind",
-    type=NonEmptyText(),
-    default="127.0.0.1",
-    show_default=True,
-    help="Interface of the live page. On another one than this machine's loopback, a login is needed.",
-)
-_page_password_option = click.option(
-    "--token",
-    envvar=TOKEN_VARIABLE,
-    help="Password of the live page where others can open it; generated if not given.",
-)
-
-
 @click.command()
 @plan_options
-def run(**choice: Unpack[PlanChoice]) -> int:
+@metrics_options
+def run(*, metrics: int | None, bind: str, token: str | None, **choice: Unpack[PlanChoice]) -> int:
     """Play a plan: deploy, sweep, report, delete."""
     plan, path = chosen_plan(choice)
     load = LoadOptions(processes=choice["processes"])
-    return run_plan(plan, RunOptions(choice["results"], load, path))
+    return play_plan(plan, RunOptions(choice["results"], load, path), metrics, bind, token)
 
 
 @click.command()
@@ -158,13 +152,16 @@ def quick(*, endpoint: str | None, component: str | None, results: Path) -> int:
     """Check one endpoint with one user: does it answer, how, how fast, and what to run next. One minute."""
     if component and not endpoint:
         raise UserError("a component is part of an endpoint", "name its endpoint too", "endpoint")
-    return run_plan(quick_plan(endpoint, component), RunOptions(results, LoadOptions(), quick=True))
+    return play_plan(quick_plan(endpoint, component), RunOptions(results, LoadOptions(), quick=True))
 
 
 @click.command()
 @plan_options
 @click.option("--full", is_flag=True, help="Keep the plan's windows instead of shortening them.")
-def rehearse(*, full: bool, **choice: Unpack[PlanChoice]) -> int:
+@metrics_options
+def rehearse(
+    *, full: bool, metrics: int | None, bind: str, token: str | None, **choice: Unpack[PlanChoice]
+) -> int:
     """Rehearse a SageMaker plan on this machine, at no cost.
 
     A simulated container answers, and the windows are shortened.
@@ -178,7 +175,8 @@ def rehearse(*, full: bool, **choice: Unpack[PlanChoice]) -> int:
     if plan.endpoint.name:
         raise UserError("an existing endpoint cannot be rehearsed", "leave the endpoint out", "endpoint")
     load = LoadOptions(processes=choice["processes"])
-    return run_plan(plan, RunOptions(choice["results"], load, path, rehearse=True, full_windows=full))
+    options = RunOptions(choice["results"], load, path, rehearse=True, full_windows=full)
+    return play_plan(plan, options, metrics, bind, token)
 
 
 @click.command()
@@ -186,30 +184,14 @@ def rehearse(*, full: bool, **choice: Unpack[PlanChoice]) -> int:
 @click.option(
     "--port", type=WholeNumber(1, 65_535), default=8089, show_default=True, help="Port of the live page."
 )
-@_page_host_option
-@_page_password_option
+@page_host_option
+@page_password_option
 def ui(*, port: int, bind: str, token: str | None, **choice: Unpack[PlanChoice]) -> int:
     """Play a plan and watch it live in a browser, until the page is closed."""
     plan, path = chosen_plan(choice)
     load = LoadOptions(processes=choice["processes"])
-    return _watched(plan, RunOptions(choice["results"], load, path), port, bind, token)
-
-
-def _watched(plan: Plan, options: RunOptions, port: int, host: str, token: str | None) -> int:
-    """Play a plan with the live page, which stays after the run unless a signal has ended it."""
-    from bench.live_page.server import LOOPBACK, USER, live_page, stay_until_closed  # noqa: PLC0415 - loads Flask
-
-    view, password = options.view, None if host == LOOPBACK else token or secrets.token_urlsafe(16)
-    with live_page(view, port, host, password):
-        print_status(f"live page: {view.address}")
-        if password is not None and token is None:
-            print_status(f"log in there as {USER} with the password {password}")
-        code = run_plan(plan, options)
-        view.exit_code = code
-        view.enter("ended")
-        if view.stopped or not view.signaled:
-            stay_until_closed(view)
-    return code
+    options = RunOptions(choice["results"], load, path)
+    return watched(plan, options, address_of(port, bind, token, "port"), token)
 
 
 @click.command()
@@ -235,8 +217,16 @@ def _watched(plan: Plan, options: RunOptions, port: int, host: str, token: str |
 @click.option(
     "--page", type=WholeNumber(1, 65_535), help="Port of the live page on this machine; none if not given."
 )
+@metrics_option
 def master(
-    *, workers: int, port: int, bind: str, token: str | None, page: int | None, **choice: Unpack[PlanChoice]
+    *,
+    workers: int,
+    port: int,
+    bind: str,
+    token: str | None,
+    page: int | None,
+    metrics: int | None,
+    **choice: Unpack[PlanChoice],
 ) -> int:
     """Play a plan with load from several hosts."""
     plan, path = chosen_plan(choice)
@@ -249,7 +239,9 @@ def master(
     load = LoadOptions("master", expect_workers=workers, master_port=port, master_host=bind)
     load = replace(load, token=token) if token else load
     options = RunOptions(choice["results"], load, path)
-    return run_plan(plan, options) if page is None else _watched(plan, options, page, "127.0.0.1", None)
+    if page is None:
+        return play_plan(plan, options, metrics)
+    return watched(plan, options, address_of(page, "127.0.0.1", None, "page port"), None, metrics)
 
 
 @click.command()

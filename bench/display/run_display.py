@@ -38,8 +38,6 @@ class RunDisplay:
 
     def __init__(self, view: RunView) -> None:
         self._view = view
-        self._load: dict[str, Any] | None = None
-        self._earlier: list[dict[str, Any]] = []
         self._changes = LoadChanges()
         self._emitted_at = float("-inf")
         drawn = is_screen(status_console) and not (is_on() and sys.stdout.isatty())
@@ -62,8 +60,9 @@ class RunDisplay:
             self._screen.close()
 
     def _frame(self, width: int, height: int) -> RenderableType:
-        run, now = self._view.state(), time.time()
-        return frame(run, self._load, width=width, height=height, now=now, earlier=self._earlier)
+        run, now, loads = self._view.state(), time.time(), list(self._view.loads.values())
+        load = loads.pop() if loads else None
+        return frame(run, load, width=width, height=height, now=now, earlier=loads)
 
     def deployment(self, label: str) -> OnProgress:
         """What to call with the progress of a deployment and of its deletion; ``label`` begins its lines."""
@@ -80,9 +79,7 @@ class RunDisplay:
         load = status.get("live")
         if load is None:
             return
-        if self._load is not None and self._load["experiment"] != load["experiment"]:
-            self._earlier.append(self._load)
-        self._load = load
+        self._view.take_load(load)
         changes = list(self._changes.of(load))
         if self._lines is not None:
             self._lines.update(load, changes)

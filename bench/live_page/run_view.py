@@ -5,12 +5,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.live_page.load_feed import LoadFeed
+from bench.monitoring.points import Facts
 from deploy.lifecycle.progress import OnProgress, Progress
 
 Data = dict[str, Any]
@@ -34,7 +35,7 @@ class RunView:
     stage_since: float = field(default_factory=time.time)
     instance_type: str = ""
     """Of the endpoint that is being deployed, loaded or deleted."""
-    resources: dict[tuple[str, str], Data] = field(default_factory=dict)
+    resources: Mapping[tuple[str, str], Data] = field(default_factory=dict)
     """The last report of each AWS resource that was waited for."""
     problems: list[str] = field(default_factory=list)
     answer: str = ""
@@ -50,6 +51,8 @@ class RunView:
     max_spend_usd: float | None = None
     spent_usd: Callable[[], float | None] = lambda: None
     """What the run's endpoints have cost so far."""
+    loads: Mapping[str, Data] = field(default_factory=dict)
+    """Experiment → the last state of its load, in the order in which they began."""
     feed: LoadFeed = field(default_factory=LoadFeed)
     closed: threading.Event = field(default_factory=threading.Event)
     """Set when the page is closed after the run."""
@@ -58,6 +61,10 @@ class RunView:
         """Begin a stage."""
         if stage != self.stage:
             self.stage, self.stage_since = stage, time.time()
+
+    def take_load(self, load: Data) -> None:
+        """Take the state of a load."""
+        self.loads = {**self.loads, load["experiment"]: load}
 
     def deploying(self, instance_type: str, report: OnProgress) -> OnProgress:
         """Begin a deployment. The result takes its progress, and the deletion's, and passes both on."""
@@ -68,7 +75,7 @@ class RunView:
             item = progress.item
             if progress.is_deletion:
                 self.enter("delete")
-            self.resources[item.kind, item.name] = {
+            found = {
                 "kind": item.kind,
                 "name": item.name,
                 "state": progress.state,
@@ -77,6 +84,7 @@ class RunView:
                 "usual_s": progress.usual_s,
                 "retry_until": progress.retry_until,
             }
+            self.resources = {**self.resources, (item.kind, item.name): found}
             report(progress)
 
         return take
@@ -109,8 +117,13 @@ class RunView:
         os.kill(os.getpid(), signal.SIGINT)
         return True
 
+    @property
+    def facts(self) -> Facts:
+        """How the run and its loads stand, for monitoring."""
+        return Facts(self.state(), tuple(self.loads.values()))
+
     def state(self) -> Data:
-        """Everything as data."""
+        """Everything about the run as data."""
         report = self.folder is not None and (self.folder / REPORT).exists()
         return {
             "now": time.time(),

@@ -1,4 +1,4 @@
-"""The server of the live page: static files, the state as JSON, the report, and two buttons."""
+"""The server of the live page: static files, the state as JSON, metrics, the report, and two buttons."""
 
 import hmac
 import json
@@ -14,8 +14,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response as AnyResponse
 
 from bench.live_page.run_view import RunView
+from bench.monitoring.prometheus import exposition
 from bench.ports import listening
 from bench.terminal import print_status
+from common.errors import Setting
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 from locustfiles.master.webui import refuse_foreign_requests
 
@@ -42,6 +44,7 @@ _HEADERS = {
 _REPORT_HEADERS = {**_HEADERS, "Content-Security-Policy": "sandbox allow-popups; frame-ancestors 'none'"}
 """The report's own policy allows no script; the sandbox takes its origin, which could stop the run."""
 _REPORT_FILES = frozenset({"report.html", "report.md", "summary.json", "summary.csv"})
+METRICS = "/metrics"
 LOOPBACK = "127.0.0.1"
 USER = "bench"
 
@@ -69,7 +72,7 @@ class _Routes:
             and hmac.compare_digest((given.password or "").encode(), self.password.encode())
         ):
             return None
-        return _text("Log in.", 401, {"WWW-Authenticate": 'Basic realm="live page"'})
+        return _text("Log in.", 401, {"WWW-Authenticate": 'Basic realm="benchmark"'})
 
     def to_page(self) -> AnyResponse:
         """``/`` is the page, too."""
@@ -79,6 +82,11 @@ class _Routes:
         """What the page polls."""
         body = state_of(self.view, request.args.get("load", ""), request.args.get("since", 0, type=int))
         return Response(json.dumps(body, allow_nan=False), mimetype="application/json", headers=_HEADERS)
+
+    def metrics(self) -> Response:
+        """What Prometheus reads."""
+        text, content_type = exposition(self.view.facts, request.headers.get("Accept", ""))
+        return Response(text, content_type=content_type, headers=_HEADERS)
 
     def file(self, name: str = "index.html") -> Response:
         """A file of the page."""
@@ -107,17 +115,19 @@ class _Routes:
         return _text("", 204)
 
 
-def make_app(view: RunView, host: str, password: str | None) -> Flask:
-    """The page's routes.
+def make_app(view: RunView, host: str, password: str | None, *, page: bool = True) -> Flask:
+    """The routes of the page and of the metrics.
 
     Args:
-        view: what it shows.
-        host: the interface on which it listens.
+        view: what they show.
+        host: the interface on which the server listens.
         password: of the user ``bench``; None on this machine's loopback, which needs no login.
+        page: whether there is a page; otherwise there are only the metrics.
     """
     app, routes = Flask(__name__, static_folder=None), _Routes(view, password)
     refuse_foreign_requests(SimpleNamespace(app=app), host)
     app.before_request(routes.log_in)
+    app.add_url_rule(METRICS, METRICS, routes.metrics, methods=["GET"])
     for path, route, method in (
         ("/", routes.to_page, "GET"),
         ("/live", routes.to_page, "GET"),
@@ -128,7 +138,8 @@ def make_app(view: RunView, host: str, password: str | None) -> Flask:
         ("/live/close", routes.close, "POST"),
         ("/report/<name>", routes.report, "GET"),
     ):
-        app.add_url_rule(path, path, route, methods=[method], strict_slashes=True)
+        if page:
+            app.add_url_rule(path, path, route, methods=[method], strict_slashes=True)
     return app
 
 
@@ -156,27 +167,61 @@ def _text(text: str, status: int, headers: Mapping[str, str] = MappingProxyType(
     )
 
 
-@contextmanager
-def live_page(view: RunView, port: int, host: str = LOOPBACK, password: str | None = None) -> Iterator[None]:
-    """Serve the page inside the block.
-
-    Args:
-        view: what it shows; gets the page's address.
-        port: of the page.
-        host: the interface to listen on.
-        password: of the user ``bench``; on loopback, no login is needed.
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens, and who may ask.
 
     Raises:
         ValueError: no password, although others can connect.
+    """
+
+    port: int
+    host: str = LOOPBACK
+    password: str | None = None
+    """Of the user ``bench``; on loopback, no login is needed."""
+    setting: Setting = "port"
+    """Where the port was set."""
+
+    def __post_init__(self) -> None:
+        if self.host != LOOPBACK and not self.password:
+            raise ValueError("a page that others can open needs a password")
+
+    def url(self, path: str) -> str:
+        """Address of a path, for the user."""
+        shown = LOOPBACK if self.host in ("0.0.0.0", "") else self.host  # noqa: S104 - compared, not bound
+        return f"http://{shown}:{self.port}{path}"
+
+
+@contextmanager
+def live_page(view: RunView, address: Address) -> Iterator[None]:
+    """Serve the page, and the metrics, inside the block. The view gets the page's address.
+
+    Raises:
         UserError: the port cannot be used, or there is no such interface.
     """
-    if host != LOOPBACK and not password:
-        raise ValueError("a page that others can open needs a password")
-    with listening(host, port) as listener:
-        app = make_app(view, host, None if host == LOOPBACK else password)
-        server = make_server(host, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
-        shown = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104 - compared, not bound
-        view.address = f"http://{shown}:{port}/live/"
+    with _serving(view, address, page=True):
+        view.address = address.url("/live/")
+        yield
+
+
+@contextmanager
+def metrics_page(view: RunView, address: Address) -> Iterator[None]:
+    """Serve the metrics alone inside the block.
+
+    Raises:
+        UserError: the port cannot be used, or there is no such interface.
+    """
+    with _serving(view, address, page=False):
+        yield
+
+
+@contextmanager
+def _serving(view: RunView, address: Address, *, page: bool) -> Iterator[None]:
+    with listening(address.host, address.port, address.setting) as listener:
+        app = make_app(view, address.host, None if address.host == LOOPBACK else address.password, page=page)
+        server = make_server(
+            address.host, address.port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno()
+        )
         thread = threading.Thread(target=server.serve_forever, name="live page", daemon=True)
         thread.start()
         try:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from configs.experiment import Experiment
+from locustfiles.master.row_totals import RowTotals
 from locustfiles.master.step_tally import LATENCIES
 from runfolder.percentiles import percentile
 from runfolder.records import Request, WorkerReport
@@ -68,6 +69,8 @@ class LiveSeries:
         """The last report on the health of each load generator, by its name."""
         self.outcomes: Counter[str] = Counter()
         """Rows of the experiment by outcome."""
+        self.totals = RowTotals()
+        """Of the answered ones."""
         self._intervals: dict[int, _Interval] = {}
         self._first: int | None = None
         """The oldest interval that is kept."""
@@ -85,7 +88,9 @@ class LiveSeries:
         self.outcomes[row.outcome] += 1
         if row.outcome == "failed":
             self._add_error(row)
-        elif row.outcome != "ok":
+        elif row.outcome == "ok":
+            self.totals.add(row)
+        else:
             return
         elapsed = row.e2e_ms if row.outcome == "ok" else row.elapsed_ms
         ended_at = min(now, row.started_at + (elapsed or 0.0) / 1000)

@@ -8,8 +8,9 @@ from configs.load import Load
 from configs.slo import DEFAULT_ERROR_RATE_LIMIT, Objective, Slo
 from locustfiles.master.live_series import LiveSeries, in_order
 from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.row_totals import Latency
 from locustfiles.master.status import LoadStatus
-from locustfiles.master.step_tally import LATENCIES, Latency, StepTally
+from locustfiles.master.step_tally import LATENCIES, StepTally
 from locustfiles.master.worker_state import WorkerState
 from runfolder.percentiles import samples_needed
 from runfolder.records import StepRow
@@ -47,6 +48,7 @@ def live_state(
         "experiment": experiment.name,
         "endpoint": experiment.endpoint_name,
         "region": experiment.region,
+        "request_schema": experiment.request_schema,
         "search": experiment.load.search is not None,
         "search_path": None if path is None else path.model_dump(mode="json"),
         "step": status.step,
@@ -65,6 +67,7 @@ def live_state(
         "in_flight": status.in_flight,
         "objectives": [_objective(objective) for objective in facts.slo.objectives],
         "outcomes": dict(collector.live.outcomes),
+        "totals": collector.live.totals.as_data(),
         "errors": _errors(collector.live),
         "cost": {
             "spent_usd": facts.spent_by(now),

@@ -2,14 +2,13 @@
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Literal
 
+from locustfiles.master.row_totals import Latency
 from locustfiles.master.sorted_values import SortedValues
 from locustfiles.messages import MeasureWindow
 from runfolder.percentiles import percentile
 from runfolder.records import Request
 
-Latency = Literal["ttft_ms", "tpot_ms", "e2e_ms"]
 LATENCIES: tuple[Latency, ...] = ("ttft_ms", "tpot_ms", "e2e_ms")
 _RECENT = 500
 _RECENT_S = 15.0

@@ -92,7 +92,9 @@ def load_state(
             row.state, row.measure_ended_at, row.tail_ended_at = "complete", clock.now - 5, clock.now
             collector.close_window(row.step, clock.now - 5)
     for number in range(workers):
-        report = WorkerReport(f"w{number}", "host", clock.now, None, 3, 3, 41.0, 100.0, clock_lag_p99_ms=1.2)
+        report = WorkerReport(
+            f"w{number}", "host", clock.now, None, 3, 3, 41.0, 100.0, lag_p99_ms=2.5, clock_lag_p99_ms=1.2
+        )
         collector.live.workers[report.worker] = report
     board.enter("measure", 40.0)
     content: dict[str, Any] = json.loads(board.live())
@@ -104,7 +106,7 @@ def _rows(step: str, ordinal: int, at: float, *, failing: bool) -> list[Request]
     for number in range(_ANSWERS):
         row = Request(f"{step}-{number}", step, "w0", "p", at + number * 0.25)
         row.ttft_ms, row.tpot_ms, row.e2e_ms = 100.0 + 10 * ordinal, 31.0, 2100.0 + ordinal
-        row.completion_tokens = 64
+        row.prompt_tokens, row.completion_tokens = 200, 64
         rows.append(row)
     if failing and ordinal % 4 == 0:
         rows[0].outcome, rows[0].error_class = "failed", "throttled"

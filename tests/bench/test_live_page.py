@@ -13,9 +13,10 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
+from bench.cli import SETTINGS
 from bench.live_page.load_feed import LoadFeed
 from bench.live_page.run_view import RunView
-from bench.live_page.server import FILES, live_page, make_app
+from bench.live_page.server import FILES, Address, live_page, make_app, metrics_page
 from bench.ports import free_port
 from common.errors import UserError
 from deploy.lifecycle.ledger import Item
@@ -137,7 +138,9 @@ def test_stop_ends_a_run_once_and_close_only_an_ended_one(
     assert view.closed.is_set()
 
 
-@pytest.mark.parametrize("path", ["/", "/live/", "/live/state", "/live/live.js", "/report/report.html"])
+@pytest.mark.parametrize(
+    "path", ["/", "/live/", "/live/state", "/live/live.js", "/metrics", "/report/report.html"]
+)
 def test_others_see_nothing_without_the_password(view: RunView, path: str, tmp_path: Path) -> None:
     (tmp_path / "report.html").touch()
     page = client(view, "secret", host="0.0.0.0")  # noqa: S104 - a name
@@ -152,17 +155,44 @@ def test_others_see_nothing_without_the_password(view: RunView, path: str, tmp_p
 
 @pytest.mark.parametrize("host", ["evil.example:8089", "127.0.0.1.evil.example", ""])
 def test_a_foreign_host_header_is_refused(view: RunView, host: str) -> None:
-    assert client(view).get("/live/state", headers={"Host": host}).status_code == 403
+    for path in ("/live/state", "/metrics"):
+        assert client(view).get(path, headers={"Host": host}).status_code == 403
+
+
+def test_the_metrics_are_served_with_the_page_or_alone(view: RunView) -> None:
+    alone = make_app(view, "127.0.0.1", None, page=False).test_client()
+    for server in (client(view), alone):
+        answer = server.get("/metrics", headers=HOST)
+        assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
+        assert 'llm_bench_stage{stage="check"} 1.0' in answer.get_data(as_text=True)
+        assert answer.headers["Cache-Control"] == "no-store"
+        asked = server.get(
+            "/metrics", headers=HOST | {"Accept": "application/openmetrics-text; version=1.0.0"}
+        )
+        assert asked.get_data(as_text=True).endswith("# EOF\n")
+    assert [alone.get(path, headers=HOST).status_code for path in ("/", "/live/", "/live/state")] == [404] * 3
+    assert alone.post("/live/stop", headers=HOST).status_code == 404
 
 
 def test_a_page_for_others_needs_a_password(view: RunView) -> None:
-    with pytest.raises(ValueError, match="password"), live_page(view, 0, "0.0.0.0"):  # noqa: S104 - refused
-        pass
+    with pytest.raises(ValueError, match="password"):
+        Address(0, "0.0.0.0")  # noqa: S104 - refused
     with (
         pytest.raises(UserError, match=r"cannot listen on 192\.0\.2\.1"),
-        live_page(view, 0, "192.0.2.1", "x"),
+        live_page(view, Address(0, "192.0.2.1", "x")),
     ):
         pass
+
+
+def test_a_taken_port_names_the_option_that_chose_it(view: RunView) -> None:
+    port = free_port()
+    with (
+        live_page(view, Address(port)),
+        pytest.raises(UserError, match=f"port {port} cannot be used") as caught,
+        metrics_page(view, Address(port, setting="metrics port")),
+    ):
+        pass
+    assert SETTINGS[caught.value.setting or "port"] == "metrics"
 
 
 class FakeLoad:

@@ -80,6 +80,7 @@ def test_a_wrong_plan(
             "PROCESSES (--processes): write a whole number of at least 1, not 'two'",
         ),
         (["ui", "--port", "99999"], "PORT (--port): write a whole number from 1 to 65535, not '99999'"),
+        (["run", "--bind", "192.0.2.1"], "give the page's port (METRICS= of make, --metrics of llm-bench)"),
         (["run", "--endpoint", ""], "ENDPOINT (--endpoint): is empty"),
         (["run", "--results", " "], "RESULTS (--results): is empty"),
         (["run", "--instance", "ml.g5.xlarge\nml.g6.xlarge"], "INSTANCE (--instance): contains a line break"),

@@ -25,7 +25,7 @@ PASSWORD = "planted-password"
 PROXY = {"HTTPS_PROXY": f"http://planted-user:{PASSWORD}@127.0.0.1:9"}
 """Of a proxy that a load may need: children have it too."""
 PLANTED = [*KEYS.values(), *TOKEN.values(), PASSWORD]
-LIVE_PAGES = ("/live/", "/live/state")
+LIVE_PAGES = ("/live/", "/live/state", "/metrics")
 LOCUSTS_PAGES = ("/", "/live/state", "/stats/requests", "/exceptions", "/logs", "/tasks", "/stats/report")
 
 
