@@ -113,3 +113,9 @@ def listed(items: list[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 request``, ``1,200 requests``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def as_subject(name: str) -> str:
+    """A name that begins a sentence: ``This machine``, but ``ml.g5.xlarge`` and ``2 × ml.g5.xlarge``."""
+    first, _, rest = name.partition(" ")
+    return name[:1].upper() + name[1:] if rest and first.isalpha() else name

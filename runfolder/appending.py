@@ -87,6 +87,8 @@ def _parse(text: str, parse: Callable[[str], object]) -> object:
 
 
 def _cell(value: object) -> object:
+    if value is None:
+        return None
     if isinstance(value, str):
         return guard_cell(value)
     return round(value, _DECIMALS) if isinstance(value, float) else value

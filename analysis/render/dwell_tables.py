@@ -5,7 +5,7 @@ from typing import Any
 from analysis.decide.dwell_course import DwellCourse, DwellEnd
 from analysis.render.levels import level_value
 from analysis.render.tables import Column, Table, numbers, texts
-from common.formatting import ABSENT, dollars, duration, limit_percent, percent
+from common.formatting import ABSENT, as_subject, dollars, duration, limit_percent, percent
 from configs.dwell import statistic_name
 
 _ENDS: dict[DwellEnd, str] = {
@@ -60,9 +60,8 @@ def saving_sentence(course: DwellCourse, deployed: str) -> str | None:
         limits.append(f"warm-ups of {duration(course.warm_up.at_most)}")
     price = "" if course.saved_usd is None else f" and {dollars(course.saved_usd)}"
     saved = f"{duration(course.saved_s)}{price}"
-    return (
-        f"{deployed}: steps that ended by their figures saved {saved} against fixed {' and '.join(limits)}."
-    )
+    fixed = " and ".join(limits)
+    return f"{as_subject(deployed)}: steps that ended by their figures saved {saved} against fixed {fixed}."
 
 
 def dwell_json(course: DwellCourse | None) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from analysis.render.prices import PER_REQUESTS, request_price
 from analysis.render.search_text import early_end_sentences, search_sentences
 from analysis.render.shape_text import shape_sentences
 from common.formatting import (
+    as_subject,
     confidence,
     dollars,
     duration,
@@ -91,8 +92,8 @@ def _savings(result: RunResult) -> list[str]:
         others = f" and leaving out {plural(saving.left_out, 'higher rate')}" if saving.left_out else ""
         price = "" if saving.usd is None else f" and {dollars(saving.usd)}"
         notes.append(
-            f"{experiment.deployed} did not keep up with {level_name(saving.saturated)}: ending that step "
-            f"early{others} saved {duration(saving.seconds)}{price}."
+            f"{as_subject(experiment.deployed)} did not keep up with {level_name(saving.saturated)}: "
+            f"ending that step early{others} saved {duration(saving.seconds)}{price}."
         )
     return notes
 
@@ -196,12 +197,12 @@ def _doubts(result: RunResult, choice: Choice) -> list[str]:
     if choice.win_share is None or choice.sure or contender is None:
         return []
     if contender.passes:
-        why = f"{candidate_label(contender)} may be better"
+        why = f"{as_subject(candidate_label(contender))} may be better"
     elif contender.slo_status == "open":
         why = _open(choice, contender)
     else:
         near = listed(_near(result, contender))
-        why = f"{candidate_label(contender)} misses the SLO by no more than noise ({near})"
+        why = f"{as_subject(candidate_label(contender))} misses the SLO by no more than noise ({near})"
     if not choice.more_minutes_needed:
         return [f"{why}."]
     if max(minutes for _, minutes in choice.more_minutes_needed) > _LONGEST_MINUTES:
@@ -248,8 +249,8 @@ def _open(choice: Choice, candidate: Candidate) -> str:
     if not candidate.cheaper_than(choice.best):
         would = "cannot"
     return (
-        f"{candidate_label(candidate)} {would} be judged yet: {first.samples} samples are too few for "
-        f"{first.objective.name}"
+        f"{as_subject(candidate_label(candidate))} {would} be judged yet: {first.samples} samples "
+        f"are too few for {first.objective.name}"
     )
 
 

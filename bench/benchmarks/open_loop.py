@@ -40,11 +40,11 @@ class Played(NamedTuple):
     cpu_percent: float
 
 
-def play(load: Load, **options: Any) -> Played:
+def play(load: Load, schedule: AnswerSchedule = SHORT, **options: Any) -> Played:
     """Play a load of one step against the truth server."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        log = run_load(load, folder, schedule=SHORT, **options)
+        log = run_load(load, folder, schedule=schedule, **options)
         rows, served = pd.read_csv(folder / layout.REQUESTS, low_memory=False), pd.read_csv(log)
         step = pd.read_csv(folder / layout.STEPS).iloc[0]
         workers = pd.read_csv(folder / layout.WORKERS)
@@ -55,6 +55,13 @@ def play(load: Load, **options: Any) -> Played:
     inside = rows["intended_at"].between(start, end, inclusive="left")
     reports = workers[workers["reported_at"].between(start, end)]
     return Played(rows[inside].sort_values("intended_at"), end - start, reports["cpu_percent"].mean())
+
+
+def ttft_error_ms(rows: pd.DataFrame) -> "pd.Series[float]":
+    """How far TTFT is from the server's own, without its sign, of each answer."""
+    ok = rows[(rows["outcome"] == "ok") & rows["arrived_at"].notna()]
+    error: pd.Series[float] = ok["ttft_ms"] - 1000 * (ok["first_sent_at"] - ok["arrived_at"])
+    return error.abs()
 
 
 def open_load(rate: float, seconds: float, arrivals: Any = "poisson", **changes: Any) -> Load:
@@ -148,9 +155,7 @@ def rates(seconds: float) -> None:
 
 def _late_cells(rows: pd.DataFrame) -> str:
     """The p50 and p99 of the schedule delay, and the p99 of the error of TTFT."""
-    ok = rows[(rows["outcome"] == "ok") & rows["arrived_at"].notna()]
-    error = ok["ttft_ms"] - 1000 * (ok["first_sent_at"] - ok["arrived_at"])
-    figures = [*rows["schedule_delay_ms"].quantile([0.5, 0.99]), error.abs().quantile(0.99)]
+    figures = [*rows["schedule_delay_ms"].quantile([0.5, 0.99]), ttft_error_ms(rows).quantile(0.99)]
     return " | ".join(f"{figure:.2f} ms" for figure in figures)
 
 

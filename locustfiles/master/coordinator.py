@@ -28,7 +28,7 @@ from locustfiles.master.live_page import LiveState, add_live_state
 from locustfiles.master.live_series import LiveSeries, interval_seconds
 from locustfiles.master.locust_csv import csv_total
 from locustfiles.master.message_filter import MessageFilter
-from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.report_collector import MASTER_ROWS_PER_PAUSE, ROWS_PER_PAUSE, ReportCollector
 from locustfiles.master.step_sequence import StepSequence
 from locustfiles.master.webui import add_page_script, add_tab, refuse_foreign_requests
 from locustfiles.message_seal import MessageError, MessageSeal
@@ -74,6 +74,7 @@ class MasterCoordinator:
             experiment.run_folder,
             frozenset(step.id for step in experiment.steps),
             live=LiveSeries(interval_seconds(experiment)),
+            rows_per_pause=ROWS_PER_PAUSE if isinstance(runner, LocalRunner) else MASTER_ROWS_PER_PAUSE,
         )
         self._names: dict[str, str] = {}
         self._ready: set[str] = set()

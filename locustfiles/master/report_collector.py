@@ -31,7 +31,10 @@ from runfolder.records import (
     WorkerReport,
 )
 
-_ROWS_PER_WRITE = 20
+ROWS_PER_PAUSE = 20
+"""In a local run, whose load must not wait for a file."""
+MASTER_ROWS_PER_PAUSE = 500
+"""On a master, which has no load: 20 ms at most, and few pauses."""
 _PAUSE_S = 0.001
 _MAX_CREDIBLE_STEP_MS = 50.0
 _MAX_CPU_PERCENT = 90.0
@@ -47,12 +50,15 @@ class ReportCollector:
         experiment_steps: frozenset[str],
         clock: Clock | None = None,
         live: LiveSeries | None = None,
+        rows_per_pause: int = ROWS_PER_PAUSE,
     ) -> None:
         self._folder = folder
         self._clock = clock or SystemClock()
         self.live = live or LiveSeries()
         """The figures over time."""
         self._own_steps = set(experiment_steps)
+        self._rows_per_pause = rows_per_pause
+        self._since_pause = 0
         self._requests = RowAppender[Request](folder / layout.REQUESTS, REQUEST_COLUMNS)
         self._reports = RowAppender[WorkerReport](folder / layout.WORKERS, WORKER_COLUMNS)
         self.workers: dict[str, WorkerState] = {}
@@ -136,16 +142,19 @@ class ReportCollector:
         self.add_rows(rows, self._clock.time())
 
     def _write_rows(self, report: ReportMessage, worker: WorkerState, sent_at: float, offset: float) -> None:
-        # A few at a time: in a local run the load generator must not wait for a file.
-        for start in range(0, len(report.rows), _ROWS_PER_WRITE):
-            rows = [Request(*row) for row in report.rows[start : start + _ROWS_PER_WRITE]]
+        size = self._rows_per_pause
+        for start in range(0, len(report.rows), size):
+            rows = [Request(*row) for row in report.rows[start : start + size]]
             own_rows = [row for row in rows if row.step in self._own_steps]
             self.dropped["row of an unknown step"] += len(rows) - len(own_rows)
             for row in own_rows:
                 row.started_at -= offset
                 worker.rows[row.step] += 1
             self.add_rows(own_rows, sent_at)
-            gevent.sleep(_PAUSE_S)  # with 0, gevent would go on for up to 5 ms without looking at sockets
+            self._since_pause += len(rows)
+            if self._since_pause >= size:
+                self._since_pause = 0
+                gevent.sleep(_PAUSE_S)  # with 0, gevent would go on for up to 5 ms without looking at sockets
 
     def add_rows(self, rows: list[Request], now: float) -> None:
         """Count and write rows whose times are in the master's clock."""

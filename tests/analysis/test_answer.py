@@ -73,6 +73,17 @@ def test_errors_above_the_slo_disqualify(tmp_path: Path) -> None:
     assert choice.best is not None
 
 
+def test_a_sentence_that_begins_with_this_machine_begins_with_a_capital(tmp_path: Path) -> None:
+    twins = [
+        Deployed(name, measure_s=60, concurrency=(4,), instance_label=f"this machine (as {name})")
+        for name in ("ml.g5.xlarge", "ml.g5b.xlarge")
+    ]
+    *_, text = answered(tmp_path, *twins, slo=slo(1000))
+    assert "se this machine (as ml.g5" in text
+    assert "\nThis machine (as ml.g5" in text
+    assert "may be better" in text
+
+
 def test_two_that_are_equal_are_not_told_apart_and_the_wait_is_named(tmp_path: Path) -> None:
     one, twin = (
         Deployed(measure_s=60, concurrency=(4,)),
