@@ -11,7 +11,8 @@ from configs.conversation import Sticky
 from configs.experiment import Experiment
 from deploy.aws.clients import Clients
 from deploy.aws.errors import as_user_error, aws_message
-from locustfiles.client.session import NEW_SESSION, read_session
+from locustfiles.client.response import NEW_SESSION
+from locustfiles.client.session import read_session
 
 _OF_THE_CONTAINER = "ModelError"
 _REMEDY = (

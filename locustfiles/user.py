@@ -46,6 +46,7 @@ class SageMakerUser(PlainUser):
         stream: bool | None = None,
         content_type: str | None = None,
         accept: str = JSON,
+        session_id: str | None = None,
     ) -> Answer:
         """Invoke the endpoint, and return when the answer is complete or the invocation has failed.
 
@@ -63,6 +64,7 @@ class SageMakerUser(PlainUser):
                 ``stream`` says.
             content_type: of the body; None: JSON, or ``application/octet-stream`` for bytes.
             accept: content type that is asked of the answer.
+            session_id: the stateful session of this invocation; ``NEW_SESSION`` to ask for one.
 
         Raises:
             TypeError: not exactly one of prompt, messages and body is given.
@@ -90,7 +92,9 @@ class SageMakerUser(PlainUser):
         self._process.tell_name(name or endpoint, endpoint)
         named = Body(name or endpoint, None, data, hashlib.sha256(data).hexdigest())
         shown = prompt if prompt is not None else json.dumps(messages or "")
-        return self._send(named, target, name=name or endpoint, stream=stream, shown=shown)
+        return self._send(
+            named, target, name=name or endpoint, stream=stream, shown=shown, session_id=session_id
+        )
 
     def _content(
         self,

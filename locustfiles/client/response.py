@@ -14,6 +14,9 @@ from locustfiles.client.request_metrics import TokenCounter, fill_metrics, print
 from locustfiles.client.transport import Connection
 from runfolder.records import Request
 
+NEW_SESSION = "NEW_SESSION"
+"""The ``SessionId`` that asks for a stateful session."""
+_NEW_SESSION_ID = "x-amzn-sagemaker-new-session-id"
 _ERROR_BODY = 65_536
 
 
@@ -30,6 +33,8 @@ class InvocationResult:
     """The beginning of the text that is the model's reasoning."""
     content: bytes = b""
     """The answer's bytes, where they are kept."""
+    granted: str | None = None
+    """``NewSessionId`` of the answer to a request for a session."""
 
 
 class KeepingParser(AnswerParser):
@@ -192,4 +197,5 @@ class IncomingResponse:
         text, thought = printable("".join(answer.text)), answer.first_output_piece
         reasoning = printable("".join(answer.text[:thought])) if thought else ""
         content = bytes(getattr(self._answer_parser, "content", b""))
-        return InvocationResult(request, answer.gaps_ms, text, elapsed_ms, reasoning, content)
+        granted = self.parser.header(_NEW_SESSION_ID) if request.session_id == NEW_SESSION else None
+        return InvocationResult(request, answer.gaps_ms, text, elapsed_ms, reasoning, content, granted)

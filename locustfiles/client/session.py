@@ -8,13 +8,13 @@ from common.text import one_line
 from locustfiles.client.error_classes import Failure
 from locustfiles.client.invocation import Invoker
 from locustfiles.client.request_bodies import Body
-from locustfiles.client.response import IncomingResponse
+from locustfiles.client.response import NEW_SESSION, IncomingResponse, InvocationResult
 from runfolder.records import Request
 
-NEW_SESSION = "NEW_SESSION"
-"""The ``SessionId`` that asks for a session."""
-_NEW_SESSION_ID = "x-amzn-sagemaker-new-session-id"
 _GRANTED = re.compile(r"(?P<id>[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,255})(?:;\s*Expires=(?P<expires>\S+))?")
+_NAMED = re.compile(r"\bsessions?\b", re.IGNORECASE)
+_REFUSALS = frozenset({"validation", "model_4xx", "model_5xx", "in_band"})
+"""Classes of an answer that may say that a session has ended."""
 _SHOWN = 80
 
 
@@ -52,6 +52,12 @@ def read_session(granted: str) -> Session | None:
     return Session(match["id"], expires.replace(tzinfo=expires.tzinfo or UTC).timestamp())
 
 
+def mark_ended_session(request: Request) -> None:
+    """Give a refusal that says that the request's session is not open the class ``session``."""
+    if request.error_class in _REFUSALS and _NAMED.search(request.error_detail or ""):
+        request.error_class = "session"
+
+
 class _HeaderResponse(IncomingResponse):
     """A response that says everything in its head: its body may be anything, or empty."""
 
@@ -62,36 +68,32 @@ class _HeaderResponse(IncomingResponse):
 class SessionInvoker(Invoker):
     """Opens and closes sessions, on the connection of a user that sends nothing else meanwhile."""
 
-    _response: _HeaderResponse
-
     def _expect(self, request: Request, *, stream: bool) -> IncomingResponse:
-        self._response = _HeaderResponse(
-            self._target, request, self.connection, stream=stream, keep_content=True
-        )
-        return self._response
+        return _HeaderResponse(self._target, request, self.connection, stream=stream, keep_content=True)
 
     def open(self, body: Body) -> SessionCall:
         """Ask the container for a session."""
-        call, content = self._call(NEW_SESSION, body)
-        if call.failure is not None or call.request.outcome != "ok":
+        call, result = self._call(NEW_SESSION, body)
+        if call.request.outcome != "ok":
             return call
-        granted = self._response.parser.header(_NEW_SESSION_ID)
-        if granted is None:
-            said = one_line(content.decode(errors="replace"))[:_SHOWN]
+        if result.granted is None:
+            said = one_line(result.content.decode(errors="replace"))[:_SHOWN]
             return call._replace(failure=Failure("session", f"the container gave no session id: {said}"))
-        session = read_session(granted)
+        session = read_session(result.granted)
         if session is None:
-            return call._replace(failure=Failure("session", f"{granted[:_SHOWN]!r} holds no session id"))
+            return call._replace(
+                failure=Failure("session", f"{result.granted[:_SHOWN]!r} holds no session id")
+            )
         return call._replace(session=session)
 
     def close(self, session_id: str, body: Body) -> SessionCall:
         """Ask the container to end a session."""
         return self._call(session_id, body)[0]
 
-    def _call(self, session_id: str, body: Body) -> tuple[SessionCall, bytes]:
+    def _call(self, session_id: str, body: Body) -> tuple[SessionCall, InvocationResult]:
         request = Request("", "", "", body.payload_id, 0.0, session_id=session_id)
         result = self.invoke(body, request, stream=False)
         failure = None
         if request.error_class is not None:
             failure = Failure(request.error_class, request.error_detail or "")
-        return SessionCall(request, None, failure), result.content
+        return SessionCall(request, None, failure), result

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from locustfiles.client.response import InvocationResult
+from locustfiles.client.session import read_session
 
 if TYPE_CHECKING:
     from runfolder.records import Request
@@ -65,6 +66,12 @@ class Answer:
     def message(self) -> dict[str, str]:
         """The text as the assistant's message, for the ``messages`` of the next turn."""
         return {"role": "assistant", "content": self.text}
+
+    @property
+    def new_session_id(self) -> str | None:
+        """Id of the session that an invocation with ``session_id="NEW_SESSION"`` opened."""
+        session = None if self._result.granted is None else read_session(self._result.granted)
+        return None if session is None else session.id
 
     @property
     def prompt_tokens(self) -> int | None:

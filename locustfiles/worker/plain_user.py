@@ -13,6 +13,7 @@ from configs.containers import WireSchema
 from configs.load import Timeouts
 from configs.workload import Route
 from locustfiles.client.request_bodies import Body
+from locustfiles.client.session import mark_ended_session
 from locustfiles.worker.answer import Answer
 from locustfiles.worker.user import fire_events
 from locustfiles.worker.user_process import EndpointKey, UserProcess
@@ -76,7 +77,16 @@ class PlainUser(User):
             UserError: the test cannot start.
         """
 
-    def _send(self, body: Body, endpoint: "Endpoint", *, name: str, stream: bool, shown: str) -> Answer:
+    def _send(
+        self,
+        body: Body,
+        endpoint: "Endpoint",
+        *,
+        name: str,
+        stream: bool,
+        shown: str,
+        session_id: str | None = None,
+    ) -> Answer:
         """Send a body that is ready.
 
         Args:
@@ -85,6 +95,7 @@ class PlainUser(User):
             name: of the entry in Locust's statistics and in the report.
             stream: whether the body asks for a stream.
             shown: the prompt, for a reader.
+            session_id: the stateful session that it names.
 
         Raises:
             StopUser: the test has ended.
@@ -98,8 +109,11 @@ class PlainUser(User):
         if not endpoint.takes_inference_ids:
             request.inference_id = None
         request.asked_output_tokens = body.asked_output_tokens
+        request.session_id = session_id
         result = invoker.invoke(body, request, stream=stream)
         idle.append(invoker)
+        if session_id is not None:
+            mark_ended_session(request)
         if request.prompt_tokens is None and body.prompt_tokens is not None:
             request.prompt_tokens, request.prompt_tokens_source = (
                 body.prompt_tokens,

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import re
 import time
 from typing import Any
 
@@ -15,16 +14,12 @@ from locustfiles.client.invocation import Invoker
 from locustfiles.client.invocation_url import InvocationTarget, without_stream
 from locustfiles.client.request_bodies import Body
 from locustfiles.client.response import InvocationResult
-from locustfiles.client.session import SessionInvoker
+from locustfiles.client.session import SessionInvoker, mark_ended_session
 from locustfiles.worker.dialogue import Dialogue
 from locustfiles.worker.endpoint import signer_of
 from runfolder.records import Request
 
 logger = logging.getLogger(__name__)
-
-_NAMED = re.compile(r"\bsessions?\b", re.IGNORECASE)
-_REFUSALS = frozenset({"validation", "model_4xx", "model_5xx", "in_band"})
-"""Classes of an answer that may say that a session has ended."""
 
 
 class Sessions:
@@ -61,8 +56,7 @@ class Sessions:
         if dialogue.stateful is not None:
             request.session_id = dialogue.stateful.id
         outcome = invoker.invoke(body, request, stream=stream)
-        if request.error_class in _REFUSALS and _NAMED.search(request.error_detail or ""):
-            request.error_class = "session"
+        mark_ended_session(request)
         if request.outcome == "ok":
             ends = dialogue.answered + 1 == dialogue.last_turn
         else:  # an endpoint that gave no answer at all is not asked again

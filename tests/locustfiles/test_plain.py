@@ -138,6 +138,7 @@ def test_the_documented_locustfile_and_every_example_run_together(tmp_path: Path
     names = Counter(row["step"].rpartition("/")[0] for row in rows)
     assert names.keys() >= {
         "short", "story", "chat, turn 1", "chat, turn 2", "llama-8b-today", "embed", "answer", "classify",
+        "open session",
     }  # fmt: skip
     assert {row["finish_reason"] for row in rows} <= {f"n{row['number']}" for row in served}
     assert len({row["finish_reason"] for row in rows}) == len(rows)

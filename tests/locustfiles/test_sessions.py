@@ -2,6 +2,7 @@
 
 import re
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import gevent
@@ -14,6 +15,7 @@ from locustfiles.client.response import InvocationResult
 from locustfiles.client.session import Session, read_session
 from locustfiles.client.signing import SigningKeys
 from locustfiles.client.transport import Connection
+from locustfiles.worker.answer import Answer
 from locustfiles.worker.dialogue import Dialogue
 from locustfiles.worker.endpoint import signer_of
 from locustfiles.worker.sessions import Sessions
@@ -185,6 +187,18 @@ def test_a_turn_after_the_stated_end_of_its_session_fails_unsent() -> None:
     rows = talk.play()
     assert [(row.outcome, row.error_class) for row in rows] == [("ok", None), ("failed", "session")]
     assert len(talk.requests) == 2
+
+
+def test_a_users_own_invocation_opens_a_session_too() -> None:
+    opened = response(200, b"Session a-1 created", {NEW_ID: "a-1; Expires=2999-01-01T00:00:00Z"})
+    found = []
+    for asked in ("NEW_SESSION", "b-2"):
+        with serving(sends(opened)) as server, gevent.Timeout(HANG_S):
+            where = replace(target(server.port, event_stream=False), text=False)
+            invoker = Invoker(where, lambda *_: [], Connection(where.address, None), FAR, lambda _: None)
+            request = Request("r", "s", "w0", "p1", 0.0, session_id=asked)
+            found.append(Answer(invoker.invoke(BODY, request, stream=False)).new_session_id)
+    assert found == ["a-1", None]
 
 
 @pytest.mark.parametrize(
