@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pandas as pd
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
 from analysis.metrics.definitions import Window, measured, numbers, started_in
 from analysis.metrics.statistics import Flags, Floats, samples_needed
-from common.files import write_all_or_none
+from common.files import replacing, write_atomically
 from runfolder.percentiles import percentile
 
 SCHEMA_VERSION = "1.4"
@@ -108,16 +109,21 @@ def write_aiperf(out: Path, result: RunResult) -> list[Path]:
         OSError: a file cannot be written.
     """
     written = []
-    for name, contents in aiperf_steps(result):
+    for name, summary, records in aiperf_steps(result):
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
-        write_all_or_none(folder, contents)
+        with replacing(folder / RECORDS) as fresh, fresh.open("w", encoding="utf-8") as file:
+            file.writelines(
+                json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records
+            )
+        content = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        write_atomically(folder / SUMMARY, content)
         written.append(folder)
     return written
 
 
-def aiperf_steps(result: RunResult) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each measured step: its folder, ``01_ml.g5.xlarge_en_1-500/03_c8``, and its files' contents by name."""
+def aiperf_steps(result: RunResult) -> Iterator[tuple[str, dict[str, Any], Iterator[dict[str, Any]]]]:
+    """Each measured step: its folder, ``01_ml.g5.xlarge_en_1-500/03_c8``, its summary, and its requests."""
     by_step = {str(name): frame for name, frame in result.rows.groupby("step", observed=True)}
     for i, experiment in enumerate(result.experiments, 1):
         for j, step in enumerate(experiment.steps, 1):
@@ -125,16 +131,10 @@ def aiperf_steps(result: RunResult) -> Iterator[tuple[str, dict[str, str]]]:
             if own is not None and step.window is not None:
                 own_name = step.id.removeprefix(f"{experiment.name}/")
                 requests = _Requests.of(started_in(own, step.window))
-                content = _summary(result, experiment, step, step.window, requests)
                 yield (
                     f"{_file_name(i, experiment.name)}/{_file_name(j, own_name)}",
-                    {
-                        SUMMARY: json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-                        RECORDS: "".join(
-                            json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-                            for record in _records(requests)
-                        ),
-                    },
+                    _summary(result, experiment, step, step.window, requests),
+                    _records(requests),
                 )
 
 
@@ -272,6 +272,7 @@ def _own(result: RunResult, experiment: ExperimentResult, step: StepResult) -> d
         "experiment": experiment.name,
         "step": step.id,
         "instance_type": experiment.instance_type,
+        "instance": experiment.instance,
         "instance_count": experiment.instance_count,
         "payload": experiment.payload,
         "concurrency": step.concurrency,
@@ -303,29 +304,31 @@ def _records(requests: _Requests) -> Iterator[dict[str, Any]]:
         numbers(rows, "elapsed_ms") + np.nan_to_num(numbers(rows, "connect_ms")),
     )
     kept = np.flatnonzero(rows["outcome"].isin(("ok", "failed")).to_numpy() & ~np.isnan(elapsed))
+    start_ns = np.round(requests.start_s * 1e9)
+    end_ns = np.round(start_ns + elapsed * 1e6)
+    values = {name: each.tolist() for name, each in requests.values.items()}
     columns = ["worker", "session", "turn", *_ERROR]
-    details = rows[columns].astype(object).to_numpy()
-    for number, at in enumerate(kept):
-        worker, session, turn, *error = details[at]
-        start, took = float(requests.start_s[at]), float(elapsed[at])
+    for number, (at, own) in enumerate(
+        zip(kept.tolist(), rows[columns].iloc[kept].itertuples(index=False, name=None), strict=True)
+    ):
+        worker, session, turn, *error = own
         metadata = {
             "session_num": number,
-            "request_start_ns": round(start * 1e9),
-            "request_end_ns": round(start * 1e9 + took * 1e6),
+            "request_start_ns": int(start_ns[at]),
+            "request_end_ns": int(end_ns[at]),
             "worker_id": str(worker),
             "record_processor_id": "llm-bench",
             "benchmark_phase": "profiling",
         }
         if pd.notna(session) and pd.notna(turn):
             metadata |= {"conversation_id": f"{worker}/{int(session)}", "turn_index": int(turn) - 1}
-        metrics = {
-            name: {"value": float(values[at]), "unit": UNITS[name]}
-            for name, values in requests.values.items()
-            if not np.isnan(values[at])
-        }
         yield {
             "metadata": metadata,
-            "metrics": metrics,
+            "metrics": {
+                name: {"value": value, "unit": UNITS[name]}
+                for name, each in values.items()
+                if not isnan(value := each[at])
+            },
             "error": None if requests.ok[at] else _error(*error),
         }
 

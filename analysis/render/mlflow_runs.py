@@ -22,6 +22,7 @@ LONGEST = 5000
 _STATUS: dict[str, Status] = {"complete": "FINISHED", "failed": "FAILED"}
 _SUITE = "sagemaker-llm-bench"
 _AXES = {"users": "users", "rate": "arrivals per minute", "piece": "piece of the shape"}
+_DEPLOYED = ("model", "instance_type", "instance_label", "instance_count", "payload", "payload_file")
 _LEFT_OUT = ("trust", "slo", "whole_step", "answers", "finish_reasons", "token_sources", "conversations")
 """Parts of a step that would each be a chart on the page of MLflow. ``summary.json`` has them."""
 _DETAILS = ("n", "std", "min", "max", "p90_certified", "p95_certified", "p99_certified")
@@ -90,7 +91,7 @@ def _parent(summary: Mapping[str, Any], manifest: Manifest | None) -> LoggedRun:
     experiments = summary["experiments"]
     slo = summary["run"]["slo"]
     params = {
-        **{key: _each(e[key] for e in experiments) for key in ("model", "instance_type", "payload")},
+        **{key: _each(e[key] for e in experiments) for key in _DEPLOYED},
         "container": _each(image_name(e.endpoint) for e in manifest.experiments) if manifest else "",
         "slo": "; ".join(
             f"{o['metric']} {o['statistic']} ≤ {o['limit_ms']:g} ms"
@@ -141,9 +142,10 @@ def _children(
     for kind in kinds:
         steps = [step for step in experiment["steps"] if _level(step)[0] == kind]
         params = {
-            **{key: experiment[key] for key in ("model", "instance_type", "instance_count", "payload")},
-            "payload_file": experiment["payload_file"],
+            **{key: experiment[key] for key in _DEPLOYED},
             "usd_per_hour": experiment["price"]["usd_per_hour"],
+            "price_source": experiment["price"]["source"],
+            "price_assumed": experiment["price"]["assumption"],
             "container": image_name(entry.endpoint) if entry else None,
             "endpoint": entry.endpoint_name if entry else None,
             **_of_run(summary, manifest),

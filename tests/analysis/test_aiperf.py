@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from analysis.render.aiperf_json import RECORDS, SUMMARY, aiperf_steps
+from analysis.render.aiperf_json import RECORDS, SUMMARY, aiperf_steps, write_aiperf
 from analysis.report import make_report, measure_and_judge
 from bench.commands.report import report as report_command
 from common.errors import UserError
@@ -26,9 +26,8 @@ STATISTICS = {"unit", "avg", "min", "max", "std", "count", "sum"} | {
 
 def export(folder: Path) -> dict[str, Any]:
     """The summary of the only step."""
-    [(_, files)] = aiperf_steps(measure_and_judge(folder))
-    content: dict[str, Any] = json.loads(files[SUMMARY])
-    return content
+    [(_, summary, _)] = aiperf_steps(measure_and_judge(folder))
+    return summary
 
 
 def edit(folder: Path, **columns: Any) -> pd.DataFrame:
@@ -171,10 +170,10 @@ def test_a_void_step_is_marked_where_aiperfs_own_tools_look(folder: Path) -> Non
 
 
 def test_each_request_has_a_line_that_its_summary_is_made_of(folder: Path) -> None:
-    [(name, files)] = aiperf_steps(measure_and_judge(folder))
-    assert name == "01_ml.g5.xlarge_en_1-500/01_c8"
-    lines = [json.loads(line) for line in files[RECORDS].splitlines()]
-    found = json.loads(files[SUMMARY])
+    [step] = write_aiperf(folder / "out", measure_and_judge(folder))
+    assert step.relative_to(folder) == Path("out/01_ml.g5.xlarge_en_1-500/01_c8")
+    lines = [json.loads(line) for line in (step / RECORDS).read_text().splitlines()]
+    found = json.loads((step / SUMMARY).read_text())
     ok = [line for line in lines if line["error"] is None]
     assert len(lines) == len(in_window(folder))
     assert len(ok) == found["request_count"]["avg"]
