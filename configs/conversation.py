@@ -71,6 +71,8 @@ class Sticky(Strict):
 def _read_switch(value: object) -> object:
     if isinstance(value, bool):
         return Sticky() if value else None
+    if not isinstance(value, dict | Sticky | None):
+        raise ValueError("write true, or a mapping with open and close")  # noqa: TRY004 - as in `fields`
     return value
 
 

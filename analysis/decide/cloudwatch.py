@@ -56,8 +56,7 @@ def check_invocation_count(result: RunResult) -> None:
     for experiment in result.experiments:
         counted = invocations(_own(result, experiment))
         own = result.rows[result.rows["step"].isin([step.id for step in experiment.steps])]
-        rows = sum(s.step_counts.total for s in experiment.steps) - int(never_sent(own).sum())
-        rows += session_calls(own)
+        rows = sum(s.step_counts.total for s in experiment.steps) + further_invocations(own)
         probes = experiment.session_probes
         probes += experiment.made_prompts.probes if experiment.made_prompts else 0
         if counted is None or abs(counted - rows - probes) <= _TOLERANCE * max(rows, 1):
@@ -72,9 +71,15 @@ def check_invocation_count(result: RunResult) -> None:
             )
 
 
-def session_calls(rows: pd.DataFrame) -> int:
-    """Invocations that opened or closed a session; they have no rows of their own."""
-    return int(rows[["session_open_ms", "session_close_ms"]].notna().sum().sum())
+def further_invocations(rows: pd.DataFrame) -> int:
+    """How many more invocations than rows there were.
+
+    One for each session that was opened or closed, less one for each row of a request that was not sent. A
+    turn without a session has failed and yet was not sent.
+    """
+    calls = int(rows[["session_open_ms", "session_close_ms"]].notna().sum().sum())
+    outside = (rows["error_class"].astype(object) == "session") & rows["http_status"].isna()
+    return calls - int((never_sent(rows) | outside.to_numpy()).sum())
 
 
 def invocations(points: pd.DataFrame) -> float | None:

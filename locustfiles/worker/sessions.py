@@ -76,7 +76,6 @@ class Sessions:
             request.outcome = "censored"
             return _unsent(request, took_s)
         if call.failure is not None:
-            request.http_status = call.request.http_status
             return _failed(request, _opening_failure(call.failure), took_s)
         dialogue.stateful = call.session
         request.started_at += took_s  # the turn is due once its session is open

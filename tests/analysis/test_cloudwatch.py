@@ -2,12 +2,12 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from analysis.decide.cloudwatch import cloudwatch_latencies, session_calls
+from analysis.decide.cloudwatch import cloudwatch_latencies, further_invocations
 from analysis.measure.results import RunResult
-from analysis.metrics.definitions import never_sent
 from analysis.render.plots.cloudwatch import where_time_goes
 from analysis.report import measure_and_judge
 from runfolder.appending import RowAppender
@@ -94,16 +94,21 @@ def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path) -> Non
 
 
 def test_what_opened_and_closed_sessions_is_counted_and_what_was_not_sent_is_not() -> None:
-    rows = records(
-        {"session_open_ms": 5.0},
-        {"session_close_ms": 5.0},
-        {"session_open_ms": 5.0, "session_close_ms": 5.0},
-        {"outcome": "censored", "elapsed_ms": 0.0},
-        {"outcome": "censored", "elapsed_ms": 90.0},
-        {"outcome": "withheld"},
-    )
-    assert session_calls(rows) == 4
-    assert never_sent(rows).tolist() == [False, False, False, True, False, True]
+    lost: dict[str, Any] = {"outcome": "failed", "error_class": "session", "elapsed_ms": 7.0}
+    invocations: list[tuple[int, dict[str, Any]]] = [
+        (2, {"session_open_ms": 5.0}),
+        (2, {"session_close_ms": 5.0}),
+        (3, {"session_open_ms": 5.0, "session_close_ms": 5.0}),
+        (0, {"outcome": "censored", "elapsed_ms": 0.0}),
+        (1, {"outcome": "censored", "elapsed_ms": 90.0}),
+        (0, {"outcome": "withheld"}),
+        (1, lost | {"session_open_ms": 5.0}),  # the session could not be opened
+        (0, lost),  # it had expired
+        (1, lost | {"http_status": 424}),  # the endpoint said so
+    ]
+    for count, row in invocations:
+        assert 1 + further_invocations(records(row)) == count
+    assert further_invocations(records(*(row for _, row in invocations))) == 10 - len(invocations)
 
 
 def test_without_points_there_is_no_picture(run_folder: Path) -> None:

@@ -123,6 +123,7 @@ def test_single_requests_have_no_conversation_to_open_a_session_for(bench: Bench
     ("more", "message"),
     [
         ({"route": "openai"}, "the openai route has no sessions"),
+        ({"sticky": "yes"}, r"workload\.sticky: write true, or a mapping with open and close"),
         ({"headers": {"SessionId": "a"}}, r"leave headers\.SessionId out"),
     ],
 )

@@ -142,6 +142,7 @@ def test_without_a_session_the_first_turn_fails_and_is_not_sent(
     talk = Talk(script)
     [row] = talk.play()
     assert (row.outcome, row.error_class, row.session_id) == ("failed", error_class, None)
+    assert row.http_status is None, "the turn itself got no answer"
     assert detail in (row.error_detail or "")
     assert len(talk.requests) == 1
     assert row.session_open_ms is not None
