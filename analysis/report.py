@@ -55,7 +55,8 @@ def make_report(
         folder: a run folder.
         out: where to write; the run folder when absent.
         demand: requests per minute that a fleet shall carry, or a CSV file with 24 hours of them.
-        aiperf: whether to write each measured step in AIPerf's form, too, below ``aiperf/``.
+        aiperf: whether to write each measured step in AIPerf's form, too, below ``aiperf/``. If it is there
+            already, it is renewed anyway.
 
     Raises:
         UserError: no run in the folder, a damaged manifest, or no permission to write.
@@ -117,7 +118,8 @@ def write_report(result: RunResult, out: Path, options: ReportOptions | None = N
             drawings=draw_all(result, choices),
             options=options,
         )
-        steps = write_aiperf(out / AIPERF, result) if options.aiperf else []
+        renewed = (out / AIPERF).is_dir()  # those of an older report would contradict this one
+        steps = write_aiperf(out / AIPERF, result) if options.aiperf or renewed else []
     except OSError as error:
         raise UserError(f"{out}: the report cannot be written ({error.strerror or error})") from None
     warnings = warnings_of(result, choices)

@@ -184,11 +184,17 @@ def test_each_request_has_a_line_that_its_summary_is_made_of(folder: Path) -> No
     assert {line["error"]["type"] for line in lines if line["error"]} == {"model_5xx"}
 
 
-def test_a_report_writes_it_on_request(folder: Path, placeholder_pictures: None) -> None:
+@pytest.mark.e2e
+def test_a_report_writes_it_on_request_and_renews_it(folder: Path, placeholder_pictures: None) -> None:
     assert make_report(folder).aiperf is None
     assert not (folder / "aiperf").exists()
     assert make_report(folder, aiperf=True).aiperf == folder / "aiperf"
-    assert [path.name for path in sorted((folder / "aiperf").rglob("*.json*"))] == [RECORDS, SUMMARY]
+    [records, summary] = sorted((folder / "aiperf").rglob("*.json*"))
+    assert (records.name, summary.name) == (RECORDS, SUMMARY)
+    before = json.loads(summary.read_text())["request_latency"]["avg"]
+    edit(folder, e2e_ms=pd.read_csv(folder / "requests.csv")["e2e_ms"] + 100.0)
+    make_report(folder)
+    assert json.loads(summary.read_text())["request_latency"]["avg"] == pytest.approx(before + 100)
 
 
 def test_other_tools_results_are_refused() -> None:

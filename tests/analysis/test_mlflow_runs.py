@@ -1,5 +1,6 @@
 """What MLflow is to show of a report: the figures of summary.csv over the load, and what they are worth."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,13 @@ def test_the_parent_has_the_figures_of_the_recommended_step(run_folder: Path) ->
     found = {point.key: (point.value, point.level) for point in logged(run_folder).parent.points}
     assert found["usd_per_request"] == (best["usd_per_request"], best["concurrency"])
     assert found["ttft_ms_p95"] == (step["ttft_ms"]["p95"], best["concurrency"])
+
+
+def test_each_payload_has_its_own_recommendation(tmp_path: Path) -> None:
+    one = Deployed(measure_s=120, concurrency=(2,))
+    write_run(tmp_path, (one, replace(one, payload="en_500-1000")))
+    found = {point.key.rpartition("/")[0] for point in logged(tmp_path).parent.points}
+    assert found == {"en_1-500", "en_500-1000"}
 
 
 def test_a_void_step_has_no_point_and_a_tag_that_says_why(tmp_path: Path) -> None:
