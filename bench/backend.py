@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.monitoring.otlp_environment import HEADERS as OTLP_HEADERS
 from common.paths import local_ledger_folder
 from configs.dwell import MeasureUntil, WarmUpUntil
 from configs.plan import Plan
@@ -67,7 +68,7 @@ def backend_for(plan: Plan, *, rehearse: bool, full_windows: bool = False) -> It
     if plan.model.source != "local" and not rehearse:
         yield Backend(plan)
         return
-    region, withheld = plan.endpoint.region or "us-east-1", plan.token_variables
+    region, withheld = plan.endpoint.region or "us-east-1", plan.token_variables | OTLP_HEADERS
     with LocalSageMaker(region=region, withheld=withheld) as local, _environment(local):
         _seed_account(local, plan)
         if rehearse:

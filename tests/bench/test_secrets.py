@@ -21,10 +21,15 @@ KEYS = {
     "AWS_SESSION_TOKEN": "planted-session-token",
 }
 TOKEN = {"MY_HUB_TOKEN": "planted-hub-token"}
+RECEIVER = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+    "OTEL_EXPORTER_OTLP_HEADERS": "api-key=planted-otlp-key",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+}
 PASSWORD = "planted-password"
 PROXY = {"HTTPS_PROXY": f"http://planted-user:{PASSWORD}@127.0.0.1:9"}
 """Of a proxy that a load may need: children have it too."""
-PLANTED = [*KEYS.values(), *TOKEN.values(), PASSWORD]
+PLANTED = [*KEYS.values(), *TOKEN.values(), "planted-otlp-key", PASSWORD]
 LIVE_PAGES = ("/live/", "/live/state", "/metrics")
 LOCUSTS_PAGES = ("/", "/live/state", "/stats/requests", "/exceptions", "/logs", "/tasks", "/stats/report")
 
@@ -64,7 +69,7 @@ def test_no_secret_of_the_environment_is_left_shown_or_handed_on(bench: Bench) -
         "load": {"concurrency": [2], "warm_up": "1s", "measure": "60s"},
     }
     arguments = ("ui", "--plan", bench.plan(plan), "--results", bench.results, "--port", port)
-    process = bench.start(*arguments, environment=KEYS | TOKEN | PROXY)
+    process = bench.start(*arguments, environment=KEYS | TOKEN | RECEIVER | PROXY)
     handed_on: set[str] = set()
     shown: dict[str, str] = {}
 
