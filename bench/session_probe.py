@@ -11,8 +11,7 @@ from configs.conversation import Sticky
 from configs.experiment import Experiment
 from deploy.aws.clients import Clients
 from deploy.aws.errors import as_user_error, aws_message
-from locustfiles.client.response import NEW_SESSION
-from locustfiles.client.session import read_session
+from locustfiles.client.session_id import NEW_SESSION, read_session
 
 _OF_THE_CONTAINER = "ModelError"
 _REMEDY = (

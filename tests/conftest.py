@@ -6,9 +6,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from common.paths import HOME_VARIABLE
 from tests.support.state import make_state_folder
+
+# A busy machine is slow; what is tested here is right or wrong.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 E2E_FIXTURES = frozenset({"server", "local", "bench", "browser", "report", "fresh", "other"})
 """Fixtures that start a process or write a whole report: their tests are end-to-end tests."""

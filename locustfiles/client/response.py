@@ -11,11 +11,10 @@ from locustfiles.client.error_classes import Failure, InvocationError
 from locustfiles.client.eventstream import EventStreamDecoder
 from locustfiles.client.invocation_url import InvocationTarget
 from locustfiles.client.request_metrics import TokenCounter, fill_metrics, printable
+from locustfiles.client.session_id import NEW_SESSION
 from locustfiles.client.transport import Connection
 from runfolder.records import Request
 
-NEW_SESSION = "NEW_SESSION"
-"""The ``SessionId`` that asks for a stateful session."""
 _NEW_SESSION_ID = "x-amzn-sagemaker-new-session-id"
 _ERROR_BODY = 65_536
 

@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from locustfiles.client.response import InvocationResult
-from locustfiles.client.session import read_session
+from locustfiles.client.session_id import read_session
 
 if TYPE_CHECKING:
     from runfolder.records import Request

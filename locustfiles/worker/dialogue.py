@@ -13,7 +13,7 @@ from configs.payload import PayloadRow
 from configs.scripts import Script, ScriptOrder, first_words, think_seconds
 from locustfiles.client.request_bodies import Body, BodyFactory
 from locustfiles.client.response import InvocationResult
-from locustfiles.client.session import Session
+from locustfiles.client.session_id import Session
 from locustfiles.messages import Arrival
 from locustfiles.worker.trace_prompts import TracePrompts
 

@@ -13,7 +13,7 @@ from configs.containers import WireSchema
 from configs.load import Timeouts
 from configs.workload import Route
 from locustfiles.client.request_bodies import Body
-from locustfiles.client.session import mark_ended_session
+from locustfiles.client.session_id import mark_ended_session
 from locustfiles.worker.answer import Answer
 from locustfiles.worker.user import fire_events
 from locustfiles.worker.user_process import EndpointKey, UserProcess

@@ -14,7 +14,8 @@ from locustfiles.client.invocation import Invoker
 from locustfiles.client.invocation_url import InvocationTarget, without_stream
 from locustfiles.client.request_bodies import Body
 from locustfiles.client.response import InvocationResult
-from locustfiles.client.session import SessionInvoker, mark_ended_session
+from locustfiles.client.session import SessionInvoker
+from locustfiles.client.session_id import mark_ended_session
 from locustfiles.worker.dialogue import Dialogue
 from locustfiles.worker.endpoint import signer_of
 from runfolder.records import Request

@@ -4,17 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from bench.calibration.probe import truth_server
 from bench.calibration.truth import AnswerSchedule
 from tests.locustfiles.fake import Play
 from tests.locustfiles.runs import QUICK, Run, experiment
 from tests.locustfiles.support import ScriptedServer, serving
-
-# A busy machine is slow; what is tested here is right or wrong.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from configs.conversation import Sticky, Turn
 from configs.load import Timeouts
 from locustfiles.client.invocation import Invoker
 from locustfiles.client.response import InvocationResult
-from locustfiles.client.session import Session, read_session
+from locustfiles.client.session_id import Session, read_session
 from locustfiles.client.signing import SigningKeys
 from locustfiles.client.transport import Connection
 from locustfiles.worker.answer import Answer
