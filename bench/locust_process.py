@@ -70,7 +70,7 @@ class LoadOptions:
             return "only workers on this machine can connect to this master; BIND= opens another interface"
         return (
             f"workers connect to {self.master_host}, ports {self.master_port} and {self.master_port + 1}; "
-            "prompts and answers are not encrypted, so open these ports to the workers' hosts only"
+            "open them to the workers' hosts only"
         )
 
     def check(self) -> None:

@@ -6,6 +6,7 @@ A worker needs this code and its own AWS credentials. It receives everything els
 from locust import LoadTestShape, events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.rpc.zmqrpc import BaseSocket
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 import logging
@@ -20,9 +21,10 @@ from pydantic import ValidationError
 
 from common.errors import UserError
 from common.exit_codes import ExitCode
-from common.parent_process import LOAD_PARENT_VARIABLE, tie_to_parent
+from common.parent_process import LOAD_PARENT_VARIABLE, TOKEN_VARIABLE, tie_to_parent
 from common.streams import survive_lost_streams
 from configs.experiment import Experiment
+from locustfiles.encrypted_sockets import encrypt_connections
 from locustfiles.master.coordinator import MasterCoordinator
 from locustfiles.worker.load_worker import Worker
 from locustfiles.worker.user import ExperimentUser, on_arrival, on_unsent_turn
@@ -34,6 +36,13 @@ logger = logging.getLogger(__name__)
 if LOAD_PARENT_VARIABLE in os.environ:  # the load must not outlive the process that supervises it
     tie_to_parent(signal.SIGINT, LOAD_PARENT_VARIABLE)
     survive_lost_streams()  # its log may be on a full disk
+
+if token := os.environ.get(TOKEN_VARIABLE):
+    try:
+        encrypt_connections(BaseSocket, token)
+    except UserError as missing:
+        sys.stderr.write(f"{missing}\n")
+        sys.exit(ExitCode.BAD_INPUT)
 
 
 class Steps(LoadTestShape):

@@ -1,8 +1,7 @@
 """Authenticate messages between master and workers with the token of the run.
 
-Anyone who reaches the master's port can send it messages, and a worker connects to any address that it is
-given. Therefore every message carries a MAC under the run's token, which itself is never sent: master and
-workers accept messages only from each other. The content is not encrypted.
+Behind the encryption of Locust's sockets (`encrypted_sockets`), this is the second lock, which needs nothing of
+ZeroMQ: every message carries a MAC under the run's token, which itself is never sent.
 """
 
 import hashlib

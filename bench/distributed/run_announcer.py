@@ -8,129 +8,32 @@ says how many load generators it has, so that nothing is deployed before enough 
 """
 
 import contextlib
-import hashlib
-import hmac
 import json
-import secrets
+import socket
 import socketserver
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Self
 
+from bench.distributed.handshake import OTHER_VERSION, WRONG_TOKEN, AnnouncedState, Hello
 from bench.terminal import print_status
-from common.code_version import check_master_version, code_version, named_version
+from common.code_version import code_version, named_version
 from common.errors import UserError
 
 SIGN_OF_LIFE_S = 5.0
 RECONNECT_S = 120.0
 """How long a host may take to reconnect after its connection was lost."""
-_WRONG_TOKEN = {"refused": "token"}
-_OTHER_VERSION = {"refused": "version"}
-_MAX_GENERATORS = 10_000
 _WAIT_FOR_WORKERS_S = 600.0
 _POLL_S = 0.2
-
-
-def _different_token() -> UserError:
-    return UserError(
-        "this host and the master have different tokens",
-        "copy the command that `make master` prints, or give both the same token",
-        "token",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class AnnouncedState:
-    """The state of a run, as workers on other hosts receive it."""
-
-    run: str
-    phase: Literal["wait", "load", "over"] = "wait"
-    load: int = 0
-    """Loads started so far, one per experiment."""
-    code: int | None = None
-    """The master's exit code, once the run is over."""
-
-    def line(self, token: str, nonce: str) -> bytes:
-        """The state as it is sent to the host that chose ``nonce``."""
-        state = json.dumps(asdict(self))
-        return json.dumps({"state": state, "proof": proof(token, nonce, state)}).encode() + b"\n"
-
-    @classmethod
-    def from_line(cls, line: bytes, token: str, nonce: str) -> Self:
-        """Read a line.
-
-        Raises:
-            UserError: the line has another format, or its master another token or another version.
-        """
-        try:
-            message = json.loads(line)
-            if message == _WRONG_TOKEN:
-                raise _different_token()
-            if message.items() >= _OTHER_VERSION.items():
-                check_master_version(message.get("version"))
-            if not hmac.compare_digest(str(message["proof"]), proof(token, nonce, message["state"])):
-                raise _different_token()
-            return cls(**json.loads(message["state"]))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise UserError(
-                "the answer does not come from a master of this version",
-                "install the same version on all hosts, and give the port of `make master`",
-            ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """The first message of a worker host."""
-
-    generators: int
-    """Load generators on the host."""
-    version: str
-    """The host's `code_version`."""
-    nonce: str
-    """Part of every proof that the master sends to this host."""
-    proof: str
-    """Proof that the host has the run's token; the token itself is never sent."""
-
-    @classmethod
-    def of(cls, generators: int, token: str) -> Self:
-        """A hello with a fresh nonce."""
-        nonce = secrets.token_hex(16)
-        version = code_version()
-        return cls(generators, version, nonce, proof(token, nonce, f"hello {generators} {version}"))
-
-    def line(self) -> bytes:
-        """The hello as it is sent."""
-        return json.dumps(asdict(self)).encode() + b"\n"
-
-    @classmethod
-    def from_line(cls, line: bytes) -> Self | None:
-        """Read a line; None if it has another format."""
-        try:
-            hello = cls(**json.loads(line))
-        except (ValueError, TypeError):
-            return None
-        kinds = (
-            (hello.generators, int),
-            (hello.version, str),
-            (hello.nonce, str),
-            (hello.proof, str),
-        )
-        valid = all(isinstance(value, kind) for value, kind in kinds)
-        return hello if valid and 0 < hello.generators <= _MAX_GENERATORS else None
-
-    def is_proved(self, token: str) -> bool:
-        """Whether the sender has the token."""
-        text = f"hello {self.generators} {self.version}"
-        return hmac.compare_digest(self.proof, proof(token, self.nonce, text))
-
-
-def proof(token: str, nonce: str, text: str) -> str:
-    """A MAC of ``nonce`` and ``text`` that only a holder of the token can compute (HMAC-SHA256, hex)."""
-    return hmac.new(token.encode(), f"{nonce} {text}".encode(), hashlib.sha256).hexdigest()
+_MAX_STRANGERS = 100
+"""Connections that have not proved themselves; one more, and the oldest is closed."""
+_MAX_REFUSALS_SHOWN = 20
+_MAX_HELLO_BYTES = 1024
 
 
 class RunAnnouncer:
@@ -159,6 +62,8 @@ class RunAnnouncer:
         self._expected = expected_workers
         self._generators: list[int] = []
         """Load generators of each connected host."""
+        self._nonces: set[str] = set()
+        """Of the hosts that have proved themselves."""
         self._server = None if address is None else _Server(address, self)
         self._exit_code = exit_code
 
@@ -241,6 +146,13 @@ class RunAnnouncer:
         missing = connected < self._expected
         return f"only {connected} of {self._expected} workers are connected" if missing else None
 
+    def is_first(self, nonce: str) -> bool:
+        """Whether no proof with this nonce was accepted before; a second one is a recording."""
+        with self._changed:
+            known = nonce in self._nonces
+            self._nonces.add(nonce)
+            return not known
+
     @contextmanager
     def connection(self, generators: int) -> Iterator[None]:
         """The block has a connection to a host with this many load generators."""
@@ -268,11 +180,58 @@ class RunAnnouncer:
 
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
+    request_queue_size = 128
     block_on_close = True  # the last state reaches every host
 
     def __init__(self, address: tuple[str, int], announcer: RunAnnouncer) -> None:
-        super().__init__(address, _StateHandler)
         self.announcer = announcer
+        self._strangers: OrderedDict[socket.socket, None] = OrderedDict()
+        """Connections that have not proved themselves, the oldest first."""
+        self._changing = threading.Lock()
+        self._shown: set[tuple[str, str]] = set()
+        super().__init__(address, _StateHandler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread; those of strangers are few, whoever connects."""
+        with self._changing:
+            self._strangers[request] = None
+            oldest = next(iter(self._strangers)) if len(self._strangers) > _MAX_STRANGERS else None
+        if oldest is not None:
+            self.forget(oldest)
+            _hang_up(oldest)
+        super().process_request(request, client_address)
+
+    def forget(self, connection: socket.socket) -> None:
+        """Do not count a connection among the strangers: it has proved itself, or it ends."""
+        with self._changing:
+            self._strangers.pop(connection, None)
+
+    def show_refusal(self, address: str, reason: str) -> None:
+        """Tell the user of a refused worker: once for each address and reason, and not without end."""
+        with self._changing:
+            new = (address, reason) not in self._shown and len(self._shown) < _MAX_REFUSALS_SHOWN
+            self._shown |= {(address, reason)} if new else set()
+        if new:
+            print_status(f"refused a worker at {address}: {reason}")
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self.forget(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """End: hosts receive the last state first, strangers are not waited for."""
+        with self._changing:
+            strangers = list(self._strangers)
+        for stranger in strangers:
+            _hang_up(stranger)
+        super().server_close()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """Let the thread that serves a connection see its end."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _StateHandler(socketserver.StreamRequestHandler):
@@ -281,7 +240,7 @@ class _StateHandler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):
-            line = self.rfile.readline(1024)
+            line = self.rfile.readline(_MAX_HELLO_BYTES)
             hello = Hello.from_line(line)
             announcer = self.server.announcer
             if hello is None:
@@ -289,19 +248,23 @@ class _StateHandler(socketserver.StreamRequestHandler):
                     self._refuse_version(None)
                 return
             if not hello.is_proved(announcer.token):
-                self._refuse("it has another token", _WRONG_TOKEN)
+                self._refuse("it has another token", WRONG_TOKEN)
+                return
+            if not announcer.is_first(hello.nonce):
+                self._refuse("it repeats what another worker has sent", WRONG_TOKEN)
                 return
             if hello.version != code_version():
                 self._refuse_version(hello.version)
                 return
+            self.server.forget(self.request)
             with announcer.connection(hello.generators):
                 for state in announcer.states():
                     self.wfile.write(state.line(announcer.token, hello.nonce))
 
     def _refuse_version(self, version: str | None) -> None:
         reason = f"it runs {named_version(version)}, and this master version {code_version()}"
-        self._refuse(reason, _OTHER_VERSION | {"version": code_version()})
+        self._refuse(reason, OTHER_VERSION | {"version": code_version()})
 
     def _refuse(self, reason: str, answer: dict[str, str]) -> None:
-        print_status(f"refused a worker at {self.client_address[0]}: {reason}")
+        self.server.show_refusal(self.client_address[0], reason)
         self.wfile.write(json.dumps(answer).encode() + b"\n")

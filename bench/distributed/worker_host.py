@@ -7,7 +7,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from bench.distributed.run_announcer import RECONNECT_S, SIGN_OF_LIFE_S, AnnouncedState, Hello
+from bench.distributed.handshake import AnnouncedState, Hello
+from bench.distributed.run_announcer import RECONNECT_S, SIGN_OF_LIFE_S
 from bench.locust_process import stop_child
 from bench.terminal import print_status
 from common.code_version import code_version
@@ -24,11 +25,10 @@ _CONNECT_S = 5.0
 _POLL_S = 0.25
 _REFUSED_S = 10.0
 """A host that refuses connections for this long has no master any more."""
-_MAX_UNANSWERED = 3
-"""A master of another version may close the connection of a worker that it does not understand."""
 _SILENCE_S = 6 * SIGN_OF_LIFE_S
 _STOP_S = 20.0
 """How long a load generator may take to end after its master."""
+_MAX_LINE_BYTES = 10_000
 _MAX_RESTARTS = 3
 """Of the load generator in one load."""
 
@@ -82,24 +82,30 @@ def _states_until_lost(
     The load generator continues meanwhile: Locust reconnects to its master by itself.
     """
     connection: socket.socket | None = _connect(host, port)
-    unanswered = 0
+    answered_at = time.monotonic()
     while connection is not None:
+        answered = False
         with connection:
             hello = Hello.of(generators, token)
             with contextlib.suppress(OSError):
                 connection.sendall(hello.line())
-            unanswered += 1
             for state in _states(connection, token, hello.nonce):
-                unanswered = 0
+                answered, answered_at = True, time.monotonic()
                 yield state
-        if unanswered >= _MAX_UNANSWERED:
-            raise UserError(
-                f"the master at {host} closed {unanswered} connections without an answer",
-                f"it may run another version: this host runs version {code_version()}",
+        if answered:
+            print_status(
+                f"lost the connection to the master at {host}; retrying for up to {reconnect_s:.0f} s"
             )
-        print_status(f"lost the connection to the master at {host}; retrying for up to {reconnect_s:.0f} s")
+        elif time.monotonic() - answered_at > reconnect_s:
+            raise UserError(
+                f"{host} accepted connections for {reconnect_s:.0f} s and closed each without an answer",
+                "behind a tunnel no master may run yet, or it runs another version: "
+                f"this host runs version {code_version()}",
+            )
+        else:
+            time.sleep(_RETRY_S)
         connection = _reconnect(host, port, reconnect_s)
-        if connection is not None:
+        if answered and connection is not None:
             print_status(f"reconnected to the master at {host}")
 
 
@@ -165,7 +171,8 @@ def _states(connection: socket.socket, token: str, nonce: str) -> Iterator[Annou
                 return
             heard_at = time.monotonic()
             *lines, unread = (unread + data).split(b"\n")
-            state = AnnouncedState.from_line(lines[-1], token, nonce) if lines else state
+            if lines or len(unread) > _MAX_LINE_BYTES:
+                state = AnnouncedState.from_line(lines[-1] if lines else unread, token, nonce)
         if state is not None:
             yield state
 

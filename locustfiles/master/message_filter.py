@@ -1,6 +1,6 @@
 """Drops what arrives at Locust's port and is not a valid message of a worker of this run."""
 
-from locust.exception import RPCError, RPCReceiveError
+from locust.exception import RPCError
 from locust.rpc.protocol import Message
 
 from collections.abc import Callable
@@ -39,14 +39,14 @@ class MessageFilter:
 
         Raises:
             RPCError: the socket is broken.
-            RPCReceiveError: the message was cut off; Locust asks its sender to reconnect.
         """
         while True:
             try:
                 address, message = self._server.recv_from_client()
-            except (RPCError, RPCReceiveError):
+            except RPCError:
                 raise
             except Exception as error:  # noqa: BLE001 - a packet can make msgpack and Locust raise anything
+                # Also RPCReceiveError, upon which Locust would handle the message before it once more.
                 self._drop(f"not a Locust message ({type(error).__name__})")
                 continue
             if not isinstance(message.type, str) or message.node_id != address:

@@ -4,12 +4,14 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from bench.distributed import worker_host
-from bench.distributed.run_announcer import AnnouncedState, Hello, RunAnnouncer
+from bench.distributed.handshake import AnnouncedState, Hello
+from bench.distributed.run_announcer import RunAnnouncer
 from common.code_version import check_master_version, code_version
 from common.errors import UserError
 from common.paths import PROJECT
@@ -70,21 +72,41 @@ def test_a_refusal_names_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_master_that_never_answers_is_not_asked_forever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A master of an older version closes the connection of a worker that it does not understand."""
-    ends: list[socket.socket] = []
+@pytest.mark.parametrize("closed", [1, 6])
+def test_a_tunnel_without_a_master_is_tried_again_but_not_forever(
+    closed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tunnel accepts and closes; so does a master of an older version that does not understand."""
+    connections = 0
 
     def connect(*_: object) -> socket.socket:
+        nonlocal connections
+        connections += 1
         here, there = socket.socketpair()
-        there.close()
-        ends.append(here)
+        if connections <= closed:
+            there.close()
+        else:
+            threading.Thread(target=end_as_master, args=(there,)).start()
         return here
 
     monkeypatch.setattr(worker_host, "_connect", connect)
     monkeypatch.setattr(worker_host, "_reconnect", connect)
-    with pytest.raises(UserError, match="closed 3 connections without an answer"):
-        worker_host.serve("127.0.0.1", 5557, TOKEN)
-    assert len(ends) == 3
+    monkeypatch.setattr(worker_host, "_RETRY_S", 0.0)
+    if closed == 1:
+        with pytest.raises(UserError, match="closed each without an answer"):
+            worker_host.serve("127.0.0.1", 5557, TOKEN, reconnect_s=0.0)
+        assert connections == 1
+    else:
+        assert worker_host.serve("127.0.0.1", 5557, TOKEN) == 0
+        assert connections == closed + 1
+
+
+def end_as_master(link: socket.socket) -> None:
+    with link, link.makefile("rb") as said:
+        hello = Hello.from_line(said.readline())
+        assert hello is not None
+        link.sendall(AnnouncedState("r", phase="over", code=0).line(TOKEN, hello.nonce))
+        said.read()
 
 
 _ASSIGNED = """

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.distributed.run_announcer import AnnouncedState, Hello, RunAnnouncer
+from bench.distributed.handshake import AnnouncedState, Hello
+from bench.distributed.run_announcer import RunAnnouncer
 from bench.distributed.worker_host import _Generator
 from common.code_version import code_version
 from emulator.process import LocalSageMaker

@@ -1,7 +1,12 @@
 """Who may say what on the master's port, and whom a worker obeys."""
 
+import contextlib
 import re
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack
@@ -13,6 +18,7 @@ from hypothesis import strategies as st
 from common.errors import UserError
 from common.parent_process import TOKEN_VARIABLE
 from locustfiles.client.invocation_url import check_target
+from locustfiles.encrypted_sockets import protect
 from locustfiles.message_seal import MAX_BYTES, MessageError, MessageSeal
 from locustfiles.messages import (
     ASSIGNMENT,
@@ -153,24 +159,30 @@ def test_a_worker_takes_the_url_of_its_own_environment(region: None, monkeypatch
         check_target(target(8081))
 
 
-# A whole run with strangers on its port
+# What a stranger can do to the master's port
 
 
 class Stranger:
-    """Speaks to a master's port as it likes."""
+    """Speaks to a master's port as it likes; with a token, under its keys."""
 
-    def __init__(self, port: int, name: str = "stranger") -> None:
+    def __init__(self, port: int, name: str = "stranger", token: str | None = None) -> None:
         self.name = name
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
+        self._events = self._socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+        )
+        if token is not None:
+            protect(self._socket, token)
         self._socket.setsockopt(zmq.IDENTITY, name.encode())
         self._socket.connect(f"tcp://127.0.0.1:{port}")
 
     def send(self, kind: object, data: object, node: object = None) -> None:
-        self._socket.send(msgpack.packb([kind, data, self.name if node is None else node]))
+        self.send_raw(msgpack.packb([kind, data, self.name if node is None else node]))
 
     def send_raw(self, *parts: bytes) -> None:
-        self._socket.send_multipart(parts)
+        with contextlib.suppress(zmq.Again):  # the master has closed the connection
+            self._socket.send_multipart(parts, zmq.DONTWAIT)
 
     def heard(self, seconds: float) -> list[str]:
         kinds = []
@@ -178,13 +190,121 @@ class Stranger:
             kinds.append(msgpack.unpackb(self._socket.recv())[0])
         return kinds
 
+    def was_sent_away(self) -> bool:
+        """Wait until the master has ended the handshake."""
+        return bool(self._events.poll(60_000))
+
     def close(self) -> None:
+        self._socket.disable_monitor()
         self._context.destroy(linger=0)
+
+
+@dataclass
+class Port:
+    """A port of a master under the token of the run."""
+
+    number: int
+    socket: Any
+
+    def next_sender(self) -> str:
+        """The sender of the next message, which is one of this run's worker."""
+        worker = Stranger(self.number, "of this run", "of the run")
+        worker.send("client_ready", "2.47.0")
+        sender: bytes = self.socket.recv_multipart()[0]
+        worker.close()
+        return sender.decode()
+
+
+@pytest.fixture
+def port() -> Iterator[Port]:
+    context = zmq.Context()
+    router = context.socket(zmq.ROUTER)
+    protect(router, "of the run")
+    router.setsockopt(zmq.HANDSHAKE_IVL, 0)  # closed for what it said, not for how long it took
+    yield Port(router.bind_to_random_port("tcp://127.0.0.1"), router)
+    context.destroy(linger=0)
+
+
+@pytest.mark.parametrize("token", [None, "guessed", ""])
+def test_the_master_gets_no_message_of_a_stranger(port: Port, token: str | None) -> None:
+    stranger = Stranger(port.number, token=token)
+    stranger.send("quit", None)
+    assert stranger.was_sent_away()
+    assert port.next_sender() == "of this run"
+    stranger.close()
+
+
+ZMTP = b"\xff" + bytes(8) + b"\x7f\x03\x00"
+HUGE = b"\x02" + (1 << 30).to_bytes(8, "big")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n" + bytes(60),
+        ZMTP + b"NULL".ljust(20, b"\0") + bytes(32),
+        ZMTP + b"CURVE".ljust(20, b"\0") + bytes(32) + HUGE,
+        ZMTP + b"CURVE".ljust(20, b"\0") + bytes(32) + b"\x04\xc8\x05HELLO" + bytes(194),
+    ],
+)  # fmt: skip
+def test_what_is_no_handshake_under_the_token_ends_its_connection(port: Port, said: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port.number), 60) as stranger:
+        stranger.sendall(said)
+        with contextlib.suppress(ConnectionResetError):
+            while stranger.recv(4096):
+                pass
+    assert port.next_sender() == "of this run"
+
+
+def test_a_worker_tells_nothing_to_a_master_without_the_token(port: Port) -> None:
+    worker = Stranger(port.number, "w", "of another run")
+    worker.send("client_ready", "2.47.0")
+    assert worker.was_sent_away()
+    assert not port.socket.poll(0)
+    worker.close()
+
+
+FILTERED = """
+from locust.rpc.zmqrpc import Server
+from locustfiles.master.message_filter import MessageFilter
+
+server = Server("127.0.0.1", 0)
+print(server.port, flush=True)
+passes = MessageFilter(server, {"victim"}.__contains__, lambda reason: print("dropped:", reason))
+while (message := passes.recv_from_client()[1]).data != "the last":
+    print("passed:", message.node_id, message.type)
+"""
+
+
+@pytest.mark.e2e
+def test_the_filter_alone_lets_nothing_forged_or_unreadable_through() -> None:
+    command = [sys.executable, "-c", FILTERED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as filtered:
+        assert filtered.stdout is not None
+        stranger = Stranger(int(filtered.stdout.readline()))
+        pester(stranger, "victim")
+        stranger.send("client_ready", "the last")
+        said = set(filtered.stdout.read().splitlines())
+        stranger.close()
+    assert {line for line in said if line.startswith("passed")} == {f"passed: stranger {HELLO}"}, "unsealed"
+    assert "dropped: not a Locust message (RPCReceiveError)" in said
+    assert "dropped: sender id of another client" in said
+
+
+# A whole run with strangers on its port
 
 
 def pester(stranger: Stranger, victim: str) -> None:
     """Everything that has ended a run, or forged one."""
-    for junk in (b"\xc1", b"", b"GET / HTTP/1.1\r\n\r\n", msgpack.packb(5), msgpack.packb([1]), b"\x93\xc1"):
+    for junk in (
+        b"\xc1",
+        b"",
+        b"\x01\x02",
+        b"GET / HTTP/1.1\r\n\r\n",
+        msgpack.packb(5),
+        msgpack.packb([1]),
+        b"\x93\xc1",
+    ):
         stranger.send_raw(junk)
     stranger.send_raw(b"a", b"b", b"c")
     for data in (None, 5, {}, {"state": 5}, {"state": "running", "current_cpu_usage": "much"}):
@@ -228,9 +348,12 @@ def test_strangers_end_no_run_forge_no_row_and_learn_nothing(
     assert eventually(lambda: run.status().get("phase") in ("warm_up", "measure")), run.log()
     victim = re.search(r"(\S+_[0-9a-f]{32}) \(index 0\) reported as ready", run.log())
     assert victim
-    stranger = Stranger(free_port)
-    pester(stranger, victim[1])
-    heard = stranger.heard(1.0)
+    strangers = [Stranger(free_port), Stranger(free_port, "guessing", "guessed")]
+    silent = [socket.create_connection(("127.0.0.1", free_port)) for _ in range(500)]
+    for stranger in strangers:
+        pester(stranger, victim[1])
+    assert all(stranger.was_sent_away() for stranger in (first, *strangers))
+    heard = [kind for stranger in strangers for kind in stranger.heard(1.0)]
     assert master.wait(60) == 0, run.log()
     assert worker.wait(20) == 0, run.log()
     run.check_counts()
@@ -238,8 +361,10 @@ def test_strangers_end_no_run_forge_no_row_and_learn_nothing(
     assert {row["worker"] for row in run.requests()} == {"w0"}
     assert {row["outcome"] for row in run.requests()} == {"ok"}
     assert "Traceback" not in run.log()
-    stranger.close()
-    first.close()
+    for closed in (*strangers, first):
+        closed.close()
+    for link in silent:
+        link.close()
 
 
 @pytest.mark.e2e
