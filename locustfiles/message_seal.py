@@ -1,7 +1,7 @@
 """Authenticate messages between master and workers with the token of the run.
 
-Behind the encryption of Locust's sockets (`encrypted_sockets`), this is the second lock, which needs nothing of
-ZeroMQ: every message carries a MAC under the run's token, which itself is never sent.
+Behind the encryption of Locust's sockets (`encrypted_sockets`), this is the second lock, which needs nothing
+of ZeroMQ: every message carries a MAC under the run's token, which itself is never sent.
 """
 
 import hashlib
