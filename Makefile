@@ -40,13 +40,16 @@ TAKES_collect   := RUN SPOOL
 TAKES_mlflow    := RUN URI EXPERIMENT REPLACE JSON
 TAKES_plan      := $(RUN_VARIABLES)
 TAKES_trace     := FILE SPEED SECONDS INSTANCE REGION
+TAKES_fleet     := ENDPOINT MASTER IMAGE SUBNETS HOSTS INSTANCE MINUTES PROCESSES PORT PRICE TOKEN DOWN ALL REGION JSON
 TAKES_endpoints := REGION JSON
 TAKES_teardown  := REGION ALL JSON
 TAKES_calibrate := QUICK
 TAKES_test      := JOBS TESTS
 TAKES_test-fast := JOBS TESTS
-COMMANDS := bench quick rehearse ui master worker report compare collect mlflow trace plan endpoints teardown calibrate setup test test-fast check docs lock clean help
+COMMANDS := bench quick rehearse ui master worker report compare collect mlflow trace plan fleet endpoints teardown calibrate setup test test-fast check docs lock clean help
 include arguments.mk
+# Of `make fleet`: with DOWN=1, only what that takes is passed on.
+FLEET_OPTIONS = $(foreach o,ENDPOINT MASTER IMAGE SUBNETS HOSTS INSTANCE MINUTES PROCESSES PORT PRICE,$(call option,$o,--$(call lower,$o)))
 AS_JSON = $(call flag,JSON,--json)
 RUN_OPTIONS = $(call option,PLAN,--plan) $(call option,INSTANCE,--instance) $(call option,ENDPOINT,--endpoint) \
               $(call option,RESULTS,--results) $(call option,PROCESSES,--processes) $(call flag,SEARCH,--search) $(AS_JSON)
@@ -87,6 +90,8 @@ trace: setup ## Describe a trace of production traffic: FILE= SPEED=2 SECONDS=60
 ##@ AWS account
 plan: setup ## Check a plan and estimate duration and cost, before anything is created: INSTANCE= PLAN= ENDPOINT=
 	@$(BENCH) plan $(RUN_OPTIONS)
+fleet: setup ## Start worker hosts on EC2, and state what they cost at most: ENDPOINT= MASTER=10.0.0.5 IMAGE= SUBNETS=a,b HOSTS=2 INSTANCE=c7i.xlarge MINUTES=240; DOWN=1 deletes them
+	@$(WITH_TOKEN) $(BENCH) fleet $(if $(call flag,DOWN,1),down $(call flag,ALL,--all),up $(FLEET_OPTIONS)) $(call option,REGION,--region) $(AS_JSON)
 endpoints: setup ## List what this suite created in the account, with age and cost: REGION=
 	@$(BENCH) endpoints $(call option,REGION,--region) $(AS_JSON)
 teardown: setup ## Delete what this suite created: REGION= ALL=1 (without asking, live runs too)

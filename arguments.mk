@@ -1,7 +1,7 @@
 # Checks the whole command line of make before any command starts, and passes values on unchanged.
 
 EVERYWHERE := PYTHON VENV UV_SYSTEM_CERTS
-FLAGS      := FULL ALL QUICK SEARCH AIPERF REPLACE JSON
+FLAGS      := FULL ALL QUICK SEARCH AIPERF REPLACE DOWN JSON
 GIVEN      := $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$v))
 TAKEN      := $(foreach goal,$(MAKECMDGOALS),$(TAKES_$(goal))) $(EVERYWHERE)
 
@@ -15,6 +15,7 @@ quoted  = $(if $(value $1),$(call escaped,$(value $1)))
 option  = $(if $(value $1),$2 $(call quoted,$1))
 flag    = $(if $(filter 1 yes true,$(value $1)),$2)
 nearest = $(shell $(PYTHON) -c 'import difflib, sys; print(*(f"; did you mean {name}?" for name in difflib.get_close_matches(sys.argv[1], sys.argv[2:], 1)))' $(call escaped,$1) $2)
+lower   = $(shell printf %s $(call escaped,$1) | tr A-Z a-z)
 upper   = $(shell printf %s $(call escaped,$1) | tr a-z A-Z)
 
 # Words that are not commands: `make bench ENDPOINT = mine` or a list with spaces would run bench first.

@@ -19,6 +19,7 @@ COMMANDS = {
     "mlflow": ("mlflow",),
     "trace": ("trace",),
     "deploy": ("plan", "endpoints", "teardown"),
+    "fleet": ("fleet",),
     "calibrate": ("calibrate",),
 }
 """Module of `bench.commands` → the commands in it."""
@@ -39,6 +40,8 @@ SETTINGS: dict[Setting, str] = {
     "region": "region",
     "price": "price",
     "spool": "spool",
+    "image": "image",
+    "subnets": "subnets",
 }
 """A setting as the packages below name it → its option, which is a variable of make in capitals."""
 

@@ -26,6 +26,8 @@ Setting = Literal[
     "AWS credentials",
     "built payloads",
     "spool",
+    "image",
+    "subnets",
 ]
 """A setting that a user changes to correct a mistake; the command line adds how to set it."""
 

@@ -68,6 +68,20 @@ class EndpointResource(RunningResource):
 
 
 @dataclass
+class StackResource(Resource):
+    """A CloudFormation stack, and its events from the oldest."""
+
+    status: str = "CREATE_IN_PROGRESS"
+    events: list[dict[str, Any]] = field(default_factory=list)
+    outputs: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is shown without its ARN."""
+        return self.status != "DELETE_COMPLETE"
+
+
+@dataclass
 class Region:
     """One region of the account."""
 
@@ -77,6 +91,9 @@ class Region:
     endpoints: dict[str, EndpointResource] = field(default_factory=dict)
     components: dict[str, RunningResource] = field(default_factory=dict)
     schedules: dict[str, Resource] = field(default_factory=dict)
+    stacks: dict[str, StackResource] = field(default_factory=dict)
+    """By ARN: deleted stacks are kept, as on AWS."""
+    secrets: dict[str, Resource] = field(default_factory=dict)
     opened: datetime = field(default_factory=lambda: datetime.now(UTC))
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     """Tags by ARN."""

@@ -21,7 +21,17 @@ from emulator.protocols import (
     write_result,
     write_unsupported_service,
 )
-from emulator.services import identity, metrics, pricing, quotas, registry, scheduler, secrets
+from emulator.services import (
+    identity,
+    metrics,
+    network,
+    pricing,
+    quotas,
+    registry,
+    scheduler,
+    secrets,
+    stacks,
+)
 from emulator.shapes import check_input, operation_model
 from emulator.signing import RefusedError, Scope, claimed_service, utc_now, verify, verify_bearer
 
@@ -35,6 +45,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "scheduler": scheduler.OPERATIONS,
     "secretsmanager": secrets.OPERATIONS,
     "ecr": registry.OPERATIONS,
+    "cloudformation": stacks.OPERATIONS,
+    "ec2": network.OPERATIONS,
 }
 """Every supported operation by service; names are botocore's."""
 _NAME_MEMBERS = (
@@ -43,6 +55,8 @@ _NAME_MEMBERS = (
     "ModelName",
     "InferenceComponentName",
     "ResourceArn",
+    "StackName",
+    "SecretId",
     "Name",
 )
 _SIGNING_NAME = "sagemaker"

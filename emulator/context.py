@@ -65,6 +65,8 @@ class AccountState:
     secrets: dict[str, str] = field(default_factory=dict)
     images: dict[str, bool] = field(default_factory=dict)
     """Image URI → whether its registry has it; images that are not listed exist."""
+    vpc_endpoints: dict[str, bool] = field(default_factory=dict)
+    """Short service name → whether the VPC has an endpoint for it; those that are not listed exist."""
 
     def region(self, name: str) -> Region:
         """The region; the first use creates it."""

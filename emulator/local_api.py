@@ -11,6 +11,7 @@ takes JSON:
 ``/_local/roles``         role name (or the ARN of another account's role) → services that may assume it
 ``/_local/secrets``       secret name → text
 ``/_local/images``        image URI → whether its registry has it
+``/_local/vpc_endpoints`` service, such as ``ecr.api`` → whether the VPC has an endpoint for it
 ``/_local/release``       an ``endpoint`` that is stuck in Creating: it becomes Failed
 ========================  =================================================================================
 """
@@ -63,7 +64,7 @@ def _respond(account: AccountState, request: HttpRequest) -> HttpResponse:
         for region in account.regions.values():
             if content["endpoint"] in region.endpoints:
                 fail_stuck_endpoint(region.endpoints[content["endpoint"]])
-    elif name in ("quotas", "roles", "secrets", "images"):
+    elif name in ("quotas", "roles", "secrets", "images", "vpc_endpoints"):
         getattr(account, name).update(content)
     else:
         return json_response(404, {"message": f"no {request.method} {request.path}"})
@@ -88,6 +89,8 @@ def _region(region: Region) -> dict[str, Any]:
             name: _running_resource(component) for name, component in region.components.items()
         },
         "schedules": list(region.schedules),
+        "stacks": [stack.name for stack in region.stacks.values() if stack.exists],
+        "secrets": list(region.secrets),
         "tags": region.tags,
     }
 

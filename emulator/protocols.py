@@ -1,21 +1,21 @@
-"""AWS's wire protocols, as far as the supported services use them: json, query and rest-json."""
+"""AWS's wire protocols, as far as the supported services use them: json, query, ec2 and rest-json."""
 
 import json
 import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
-from botocore.model import ListShape, OperationModel, Shape, StructureShape
+from botocore.model import OperationModel, Shape
 
 from emulator.errors import ApiError
+from emulator.forms import read_form, write_xml
 from emulator.http import HttpRequest, HttpResponse
-from emulator.shapes import encode_output, service_model
+from emulator.shapes import encode_output, operation_model, service_model
 from emulator.signing import Refusal, RefusedError
 
 SERVICES = {
@@ -28,8 +28,12 @@ SERVICES = {
     "scheduler": "scheduler",
     "secretsmanager": "secretsmanager",
     "ecr": "ecr",
+    "cloudformation": "cloudformation",
+    "ec2": "ec2",
 }
 """Signing name of each service → its name in botocore."""
+_FORMS = ("query", "ec2")
+"""Protocols whose requests are forms and whose responses are XML."""
 _REFUSALS: dict[Refusal, tuple[str, str]] = {
     "missing": ("MissingAuthenticationTokenException", "MissingAuthenticationToken"),
     "incomplete": ("IncompleteSignatureException", "IncompleteSignature"),
@@ -50,7 +54,7 @@ class Call:
 
 
 def protocol_of(service: str) -> str:
-    """The service's protocol: ``json``, ``query`` or ``rest-json``."""
+    """The service's protocol: ``json``, ``query``, ``ec2`` or ``rest-json``."""
     name: str = service_model(service).resolved_protocol
     return name
 
@@ -65,11 +69,11 @@ def read_call(service: str, request: HttpRequest) -> Call:
     if protocol == "json":
         operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
         return Call(service, _check_operation(service, operation), _json(request.body))
-    if protocol == "query":
+    if protocol in _FORMS:
         fields = {key: values[-1] for key, values in parse_qs(request.body.decode("utf-8")).items()}
-        operation = fields.pop("Action", "")
+        operation = _check_operation(service, fields.pop("Action", ""))
         fields.pop("Version", None)
-        return Call(service, _check_operation(service, operation), fields)
+        return Call(service, operation, read_form(operation_model(service, operation).input_shape, fields))
     return _read_rest(service, request)
 
 
@@ -77,14 +81,18 @@ def write_result(call: Call, result: dict[str, Any]) -> HttpResponse:
     """A successful response in the service's protocol."""
     model = service_model(call.service).operation_model(call.operation)
     request_id = str(uuid.uuid4())
-    if protocol_of(call.service) == "query":
-        inner = _xml_members(model.output_shape, result)
+    if protocol_of(call.service) in _FORMS:
+        inner = write_xml(model.output_shape, result)
         name = call.operation
-        body = (
-            f'<{name}Response xmlns="{service_model(call.service).metadata["xmlNamespace"]}">'
-            f"<{name}Result>{inner}</{name}Result>"
-            f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>"
-        )
+        if protocol_of(call.service) == "ec2":
+            content = f"<requestId>{request_id}</requestId>{inner}"
+        else:
+            content = (
+                f"<{name}Result>{inner}</{name}Result>"
+                f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+            )
+        namespace = service_model(call.service).metadata["xmlNamespace"]
+        body = f'<{name}Response xmlns="{namespace}">{content}</{name}Response>'
         return HttpResponse(200, {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}, body.encode())
     content_type = (
         "application/json" if protocol_of(call.service) == "rest-json" else _json_type(call.service)
@@ -97,6 +105,11 @@ def write_error(service: str, error: ApiError) -> HttpResponse:
     """An error in the service's protocol, with ``x-amzn-ErrorType`` where the protocol has it."""
     request_id = str(uuid.uuid4())
     headers = {"x-amzn-RequestId": request_id}
+    if protocol_of(service) == "ec2":
+        inner = f"<Code>{error.code}</Code><Message>{escape(error.message or '')}</Message>"
+        tail = f"<RequestID>{request_id}</RequestID>"
+        body = f"<Response><Errors><Error>{inner}</Error></Errors>{tail}</Response>"
+        return HttpResponse(error.status, {**headers, "Content-Type": "text/xml"}, body.encode())
     if protocol_of(service) == "query":
         fault = "Sender" if error.status < 500 else "Receiver"
         body = (
@@ -137,7 +150,7 @@ def write_unsupported_service(service: str, request: HttpRequest) -> HttpRespons
 def refusal_error(service: str, refused: RefusedError) -> ApiError:
     """The error of a service's protocol for a request that is not signed correctly."""
     json_code, query_code = _REFUSALS[refused.kind]
-    code = query_code if protocol_of(service) == "query" else json_code
+    code = query_code if protocol_of(service) in _FORMS else json_code
     return ApiError(code, refused.message, 403)
 
 
@@ -203,17 +216,3 @@ def _query_members(model: OperationModel, query: str) -> dict[str, Any]:
             text = values[name][-1]
             members[key] = int(text) if member.type_name in ("integer", "long") else text
     return members
-
-
-def _xml_members(shape: Shape | None, value: Any) -> str:
-    if isinstance(shape, StructureShape):
-        return "".join(
-            f"<{name}>{_xml_members(shape.members[name], item)}</{name}>"
-            for name, item in value.items()
-            if item is not None
-        )
-    if isinstance(shape, ListShape):
-        return "".join(f"<member>{_xml_members(shape.member, item)}</member>" for item in value)
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return escape(str(value).lower() if isinstance(value, bool) else str(value))

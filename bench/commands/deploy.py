@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Unpack
@@ -27,7 +27,7 @@ from common.text import one_line, printable
 from configs.dwell import statistic_name
 from configs.plan import Plan, Price
 from deploy.aws.clients import Clients
-from deploy.aws.resources import KINDS, describe
+from deploy.aws.resources import BILLED, KINDS, KindName, describe
 from deploy.lifecycle.inventory import InventoryEntry, inventory, items_elsewhere
 from deploy.lifecycle.ledger import Item, Ledger
 from deploy.lifecycle.progress import Progress
@@ -105,8 +105,22 @@ def teardown_command(region: str | None, *, everyone: bool) -> int:
 
     Asks before it deletes anything of a run that is still running, or of another user or machine.
     """
+    return delete(region, everyone=everyone)
+
+
+def delete(region: str | None, *, everyone: bool, kinds: Collection[KindName] = KINDS) -> int:
+    """Delete what this suite created, of these kinds.
+
+    Args:
+        region: to search; None: the environment's.
+        everyone: do not ask.
+        kinds: what to look for.
+
+    Raises:
+        LeftBehindError: something could not be deleted.
+    """
     clients, ledger = Clients.from_environment(region), Ledger()
-    entries = inventory(clients, ledger, machine_owner(), on_notice=print_status)
+    entries = inventory(clients, ledger, machine_owner(), on_notice=print_status, kinds=kinds)
 
     def confirm(group: Sequence[InventoryEntry]) -> bool:
         return everyone or confirmed(_ownership(group))
@@ -115,7 +129,7 @@ def teardown_command(region: str | None, *, everyone: bool) -> int:
         left = teardown(entries, clients, ledger, confirm=confirm, on_progress=_print_progress)
     if not entries:
         say(f"nothing created by this suite in {clients.region} of account {clients.identity.account}")
-    elsewhere = items_elsewhere(clients, ledger)
+    elsewhere = [item for item in items_elsewhere(clients, ledger) if item.kind in kinds]
     _print_elsewhere(elsewhere)
     found = {"resources": _as_data(entries, clients), "elsewhere": len(elsewhere)}
     add_to_result(**_place(clients), **found, left=[_key(leftover.item) for leftover in left])
@@ -184,13 +198,13 @@ def show_inventory(entries: Sequence[InventoryEntry], clients: Clients) -> None:
     now = time.time()
     for entry in entries:
         item = _priced(entry.item, clients)
-        cost = item.cost_usd(now) if item.kind == "endpoint" else None
+        cost = item.cost_usd(now) if item.kind in BILLED else None
         cells = (
             item.kind,
             item.name,
             entry.status or "not seen",
             _span(now - item.created_at),
-            "" if item.kind != "endpoint" else "no price" if cost is None else f"${cost:.2f}",
+            "" if item.kind not in BILLED else "no price" if cost is None else f"${cost:.2f}",
             item.run_id + (f" (live, process {entry.live.pid})" if entry.live else ""),
             item.owner + ("" if entry.mine else " (not this machine)"),
             entry.known_by,
@@ -215,7 +229,7 @@ def _as_data(entries: Sequence[InventoryEntry], clients: Clients) -> list[dict[s
         item = _priced(entry.item, clients)
         known = {"status": entry.status, "known_by": entry.known_by, "mine": entry.mine}
         live = None if entry.live is None else entry.live.pid
-        cost = item.cost_usd(now) if item.kind == "endpoint" else None
+        cost = item.cost_usd(now) if item.kind in BILLED else None
         of_item = {"run": item.run_id, "owner": item.owner, "created_at": item.created_at, "cost_usd": cost}
         data.append({**_key(item), **known, **of_item, "live_process": live})
     return data

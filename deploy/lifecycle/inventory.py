@@ -1,6 +1,6 @@
 """What this suite created and still exists: by this machine's ledger, and by tag."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +15,17 @@ from deploy.spec.endpoint_spec import group_of
 from deploy.spec.owner import Process
 from deploy.spec.tags import PROJECT, TAG_OWNER, TAG_PROCESS, TAG_PROJECT, TAG_RUN, expiry_of
 
-_LISTED: dict[KindName, tuple[str, str]] = {
-    "inference-component": ("list_inference_components", "InferenceComponents"),
-    "endpoint": ("list_endpoints", "Endpoints"),
-    "endpoint-config": ("list_endpoint_configs", "EndpointConfigs"),
-    "model": ("list_models", "Models"),
+_LISTED: dict[KindName, tuple[str, str, dict[str, Any]]] = {
+    "inference-component": ("list_inference_components", "InferenceComponents", LARGE_PAGES),
+    "endpoint": ("list_endpoints", "Endpoints", LARGE_PAGES),
+    "endpoint-config": ("list_endpoint_configs", "EndpointConfigs", LARGE_PAGES),
+    "model": ("list_models", "Models", LARGE_PAGES),
+    "fleet": ("describe_stacks", "Stacks", {}),
+    "secret": ("list_secrets", "SecretList", LARGE_PAGES),
 }
+"""Operation, the member of its response that lists them, and the size of its pages."""
+FLEET_KINDS: frozenset[KindName] = frozenset({"fleet", "secret"})
+"""What a fleet consists of; the others belong to endpoints."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,12 @@ class InventoryEntry:
 
 
 def inventory(
-    clients: Clients, ledger: Ledger, owner: str, *, on_notice: Callable[[str], None] = lambda _notice: None
+    clients: Clients,
+    ledger: Ledger,
+    owner: str,
+    *,
+    on_notice: Callable[[str], None] = lambda _notice: None,
+    kinds: Collection[KindName] = KINDS,
 ) -> list[InventoryEntry]:
     """Everything that this suite created in this account and region, in deletion order within each endpoint.
 
@@ -50,12 +60,15 @@ def inventory(
         ledger: of this machine.
         owner: `owner.machine_owner()`.
         on_notice: called with a sentence for each call that was refused.
+        kinds: only these are looked for.
 
     Raises:
         UserError: the ledger cannot be read, or the credentials are refused.
     """
-    in_ledger = {item.key: item for item in ledger.open_items() if is_reachable(item, clients)}
-    by_tag = [entry for kind in _LISTED for entry in _tagged(kind, clients, owner, on_notice)]
+    reachable = [item for item in ledger.open_items() if is_reachable(item, clients)]
+    in_ledger = {item.key: item for item in reachable if item.kind in kinds}
+    listed = [kind for kind in _LISTED if kind in kinds]
+    by_tag = [entry for kind in listed for entry in _tagged(kind, clients, owner, on_notice)]
     tagged = {entry.item.key: entry for entry in (*by_tag, *_schedules(by_tag, clients, on_notice))}
     entries = [
         InventoryEntry(
@@ -98,11 +111,12 @@ def _tagged(
     kind_name: KindName, clients: Clients, owner: str, on_notice: Callable[[str], None]
 ) -> list[InventoryEntry]:
     """The resources of one kind that have this suite's tags."""
-    kind, (operation, member) = KINDS[kind_name], _LISTED[kind_name]
+    kind, (operation, member, pages) = KINDS[kind_name], _LISTED[kind_name]
+    client = clients.client(kind.service)
     entries: list[InventoryEntry] = []
     unread: list[tuple[str, Exception]] = []
     try:
-        for page in clients.sagemaker.get_paginator(operation).paginate(PaginationConfig=LARGE_PAGES):
+        for page in client.get_paginator(operation).paginate(PaginationConfig=pages):
             for summary in page[member]:
                 try:
                     entries += _entry_if_ours(kind, summary, clients, owner)
@@ -123,7 +137,7 @@ def _entry_if_ours(
 ) -> Iterator[InventoryEntry]:
     if (group := group_of(summary[kind.name])) is None:
         return  # not a name that this suite gives, so its tags are not requested
-    tags = resources.tags(clients, summary[kind.arn])
+    tags = resources.tags(clients, kind, summary)
     if tags.get(TAG_PROJECT) == PROJECT and TAG_RUN in tags:
         item = _item(kind, group, tags, summary, clients)
         status = summary.get(kind.status) if kind.status else "exists"
@@ -135,7 +149,8 @@ def _schedules(
 ) -> Iterator[InventoryEntry]:
     """The schedules of tagged resources: by name, which starts with the endpoint's, and by description."""
     scheduler = clients.client("scheduler")
-    for entry in {entry.item.group: entry for entry in tagged}.values():
+    of_endpoints = [entry for entry in tagged if entry.item.kind not in FLEET_KINDS]
+    for entry in {entry.item.group: entry for entry in of_endpoints}.values():
         group = entry.item.group
         try:
             pages = scheduler.get_paginator("list_schedules").paginate(
@@ -155,7 +170,7 @@ def _schedules(
 
 
 def _item(kind: Kind, group: str, tags: dict[str, str], summary: dict[str, Any], clients: Clients) -> Item:
-    return Item(
+    item = Item(
         kind=kind.key,
         name=summary[kind.name],
         group=group,
@@ -164,9 +179,16 @@ def _item(kind: Kind, group: str, tags: dict[str, str], summary: dict[str, Any],
         region=clients.region,
         api=clients.api,
         account=clients.identity.account,
-        created_at=summary["CreationTime"].timestamp(),
+        created_at=summary[kind.created].timestamp(),
         expires_at=expiry_of(tags),
         process=tags.get(TAG_PROCESS),
         arn=summary[kind.arn],
         state="created",
     )
+    if kind.key != "fleet":
+        return item
+    given = {entry["ParameterKey"]: entry["ParameterValue"] for entry in summary.get("Parameters", [])}
+    try:
+        return item.priced(given["InstanceType"], int(given["HostCount"]), float(given["UsdPerHour"]))
+    except (KeyError, ValueError):  # not a stack of this version's template
+        return item

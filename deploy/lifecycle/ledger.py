@@ -33,7 +33,7 @@ class Item:
     kind: KindName
     name: str
     group: str
-    """The name of the endpoint that it belongs to."""
+    """The name of the endpoint or fleet that it belongs to."""
     run_id: str
     owner: str
     region: str
@@ -46,7 +46,7 @@ class Item:
     instance_type: str | None = None
     instance_count: int = 1
     usd_per_hour: float | None = None
-    """Of one instance; None on anything but an endpoint."""
+    """Of one instance; None on anything but an endpoint or a fleet."""
     arn: str | None = None
     state: State = "creating"
     process: str | None = None
@@ -66,12 +66,16 @@ class Item:
         )
 
     def cost_usd(self, until: float) -> float | None:
-        """Dollars from the create call to ``until`` or to its deletion; None if the price is not known."""
+        """Dollars from the create call to ``until`` or to its deletion; None if the price is not known.
+
+        Of a fleet at most until it expires: its hosts terminate themselves then.
+        """
         if self.state == "refused":
             return 0.0
         if self.usd_per_hour is None:
             return None
-        until = until if self.closed_at is None else min(until, self.closed_at)
+        terminated_at = self.expires_at if self.kind == "fleet" else None
+        until = min(end for end in (until, self.closed_at, terminated_at) if end is not None)
         return max(0.0, until - self.created_at) / 3600 * self.usd_per_hour * self.instance_count
 
 

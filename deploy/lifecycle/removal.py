@@ -12,7 +12,7 @@ from common.formatting import duration
 from deploy.aws import resources
 from deploy.aws.clients import Clients
 from deploy.aws.errors import aws_message, classify
-from deploy.aws.resources import KINDS, REMOVAL_ORDER, Kind
+from deploy.aws.resources import BILLED, KINDS, REMOVAL_ORDER, Kind
 from deploy.lifecycle.ledger import Item, Ledger
 from deploy.lifecycle.polling import AWS_POLLING, PollingPolicy
 from deploy.lifecycle.progress import OnProgress, Progress, ProgressState, ignore_progress
@@ -50,7 +50,7 @@ class LeftBehindError(StartedError):
         self.leftovers = tuple(leftovers)
         self.after = after
         """The error or signal that ended the run before the deletion; None without one."""
-        self.billed = any(leftover.item.kind == "endpoint" for leftover in leftovers)
+        self.billed = any(leftover.item.kind in BILLED for leftover in leftovers)
         self.ends_the_run = self.billed or not isinstance(after, UserError | None)
         """Whether to create nothing more: what is left costs money, or a signal or a crash ended the run."""
         crash = "" if isinstance(after, UserError) else f"{type(after).__name__}: "
@@ -69,7 +69,7 @@ def remove(
     on_progress: OnProgress = ignore_progress,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Leftover]:
-    """Delete ``items``: components, endpoint, configuration, model, then the schedules.
+    """Delete ``items``: components, endpoint, configuration, model, schedules, fleets, secrets.
 
     While an endpoint is left, so are its configuration, its model, and the schedules that will delete it.
     When one deletion fails, the next is still tried. Safe to repeat. In a `signals.shielded` block, a signal
@@ -138,7 +138,7 @@ class _Removal:
         refused = f" ({self._refusal})" if self._refusal else ""
         return (
             f"still deleting the {self._item.kind} {self._item.name}{refused}, until {self._until}. "
-            "Another signal ends the wait, but an endpoint costs money until it is deleted: "
+            "Another signal ends the wait, but an endpoint or a fleet costs money until it is deleted: "
             "`make endpoints` lists what is left, `make teardown` deletes it"
         )
 
@@ -170,7 +170,7 @@ class _Removal:
                 if seen is None and (present or time.monotonic() >= visible_at):
                     self._ledger.mark(item, "deleted")
                     return None
-                if certain and (seen or {}).get(kind.status or "") != "Deleting":
+                if certain and (seen or {}).get(kind.status or "") != kind.deleting:
                     # Even where it is not visible (yet): what was just created may take a while to show.
                     resources.delete(self._clients, kind, item.name)
                     present = True
@@ -224,5 +224,5 @@ def ownership(item: Item, kind: Kind, seen: dict[str, Any], clients: Clients) ->
     """Whether the resource with the item's name was created by the item's run. Raises botocore's errors."""
     if item.kind == "schedule":
         return "ours" if tag_value(item.run_id) in seen.get("Description", "") else "foreign"
-    tags = resources.tags(clients, seen[kind.arn])
+    tags = resources.tags(clients, kind, seen)
     return "ours" if tags.get(TAG_RUN) == tag_value(item.run_id) else "foreign"

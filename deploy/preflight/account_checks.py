@@ -209,14 +209,20 @@ def _instances_of(endpoint_name: str, clients: Clients) -> Counter[str]:
     return used
 
 
-def check_image_exists(uri: str, clients: Clients) -> Check | None:
-    """Whether Amazon ECR has the image, with the call that SageMaker makes; None for other registries."""
+def check_image_exists(uri: str, clients: Clients, setting: str = "model.image") -> Check | None:
+    """Whether Amazon ECR has the image, with the call that SageMaker makes; None for other registries.
+
+    Args:
+        uri: of the image.
+        clients: with the credentials.
+        setting: that names the image, for the remedy.
+    """
     image = ecr_image(uri)
     if image is None:
         return None
     image_id = {"imageDigest": image.digest} if image.digest else {"imageTag": image.tag or "latest"}
     place = f"repository {image.repository} of account {image.registry} in {image.region}"
-    remedy = "correct model.image; `aws ecr list-images` lists the images"
+    remedy = f"correct {setting}; `aws ecr list-images` lists the images"
     name = "image in ECR"
     try:
         answer = clients.client("ecr", image.region).batch_get_image(

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +21,22 @@ from deploy.aws.errors import aws_message
 from runfolder.manifest import PriceQuote
 
 _CACHE_DAYS = 7.0
-_SERVICE = "AmazonSageMaker"
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """A price that AWS lists for an instance type."""
+
+    service: str
+    noun: str
+    type_field: str
+    """The field of GetProducts that holds the instance type."""
+    filters: Mapping[str, str]
+    """More fields and their values."""
+    matches: Callable[[Mapping[str, str], str], bool]
+    """Whether a product's attributes are of this offer and instance type."""
+    remedy: str
+    """What to do without a price."""
 
 
 def quote(
@@ -53,7 +69,7 @@ def quote(
             PriceQuote(kind="plan", usd_per_hour=by_hand, source=price.source, assumption=assumption), price
         )
     quoted = (
-        _from_api(instance_type, region, clients, cache or price_cache())
+        _from_api(_HOSTING, instance_type, region, clients, cache or price_cache())
         if clients
         else PriceQuote(source="AWS was not queried")
     )
@@ -62,16 +78,34 @@ def quote(
     return _discounted(quoted, price)
 
 
+def host_quote(instance_type: str, clients: Clients, cache: Path | None = None) -> PriceQuote:
+    """Dollars per hour of one EC2 instance with Linux, from the Price List API.
+
+    Args:
+        instance_type: such as ``c7i.xlarge``.
+        clients: of the region.
+        cache: as `quote`.
+
+    Returns:
+        A quote. Without a price, ``usd_per_hour`` is None and ``source`` holds the reason.
+    """
+    return _from_api(_LINUX, instance_type, clients.region, clients, cache or price_cache())
+
+
 def from_price_list(products: Iterable[Mapping[str, Any]], instance_type: str) -> float:
     """The one on-demand hosting price among Price List products, in dollars per hour.
 
     Raises:
         ValueError: there is none, or there are several different ones.
     """
+    return _one_price(_HOSTING, products, instance_type)
+
+
+def _one_price(offer: _Offer, products: Iterable[Mapping[str, Any]], instance_type: str) -> float:
     prices = {
         float(dimension["pricePerUnit"]["USD"])
         for product in products
-        if _is_hosting(product.get("product", {}).get("attributes", {}), instance_type)
+        if offer.matches(product.get("product", {}).get("attributes", {}), instance_type)
         for term in product.get("terms", {}).get("OnDemand", {}).values()
         for dimension in term["priceDimensions"].values()
         if "USD" in dimension["pricePerUnit"]
@@ -81,8 +115,8 @@ def from_price_list(products: Iterable[Mapping[str, Any]], instance_type: str) -
         return prices.pop()
     shown = ", ".join(f"${price:g}" for price in sorted(prices)) or "none in dollars"
     raise ValueError(
-        f"the Price List API lists {shown} for {instance_type} hosting instead of one price: "
-        "set price.usd_per_hour"
+        f"the Price List API lists {shown} for {instance_type} {offer.noun} instead of one price: "
+        f"{offer.remedy}"
     )
 
 
@@ -94,26 +128,46 @@ def _is_hosting(attributes: Mapping[str, str], instance_type: str) -> bool:
     return named and "hosting" in attributes.get("component", "").lower()
 
 
-def _from_api(instance_type: str, region: str, clients: Clients, cache: Path) -> PriceQuote:
+def _is_box(attributes: Mapping[str, str], instance_type: str) -> bool:
+    """Whether it is an instance without a reservation: ``BoxUsage:c7i.xlarge``, ``EUW1-BoxUsage:…``."""
+    return attributes.get("usagetype", "").endswith(f"BoxUsage:{instance_type}")
+
+
+_HOSTING = _Offer(
+    "AmazonSageMaker", "hosting", "instanceName", {}, _is_hosting, remedy="set price.usd_per_hour"
+)
+_LINUX = _Offer(
+    "AmazonEC2",
+    "Linux",
+    "instanceType",
+    {"operatingSystem": "Linux", "preInstalledSw": "NA", "tenancy": "Shared", "capacitystatus": "Used"},
+    _is_box,
+    remedy="give the price",
+)
+
+
+def _from_api(offer: _Offer, instance_type: str, region: str, clients: Clients, cache: Path) -> PriceQuote:
     pricing = clients.pricing
     if pricing is None:
-        return PriceQuote(
-            source=f"there is no price list for the partition of {region}: set price.usd_per_hour"
-        )
+        return PriceQuote(source=f"there is no price list for the partition of {region}: {offer.remedy}")
     key = f"{pricing.meta.endpoint_url}|{region}|{instance_type}"
     if cached := _cached(cache, key):
         return cached
     try:
         pages = pricing.get_paginator("get_products").paginate(
-            ServiceCode=_SERVICE,
+            ServiceCode=offer.service,
             FormatVersion="aws_v1",
             Filters=[
-                {"Type": "TERM_MATCH", "Field": "regionCode", "Value": region},
-                {"Type": "TERM_MATCH", "Field": "instanceName", "Value": instance_type},
+                {"Type": "TERM_MATCH", "Field": field, "Value": value}
+                for field, value in {
+                    "regionCode": region,
+                    offer.type_field: instance_type,
+                    **offer.filters,
+                }.items()
             ],
         )
         products = [json.loads(text) for page in pages for text in page["PriceList"]]
-        usd = from_price_list(products, instance_type)
+        usd = _one_price(offer, products, instance_type)
     except (ClientError, BotoCoreError) as error:
         return PriceQuote(source=f"no price: the Price List API could not be queried ({aws_message(error)})")
     except ValueError as error:
@@ -121,7 +175,7 @@ def _from_api(instance_type: str, region: str, clients: Clients, cache: Path) ->
     quoted = PriceQuote(
         kind="api",
         usd_per_hour=usd,
-        source=f"AWS Price List API ({_SERVICE}, hosting, {region}, on demand)",
+        source=f"AWS Price List API ({offer.service}, {offer.noun}, {region}, on demand)",
         as_of=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
     _remember(cache, key, quoted)

@@ -1,4 +1,4 @@
-"""The Price List API for SageMaker hosting, in AWS's format; prices come from ``prices.yml`` beside it."""
+"""The Price List API for SageMaker and EC2, in AWS's format; prices come from ``prices.yml`` beside it."""
 
 import json
 import zlib
@@ -12,7 +12,7 @@ from emulator.context import Context, Members, Operation
 from emulator.errors import ApiError
 from emulator.paging import cut_page
 
-_SERVICE = "AmazonSageMaker"
+_SERVICE, _EC2 = "AmazonSageMaker", "AmazonEC2"
 _TABLE = Path(__file__).with_name("prices.yml")
 _OFFER_TERM, _RATE = "JRTCKXETXF", "6YS6EN2CT7"
 _COMPONENTS = (("Hosting", "Host"), ("Training", "Train"), ("Notebook", "Notebk"))
@@ -21,11 +21,11 @@ _PAGE = 100
 
 
 def get_products(context: Context, members: Members) -> Members:  # noqa: ARG001 - one signature for all
-    """GetProducts: hosting, training and notebook products of the instance types in the table."""
-    if members["ServiceCode"] != _SERVICE:
-        raise ApiError("NotFoundException", f"Service {members['ServiceCode']} not found")
+    """GetProducts: for SageMaker hosting, training and notebooks of the types in the table; for EC2 hosts."""
+    if (service := members["ServiceCode"]) not in _MAKERS:
+        raise ApiError("NotFoundException", f"Service {service} not found")
     filters = members.get("Filters", [])
-    products = [product for product in _products(filters) if _matches(product, filters)]
+    products = [product for product in _MAKERS[service](filters) if _matches(product, filters)]
     invalid = ApiError("InvalidNextTokenException", "The pagination token is invalid.")
     page, token = cut_page(products, members.get("NextToken"), members.get("MaxResults", _PAGE), invalid)
     return {
@@ -48,8 +48,27 @@ def _prices() -> dict[str, float]:
 def _products(filters: list[dict[str, str]]) -> Iterator[Members]:
     region = next((f["Value"] for f in filters if f["Field"] == "regionCode"), "us-east-1")
     for instance_type, price in _prices().items():
-        for component, usage in _COMPONENTS:
-            yield _product(region, instance_type, price, component, usage)
+        for component, usage in _COMPONENTS if instance_type.startswith("ml.") else ():
+            yield _hosting_product(region, instance_type, price, component, usage)
+
+
+def _hosts(filters: list[dict[str, str]]) -> Iterator[Members]:
+    region = next((f["Value"] for f in filters if f["Field"] == "regionCode"), "us-east-1")
+    prefix = "" if region == "us-east-1" else f"{_usage_prefix(region)}-"
+    for instance_type, price in _prices().items():
+        if not instance_type.startswith("ml."):
+            attributes = {
+                "instanceType": instance_type,
+                "operatingSystem": "Linux",
+                "preInstalledSw": "NA",
+                "tenancy": "Shared",
+                "capacitystatus": "Used",
+                "usagetype": f"{prefix}BoxUsage:{instance_type}",
+            }
+            yield _product(_EC2, region, "Compute Instance", price, attributes)
+
+
+_MAKERS = {_SERVICE: _products, _EC2: _hosts}
 
 
 def _matches(product: Members, filters: list[dict[str, str]]) -> bool:
@@ -57,14 +76,29 @@ def _matches(product: Members, filters: list[dict[str, str]]) -> bool:
     return all(attributes.get(f["Field"], "").lower() == f["Value"].lower() for f in filters)
 
 
-def _product(region: str, instance_type: str, price: float, component: str, usage: str) -> Members:
-    sku = f"{zlib.crc32(f'{region}{instance_type}{component}'.encode()):016X}"
+def _usage_prefix(region: str) -> str:
+    return _USAGE_PREFIX.get(region, region.upper())
+
+
+def _hosting_product(region: str, instance_type: str, price: float, component: str, usage: str) -> Members:
+    attributes = {
+        "servicename": "Amazon SageMaker",
+        "instanceName": instance_type,
+        "instanceType": f"{instance_type}-{component}",
+        "component": component,
+        "usagetype": f"{_usage_prefix(region)}-{usage}:{instance_type}",
+    }
+    return _product(_SERVICE, region, "ML Instance", price, attributes)
+
+
+def _product(service: str, region: str, family: str, price: float, attributes: dict[str, str]) -> Members:
+    sku = f"{zlib.crc32(f'{region}{attributes}'.encode()):016X}"
     term = f"{sku}.{_OFFER_TERM}"
     rate = f"{term}.{_RATE}"
     dimension = {
         "unit": "Hrs",
         "endRange": "Inf",
-        "description": f"${price} per {component} {instance_type} hour in {region}",
+        "description": f"${price} per {attributes['usagetype']} hour in {region}",
         "appliesTo": [],
         "rateCode": rate,
         "beginRange": "0",
@@ -72,21 +106,17 @@ def _product(region: str, instance_type: str, price: float, component: str, usag
     }
     return {
         "product": {
-            "productFamily": "ML Instance",
+            "productFamily": family,
             "attributes": {
                 "regionCode": region,
                 "locationType": "AWS Region",
-                "servicecode": _SERVICE,
-                "servicename": "Amazon SageMaker",
-                "instanceName": instance_type,
-                "instanceType": f"{instance_type}-{component}",
-                "component": component,
+                "servicecode": service,
                 "operation": "RunInstance",
-                "usagetype": f"{_USAGE_PREFIX.get(region, region.upper())}-{usage}:{instance_type}",
+                **attributes,
             },
             "sku": sku,
         },
-        "serviceCode": _SERVICE,
+        "serviceCode": service,
         "terms": {
             "OnDemand": {
                 term: {

@@ -55,6 +55,8 @@ def test_a_typing_error_starts_nothing(arguments: list[str], message: str) -> No
         (["worker", "MASTER=host", "RECONNECT=600"], ["worker", "--master", "host", "--reconnect", "600"]),
         (["collect", "RUN=a b", "SPOOL=c"], ["collect", "a b", "--spool", "c"]),
         (["mlflow", "URI=http://h:5000", "REPLACE=1"], ["mlflow", "--uri", "http://h:5000", "--replace"]),
+        (["fleet", "SUBNETS=a,b", "HOSTS=3"], ["fleet", "up", "--subnets", "a,b", "--hosts", "3"]),
+        (["fleet", "DOWN=1", "REGION=r"], ["fleet", "down", "--region", "r"]),
     ],
 )
 def test_values_arrive_as_they_were_typed(arguments: list[str], expected: list[str]) -> None:

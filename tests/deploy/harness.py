@@ -16,6 +16,8 @@ from configs.plan import Plan
 from deploy.aws.clients import Clients
 from deploy.lifecycle.ledger import Item, Ledger
 from deploy.lifecycle.polling import PollingPolicy
+from deploy.spec.fleet_spec import FleetOptions, FleetSpec, Hardware, Network
+from deploy.spec.owner import machine_owner, this_process
 from emulator.process import LocalSageMaker
 from tests.support.emulator_admin import EmulatorAdmin
 
@@ -51,6 +53,23 @@ def plan(**changes: Any) -> Plan:
     return Plan.model_validate(sections | changes)
 
 
+def fleet_spec() -> FleetSpec:
+    """A fleet of two hosts for an endpoint that need not exist."""
+    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/llm-bench-worker:0.2.0"
+    subnets = ("subnet-0aaaaaaaaaaaaaaa1", "subnet-0aaaaaaaaaaaaaaa2")
+    return FleetSpec(
+        run_id="fleet-run",
+        region="us-east-1",
+        owner=machine_owner(),
+        process=str(this_process()),
+        options=FleetOptions("mine", image, "10.0.0.5", 5557, subnets, 2, "c7i.xlarge", 240),
+        network=Network("vpc-0a", "sg-0a", "pl-0a", "vpce-0a"),
+        hardware=Hardware(4, "x86_64"),
+        usd_per_hour=0.1785,
+        created_at=float(int(time.time())),
+    )
+
+
 class Account(EmulatorAdmin):
     """The account of an emulator, which a test can empty."""
 
@@ -67,6 +86,10 @@ class Account(EmulatorAdmin):
             ),
             "models": lambda name: clients.sagemaker.delete_model(ModelName=name),
             "schedules": lambda name: clients.client("scheduler").delete_schedule(Name=name),
+            "stacks": lambda name: clients.client("cloudformation").delete_stack(StackName=name),
+            "secrets": lambda name: clients.client("secretsmanager").delete_secret(
+                SecretId=name, ForceDeleteWithoutRecovery=True
+            ),
         }
         end = time.monotonic() + 20
         while left := self.left():

@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,15 @@ from configs.plan import Plan
 from deploy.aws.clients import Clients
 from deploy.aws.cloudwatch import MetricSource, collect_metrics
 from deploy.lifecycle.endpoint import deployed
+from deploy.lifecycle.fleet import create_fleet
 from deploy.lifecycle.inventory import inventory
 from deploy.lifecycle.ledger import Ledger
 from deploy.lifecycle.teardown import teardown
 from deploy.preflight.preflight import preflight
+from deploy.spec.fleet_spec import TEMPLATE
 from deploy.spec.owner import machine_owner
 from deploy.spec.resolve import endpoint_specs
-from tests.deploy.harness import QUICK, Account, fresh_clients, plan
+from tests.deploy.harness import QUICK, Account, fleet_spec, fresh_clients, plan
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "iam.md"
 SERVICES = {"service-quotas": "servicequotas"}
@@ -24,6 +27,8 @@ FREE = {"sts:GetCallerIdentity"}
 INVOKE = {"sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"}
 UNSEEN = {"sagemaker:AddTags", "iam:PassRole", "sagemaker:CallWithBearerToken"} | INVOKE
 """Actions that no call seen here bears the name of: part of another call, or of the load."""
+ALL_STACKS = {"cloudformation:ListStacks"}
+"""DescribeStacks needs it where no stack is named."""
 
 
 def policies() -> dict[str, set[str]]:
@@ -122,9 +127,10 @@ def test_endpoints_and_teardown_stay_within_their_policies(
         show_inventory(
             inventory(fresh_clients(), Ledger(ledger.folder / "none"), "somebody@else"), fresh_clients()
         )
-        assert actions(account.calls(before)) - {"pricing:GetProducts"} == POLICIES["`make endpoints`"] - {
-            "pricing:GetProducts"
-        }
+        assert actions(account.calls(before)) | {"pricing:GetProducts"} == (
+            POLICIES["`make endpoints`"] - ALL_STACKS
+        )
+        create_fleet(fleet_spec(), "token", TEMPLATE.read_text(), fresh_clients(), ledger, polling=QUICK)
         before = len(account.calls())
         mine = fresh_clients()
         left = teardown(
@@ -135,5 +141,18 @@ def test_endpoints_and_teardown_stay_within_their_policies(
             polling=QUICK,
         )
         assert left == []
-        assert actions(account.calls(before)) == POLICIES["`make teardown`"]
+        assert actions(account.calls(before)) == POLICIES["`make teardown`"] - ALL_STACKS
     assert account.left() == []
+
+
+def test_cloudformation_may_do_what_the_resources_of_the_fleet_need() -> None:
+    """By AWS's own schemas of the resources, which cfn-lint has."""
+    schemas = Path(find_spec("cfnlint").origin).parent / "data" / "schemas"  # type: ignore[union-attr,arg-type]
+    files = json.loads((schemas / "providers" / "us-east-1.json").read_text())
+    needed = {"ssm:GetParameters"}  # of the parameter MachineImage
+    _, _, of_template = TEMPLATE.read_text().partition("\nResources:")
+    for kind in set(re.findall(r"^    Type: (AWS::\S+)$", of_template, re.MULTILINE)):
+        handlers = json.loads((schemas / "resources" / f"{files[kind]}.json").read_text())["handlers"]
+        for step in ("create", "read", "delete"):
+            needed |= set(handlers[step]["permissions"])
+    assert POLICIES["What CloudFormation does for `make fleet`"] == needed

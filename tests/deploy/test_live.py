@@ -13,6 +13,7 @@ import pytest
 
 from deploy.aws import resources
 from deploy.aws.clients import Clients
+from deploy.aws.resources import KINDS
 from deploy.lifecycle.endpoint import deployed
 from deploy.lifecycle.inventory import inventory
 from deploy.lifecycle.ledger import Item, Ledger
@@ -88,7 +89,10 @@ def test_a_run_writes_its_process_into_ledger_and_tags(
 ) -> None:
     with deployed(endpoint_specs(plan(), "mine", clients)[0], clients, ledger, polling=QUICK):
         found = ledger.open_items()
-        tagged = {resources.tags(clients, str(item.arn))[TAG_PROCESS] for item in found}
+        tagged = {
+            resources.tags(clients, KINDS[item.kind], {KINDS[item.kind].arn: item.arn})[TAG_PROCESS]
+            for item in found
+        }
     assert {item.process for item in found} == tagged == {str(this_process())}
 
 

@@ -13,6 +13,8 @@ KIND_IN_STATE = {
     "endpoint": "endpoints",
     "inference-component": "inference_components",
     "schedule": "schedules",
+    "fleet": "stacks",
+    "secret": "secrets",
 }
 """Our name of a kind of resource → its key in the state of a region."""
 
@@ -69,6 +71,10 @@ class EmulatorAdmin:
     def images(self, images: dict[str, bool]) -> None:
         """Say which images are in ECR."""
         self.post("/_local/images", images)
+
+    def vpc_endpoints(self, endpoints: dict[str, bool]) -> None:
+        """Say which VPC endpoints there are."""
+        self.post("/_local/vpc_endpoints", endpoints)
 
     def state(self) -> dict[str, Any]:
         """Everything in the account, and every call so far."""
