@@ -112,6 +112,7 @@ check: setup $(DEV) ## Lint, type checks and import rules
 lock: ## Resolve the requirements into the lock files again
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements.txt -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group worker -c requirements.lock -o requirements-worker.lock
 docs: setup $(DEV) ## Build the documentation's pages in .cache/docs/site
 	@rm -rf .cache/docs && mkdir -p $(SOURCE)/configs && cp -R docs/. LICENSE $(SOURCE) && cp configs/*.yml configs/*.json $(SOURCE)/configs
 	@for page in *.md docs/*.md; do sed -E 's#(\]\(|")(docs|\.\.)/#\1#g' "$$page" >"$(SOURCE)/$$(basename "$$page")"; done

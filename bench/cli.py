@@ -14,7 +14,8 @@ from common.streams import survive_lost_streams
 from common.text import printable
 
 COMMANDS = {
-    "run": ("run", "quick", "rehearse", "ui", "master", "worker"),
+    "run": ("run", "quick", "rehearse", "ui", "master"),
+    "worker": ("worker",),
     "report": ("report", "compare", "collect"),
     "mlflow": ("mlflow",),
     "trace": ("trace",),
@@ -65,10 +66,25 @@ class Commands(click.Group):
         """The command of that name; None when there is none."""
         for module, names in COMMANDS.items():
             if name in names:
-                with without_collection():
-                    commands: dict[str, click.Command] = import_module(f"bench.commands.{module}").COMMANDS
-                return commands[name]
+                return _commands(module, name)[name]
         return None
+
+
+def _commands(module: str, name: str) -> dict[str, click.Command]:
+    """The commands of a module of `bench.commands`; ``name`` is the one that was asked for.
+
+    Raises:
+        UserError: a package that they need is not installed, as in the image of worker hosts.
+    """
+    try:
+        with without_collection():
+            commands: dict[str, click.Command] = import_module(f"bench.commands.{module}").COMMANDS
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"`llm-bench {name}` needs the Python package {error.name}, which is not installed",
+            "install requirements.lock, or use the master's image: a worker's has only what a worker needs",
+        ) from None
+    return commands
 
 
 def _print_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's order

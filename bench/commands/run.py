@@ -1,4 +1,4 @@
-"""Commands that play a plan: run, quick, rehearse, ui, master; and worker, which helps a master."""
+"""Commands that play a plan: run, quick, rehearse, ui, master."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,19 +16,16 @@ from bench.commands.pages import (
     play_plan,
     watched,
 )
-from bench.distributed.run_announcer import RECONNECT_S
-from bench.distributed.worker_host import serve
+from bench.commands.worker import port_option
 from bench.json_lines import json_option
 from bench.locust_process import LoadOptions
 from bench.options import NonEmptyPath, NonEmptyText, WholeNumber
 from bench.prepare import RunOptions
 from bench.quick import ENDPOINT_PLAN, LOCAL_PLAN, quick_plan
-from bench.terminal import print_status
 from common.errors import UserError
 from common.parent_process import TOKEN_VARIABLE
 from configs.plan import Plan
 from configs.reading import read_plan
-from deploy.lifecycle.signals import Interrupted, orderly_exit
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 AWS_PLAN = CONFIGS / "llama2-7b-g5.yml"
@@ -114,15 +111,6 @@ def _instance_types(text: str) -> list[str]:
     return types
 
 
-_port_option = click.option(
-    "--port",
-    type=WholeNumber(1, 65_534),
-    default=5557,
-    show_default=True,
-    help="Port of the master; the next one is used too.",
-)
-
-
 @click.command()
 @plan_options
 @metrics_options
@@ -203,7 +191,7 @@ def ui(*, port: int, bind: str, token: str | None, **choice: Unpack[PlanChoice])
     show_default=True,
     help="Workers to wait for before deploying.",
 )
-@_port_option
+@port_option
 @click.option(
     "--bind",
     type=NonEmptyText(),
@@ -244,38 +232,4 @@ def master(
     return watched(plan, options, address_of(page, "127.0.0.1", None, "page port"), None, metrics)
 
 
-@click.command()
-@click.option("--master", "host", type=NonEmptyText(), required=True, help="Host of the master.")
-@_port_option
-@click.option("--processes", type=WholeNumber(1), help="Locust worker processes on this machine.")
-@click.option(
-    "--reconnect",
-    type=WholeNumber(1),
-    default=int(RECONNECT_S),
-    show_default=True,
-    help="Seconds to try again after the connection to the master was lost.",
-)
-@click.option("--token", envvar=TOKEN_VARIABLE, help="Token of the master's run, which `make master` prints.")
-def worker(host: str, port: int, processes: int | None, reconnect: int, token: str | None) -> int:
-    """Join a master as a load worker until its run ends. Needs its own AWS credentials."""
-    if "/" in host or host.count(":") == 1:
-        raise UserError(
-            f"{host!r} is not a host name",
-            "give the host alone, and its port separately",
-            "master host",
-        )
-    if not token:
-        raise UserError(
-            "the token of the run is missing",
-            "copy the command that `make master` prints, or give both your own token",
-            "token",
-        )
-    try:
-        with orderly_exit():
-            return serve(host, port, token, processes, reconnect)
-    except Interrupted as stop:
-        print_status(f"interrupted by {stop}")
-        return stop.exit_code
-
-
-COMMANDS = {command.name: command for command in (run, quick, rehearse, ui, master, worker)}
+COMMANDS = {command.name: command for command in (run, quick, rehearse, ui, master)}

@@ -4,20 +4,27 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
+import grimp
 import pytest
 import yaml
 
-from bench.commands.run import COMMANDS
+from bench.cli import cli
+from bench.commands import run, worker
+from common.errors import UserError
 from common.parent_process import TOKEN_VARIABLE
 from common.paths import PROJECT
 
 HOSTS = PROJECT / "deploy" / "hosts"
 KUBERNETES = HOSTS / "kubernetes"
 CLOUDFORMATION = sorted((HOSTS / "cloudformation").glob("*.yml"))
+OWN = ("analysis", "bench", "common", "configs", "deploy", "emulator", "locustfiles", "payloads", "runfolder")
+WORKER_IMAGE = "sagemaker-llm-bench-worker"
+COMMANDS = run.COMMANDS | worker.COMMANDS
 INVOKE = {"sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"}
 
 
@@ -159,7 +166,7 @@ def test_a_host_terminates_itself_before_anything_can_fail() -> None:
     assert resources(path, "AWS::EC2::EC2Fleet")[0]["Type"] == "instant", "others replace what has ended"
 
 
-def test_the_image_is_pinned_unprivileged_and_has_the_version_that_the_templates_name() -> None:
+def test_the_images_are_pinned_and_unprivileged_and_the_templates_name_their_version() -> None:
     lines = (HOSTS / "Dockerfile").read_text().splitlines()
     assert re.fullmatch(
         r"ARG PYTHON=python:3\.\d+\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", lines[lines.index("") - 1]
@@ -167,11 +174,59 @@ def test_the_image_is_pinned_unprivileged_and_has_the_version_that_the_templates
     assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"]
     assert any(line.startswith('ENTRYPOINT ["') for line in lines)
     assert not any(line.startswith("ADD") for line in lines)
-    assert sum("--require-hashes" in line for line in lines) == 2
+    assert (
+        sum("--require-hashes" in line for line in lines) == sum("pip install" in line for line in lines) - 2
+    )
     version = re.search(r'^version = "(.+)"', (PROJECT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
-    assert read(KUBERNETES / "kustomization.yaml")["images"][0]["newTag"] == version[1]
-    assert read(HOSTS / "compose.yml")["x-bench"]["image"] == f"${{IMAGE:-sagemaker-llm-bench:{version[1]}}}"
+    assert [image["newTag"] for image in read(KUBERNETES / "kustomization.yaml")["images"]] == [
+        version[1]
+    ] * 2
+    images = [service["image"] for service in read(HOSTS / "compose.yml")["services"].values()]
+    assert [image.partition(":-")[2] for image in images] == [
+        f"{name}:{version[1]}}}" for name in ("sagemaker-llm-bench", WORKER_IMAGE)
+    ]
+
+
+def test_every_worker_starts_from_the_worker_image_and_no_master_does() -> None:
+    compose = read(HOSTS / "compose.yml")["services"]
+    assert {name: service["build"]["target"] for name, service in compose.items()} == {
+        "master": "master",
+        "worker": "worker",
+    }
+    of_pods = {name: pod["containers"][0]["image"] for name, pod in pods().items()}
+    assert of_pods == {"master": "sagemaker-llm-bench", "worker": WORKER_IMAGE}
+    for template in CLOUDFORMATION:
+        assert "worker image" in read(template)["Parameters"]["Image"]["Description"]
+
+
+def test_the_worker_image_has_every_package_that_a_worker_imports() -> None:
+    graph = grimp.build_graph(*OWN, include_external_packages=True, exclude_type_checking_imports=True)
+    started = ("bench.cli", "bench.commands.worker", "locustfiles.run_locust", "locustfiles.experiment")
+    modules = set().union(*(graph.find_upstream_modules(module) for module in started))
+    external = {module.partition(".")[0] for module in modules} - set(OWN) - set(sys.stdlib_module_names)
+    distributions = metadata.packages_distributions()
+    needed = {
+        distribution.lower().replace("_", "-")
+        for module in external
+        for distribution in distributions[module]
+    }
+    locked = (PROJECT / "requirements-worker.lock").read_text()
+    assert needed - set(re.findall(r"^([\w-]+)==", locked, re.MULTILINE)) == set()
+    assert len(needed) > 8
+    pins = re.compile(r"^\S+==\S+", re.MULTILINE)
+    assert set(pins.findall(locked)) <= set(pins.findall((PROJECT / "requirements.lock").read_text()))
+    assert "pandas" not in locked
+
+
+def test_a_command_that_the_worker_image_lacks_packages_for_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    for name in [
+        name for name in sys.modules if name.startswith(("bench.commands.report", "analysis", "runfolder"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(UserError, match=r"`llm-bench report` needs the Python package pandas"):
+        cli.get_command(click.Context(cli), "report")
 
 
 @pytest.mark.e2e
