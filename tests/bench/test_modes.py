@@ -91,8 +91,7 @@ def check_agreement(
             text for text in terminal.splitlines() if text.startswith(experiment["name"]) and " ok, " in text
         )
         answers = step["requests_ok"]
-        assert answers >= 10, "enough for a median"
-        figures: dict[str, tuple[float, str, dict[str, str], float, str]] = {
+        figures: dict[str, tuple[float | None, str, dict[str, str], float, str]] = {
             "measured_ok": (answers, "llm_bench_step_answers", {}, 1, f"{answers} ok, 0 failed"),
             "requests_per_minute": (
                 step["requests_per_minute"], "llm_bench_step_requests_per_second", {}, 60,
@@ -109,9 +108,11 @@ def check_agreement(
             words = f"{name.upper()} p50 {milliseconds(median)}"
             figures[f"{name}_p50_ms"] = (median, "llm_bench_step_latency_seconds", labels, 1000, words)
         for key, (reported, name, labels, factor, words) in figures.items():
-            assert page[step["id"]][key] == pytest.approx(reported), key
-            assert told[step["id"]][key] == pytest.approx(reported), key
-            assert value(scraped, name, **at, **labels) == pytest.approx(reported / factor), key
+            known = reported is not None  # on a slow machine, ten answers for a median may not be there
+            assert page[step["id"]][key] == (pytest.approx(reported) if known else None), key
+            assert told[step["id"]][key] == (pytest.approx(reported) if known else None), key
+            scaled = None if reported is None else pytest.approx(reported / factor)
+            assert value(scraped, name, **at, **labels) == scaled, key
             assert words in line, key
         rows = requests_of(bench.latest())
         own = rows[rows["step"] == step["id"]]
