@@ -8,7 +8,7 @@ import click
 
 from analysis.importers.command_line_prices import read_prices
 from bench.commands.deploy import delete
-from bench.json_lines import conclude, json_option, say
+from bench.json_lines import conclude, emit, json_option, say
 from bench.options import NonEmptyText, WholeNumber
 from bench.terminal import deploy_reporter, print_status
 from common.errors import UserError
@@ -19,6 +19,7 @@ from deploy.aws.clients import Clients
 from deploy.lifecycle.fleet import create_fleet
 from deploy.lifecycle.inventory import FLEET_KINDS
 from deploy.lifecycle.ledger import Ledger
+from deploy.lifecycle.progress import OnProgress, Progress
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.preflight.account_checks import check_image_exists
 from deploy.preflight.prices import host_quote
@@ -98,7 +99,7 @@ def up(
                 TEMPLATE.read_text(encoding="utf-8"),
                 clients,
                 ledger,
-                on_progress=deploy_reporter(f"fleet {spec.name}", _REMINDER_S),
+                on_progress=_reporter(spec),
             )
     except Interrupted as stop:
         left = (
@@ -195,6 +196,17 @@ def _checked(options: FleetOptions, price: str | None, clients: Clients) -> tupl
     return spec, quote
 
 
+def _reporter(spec: FleetSpec) -> OnProgress:
+    """Print each new state for people, and every look for programs."""
+    show = deploy_reporter(f"fleet {spec.name}", _REMINDER_S)
+
+    def report(progress: Progress) -> None:
+        show(progress)
+        emit("resource", **progress.as_data())
+
+    return report
+
+
 def _master_command(spec: FleetSpec) -> str:
     """The command of the master. It reads the token where the hosts read it, so the token is not shown."""
     options = spec.options
@@ -203,8 +215,8 @@ def _master_command(spec: FleetSpec) -> str:
         "--query SecretString --output text"
     )
     return (
-        f"{TOKEN_VARIABLE}=$({read}) make master ENDPOINT={options.endpoint} WORKERS={spec.workers} "
-        f"BIND={options.master_host} PORT={options.master_port}"
+        f"AWS_REGION={spec.region} {TOKEN_VARIABLE}=$({read}) make master ENDPOINT={options.endpoint} "
+        f"WORKERS={spec.workers} BIND={options.master_host} PORT={options.master_port}"
     )
 
 

@@ -24,11 +24,11 @@ from deploy.spec.fleet_spec import FleetSpec, create_secret, create_stack
 _CANCELLED = "cancelled"
 """In the reason of a resource whose creation ended because another one failed."""
 _REMEDIES = (
-    ("capacity", "try again later, or use another instance type or subnets"),
     ("limit", "request a higher quota for EC2 in Service Quotas, or use fewer hosts"),
+    ("capacity", "try again later, or use another instance type or subnets"),
     ("not authorized", "docs/iam.md lists the permissions that CloudFormation needs"),
 )
-"""Text in AWS's reason → what to do."""
+"""Text in AWS's reason → what to do. A reason about a limit may also have the word capacity."""
 
 
 def create_fleet(

@@ -73,7 +73,7 @@ class FleetSpec:
     @property
     def name(self) -> str:
         """The stack's name."""
-        return resource_name("fleet", self.options.instance_type, self.run_id, self.owner)
+        return resource_name("llm-bench", self.options.instance_type, self.run_id, self.owner)
 
     @property
     def secret_name(self) -> str:

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from deploy.lifecycle.fleet import create_fleet
 from deploy.lifecycle.inventory import FLEET_KINDS, inventory
 from deploy.lifecycle.ledger import Ledger
 from deploy.lifecycle.progress import Progress
-from deploy.lifecycle.removal import LeftBehindError
+from deploy.lifecycle.removal import LeftBehindError, remove
 from deploy.lifecycle.signals import Interrupted, orderly_exit
 from deploy.lifecycle.teardown import teardown
 from deploy.spec import api_requests
@@ -137,15 +138,22 @@ def test_a_price_of_ones_own_needs_no_price_list(account: Account, endpoint: End
     assert (given["StatePort"], given["MasterCidr"]) == ("5558", "10.0.0.5/32")
 
 
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("We currently do not have sufficient c7i.xlarge capacity in these zones", "another instance type"),
+        ("You have requested more vCPU capacity than your current vCPU limit of 5 allows", "Service Quotas"),
+    ],
+    ids=["capacity", "limit"],
+)
 def test_a_failed_creation_says_what_failed_first_and_leaves_nothing(
-    account: Account, clients: Clients, ledger: Ledger
+    reason: str, remedy: str, account: Account, clients: Clients, ledger: Ledger
 ) -> None:
-    reason = "There is no Spot capacity; InsufficientInstanceCapacity"
     account.faults([{"call": "CreateStack", "fault": "failed", "message": f"{reason}."}])
     with pytest.raises(StartedError) as failed:
         create(clients, ledger)
     assert failed.value.finding.endswith(f"could not be created: Fleet (AWS::EC2::EC2Fleet): {reason}")
-    assert "another instance type" in failed.value.remedy
+    assert remedy in failed.value.remedy
     assert (account.left(), ledger.open_items()) == ([], [])
 
 
@@ -156,7 +164,6 @@ def test_a_failed_creation_says_what_failed_first_and_leaves_nothing(
         ({"call": "CreateStack", "fault": "access_denied", "nth": 0}, False),
         ({"call": "CreateSecret", "fault": "drop_connection", "when": "after"}, True),
         ({"call": "CreateStack", "fault": "drop_connection", "when": "after"}, True),
-        ({"call": "DescribeStacks", "fault": "throttle"}, True),
         ({"call": "DescribeStacks", "fault": "access_denied"}, False),
     ],
     ids=lambda value: f"{value['call']}-{value['fault']}" if isinstance(value, dict) else "",
@@ -175,6 +182,18 @@ def test_a_fault_leaves_a_whole_fleet_or_none(
         with pytest.raises(StartedError, match=r"docs/iam\.md"):
             create(clients, ledger)
     assert len(account.left()) == len(ledger.open_items()) == (2 if served else 0)
+
+
+def test_teardown_deletes_what_a_killed_creation_has_left(
+    account: Account, clients: Clients, ledger: Ledger
+) -> None:
+    create(clients, ledger)
+    killed = Ledger(ledger.folder / "killed")
+    for item in ledger.open_items():
+        killed.will_create(replace(item, state="creating", arn=None))
+    killed.will_create(replace(ledger.open_items()[0], name="never-created", state="creating", arn=None))
+    left = remove(killed.open_items(), clients, killed, polling=QUICK)
+    assert (left, account.left(), killed.open_items()) == ([], [], [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
