@@ -73,7 +73,8 @@ class StackResource(Resource):
 
     status: str = "CREATE_IN_PROGRESS"
     events: list[dict[str, Any]] = field(default_factory=list)
-    outputs: list[dict[str, str]] = field(default_factory=list)
+    reason: str | None = None
+    """Why it could not be deleted."""
 
     @property
     def exists(self) -> bool:

@@ -93,7 +93,7 @@ def up(
     )
     try:
         with orderly_exit():
-            outputs = create_fleet(
+            create_fleet(
                 spec,
                 token or secrets.token_hex(16),
                 TEMPLATE.read_text(encoding="utf-8"),
@@ -110,16 +110,11 @@ def up(
         print_status(f"interrupted by {stop}; {left}")
         return stop.exit_code
     command = _master_command(spec)
-    group, ports = outputs["HostSecurityGroup"], f"{port} and {port + 1}"
-    say(
-        f"admit the security group {group} to ports {ports} of {options.master_host}, and start the master "
-        f"there:\n  {command}\ndelete the hosts: make fleet DOWN=1"
-    )
+    say(f"start the master on {options.master_host}:\n  {command}\ndelete the hosts: make fleet DOWN=1")
     conclude(
         ExitCode.OK,
         fleet=spec.name,
         secret=spec.secret_name,
-        security_group=group,
         workers=spec.workers,
         usd_per_hour=spec.usd_per_hour,
         max_usd=spec.max_usd,

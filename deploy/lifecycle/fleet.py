@@ -1,7 +1,6 @@
 """Creates a fleet of worker hosts: the secret with the run's token, then the stack."""
 
 import time
-from collections.abc import Mapping
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -40,7 +39,7 @@ def create_fleet(
     *,
     on_progress: OnProgress = ignore_progress,
     polling: PollingPolicy = AWS_POLLING,
-) -> Mapping[str, str]:
+) -> None:
     """Create the secret and the stack, and wait until the hosts start. If that fails, delete both.
 
     Use inside `signals.orderly_exit`, so that signals delete them too.
@@ -54,9 +53,6 @@ def create_fleet(
         on_progress: called at every look while waiting, and while deleting.
         polling: how often to look and how long to wait.
 
-    Returns:
-        The stack's outputs.
-
     Raises:
         StartedError: it could not be created; everything was deleted again.
         LeftBehindError: something could not be deleted; the message names the commands that delete it.
@@ -69,9 +65,8 @@ def create_fleet(
                 secret = creator.create(_item(spec, "secret", clients), create_secret(spec, token))
                 request = create_stack(spec, str(secret.arn), template)
                 stack = creator.create(_item(spec, "fleet", clients), request)
-                outputs = _wait(stack, clients, on_progress, polling)
+                _wait(stack, clients, on_progress, polling)
                 ledger.mark(stack, "in_service")
-                return outputs
         except UserError as error:
             finding, remedy = redacted(error.finding, [token]), redacted(error.remedy, [token])
             failed = StartedError(finding, remedy, error.setting)
@@ -106,10 +101,8 @@ def _item(spec: FleetSpec, kind: KindName, clients: Clients) -> Item:
     )
 
 
-def _wait(
-    stack: Item, clients: Clients, on_progress: OnProgress, polling: PollingPolicy
-) -> Mapping[str, str]:
-    """Poll until the stack is complete; returns its outputs.
+def _wait(stack: Item, clients: Clients, on_progress: OnProgress, polling: PollingPolicy) -> None:
+    """Poll until the stack is complete.
 
     Raises:
         UserError: it failed, or took longer than the limit.
@@ -128,8 +121,8 @@ def _wait(
         status = None if seen is None else str(seen[kind.status or ""])
         state: ProgressState = "not_visible" if status is None else "status"
         on_progress(Progress(stack, state, status or "", elapsed_s, None, cost))
-        if seen is not None and status == "CREATE_COMPLETE":
-            return {output["OutputKey"]: output["OutputValue"] for output in seen.get("Outputs", [])}
+        if status == "CREATE_COMPLETE":
+            return
         gone = status is None and (seen_once or elapsed_s > polling.eventual_consistency_s)
         if gone or status not in (None, "CREATE_IN_PROGRESS"):
             reason = _first_failure(stack, clients)

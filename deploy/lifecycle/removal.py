@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import StartedError, UserError
 from common.formatting import duration
+from common.text import one_line
 from deploy.aws import resources
 from deploy.aws.clients import Clients
 from deploy.aws.errors import aws_message, classify
@@ -167,6 +168,8 @@ class _Removal:
                         return None
                     certain = True
                 present = present or bool(seen)
+                if seen and seen.get(kind.status or "") == "DELETE_FAILED":
+                    self._refused(item, one_line(seen.get("StackStatusReason", "DELETE_FAILED")))
                 if seen is None and (present or time.monotonic() >= visible_at):
                     self._ledger.mark(item, "deleted")
                     return None

@@ -81,7 +81,7 @@ def find_network(options: FleetOptions, clients: Clients) -> Network:
     """The VPC of the subnets and its endpoints. Without one of them, every host would start and fail.
 
     Raises:
-        UserError: the subnets are not of one VPC, or the VPC lacks an endpoint.
+        UserError: the subnets are not of one VPC, or the VPC lacks an endpoint or the master's host.
     """
     ec2 = clients.client("ec2")
     with as_user_error(f"looking up the subnets {listed(list(options.subnets))}"):
@@ -120,7 +120,26 @@ def find_network(options: FleetOptions, clients: Clients) -> Network:
         endpoints_group=_common_group(vpc, [by_service[service] for service in _INTERFACES]),
         s3_prefix_list=lists[0]["PrefixListId"],
         runtime_endpoint=by_service[_RUNTIME]["VpcEndpointId"],
+        master_group=_group_of(options.master_host, vpc, clients),
     )
+
+
+def _group_of(address: str, vpc: str, clients: Clients) -> str:
+    """A security group of the host with that address: the stack opens the master's ports in it."""
+    with as_user_error(f"looking up the host {address}"):
+        found = clients.client("ec2").describe_network_interfaces(
+            Filters=[
+                {"Name": "vpc-id", "Values": [vpc]},
+                {"Name": "addresses.private-ip-address", "Values": [address]},
+            ]
+        )["NetworkInterfaces"]
+    if not found:
+        raise UserError(
+            f"no host in {vpc} has the address {address}",
+            "give the private address of a host in the subnets' VPC",
+            "master host",
+        )
+    return str(found[0]["Groups"][0]["GroupId"])
 
 
 def _by_service(entries: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -43,6 +43,8 @@ class Network:
     """The security group of the VPC endpoints."""
     s3_prefix_list: str
     runtime_endpoint: str
+    master_group: str
+    """A security group of the master's host."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _parameters(spec: FleetSpec, secret_arn: str) -> Mapping[str, str]:
         "MasterHost": options.master_host,
         "MasterPort": str(options.master_port),
         "StatePort": str(options.master_port + 1),
-        "MasterCidr": f"{options.master_host}/32",
+        "MasterSecurityGroup": network.master_group,
         "TokenSecretArn": secret_arn,
         "Image": options.image,
         "ImageRepository": image.repository if image else "",

@@ -1,4 +1,4 @@
-"""EC2, to look up a network and a type of host: one VPC with two subnets and endpoints."""
+"""EC2, to look up a network and a type of host: one VPC with two subnets, endpoints and a host."""
 
 from collections.abc import Iterable
 
@@ -7,6 +7,7 @@ from emulator.errors import ApiError
 
 SUBNETS = ("subnet-0aaaaaaaaaaaaaaa1", "subnet-0aaaaaaaaaaaaaaa2")
 _VPC, _GROUP, _PREFIX_LIST = "vpc-0aaaaaaaaaaaaaaaa", "sg-0aaaaaaaaaaaaaaaa", "pl-0aaaaaaa"
+_HOST, _GROUP_OF_HOST = "10.0.0.5", "sg-0aaaaaaaaaaaaaaa5"
 _INTERFACES = ("sagemaker.runtime", "secretsmanager", "ecr.api", "ecr.dkr")
 _TYPES = {
     "c7i.xlarge": (4, "x86_64"),
@@ -67,6 +68,19 @@ def describe_managed_prefix_lists(context: Context, members: Members) -> Members
     return {"PrefixLists": listed if wanted is None or name in wanted else []}
 
 
+def describe_network_interfaces(context: Context, members: Members) -> Members:  # noqa: ARG001 - one signature for all
+    """DescribeNetworkInterfaces, filtered by VPC and address: one host."""
+    wanted = (_filter(members, "vpc-id"), _filter(members, "addresses.private-ip-address"))
+    if any(
+        values is not None and value not in values
+        for values, value in zip(wanted, (_VPC, _HOST), strict=True)
+    ):
+        return {"NetworkInterfaces": []}
+    groups = [{"GroupId": _GROUP_OF_HOST, "GroupName": "master"}]
+    entry = {"NetworkInterfaceId": "eni-0aaaaaaaaaaaaaaa5", "VpcId": _VPC, "PrivateIpAddress": _HOST}
+    return {"NetworkInterfaces": [{**entry, "Groups": groups}]}
+
+
 def describe_instance_types(context: Context, members: Members) -> Members:  # noqa: ARG001 - one signature for all
     """DescribeInstanceTypes, by their names."""
     wanted = members.get("InstanceTypes", list(_TYPES))
@@ -89,6 +103,7 @@ OPERATIONS: dict[str, Operation] = {
     "DescribeSubnets": describe_subnets,
     "DescribeVpcEndpoints": describe_vpc_endpoints,
     "DescribeManagedPrefixLists": describe_managed_prefix_lists,
+    "DescribeNetworkInterfaces": describe_network_interfaces,
     "DescribeInstanceTypes": describe_instance_types,
 }
 

@@ -16,7 +16,6 @@ from emulator.faults import Fault
 
 _LARGEST_TEMPLATE = 51_200
 _NEEDS_CAPABILITY = ("AWS::IAM::Role", "AWS::IAM::InstanceProfile")
-_IDS = {"AWS::EC2::SecurityGroup": "sg-0bbbbbbbbbbbbbbbb"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -140,12 +139,6 @@ def _bring_up(context: Context, stack: StackResource, template: Mapping[str, Any
         return
     for logical, resource in resources:
         _event(stack, logical, resource["Type"], "CREATE_COMPLETE")
-    values = {entry["ParameterKey"]: entry["ParameterValue"] for entry in stack.spec["Parameters"]}
-    values |= {logical: _IDS.get(resource["Type"], logical) for logical, resource in resources}
-    stack.outputs = [
-        {"OutputKey": key, "OutputValue": _value(output["Value"], values)}
-        for key, output in template.get("Outputs", {}).items()
-    ]
     stack.status = "CREATE_COMPLETE"
 
 
@@ -166,7 +159,10 @@ def _fail(
 def _take_down(context: Context, stack: StackResource) -> None:
     stack.status = "DELETE_IN_PROGRESS"
     gevent.sleep(context.settings.delete_seconds)
-    stack.status = "DELETE_COMPLETE"
+    refused = (
+        context.fault.failure if context.fault is not None and context.fault.call == "DeleteStack" else None
+    )
+    stack.status, stack.reason = ("DELETE_FAILED", refused) if refused else ("DELETE_COMPLETE", None)
 
 
 def _event(stack: StackResource, logical: str, kind: str, status: str, reason: str | None = None) -> None:
@@ -184,15 +180,6 @@ def _event(stack: StackResource, logical: str, kind: str, status: str, reason: s
     )
 
 
-def _value(value: Any, values: Mapping[str, str]) -> str:
-    """An output's value: a Ref, or a text with ``${Name}``."""
-    if isinstance(value, dict):
-        if "Ref" in value:
-            return values.get(value["Ref"], value["Ref"])
-        value = value["Fn::Sub"]
-    return re.sub(r"\$\{([^}]+)\}", lambda match: values.get(match[1], match[1]), value)
-
-
 def _described(stack: StackResource) -> Members:
     return {
         "StackId": stack.arn,
@@ -200,6 +187,6 @@ def _described(stack: StackResource) -> Members:
         "Parameters": stack.spec["Parameters"],
         "CreationTime": stack.created,
         "StackStatus": stack.status,
-        "Outputs": stack.outputs,
+        "StackStatusReason": stack.reason,
         "Tags": stack.spec.get("Tags", []),
     }

@@ -63,7 +63,7 @@ def fleet_spec() -> FleetSpec:
         owner=machine_owner(),
         process=str(this_process()),
         options=FleetOptions("mine", image, "10.0.0.5", 5557, subnets, 2, "c7i.xlarge", 240),
-        network=Network("vpc-0a", "sg-0a", "pl-0a", "vpce-0a"),
+        network=Network("vpc-0a", "sg-0a", "pl-0a", "vpce-0a", "sg-0b"),
         hardware=Hardware(4, "x86_64"),
         usd_per_hour=0.1785,
         created_at=float(int(time.time())),

@@ -81,7 +81,6 @@ def test_one_command_brings_a_fleet_up_and_one_takes_it_down(
     assert "2 × c7i.xlarge at $0.1785 per hour" in done.stdout
     assert "at most $1.43 in 240 minutes" in done.stdout
     assert f"ENDPOINT={endpoint.name} WORKERS=8 BIND=10.0.0.5 PORT=5557" in done.stdout
-    assert "sg-0bbbbbbbbbbbbbbbb" in done.stdout
     assert actions(account.calls(before)) == POLICIES["`make fleet`"] - ALL_STACKS - UNCALLED
     holders = [c["operation"] for c in account.state()["calls"][before:] if TOKEN in str(c["members"])]
     assert holders == ["CreateSecret"]
@@ -102,6 +101,7 @@ def test_one_command_brings_a_fleet_up_and_one_takes_it_down(
     [
         ({"endpoint": "none"}, "there is no endpoint none in us-east-1"),
         ({"master": "host.internal"}, "'host.internal' is not an IPv4 address"),
+        ({"master": "10.0.0.6"}, "no host in vpc-0aaaaaaaaaaaaaaaa has the address 10.0.0.6"),
         ({"subnets": SUBNETS[0]}, "does not name two subnets"),
         ({"subnets": f"{SUBNETS[0]},subnet-b"}, "The subnet ID 'subnet-b' does not exist"),
         ({"image": IMAGE.replace("us-east-1", "eu-west-1")}, "not in this account's registry in us-east-1"),
@@ -135,7 +135,7 @@ def test_a_price_of_ones_own_needs_no_price_list(account: Account, endpoint: End
     given = {entry["ParameterKey"]: entry["ParameterValue"] for entry in stack["Parameters"]}
     assert given["MachineImage"].endswith("-arm64")
     assert (given["UsdPerHour"], given["HostCount"], given["WorkersPerHost"]) == ("0.145", "3", "4")
-    assert (given["StatePort"], given["MasterCidr"]) == ("5558", "10.0.0.5/32")
+    assert (given["StatePort"], given["MasterSecurityGroup"]) == ("5558", "sg-0aaaaaaaaaaaaaaa5")
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,18 @@ def test_a_signal_during_the_creation_deletes_it(
         create(clients, ledger, on_progress=interrupt)
     assert stop.value.exit_code == 128 + number
     assert (account.left(), ledger.open_items()) == ([], [])
+
+
+def test_a_stack_that_aws_could_not_delete_is_deleted_again(
+    account: Account, clients: Clients, ledger: Ledger
+) -> None:
+    create(clients, ledger)
+    reason = "The following resource(s) failed to delete: [HostSecurityGroup]"
+    account.faults([{"call": "DeleteStack", "fault": "failed", "message": f"{reason}."}])
+    seen: list[Progress] = []
+    left = remove(ledger.open_items(), clients, ledger, polling=QUICK, on_progress=seen.append)
+    assert reason in [progress.detail for progress in seen if progress.state == "deletion_refused"]
+    assert (left, account.left(), ledger.open_items()) == ([], [], [])
 
 
 def test_what_cannot_be_deleted_is_named_with_its_command(
