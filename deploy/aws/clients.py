@@ -22,6 +22,8 @@ from deploy.aws.response_checks import check_answers
 
 _ATTEMPTS = 6
 _QUICK_ATTEMPTS = 2
+_CONNECT_S = 5
+_QUICK_CONNECT_S = 2
 _METADATA_S = 0.5
 _PRICE_LIST_REGION = "us-east-1"
 _EXPIRATION = "AWS_CREDENTIAL_EXPIRATION"
@@ -56,7 +58,7 @@ class Clients:
         self.config = Config(
             # Adaptive retries do no harm: nothing measures the control plane.
             retries={"mode": "adaptive", "total_max_attempts": attempts},
-            connect_timeout=5,
+            connect_timeout=_CONNECT_S if attempts > _QUICK_ATTEMPTS else _QUICK_CONNECT_S,
             read_timeout=30,
             user_agent_extra="sagemaker-llm-bench",
         )
@@ -87,7 +89,8 @@ class Clients:
     def for_endpoint(cls, endpoint: Endpoint) -> "Clients":
         """As `from_environment`, for a plan's endpoint.
 
-        An existing endpoint needs only the runtime API, so calls to other services are retried less.
+        An existing endpoint needs only the runtime API, so calls to other services are retried less, and a
+        subnet that drops them costs little time.
         """
         return cls.from_environment(endpoint.region, attempts=_QUICK_ATTEMPTS if endpoint.name else _ATTEMPTS)
 

@@ -131,7 +131,8 @@ def _check_identity(clients: Clients, plan: Plan) -> Check | None:
         clients.identity  # noqa: B018 - requested now: refused credentials are the first check
     except UserError as error:
         if plan.endpoint.name and _unreachable(error):
-            return Check("credentials", "warning", error.finding, "the load needs only the runtime API")
+            unchecked = "account and clock are not checked; the load needs only the runtime API"
+            return Check("credentials", "warning", error.finding, unchecked)
         return Check("credentials", "stop", error.finding, error.remedy, error.setting)
     return None
 

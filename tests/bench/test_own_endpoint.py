@@ -82,6 +82,7 @@ def test_a_bring_your_own_endpoint_is_used_and_left_alone(bench: Bench) -> None:
         )  # fmt: skip
         assert private.returncode == 0, private.stderr
         assert "warning: credentials: looking up the AWS credentials' account failed" in private.stderr
+        assert "account and clock are not checked" in private.stderr
         assert "no cost is known" in private.stderr
         assert client.describe_endpoint(EndpointName="mine")["EndpointStatus"] == "InService"
         assert client.describe_model(ModelName="mine")["ModelName"] == "mine"
