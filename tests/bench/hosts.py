@@ -8,10 +8,11 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,7 @@ from common.paths import HOME_VARIABLE
 from emulator.process import LocalSageMaker
 from locustfiles.launch import locust_environment
 from tests.bench.harness import Bench
-from tests.support.network import Host, Network
+from tests.support.network import Host, Link, Network
 from tests.support.polling import HANG_S, eventually
 from tests.support.state import make_state_folder
 
@@ -115,9 +116,14 @@ class Hosts:
 
 
 @contextmanager
-def hosts(bench: Bench, *workers: str, schedule: AnswerSchedule = QUICK) -> Iterator[Hosts]:
+def hosts(
+    bench: Bench,
+    *workers: str,
+    schedule: AnswerSchedule = QUICK,
+    links: Mapping[str, Link] = MappingProxyType({}),
+) -> Iterator[Hosts]:
     """Hosts for the length of a block: ``master``, ``endpoint`` and workers with these names."""
-    with Network("master", "endpoint", *workers) as network, contextlib.ExitStack() as stack:
+    with Network("master", "endpoint", *workers, links=links) as network, contextlib.ExitStack() as stack:
         endpoint = network["endpoint"]
         options = ["--host", endpoint.address, "--create-seconds", "0", "--delete-seconds", "0"]
         control = stack.enter_context(LocalSageMaker(options, prefix=endpoint.enter))

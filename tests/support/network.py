@@ -6,6 +6,8 @@ needs root, a user namespace gives it; `unavailable` says why it does not.
     with Network("master", "one") as network:
         process = subprocess.Popen([*network["one"].enter, "llm-bench", "worker", …])
         network["one"].cut()
+
+A host may have a link with delay and loss (`Link`), which a process of its own provides (`lossy_link`).
 """
 
 import contextlib
@@ -15,13 +17,16 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from pathlib import Path
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 _PROGRAMS = ("ip", "nsenter", "unshare")
 _SUBNET = "10.77.0"
 _WAIT_S = 20.0
+_LOSSY_LINK = Path(__file__).with_name("lossy_link.py")
 
 
 @functools.cache
@@ -37,6 +42,20 @@ def unavailable() -> str | None:
     except (OSError, subprocess.SubprocessError) as error:
         output = getattr(error, "stderr", None) or str(error)
         return f"this machine allows no network namespaces: {output.strip()}"
+
+
+@dataclass(frozen=True)
+class Link:
+    """What happens to packets between a host and the switch."""
+
+    delay_s: float
+    """Of each packet, in both directions: a round trip takes at least twice as long."""
+    loss: float
+    """Probability that a packet is lost, in each direction."""
+    seed: int = 1
+
+
+_PERFECT: Mapping[str, Link] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -70,10 +89,16 @@ class Host:
 
 
 class Network:
-    """Hosts for the length of a ``with`` block. Their processes must have ended when it ends."""
+    """Hosts for the length of a ``with`` block. Their processes must have ended when it ends.
 
-    def __init__(self, *names: str) -> None:
+    Args:
+        names: of the hosts.
+        links: by name, for those whose link is not perfect.
+    """
+
+    def __init__(self, *names: str, links: Mapping[str, Link] = _PERFECT) -> None:
         self._names = names
+        self._links = links
         self._keepers: list[subprocess.Popen[bytes]] = []
         self._hosts: dict[str, Host] = {}
 
@@ -106,7 +131,11 @@ class Network:
         enter = self._namespace(switch)
         port, address = f"port{number}", f"{_SUBNET}.{number}"
         pid = str(self._keepers[-1].pid)
-        _run(*switch, "ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", pid)
+        if name in self._links:
+            self._lossy_link(self._links[name], port, pid, switch)
+            _run(*enter, "ip", "link", "set", f"{port}far", "name", "eth0")
+        else:
+            _run(*switch, "ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", pid)
         _run(*switch, "ip", "link", "set", port, "master", "switch", "up")
         _run(*enter, "ip", "link", "set", "lo", "up")
         _run(*enter, "ip", "address", "add", f"{address}/24", "dev", "eth0")
@@ -117,17 +146,28 @@ class Network:
         """A new namespace, held by a process; the command prefix that enters it."""
         as_root = os.geteuid() == 0
         new = ["unshare", "--net"] if as_root or inside else ["unshare", "--map-root-user", "--net"]
+        keeper = self._keep([*inside, *new, sys.executable, "-c", _KEEP])
+        user = [] if as_root else ["--user", "--preserve-credentials"]
+        return ("nsenter", *user, "--net", "--target", str(keeper.pid))
+
+    def _lossy_link(self, link: Link, port: str, pid: str, switch: tuple[str, ...]) -> None:
+        """Make two devices that a process connects: ``port``, and another one in the namespace of a host."""
+        far = f"{port}far"
+        options = (port, far, str(link.delay_s), str(link.loss), str(link.seed))
+        self._keep([*switch, sys.executable, "-S", str(_LOSSY_LINK), *options])
+        _run(*switch, "ip", "link", "set", far, "netns", pid)
+
+    def _keep(self, command: Sequence[str]) -> "subprocess.Popen[bytes]":
+        """Start a process that ends with this network, once it is ready."""
         keeper = subprocess.Popen(
-            [*inside, *new, sys.executable, "-c", _KEEP], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )  # fmt: skip
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         self._keepers.append(keeper)
         assert keeper.stdout is not None
         if keeper.stdout.readline() != b"ready\n":
             _, refused = keeper.communicate(timeout=_WAIT_S)
             raise subprocess.SubprocessError(refused.decode(errors="replace").strip())
-        user = [] if as_root else ["--user", "--preserve-credentials"]
-        return ("nsenter", *user, "--net", "--target", str(keeper.pid))
+        return keeper
 
     def _end(self) -> None:
         for keeper in self._keepers:
