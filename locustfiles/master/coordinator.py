@@ -24,6 +24,7 @@ from configs.payload import read_payload
 from locustfiles import messages
 from locustfiles.client.invocation_url import resolve_target
 from locustfiles.interrupts import Interrupts
+from locustfiles.master.absent_workers import outlast_absence
 from locustfiles.master.live_page import LiveState, add_live_state
 from locustfiles.master.live_series import LiveSeries, interval_seconds
 from locustfiles.master.locust_csv import csv_total
@@ -95,6 +96,8 @@ class MasterCoordinator:
         """None in a local run, which has no network messages."""
         if isinstance(runner, MasterRunner):
             self._seal = MessageSeal(os.environ.get(TOKEN_VARIABLE, ""))
+            if not getattr(environment.parsed_options, "processes", None):  # forked workers do not come back
+                outlast_absence(runner, self._waits_for_workers)
             runner.server = MessageFilter(runner.server, self._names.__contains__, self._drop)  # type: ignore[assignment]
         for kind, listener in (
             (messages.HELLO, self._on_hello),
@@ -148,6 +151,10 @@ class MasterCoordinator:
         self._runner.quit()
         web_ui: Any = self._environment.web_ui
         web_ui.stop()
+
+    def _waits_for_workers(self) -> bool:
+        started, phase = self.sequence.started, self.sequence.status.phase
+        return started and phase != "done" and not self.live_workers()
 
     def tick(self) -> tuple[int, float] | None:
         """The shape's answer to Locust, once a second; blocks while the number of users stays the same."""

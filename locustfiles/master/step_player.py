@@ -72,6 +72,7 @@ class StepPlayer:
     def play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         """Play a step; yields ``(users, spawn rate)`` whenever Locust is to change the number of users."""
         status = self._board.status
+        self.wait(self._step_workers.are_back, float("inf"))
         self._step = step
         status.step, status.ordinal = step.id, row.ordinal
         status.target = None if step.concurrency is None else step.first_users
@@ -273,6 +274,7 @@ class StepPlayer:
         self._aborts.check()
         if self._open_loop is not None:
             self._open_loop.hand_out(self._step_workers.workers)
+        self._step_workers.check_reachable()
         if self._board.status.ordinal:
             row = self._table.rows[self._board.status.ordinal - 1]
             self._table.add_reasons(row, self._step_workers.changes())

@@ -118,7 +118,7 @@ class StepSequence:
         except RunEndedError as end:
             self._end.end_early(self._player.close_open_window, end)
         except gevent.GreenletExit:
-            # Locust itself stops a test that has lost its last worker.
+            # Locust itself stops a test whose last worker was a process of this machine and is lost.
             reason = "stopped by hand" if self._group.live_workers() else "the last worker was lost"
             self._end.end_early(self._player.close_open_window, RunEndedError(ExitCode.INTERRUPTED, reason))
             raise

@@ -8,6 +8,10 @@ from locustfiles.master.worker_group import RunEndedError, StepReason, WorkerGro
 
 logger = logging.getLogger(__name__)
 
+_BACK_S = 120.0
+"""How long a run waits for a worker when none can be reached."""
+_GATHER_S = 30.0
+"""After the first one is back: the connections of the others try again in intervals of many seconds."""
 _UNNAMED_S = 5.0
 """How long a worker that joins has to register its name before it is reported by Locust's client id."""
 
@@ -45,6 +49,10 @@ class StepWorkers:
         self._most = 0
         self._unnamed_since: dict[str, float] = {}
         self._joined: set[str] = set()
+        self._absent_since: float | None = None
+        """Since when no worker can be reached."""
+        self._back_at: float | None = None
+        """When the first one was back."""
 
     def begin_step(self) -> list[StepReason]:
         """Start a step with all live workers, including those that joined or came back since."""
@@ -57,6 +65,34 @@ class StepWorkers:
             text = f"only {now} of the {before} workers of an earlier step made the load"
             return [StepReason("fewer_workers", text)]
         return []
+
+    def are_back(self) -> bool:
+        """Whether the next step can begin: after all were lost, the others have half a minute to come, too.
+
+        Raises:
+            RunEndedError: as `check_reachable`.
+        """
+        self.check_reachable()
+        live = len(self._group.live_workers())
+        if live >= self._most or self._back_at is None:
+            return live > 0
+        return live > 0 and self._clock.monotonic() - self._back_at > _GATHER_S
+
+    def check_reachable(self) -> None:
+        """Check that a worker can be reached, or that it is not too late for one to come back.
+
+        Raises:
+            RunEndedError: none could be reached for two minutes.
+        """
+        now = self._clock.monotonic()
+        if self._group.live_workers():
+            if self._absent_since is not None:
+                self._absent_since, self._back_at = None, now
+        elif self._absent_since is None:
+            self._absent_since = now
+        elif now - self._absent_since > _BACK_S:
+            finding = f"the last worker was lost, and none was back within {_BACK_S:.0f} s"
+            raise RunEndedError(ExitCode.INTERRUPTED, finding)
 
     def changes(self) -> list[StepReason]:
         """What has changed since the last call."""
