@@ -24,8 +24,7 @@ from analysis.render.report_figures import report_figures
 from analysis.render.summary_json import summary
 from analysis.render.template_context import ReportOptions
 from common.errors import UserError
-from runfolder.layout import MANIFEST
-from runfolder.manifest import read_manifest
+from runfolder.manifest import manifest_of
 from runfolder.reading import read_run
 
 
@@ -73,19 +72,7 @@ def measure_and_judge(folder: Path) -> RunResult:
     Raises:
         UserError: no such folder, no manifest in it, or a damaged one.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such run folder", "name a folder below your results folder")
-    try:
-        manifest = read_manifest(folder)
-    except FileNotFoundError:
-        raise UserError(
-            f"{folder} holds no manifest.json, so it is not a run folder",
-            "for other tools' results, give the prefix of Locust's CSV files or FMBench's result folder",
-        ) from None
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    except OSError as error:
-        raise UserError(f"{folder / MANIFEST}: cannot be read ({error.strerror or error})") from None
+    manifest = manifest_of(folder)
     try:
         tables = read_run(folder, manifest)
     except OSError as error:

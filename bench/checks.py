@@ -125,8 +125,8 @@ class CheckedPayload:
     facts: PayloadFacts
 
 
-def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
-    """Check everything about a plan that does not need the account, which `preflight` checks.
+def check_plan(plan: Plan) -> dict[str, CheckedPayload]:
+    """Check everything about a plan that needs neither the account nor the machine, see `preflight`.
 
     Returns:
         The file and facts of each payload of the plan, those of the parts of a mix included, by its label.
@@ -145,8 +145,6 @@ def check_plan(plan: Plan, results: Path) -> dict[str, CheckedPayload]:
     if plan.model.tokenizer:
         check_tokenizer(Path(plan.model.tokenizer))
     read_replayed_trace(plan)
-    check_results(results)
-    check_file_limit(plan.load.most_in_flight)
     return payloads
 
 
@@ -205,7 +203,7 @@ def checked_payload(plan: Plan, spec: PayloadSpec) -> CheckedPayload:
             )
     else:
         lengths = [pair.prompt for pair in asked_lengths(spec, plan.load.seed)]
-    longest = max(lengths) * _turns(plan)
+    longest = max(lengths) * plan.workload.turns  # sent together in the last turn of a conversation
     facts = PayloadFacts(
         name=spec.label,
         prompts=len(lengths),
@@ -213,12 +211,6 @@ def checked_payload(plan: Plan, spec: PayloadSpec) -> CheckedPayload:
         max_prompt_tokens=longest,
     )
     return CheckedPayload(None, facts)
-
-
-def _turns(plan: Plan) -> int:
-    """How many prompts are sent together in the last turn of a conversation."""
-    conversation = plan.workload.conversation
-    return 1 if conversation is None else conversation.turns or 1
 
 
 def _facts(plan: Plan, spec: PayloadSpec, path: Path, rows: list[PayloadRow]) -> PayloadFacts:

@@ -70,6 +70,7 @@ class LiveSearch:
         self._looked: StepResult | None = None
         """The newest step, at the last look."""
         self._concluded = 0
+        self._arrivals = "requests"
 
     @property
     def course(self) -> Course:
@@ -86,6 +87,7 @@ class LiveSearch:
         row = self._watch.newest()
         if row is None:
             return
+        self._arrivals = "requests" if status.get("turns_per_arrival") is None else "conversations"
         if row.ordinal != self._ordinal:
             self._ordinal = row.ordinal
             self._opened, self._closed, self._looked = False, False, None
@@ -124,7 +126,7 @@ class LiveSearch:
         move = self._move(step, probe)
         if isinstance(move, Measure) and move.level == probe.level:
             self._until_s = max(move.until_s, earlier_s + settled - started_at + 0.5)
-            self._say(line_of_wait(row, self._until_s - earlier_s - (now - started_at)))
+            self._say(line_of_wait(row, self._arrivals, self._until_s - earlier_s - (now - started_at)))
             self._show(row, started_at + self._until_s - earlier_s)
         else:
             self._close(row, "decided")
@@ -138,7 +140,7 @@ class LiveSearch:
 
     def _close(self, row: StepRow, why: str) -> None:
         self._closed = True
-        self._say(line_of_close(row, why))
+        self._say(line_of_close(row, self._arrivals, why))
         LoadCommand(at=row.ordinal, action="close").write(self._folder)
         self._show(row)
 

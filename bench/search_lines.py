@@ -21,14 +21,14 @@ _ENDS = {
     "none_met": "the lowest level misses the SLO",
     "out_of_reach": "a level could not be judged",
     "time_limit": "its time is over",
-    "beaten": "stopped early, because another instance type has a better price,",
+    "beaten": "another instance type has a better price",
 }
 
 
-def level_of(row: StepRow) -> str:
-    """``24 users``, ``3.5 requests/s``."""
+def level_of(row: StepRow, arrivals: str) -> str:
+    """``24 users``, ``3.5 requests/s``, ``3.5 conversations/s``."""
     if row.rate is not None:
-        return f"{row.rate:g} requests/s"
+        return f"{row.rate:g} {arrivals}/s"
     return f"{row.concurrency} user{'' if row.concurrency == 1 else 's'}"
 
 
@@ -36,14 +36,14 @@ def _doing(row: StepRow) -> str:
     return "confirming" if row.purpose == "confirmation" else "probing"
 
 
-def line_of_wait(row: StepRow, seconds: float) -> str:
-    """``probing 24 users: undecided, 40 s more``."""
-    return f"{_doing(row)} {level_of(row)}: undecided, {max(1, round(seconds))} s more"
+def line_of_wait(row: StepRow, arrivals: str, seconds: float) -> str:
+    """``probing 24 users: undecided, 40 s more``. ``arrivals``: ``requests`` or ``conversations``."""
+    return f"{_doing(row)} {level_of(row, arrivals)}: undecided, {max(1, round(seconds))} s more"
 
 
-def line_of_close(row: StepRow, why: str) -> str:
-    """``probing 24 users: decided``."""
-    return f"{_doing(row)} {level_of(row)}: {_WHY[why]}"
+def line_of_close(row: StepRow, arrivals: str, why: str) -> str:
+    """``probing 24 users: decided``. ``arrivals``: ``requests`` or ``conversations``."""
+    return f"{_doing(row)} {level_of(row, arrivals)}: {_WHY[why]}"
 
 
 def _unsure(state: LevelState) -> str:
@@ -56,5 +56,5 @@ def line_at_end(course: Course) -> str:
     ends = [f"met at {low.level:g}{_unsure(low)}"] if low is not None else []
     ends += [f"missed at {high.level:g}{_unsure(high)}"] if high is not None else []
     found = ", ".join(ends) or "nothing was measured"
-    why = _ENDS[course.move.code] if isinstance(course.move, End) else "it was ended"
-    return f"search: {found}; {why} after {duration(course.spent_s)}"
+    why = f"{_ENDS[course.move.code]}; " if isinstance(course.move, End) else ""
+    return f"search ended after {duration(course.spent_s)}: {why}{found}"

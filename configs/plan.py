@@ -238,8 +238,7 @@ class Plan(Strict):
         key, rate = "load.rate", max(self.load.rate or (0.0,))
         if search is not None and search.over == "rate":
             key, rate = "load.search.to", search.high
-        conversation = self.workload.conversation
-        turns = 1 if conversation is None else conversation.turns or 1
+        turns = self.workload.turns
         arrivals = f"{rate:g} requests/s" if turns == 1 else f"{rate:g} conversations/s of {turns} turns"
         for objective in self.slo.objectives:
             in_flight = rate * turns * objective.limit_ms / 1000

@@ -120,6 +120,11 @@ class Workload(Strict):
         return self.payload if self.mix is None else tuple(part.payload for part in self.mix)
 
     @property
+    def turns(self) -> int:
+        """Turns that the plan cuts conversations to; 1 where it does not say, or requests are single ones."""
+        return 1 if self.conversation is None else self.conversation.turns or 1
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """What each experiment sends: the label of each payload, or ``mix``."""
         return tuple(spec.label for spec in self.payload) if self.mix is None else (MIX,)

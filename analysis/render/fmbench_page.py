@@ -24,9 +24,7 @@ INFORMATION = (
     ("price_per_hour", "US dollars"),
     ("price_per_txn", "US dollars"),
 )
-"""Names as FMBench's page has them, and the unit of each."""
-_ARRIVALS = ("arrival_rate", "requests/s")
-"""In place of the concurrency, in open loop."""
+"""Names as FMBench's page has them, and the unit of each. In open loop, ``arrival_rate`` for concurrency."""
 
 
 def information_table(experiment: ExperimentResult, step: StepResult) -> Table:
@@ -49,7 +47,8 @@ def information_table(experiment: ExperimentResult, step: StepResult) -> Table:
         ABSENT if hourly is None else f"{hourly:g}{assumed}",
         ABSENT if request is None else f"{_price(request)}{assumed}",
     )
-    labels = [_ARRIVALS if label[0] == "concurrency" and step.rate else label for label in INFORMATION]
+    arrivals = ("arrival_rate", f"{step.arrivals_noun}/s")
+    labels = [arrivals if label[0] == "concurrency" and step.rate else label for label in INFORMATION]
     rows = [[name, value, unit] for (name, unit), value in zip(labels, values, strict=True)]
     title = f"Information on the best choice for {experiment.payload}"
     return Table(title, texts("Information", "Value", "Unit"), rows, layout="wraps")
@@ -159,7 +158,7 @@ def _sentence(result: RunResult, experiment: ExperimentResult, best: Candidate) 
 def _level(step: StepResult) -> str:
     """``concurrency level of 4``, in FMBench's words; ``rate of 2 requests/s``."""
     if step.rate is not None:
-        return f"rate of {step.rate:.4g} requests/s"
+        return f"rate of {step.rate:.4g} {step.arrivals_noun}/s"
     return f"concurrency level of {step.concurrency}"
 
 

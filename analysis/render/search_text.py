@@ -45,9 +45,9 @@ def early_end_sentences(choice: Choice, experiment: ExperimentResult) -> list[st
 
 
 def level_text(course: Course, level: float) -> str:
-    """``24 users``, ``3.5 requests/s``."""
+    """``24 users``, ``3.5 requests/s``, ``3.5 conversations/s``."""
     if not course.rules.whole:
-        return f"{level:.4g} requests/s"
+        return f"{level:.4g} {course.arrivals_noun}/s"
     return f"{level:.0f} user{'' if level == 1 else 's'}"
 
 
@@ -76,16 +76,16 @@ def _unsure(*states: LevelState) -> str:
 
 
 def _confirmed(course: Course) -> str:
-    """Whether it holds when requests arrive, as a clause."""
+    """Whether it holds when requests or conversations arrive, as a clause."""
     if not course.confirmations:
         return ""
     failed = [f"{number(each.rate)}" for each in course.confirmations if not each.holds]
-    held = course.confirmed
+    held, noun = course.confirmed, course.arrivals_noun
     if held is None:
-        return f", but when requests arrived independently it did not hold at {listed(failed)} requests/s"
+        return f", but when {noun} arrived independently it did not hold at {listed(failed)} {noun}/s"
     share = "" if course.headroom is None else f", {percent(course.headroom)} of the highest rate measured"
     first = f" (not at {listed(failed)})" if failed else ""
-    return f"; when requests arrive independently, it holds at {number(held.rate)} requests/s{share}{first}"
+    return f"; when {noun} arrive independently, it holds at {number(held.rate)} {noun}/s{share}{first}"
 
 
 def _doubt(course: Course) -> list[str]:

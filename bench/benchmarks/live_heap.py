@@ -70,6 +70,7 @@ class _LongLoad(LoadFeed):
             "message": "",
             "target": 1000,
             "rate": None,
+            "turns_per_arrival": None,
             "users": 1000,
             "in_flight": 1000,
             "objectives": [_OBJECTIVE],

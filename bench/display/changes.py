@@ -23,7 +23,7 @@ class LoadChanges:
         self._phase: object = None
         self._ended: set[str] = set()
         self._errors: set[tuple[str, str]] = set()
-        self._search: Any = None
+        self._search: Any = (None,)
 
     def of(self, load: Data) -> Iterator[Change]:
         """What is new in this state, in the order in which it happened."""
@@ -46,5 +46,5 @@ class LoadChanges:
 
 
 def _found(path: Data) -> tuple[object, ...]:
-    verdicts = tuple((probe["step"], probe["verdict"]) for probe in path["probes"])
-    return (path["met"], path["missed"], path["end"], verdicts)
+    over = (probe for probe in path["probes"] if not probe["running"])
+    return (path["end"], *((probe["step"], probe["verdict"]) for probe in over))

@@ -44,8 +44,8 @@ def _line(change: Change, load: Data) -> str | None:
             return f"{_name(subject, load)}: {words.verdict(subject, load)} · {_figures(subject)}"
         case "error":
             return f"error {subject['class']}: {subject['example']}"
-        case "search":
-            return words.search_state(subject)
+        case "search":  # the search itself says why it ends
+            return None if subject["end"] else words.search_state(subject)
         case _:
             if load["phase"] not in _TOLD_PHASES:
                 return None

@@ -51,12 +51,17 @@ def level(step: Data) -> str:
 
 
 def level_name(step: Data) -> str:
-    """The same in a sentence: ``concurrency 4``, ``0.5 requests/s``, ``speed 2``."""
+    """The same in a sentence: ``concurrency 4``, ``0.5 requests/s``, ``1 conversations/s``, ``speed 2``."""
     if step["speed"] is not None:
         return f"speed {step['speed']:g}"
     if step["rate"] is not None:
-        return f"{level(step).removesuffix('/s')} requests/s"
+        return f"{level(step).removesuffix('/s')} {arrivals(step)}/s"
     return f"concurrency {level(step)}"
+
+
+def arrivals(open_loop: Data) -> str:
+    """What arrives in an open loop: ``requests`` or ``conversations``."""
+    return "requests" if open_loop["turns_per_arrival"] is None else "conversations"
 
 
 def place(load: Data) -> str:
@@ -84,17 +89,17 @@ def phase_time(load: Data) -> str:
 
 
 def precision(until: Data) -> str:
-    """How well the statistic that ends a measurement is known: ``E2E p95 known to ±8.3%, ±5% are asked``."""
+    """How well a statistic is known that ends a measurement: ``E2E p95 known to ±8.3%, ±5% is asked for``."""
     name = statistic_name(until["statistic"])
     known = "not known yet" if until["reach"] is None else f"known to ±{percent(until['reach'])}"
-    return f"{name} {known}, ±{limit_percent(until['share'])} are asked"
+    return f"{name} {known}, ±{limit_percent(until['share'])} is asked for"
 
 
 def verdict(step: Data, load: Data) -> str:
     """How a step stands: its phase while it runs, then why it does not count, or its SLO."""
     if step["announced_at"] is None:
         return "not played"
-    if step["step"] == load["step"] and load["phase"] != "done":
+    if step["step"] == load["step"] and step["ended_at"] is None and load["phase"] != "done":
         return str(load["phase"]).replace("_", "-")
     if step["state"] != "complete":
         return str(step["state"])
@@ -109,11 +114,17 @@ def answers(step: Data) -> int:
 
 
 def achieved(load: Data, step: Data | None) -> str:
-    """``in flight 4 of 4 users``; of an open loop, ``rate 3.9 of 4/s, 17 in flight``."""
+    """``in flight 4 of 4``; of an open loop, ``rate 3.9 of 4/s, 17 in flight``.
+
+    Of conversations, ``11.7 requests/s at 3 conversations/s, 17 in flight``.
+    """
     if load["target"] is None and load["rate"] is not None:
         per_minute = None if step is None else step["requests_per_minute"]
         done = None if per_minute is None else per_minute / 60
-        return f"rate {number(done)} of {load['rate']:.4g}/s, {count(load['in_flight'])} in flight"
+        rates = f"rate {number(done)} of {load['rate']:.4g}/s"
+        if load["turns_per_arrival"] is not None:
+            rates = f"{number(done)} requests/s at {load['rate']:.4g} conversations/s"
+        return f"{rates}, {count(load['in_flight'])} in flight"
     return f"in flight {count(load['in_flight'])} of {count(load['target'])}"
 
 

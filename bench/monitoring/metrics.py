@@ -93,8 +93,9 @@ _NOW = (
         _LOAD, of_load(lambda load: load["target"]),
     ),
     Metric(
-        "llm_bench.target_requests", "gauge", "{request}/s", "Arrivals that a step of an open loop asks for.",
-        _LOAD, of_load(lambda load: load["rate"]),
+        "llm_bench.target_requests", "gauge", "{request}/s",
+        "Requests that a step of an open loop asks for; of conversations, all their turns.",
+        _LOAD, of_load(points.target_requests),
     ),
     Metric(
         "llm_bench.requests_in_flight", "gauge", "{request}", "Requests in flight.",
@@ -165,8 +166,9 @@ _STEPS = (
         _STEP, of_steps(lambda step: step["concurrency"]),
     ),
     Metric(
-        "llm_bench.step_target_requests", "gauge", "{request}/s", "Arrivals that the step asks for.",
-        _STEP, of_steps(lambda step: step["rate"]),
+        "llm_bench.step_target_requests", "gauge", "{request}/s",
+        "Requests that the step asks for; of conversations, all their turns.",
+        _STEP, of_steps(points.target_requests),
     ),
 )  # fmt: skip
 _WORKERS = (

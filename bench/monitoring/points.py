@@ -51,6 +51,12 @@ Points = Callable[[Facts], Iterable[Point]]
 Value = Callable[[Data], float | None]
 
 
+def target_requests(open_loop: Data) -> float | None:
+    """Requests per second that the arrivals of a load or a step make; None in a closed loop."""
+    rate: float | None = open_loop["rate"]
+    return None if rate is None else rate * (open_loop["turns_per_arrival"] or 1.0)
+
+
 def of_run(value: Value) -> Points:
     """One value of the run; none where it is None."""
     return lambda facts: [Point({}, found)] if (found := value(facts.run)) is not None else []

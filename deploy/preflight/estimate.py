@@ -110,15 +110,18 @@ def _request_rates(plan: Plan, answer_s: float, trace: TraceSize | None) -> list
     """Expected requests per second of each step."""
     if plan.load.trace and trace:
         return [trace.requests / trace.seconds * speed for speed in plan.load.trace.speed]
+    turns = plan.workload.turns
     if (search := plan.load.search) is not None:
         levels = search_levels(search)
-        rates = levels if search.over == "rate" else [users / answer_s for users in levels]
+        each = turns if search.over == "rate" else 1 / answer_s
+        rates = [level * each for level in levels]
         return rates + [rates[-1]] * (_CONFIRMATIONS if plan.load.confirm else 0)
     pieces = [
-        piece.mean_rate or (piece.mean_users or 0) / answer_s  # of one kind, see `configs.load.Load`
+        piece.mean_rate * turns if piece.mean_rate else (piece.mean_users or 0) / answer_s
         for piece in plan.load.shape or ()
     ]
-    return [users / answer_s for users in plan.load.concurrency or ()] + list(plan.load.rate or ()) + pieces
+    users = [users / answer_s for users in plan.load.concurrency or ()]
+    return users + [rate * turns for rate in plan.load.rate or ()] + pieces
 
 
 def search_levels(search: Search) -> list[float]:

@@ -92,7 +92,8 @@ class LiveState:
         known = self._steps.get(row.step)
         if known is not None and known[0] == made_of:
             return known[1]
-        data = step_state(row, tally, self._experiment.live.slo, collector.reported_until)
+        turns = self._board.status.turns_per_arrival
+        data = step_state(row, tally, self._experiment.live.slo, collector.reported_until, turns)
         state = json.dumps(data, allow_nan=False)
         self._steps[row.step] = (made_of, state)
         return state

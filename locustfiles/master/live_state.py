@@ -63,6 +63,7 @@ def live_state(
         "exit_code": status.exit_code,
         "target": status.target,
         "rate": status.rate,
+        "turns_per_arrival": status.turns_per_arrival,
         "users": status.users,
         "in_flight": status.in_flight,
         "objectives": [_objective(objective) for objective in facts.slo.objectives],
@@ -82,7 +83,7 @@ def live_state(
     }
 
 
-def step_state(row: StepRow, tally: StepTally, slo: Slo, now: float) -> Data:
+def step_state(row: StepRow, tally: StepTally, slo: Slo, now: float, turns: float | None = None) -> Data:
     """Figures of one step, and how it compares with the SLO.
 
     They are the report's figures of the same rows, over the measure window so far. Before the window
@@ -93,6 +94,7 @@ def step_state(row: StepRow, tally: StepTally, slo: Slo, now: float) -> Data:
         tally: its counts.
         slo: of the plan.
         now: time up to which all workers have reported.
+        turns: mean turns of the conversations that arrive; None where requests do.
     """
     per_minute, tokens_per_s = tally.rates(row.tail_ended_at or now, row.announced_at or 0.0)
     figures = {
@@ -107,6 +109,7 @@ def step_state(row: StepRow, tally: StepTally, slo: Slo, now: float) -> Data:
         "reasons": row.reasons,
         "concurrency": row.concurrency,
         "rate": row.rate,
+        "turns_per_arrival": turns,
         "speed": row.speed,
         "piece": row.piece,
         "ramp": None if row.ramp_from is None or row.ramp_to is None else [row.ramp_from, row.ramp_to],

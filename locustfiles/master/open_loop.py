@@ -74,6 +74,11 @@ class OpenLoop:
         )
         return ScriptOrder(scripts, experiment.order_seed) if scripts else None
 
+    @property
+    def turns_per_arrival(self) -> float | None:
+        """Turns of a conversation, on average; None where each arrival is a single request."""
+        return None if self._scripts is None else self._scripts.mean_turns
+
     def _turns_of(self, number: int) -> int:
         return 1 if self._scripts is None else len(self._scripts.script(number).turns)
 
@@ -84,7 +89,7 @@ class OpenLoop:
             When it begins, epoch seconds.
         """
         self._step, self._handed_at, self._opened = step, 0.0, None
-        requests = 1.0 if self._scripts is None else self._scripts.mean_turns
+        requests = self.turns_per_arrival or 1.0
         shortest_s = self.measure_s(step) if self._load.measure_until is None else self._load.least_measure_s
         self._check = SaturationCheck(shortest_s, requests * (self.rate(step) or 1.0))
         if step.piece is not None:
@@ -216,7 +221,8 @@ class OpenLoop:
             return None
         if self._too_high is None or (step.rate or step.speed or 0.0) < self._too_high:
             return None
-        at = f"{self._too_high:g} requests/s" if step.speed is None else f"speed {self._too_high:g}"
+        noun = "requests" if self._scripts is None else "conversations"
+        at = f"{self._too_high:g} {noun}/s" if step.speed is None else f"speed {self._too_high:g}"
         return f"the endpoint was saturated at {at}"
 
     def _close(self, row: Request) -> None:

@@ -1,6 +1,7 @@
 """``status.json``: what the run is doing right now, for every display."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ class LoadStatus:
     """Users of a closed loop; None in an open loop."""
     rate: float | None = None
     """Arrivals per second of an open loop."""
+    turns_per_arrival: float | None = None
+    """Mean turns of the conversations that arrive; None where requests do."""
     in_flight: int = 0
     ok: int = 0
     failed: int = 0
@@ -121,6 +124,8 @@ class StatusBoard:
         self.rows = rows
         self._clock = clock
         self._phase_started = clock.monotonic()
+        self.windows_s = planned_windows(experiment)
+        """Seconds of each step's window, in order."""
         self.live: Callable[[], str] = lambda: "null"
         """JSON with everything that the displays show; set by whoever makes it (`live_page.LiveState`)."""
 
@@ -152,7 +157,7 @@ class StatusBoard:
             announced_at = self.rows[status.ordinal - 1].announced_at or 0.0
             status.show(collector.steps[status.step], announced_at, collector.reported_until)
             self._add_points()
-        status.eta_s = eta_s(status, self._experiment.load)
+        status.eta_s = eta_s(status, self._experiment.load, self.windows_s)
         with collector.writing(STATUS):
             status.save(self._experiment.run_folder, self.live())
 
@@ -161,7 +166,9 @@ class StatusBoard:
         collector.live.close_until(
             now if status.phase == "done" else collector.reported_until,
             now,
-            target=status.rate if status.target is None else status.target,
+            target=status.rate and status.rate * (status.turns_per_arrival or 1.0)
+            if status.target is None
+            else status.target,
             in_flight=status.in_flight,
         )
 
@@ -171,19 +178,33 @@ class StatusBoard:
         return live_step_rows(self.rows, collector.steps, self.status.phase, collector.reported_until)
 
 
-def eta_s(status: LoadStatus, load: Load) -> float | None:
-    """Seconds left in the remaining phases, without tails and early ends; None for a search."""
+def planned_windows(experiment: Experiment) -> list[float]:
+    """Seconds of each step's window, in order, without those of a trace, which takes its own time."""
+    whole = experiment.load.measure_s
+    return [whole if step.piece is None else step.piece.seconds for step in experiment.steps]
+
+
+def eta_s(status: LoadStatus, load: Load, windows: Sequence[float]) -> float | None:
+    """Seconds left in the remaining phases, without tails and early ends; None for a search.
+
+    Args:
+        status: how the load stands.
+        load: of the plan.
+        windows: seconds of each step's window, in order.
+    """
     if load.search is not None:
         return None
-    whole = load.warm_up_s + load.measure_s
-    left = (status.steps_total - status.ordinal) * whole
+    # The pieces of a shape follow each other; only the first one warms up.
+    later_warm_ups_s = 0.0 if load.shape else load.warm_up_s
+    left = math.fsum(later_warm_ups_s + window for window in windows[status.ordinal :])
+    own = windows[status.ordinal - 1] if status.ordinal else 0.0
     match status.phase:
         case "ramp":
-            return left + whole
+            return left + load.warm_up_s + own
         case "warm_up":
-            return left + max(0.0, whole - status.phase_elapsed_s)
+            return left + max(0.0, load.warm_up_s - status.phase_elapsed_s) + own
         case "measure":
-            return left + max(0.0, load.measure_s - status.phase_elapsed_s)
+            return left + max(0.0, own - status.phase_elapsed_s)
         case "done":
             return 0.0
         case _:

@@ -65,6 +65,8 @@ class StepSequence:
         self._open_loop = None
         if experiment.load.open_loop:
             self._open_loop = OpenLoop(experiment, group, collector, self._clock)
+            self.status.turns_per_arrival = self._open_loop.turns_per_arrival
+            self.board.windows_s = [self._open_loop.measure_s(step) for step in experiment.steps]
             for step, row in zip(experiment.steps, self._table.rows, strict=True):
                 row.rate = self._open_loop.rate(step)
         self._aborts = AbortConditions(experiment, collector, interrupts)

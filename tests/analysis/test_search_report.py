@@ -1,5 +1,6 @@
 """A search in the report: its path, its answer, and what its confirmation does to the recommendation."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from analysis.measure.results import RunResult
 from analysis.render.recommendation_text import answer_lines
 from analysis.render.search_tables import search_table
 from analysis.report import measure_and_judge
+from tests.analysis.test_conversations import make_conversations
 from tests.support.search_run import make_search
 from tests.support.synthetic_run import Deployed, Server, write_run
 
@@ -100,6 +102,20 @@ def test_a_confirmation_that_holds_is_a_clause_and_no_rival(tmp_path: Path) -> N
     assert all(candidate.step.rate is None for candidate in choice.competing)
     (line,) = answer_lines(result, [choice])
     assert "when requests arrive independently, it holds at 0.400 requests/s" in line
+
+
+def test_conversations_are_confirmed_at_the_rate_at_which_they_begin(tmp_path: Path) -> None:
+    write_run(tmp_path, (Deployed(server=FAST, measure_s=120, concurrency=(4, 8, 4)),), slo=slo(1200.0))
+    make_conversations(tmp_path)
+    make_search(tmp_path, confirmations=1)
+    result = measure_and_judge(tmp_path)
+    (choice,) = choose(result)
+    (course,) = choice.searches.values()
+    assert course.turns == pytest.approx(3.0)
+    assert replace(course, confirmations=()).next_rate == pytest.approx(course.rates[4] / 3, rel=0.01)
+    assert course.headroom == pytest.approx(0.4 * 3 / max(course.rates.values()))
+    (line,) = answer_lines(result, [choice])
+    assert "when conversations arrive independently, it holds at 0.400 conversations/s" in line
 
 
 def test_a_failed_confirmation_lowers_the_recommendation(tmp_path: Path) -> None:

@@ -38,7 +38,13 @@ class _Group:
 
 
 def load_state(
-    folder: Path, *, played: int, load: dict[str, Any] | None = None, workers: int = 1, failing: bool = True
+    folder: Path,
+    *,
+    played: int,
+    load: dict[str, Any] | None = None,
+    workers: int = 1,
+    failing: bool = True,
+    turns: float | None = None,
 ) -> dict[str, Any]:
     """A load of 26 steps whose step number ``played`` is being measured.
 
@@ -75,6 +81,7 @@ def load_state(
     collector = ReportCollector(folder, frozenset(step.id for step in experiment.steps), clock, LiveSeries())
     table = StepTable(experiment, collector)
     board = StatusBoard(experiment, _Group(), collector, table.rows, clock)  # type: ignore[arg-type]
+    board.status.turns_per_arrival = turns
     board.live = LiveState(experiment, board, collector, clock).state
     for row in table.rows[:played]:
         status = board.status

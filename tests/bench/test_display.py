@@ -11,6 +11,7 @@ from bench.display.changes import LoadChanges
 from bench.display.frame import frame
 from bench.display.lines import PlainLines
 from bench.display.run_display import progress_of
+from bench.monitoring.points import Facts, of_load, target_requests
 from tests.bench.live_states import NAME, START, load_state, run_state
 
 SIZES = [(80, 24), (120, 40), (60, 10), (40, 8)]
@@ -19,6 +20,10 @@ SEARCH = {
     "warm_up": 5,
     "measure": 40,
 }
+SEARCH_PATH = {
+    "met": 1.0, "met_surely": True, "missed": None, "missed_surely": False, "out_of_reach": None,
+    "lowest": 1.0, "highest": 64.0, "at_most_s": 120.0, "spent_s": 24.6, "end": None,
+}  # fmt: skip
 ADAPTIVE = {
     "concurrency": [1, 2, 3],
     "warm_up": 5,
@@ -107,7 +112,38 @@ def test_an_adaptive_measurement_says_how_well_its_figure_is_known(tmp_path: Pat
     load["until"]["reach"] = 0.083
     text = "\n".join(screen_of(run_state(), load))
     assert "measuring 12 of at most 40 s" in text
-    assert "E2E p95 known to ±8.3%, ±5% are asked" in text
+    assert "E2E p95 known to ±8.3%, ±5% is asked for" in text
+
+
+def test_a_step_that_is_over_has_its_verdict_while_the_last_requests_end(tmp_path: Path) -> None:
+    load = load_state(tmp_path, played=2) | {"phase": "drain"}
+    load["steps"][-1] |= {"ended_at": START + 90, "state": "complete"}
+    said: list[str] = []
+    PlainLines(said.append).update(load, list(LoadChanges().of(load)))
+    assert f"{NAME} step 2 of 26, concurrency 2: met · 130 ok" in "\n".join(said)
+
+
+def test_a_rate_of_conversations_is_not_called_one_of_requests(tmp_path: Path) -> None:
+    load = load_state(tmp_path, played=2, load={"rate": [1, 3], "warm_up": 5, "measure": 40}, turns=4.0)
+    text = "\n".join(screen_of(run_state(), load, 120, 40))
+    assert "3 conversations/s: measuring" in text
+    assert "requests/s at 3 conversations/s, 0 in flight" in text
+    facts = Facts(run_state(), [load])
+    (target,) = of_load(target_requests)(facts)
+    assert target.value == 12.0
+
+
+def test_plain_lines_tell_a_verdict_of_a_search_once(tmp_path: Path) -> None:
+    """Not when it begins, and not again while the step that is judged still runs."""
+    load = load_state(tmp_path, played=1, load={**SEARCH, "concurrency": None})
+    said: list[str] = []
+    lines, changes = PlainLines(said.append), LoadChanges()
+    for verdict, running in ((None, True), ("met", True), ("met", False), ("met", False)):
+        probe = {"step": "c1", "level": 1.0, "verdict": verdict, "running": running}
+        lines.update(load | {"search_path": SEARCH_PATH | {"probes": [probe]}}, [])
+        told = changes.of(load | {"search_path": SEARCH_PATH | {"probes": [probe]}})
+        lines.update(load, [change for change in told if change.kind == "search"])
+    assert said == ["search: met at 1; 24.6 s of at most 2 min 00 s of load"]
 
 
 def test_plain_lines_tell_each_end_and_each_error_once(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_it_finds_the_knee_and_never_takes_the_load_off(made: SearchPlay) -> Non
     assert (bracket.sure_low, bracket.sure_high) == (5, 6)
     assert made.course.is_sure
     assert made.play.group.asked_to_finish == ["drain"]
-    assert made.lines[-1].startswith("search: met at 5, missed at 6; the bracket is closed after ")
+    assert made.lines[-1].endswith(": the bracket is closed; met at 5, missed at 6")
     assert min(users[users.index(4) :]) == 4
 
 
@@ -206,7 +206,7 @@ def test_a_type_that_cannot_have_the_best_price_is_left(tmp_path: Path) -> None:
     assert made() == 0
     assert made.levels == [4]
     assert made.course.confirmations == ()
-    assert "stopped early, because another instance type has a better price, after" in made.lines[-1]
+    assert ": another instance type has a better price; met at 4" in made.lines[-1]
     path = read_search_path(made.play.folder)
     assert path is not None
     assert path.end == "beaten"

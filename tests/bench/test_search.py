@@ -43,7 +43,7 @@ def test_a_search_plays_its_own_steps_and_confirms_the_answer(bench: Bench) -> N
     arrivals = rows[rows["step"] == steps[-1]["id"]]
     assert arrivals["arrival"].notna().all(), "the confirmation"
     assert "search: met at 4" in done.stderr
-    assert "the highest level meets the SLO after" in done.stderr
+    assert ": the highest level meets the SLO; met at 4" in done.stderr
     assert bench.left_open() == []
     check_lines(bench, [json.loads(line) for line in done.stdout.splitlines()])
 

@@ -67,6 +67,12 @@ def test_a_full_disk_stops() -> None:
     assert plan_checks.check_disk(MachineFacts(None, 10**6), course).level == "stop"
 
 
+def test_every_turn_of_a_conversation_counts_as_a_request() -> None:
+    load = {"rate": [2], "warm_up": "10s", "measure": "30s"}
+    talks = {"payload": "en", "conversation": {"turns": 3}}
+    assert estimate(plan(load=load, workload=talks), QUOTES).requests == 2 * 3 * 40
+
+
 @pytest.mark.parametrize(("limit", "level"), [(None, "ok"), (100.0, "ok"), (0.01, "stop")])
 def test_the_budget_is_held_against_the_longest_course(limit: float | None, level: str) -> None:
     chosen = plan(budget={"max_spend_usd": limit})

@@ -47,6 +47,15 @@ def test_a_ramp_grows_evenly() -> None:
     assert counts == pytest.approx([50, 100, 150, 200], abs=1)
 
 
+def test_the_time_left_of_a_shape_is_that_of_its_pieces(tmp_path: Path) -> None:
+    play = Play(tmp_path, None, shape=SPIKE, arrivals="constant", warm_up=5)
+    left: list[float | None] = []
+    for phase in ("warm_up", "measure"):
+        play.during(phase, lambda: left.append(play.sequence.status.eta_s), after=1.0)
+    assert play() == 0
+    assert left == pytest.approx([5 + 50 - 1, 50 - 1], abs=1.0)
+
+
 def test_a_spike_is_played_without_a_pause_and_its_recovery_is_measured(tmp_path: Path) -> None:
     play = Play(tmp_path, None, shape=SPIKE, arrivals="constant")
     assert play() == 0

@@ -16,6 +16,7 @@ class Confirmation:
     """A rate that was played to confirm a recommendation."""
 
     rate: float
+    """Arrivals per second."""
     probes: tuple[Probe, ...]
     state: LevelState | None
     """None where nothing was measured that counts."""
@@ -43,7 +44,7 @@ def next_rate(bracket: Bracket, rates: dict[float, float], tried: Sequence[Confi
 
     Args:
         bracket: where the search ended.
-        rates: requests per second that each level did.
+        rates: arrivals per second that each level is worth.
         tried: the rates so far, in order.
     """
     if bracket.low is None or len(tried) >= len(LADDER) or (tried and tried[-1].holds):

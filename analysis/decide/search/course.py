@@ -32,6 +32,9 @@ class Course:
     """What would follow: an `End`, unless the search was ended from outside."""
     confirmations: tuple[Confirmation, ...] = ()
     confirmation_steps: tuple[StepResult, ...] = field(default=())
+    turns: float | None = 1.0
+    """Requests that follow from one arrival: the mean turns of a completed conversation; None if none was
+    completed."""
 
     @property
     def spent_s(self) -> float:
@@ -64,6 +67,16 @@ class Course:
         return rates
 
     @property
+    def arrival_rates(self) -> dict[float, float]:
+        """Arrivals per second that each level is worth: of requests, or of conversations."""
+        return {} if not self.turns else {level: rate / self.turns for level, rate in self.rates.items()}
+
+    @property
+    def arrivals_noun(self) -> str:
+        """What arrives: ``requests`` or ``conversations``."""
+        return next((step.arrivals_noun for step in self.steps), "requests")
+
+    @property
     def confirmed(self) -> Confirmation | None:
         """The rate at which the SLO held with arrivals."""
         return next((each for each in self.confirmations if each.holds), None)
@@ -71,7 +84,7 @@ class Course:
     @property
     def headroom(self) -> float | None:
         """The confirmed rate as a share of the highest rate that the endpoint did at any level."""
-        highest = max(self.rates.values(), default=0.0)
+        highest = max(self.arrival_rates.values(), default=0.0)
         return None if self.confirmed is None or highest <= 0 else self.confirmed.rate / highest
 
     @property
@@ -85,7 +98,7 @@ class Course:
         lowered = held is not None and held is not self.confirmations[0]
         ids = {s.id for s in self.confirmation_steps if held is None or not lowered or s.rate != held.rate}
         if held is not None and lowered:
-            high = {level for level, rate in self.rates.items() if rate >= _AS_MUCH * held.rate}
+            high = {level for level, rate in self.arrival_rates.items() if rate >= _AS_MUCH * held.rate}
             ids |= {s.id for s, p in zip(self.steps, self.probes, strict=True) if p.level in high}
         return frozenset(ids)
 
@@ -111,7 +124,7 @@ class Course:
         """The rate to confirm next; None when that is over, or an answer is of no use."""
         if self.move == End("beaten"):
             return None
-        return next_rate(self.bracket, self.rates, self.confirmations)
+        return next_rate(self.bracket, self.arrival_rates, self.confirmations)
 
 
 def course_of(rules: Rules, criteria: Sequence[Criterion], steps: Sequence[StepResult]) -> Course:
@@ -130,7 +143,17 @@ def course_of(rules: Rules, criteria: Sequence[Criterion], steps: Sequence[StepR
         next_move(rules, criteria, probes),
         tuple(judge_confirmations(alone, criteria, arrivals)),
         confirming,
+        _turns(own),
     )
+
+
+def _turns(steps: Sequence[StepResult]) -> float | None:
+    facts = [step.conversations for step in steps if step.conversations is not None]
+    if not facts:
+        return 1.0
+    completed = sum(each.completed for each in facts)
+    turns = math.fsum(each.completed * (each.turns_mean or 0.0) for each in facts)
+    return turns / completed if completed else None
 
 
 def search_of(experiment: ExperimentResult, result: RunResult) -> Course | None:

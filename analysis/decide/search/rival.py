@@ -24,7 +24,9 @@ def confirmed_rate(course: Course) -> float | None:
     held = course.confirmed
     if held is None:
         return None
-    return course.rates.get(low.level) if held is course.confirmations[0] else held.rate
+    return (
+        course.rates.get(low.level) if held is course.confirmations[0] else held.rate * (course.turns or 1.0)
+    )
 
 
 def rival_of(entry: ExperimentEntry, finished: Iterable[tuple[ExperimentEntry, Course]]) -> Rival | None:

@@ -46,7 +46,7 @@ function show(state) {
     return;
   }
   showTiles(load, run.cost.spent_usd ? { ...load.cost, ...run.cost } : load.cost);
-  showSearch(load.search_path, load.now);
+  showSearch(load, load.now);
   showSteps(load, earlier, run.judged, loading);
   showErrors(load);
   showWorkers(load);

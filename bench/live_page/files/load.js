@@ -2,7 +2,7 @@
 import { Chart } from "./charts.js";
 import { element, fillTable, fillTiles, setText } from "./dom.js";
 import { costNotes } from "./run.js";
-import { PHASES, count, dollars, duration, latency, missing, number, percent, plain, shortName, tick } from "./text.js";
+import { PHASES, arrivals, count, dollars, duration, latency, missing, number, percent, plain, shortName, tick } from "./text.js";
 
 const KEPT_POINTS = 1800;
 const HEALTH = { ok: ["ok", "good"], busy: ["CPU-bound", "bad"], late: ["reads late", "warn"], silent: ["silent", "bad"] };
@@ -49,10 +49,10 @@ export function showTiles(state, cost) {
   const failed = state.outcomes.failed ?? 0, ended = failed + (state.outcomes.ok ?? 0);
   const others = [["censored", "cut off"], ["withheld", "withheld"]]
     .filter(([key]) => state.outcomes[key]).map(([key, word]) => `${count(state.outcomes[key])} ${word}`);
-  const target = missing(state.target) ? missing(state.rate) ? "–" : `${plain(state.rate)} requests/s` : `${count(state.target)} users`;
+  const target = missing(state.target) ? missing(state.rate) ? "–" : `${plain(state.rate)} ${arrivals(state)}` : `${count(state.target)} users`;
   fillTiles(element("tiles"), [
     missing(state.target) && !missing(state.rate)
-      ? ["Rate", `${number(missing(step.requests_per_minute) ? null : step.requests_per_minute / 60)} /s`, `target ${target} · ${count(state.in_flight)} in flight`]
+      ? ["Requests/s", number(missing(step.requests_per_minute) ? null : step.requests_per_minute / 60), `target ${target} · ${count(state.in_flight)} in flight`]
       : ["In flight", count(state.in_flight), `target ${target} · ${count(state.users)} running`],
     latencyTile("ttft"), latencyTile("tpot"), latencyTile("e2e"),
     ["Output tokens/s", number(step.completion_tokens_per_s), `${number(step.requests_per_minute)} requests/min`],

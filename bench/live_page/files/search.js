@@ -1,6 +1,6 @@
 // The path of a search: its probes with their verdicts, and what they enclose so far.
 import { element, fillTable, setText } from "./dom.js";
-import { count, duration, latency, missing, percent, plain } from "./text.js";
+import { arrivals, count, duration, latency, missing, percent, plain } from "./text.js";
 
 const VERDICTS = { met: "good", missed: "bad", undecided: "warn", "not reached": "warn", void: "bad" };
 
@@ -10,8 +10,8 @@ function criterionText(criterion) {
   return `${what} ${show(criterion.value)} (95% interval ${show(criterion.low)} to ${show(criterion.high)}), allowed ${show(criterion.allowed)}`;
 }
 
-function bracketText(path) {
-  const level = (value) => path.over === "rate" ? `${plain(value)} requests/s` : `${count(value)} users`;
+function bracketText(path, unit) {
+  const level = (value) => path.over === "rate" ? `${plain(value)} ${unit}` : `${count(value)} users`;
   const sure = (surely) => (surely ? "" : ", not yet certain");
   const parts = [
     missing(path.met) ? "No level has met the SLO so far" : `Met at ${level(path.met)}${sure(path.met_surely)}`,
@@ -22,13 +22,15 @@ function bracketText(path) {
   return `${parts.join("; ")}. Between ${level(path.lowest)} and ${level(path.highest)}. Load time of the probes: ${duration(path.spent_s)}${limit}.`;
 }
 
-/** path: from `runfolder/search_path.py`; null in a run that is no search. */
-export function showSearch(path, now) {
+/** state: of a load; its `search_path` is from `runfolder/search_path.py`, null in a run that is no search. */
+export function showSearch(state, now) {
+  const path = state.search_path;
   element("search-part").hidden = !path;
   if (!path) return;
-  setText("bracket", bracketText(path));
-  const unit = path.over === "rate" ? "Requests/s" : "Users";
-  fillTable("probe", [[unit, "number"], ["Verdict"], ["Requests", "number"], ["Measured", "number"], ["Why", "sentence"]],
+  const unit = arrivals(state);
+  setText("bracket", bracketText(path, unit));
+  const level = path.over === "rate" ? unit[0].toUpperCase() + unit.slice(1) : "Users";
+  fillTable("probe", [[level, "number"], ["Verdict"], ["Requests", "number"], ["Measured", "number"], ["Why", "sentence"]],
     path.probes.map((probe) => {
       const more = missing(probe.looks_at) ? "" : `, next look in ${duration(probe.looks_at - now)}`;
       return {

@@ -22,6 +22,9 @@ export const duration = (seconds) => {
 };
 export const shortName = (step) => step.split("/").pop();
 
+/** What arrives in an open loop, with its unit. */
+export const arrivals = (state) => missing(state.turns_per_arrival) ? "requests/s" : "conversations/s";
+
 export const PHASES = {
   start: "starting", ramp: "ramping up", warm_up: "warming up", measure: "measuring",
   tail: "waiting for the last measured requests", drain: "waiting for the last requests", done: "ended",
