@@ -136,6 +136,9 @@ def _run() -> int:
         conclude(error.exit_code, error)
         click.echo(f"error: {printable(_with_setting(error))}", err=True)
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return ExitCode.BAD_INPUT
     except click.UsageError as error:
         conclude(ExitCode.BAD_INPUT, sentence := usage_sentence(error))
         click.echo(f"error: {sentence}", err=True)

@@ -11,7 +11,7 @@ from common.errors import UserError, writing
 from common.formatting import plural
 from runfolder import layout
 from runfolder.appending import RowAppender, read_rows, replace_rows
-from runfolder.manifest import read_manifest
+from runfolder.manifest import manifest_of
 from runfolder.records import REQUEST_COLUMNS, STEP_COLUMNS, ReasonCode, Request, StepRow
 from runfolder.row_spool import SUFFIX, SpoolContent, orphaned, read_spool
 
@@ -46,7 +46,7 @@ def collect(folder: Path, spools: Path) -> Collected:
         UserError: there is no such run, a load generator still uses one of the files, or a file cannot be
             read or written.
     """
-    run_id = read_manifest(folder).run_id
+    run_id = manifest_of(folder).run_id
     if not spools.is_dir():
         raise UserError(f"there is no folder {spools}", "name the folder with the workers' files", "spool")
     known = _known_rows(folder / layout.REQUESTS)

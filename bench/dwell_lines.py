@@ -12,9 +12,9 @@ def line_of_warm_up(row: StepRow, seconds: float) -> str:
 
 
 def line_of_look(row: StepRow, until: MeasureUntil, look: Look) -> str:
-    """``c8: E2E p95 known to ±8.3% after 45 s, ±5% are asked``."""
+    """``c8: E2E p95 known to ±8.3% after 45 s, ±5% is asked for``."""
     why = "" if look.steady else "; the load is not steady"
-    asked = f"±{limit_percent(until.until)} are asked"
+    asked = f"±{limit_percent(until.until)} is asked for"
     return f"{_name(row)}: {_known(until, look)} after {duration(look.seconds)}, {asked}{why}"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.backend import backend_for
-from bench.checks import check_plan
+from bench.checks import check_file_limit, check_plan, check_results
 from bench.cloudwatch import collect_cloudwatch
 from bench.display.run_display import RunDisplay
 from bench.display.screen import say_in_signal
@@ -48,7 +48,9 @@ def run_plan(plan: Plan, options: RunOptions) -> int:
     Raises:
         UserError: a mistake in the plan, the account or on this machine; nothing was started.
     """
-    payloads = check_plan(plan, options.results)
+    payloads = check_plan(plan)
+    check_results(options.results)
+    check_file_limit(plan.load.most_in_flight)
     options.load.check()
     prepared: PreparedRun | None = None
     try:

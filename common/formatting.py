@@ -53,6 +53,11 @@ def dollars(value: float | None, digits: int = 3) -> str:
     return f"${number(value, digits)}"
 
 
+def cents(value: float) -> str:
+    """An amount in cents: ``$0.93``, ``$1,030.00``; below a cent ``$0.0012``."""
+    return f"${value:,.2f}" if value >= 0.01 or value == 0 else dollars(value, 2)
+
+
 def hourly_price(value: float | None) -> str:
     """A price per hour with up to four decimals: ``$1.4084``, ``$1.515``, ``$0.10``."""
     if value is None:

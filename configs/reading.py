@@ -137,7 +137,7 @@ _REMEDIES: Mapping[str, str] = {
     "float_type": "write a number",
     "float_parsing": "write a number",
     "finite_number": "write a finite number",
-    "too_short": "write at least one value",
+    "too_short": "write {least} or more values",
 }
 """pydantic's types of mistakes, each with a remedy."""
 
@@ -183,7 +183,8 @@ def _advice(mistake: ErrorDetails) -> str:
     if mistake["type"] in _REMEDIES:
         value = mistake["input"]
         example = value if isinstance(value, str | int | float) else "1, 2, 4"
-        return _REMEDIES[mistake["type"]].format(example=_short(example))
+        least = mistake.get("ctx", {}).get("min_length")
+        return _REMEDIES[mistake["type"]].format(example=_short(example), least=least)
     message = mistake["msg"]
     for theirs, ours in _PHRASES:
         message = message.replace(theirs, ours)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from common.errors import UserError
 from common.files import write_atomically
 from runfolder.layout import MANIFEST
 
@@ -206,3 +207,24 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors(include_url=False)[0]
         finding = str(first["msg"]).removeprefix("Value error, ")
         raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {finding}") from None
+
+
+def manifest_of(folder: Path) -> Manifest:
+    """The manifest of a folder that a user names.
+
+    Raises:
+        UserError: no such folder, no manifest in it, or one that cannot be read.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such run folder", "name a folder below your results folder")
+    try:
+        return read_manifest(folder)
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} holds no manifest.json, so it is not a run folder",
+            "name one; for the results of other tools, see LOCUST= and FMBENCH= of `make report`",
+        ) from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"{folder / MANIFEST}: cannot be read ({error.strerror or error})") from None

@@ -15,14 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.backend import backend_for
-from bench.checks import checked_payload
+from bench.checks import check_plan
 from bench.commands.run import PlanChoice, chosen_plan, plan_options
 from bench.json_lines import add_to_result, conclude, emit, is_on, json_option, say
 from bench.options import NonEmptyText
 from bench.terminal import print_status, result_console
 from bench.traces import read_replayed_trace, trace_size
 from common.exit_codes import ExitCode
-from common.formatting import limit_percent, plural
+from common.formatting import cents, limit_percent, plural
 from common.text import one_line, printable
 from configs.dwell import statistic_name
 from configs.plan import Plan, Price
@@ -48,7 +48,7 @@ _COLOR = {"ok": "green", "warning": "yellow", "stop": "red"}
 def plan_command(**choice: Unpack[PlanChoice]) -> int:
     """Check a plan and estimate its duration and cost. Creates nothing; exit code 2 if a check stops it."""
     plan, path = chosen_plan(choice)
-    payloads = [checked_payload(plan, spec).facts for spec in plan.workload.specs]
+    payloads = [payload.facts for payload in check_plan(plan).values()]
     with backend_for(plan, rehearse=False) as backend:
         checked = preflight(
             backend.plan,
@@ -163,7 +163,7 @@ def _row(check: Check) -> tuple[str, str, str]:
 
 
 def _estimate_lines(plan: Plan, estimate: Estimate) -> list[str]:
-    bounds = f"{_span(estimate.shortest_s)} to {_span(estimate.longest_s)}"
+    bounds = _range(_span(estimate.shortest_s), _span(estimate.longest_s))
     steps = plural(estimate.steps, "step")
     if plan.load.search is not None:
         steps = f"a search of at most {plural(estimate.steps, 'probe')}"
@@ -171,11 +171,16 @@ def _estimate_lines(plan: Plan, estimate: Estimate) -> list[str]:
     lines = [f"{shape}; {bounds}, including start and deletion; up to about {estimate.requests:,} requests"]
     if estimate.longest_usd is not None and estimate.shortest_usd is not None:
         limit = plan.budget.max_spend_usd
-        allowed = f" (limit: ${limit:.2f})" if limit is not None else ""
-        lines.append(f"cost: ${estimate.shortest_usd:.2f} to ${estimate.longest_usd:.2f}{allowed}")
+        allowed = f" (limit: {cents(limit)})" if limit is not None else ""
+        lines.append(f"cost: {_range(cents(estimate.shortest_usd), cents(estimate.longest_usd))}{allowed}")
     lines += _length_lines(plan)
     lines.append(f"assumed: {'; '.join(estimate.assumptions)}")
     return lines
+
+
+def _range(shortest: str, longest: str) -> str:
+    """``27 min to 40 min``; ``about 2 min`` where both ends are the same."""
+    return f"about {longest}" if shortest == longest else f"{shortest} to {longest}"
 
 
 def _length_lines(plan: Plan) -> list[str]:
@@ -204,7 +209,7 @@ def show_inventory(entries: Sequence[InventoryEntry], clients: Clients) -> None:
             item.name,
             entry.status or "not seen",
             _span(now - item.created_at),
-            "" if item.kind not in BILLED else "no price" if cost is None else f"${cost:.2f}",
+            "" if item.kind not in BILLED else "no price" if cost is None else cents(cost),
             item.run_id + (f" (live, process {entry.live.pid})" if entry.live else ""),
             item.owner + ("" if entry.mine else " (not this machine)"),
             entry.known_by,

@@ -41,7 +41,10 @@ _ARTIFACTS = ("report.html", "report.md", "summary.json", "summary.csv")
 @click.option("--replace", is_flag=True, help="Delete another report of the same run there.")
 @json_option
 def mlflow_command(folder: Path | None, *, uri: str | None, experiment: str | None, replace: bool) -> None:
-    """Log the report of a run folder to MLflow (default: results/latest)."""
+    """Log the report of a run folder to MLflow.
+
+    The default is results/latest.
+    """
     if uri is None:
         raise UserError(
             "no MLflow server is named",

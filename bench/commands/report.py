@@ -23,6 +23,7 @@ from common.exit_codes import ExitCode
 from common.formatting import plural
 from common.text import printable
 from runfolder.layout import LATEST
+from runfolder.manifest import manifest_of
 from runfolder.row_spool import spool_folder
 
 _LATEST = Path("results") / LATEST
@@ -160,8 +161,12 @@ def _runs(side: str) -> list[RunResult]:
     help="Files that workers have left, copied from their hosts. Default: those on this machine.",
 )
 def collect_command(folder: Path | None, *, spool: Path | None) -> None:
-    """Add the rows that workers still have on disk to a run folder (default: results/latest)."""
+    """Add the rows that workers still have on disk to a run.
+
+    The default is results/latest.
+    """
     run, spools = folder or _LATEST, spool or spool_folder()
+    manifest_of(run)  # a mistake, also where there is nothing to collect
     none_here = spool is None and not spools.is_dir()
     added = Collected(0, 0) if none_here else collect(run, spools)
     click.echo(f"{plural(added.rows, 'row')} from {plural(added.spools, 'file')} in {spools} added to {run}")

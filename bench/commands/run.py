@@ -137,7 +137,7 @@ def run(*, metrics: int | None, bind: str, token: str | None, **choice: Unpack[P
 )
 @json_option
 def quick(*, endpoint: str | None, component: str | None, results: Path) -> int:
-    """Check one endpoint with one user: does it answer, how, how fast, and what to run next. One minute."""
+    """Check one endpoint in a minute: does it work, and how fast?"""
     if component and not endpoint:
         raise UserError("a component is part of an endpoint", "name its endpoint too", "endpoint")
     return play_plan(quick_plan(endpoint, component), RunOptions(results, LoadOptions(), quick=True))
@@ -175,7 +175,7 @@ def rehearse(
 @page_host_option
 @page_password_option
 def ui(*, port: int, bind: str, token: str | None, **choice: Unpack[PlanChoice]) -> int:
-    """Play a plan and watch it live in a browser, until the page is closed."""
+    """Play a plan, with a live page in the browser."""
     plan, path = chosen_plan(choice)
     load = LoadOptions(processes=choice["processes"])
     options = RunOptions(choice["results"], load, path)

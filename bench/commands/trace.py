@@ -81,7 +81,8 @@ def _table(title: str, replayed: Trace, facts: TraceFacts) -> Table:
     table.add_row("requests", count(facts.arrivals), "")
     table.add_row("duration", duration(facts.duration_s), "")
     table.add_row("rate", f"{number(facts.mean_rate)}/s", _sparkline(facts.rates))
-    table.add_row("peak", f"{count(facts.peak_rate_1s)}/s", f"{number(facts.peak_rate_60s)}/s over a minute")
+    minute = f"{number(facts.peak_rate_60s)}/s over a minute" if facts.duration_s >= 60 else ""
+    table.add_row("peak", f"{count(facts.peak_rate_1s)}/s", minute)
     for name, lengths in (("mean prompt tokens", facts.prompt), ("mean output tokens", facts.output)):
         table.add_row(
             name, ABSENT if lengths is None else number(lengths.mean), _spread(lengths, facts.arrivals)

@@ -2,6 +2,7 @@
 
 import time
 
+from common.formatting import cents
 from deploy.lifecycle.ledger import Ledger
 
 
@@ -32,4 +33,6 @@ class SpendGuard:
 
     def reason(self) -> str | None:
         """Why the run must end; None while it may continue."""
-        return f"budget.max_spend_usd of ${self._limit:.2f} is reached" if self.exceeded() else None
+        if self._limit is None or not self.exceeded():
+            return None
+        return f"budget.max_spend_usd of {cents(self._limit)} is reached"

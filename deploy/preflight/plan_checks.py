@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.errors import Setting
-from common.formatting import duration
+from common.formatting import cents, duration
 from configs.arrivals import arrival_process
 from configs.containers import family_of
 from configs.plan import Plan
@@ -185,7 +185,7 @@ def check_budget(plan: Plan, estimate: Estimate) -> Check:
     if cost is None and limit is not None:
         remedy = "set price.usd_per_hour, or remove the limit"
         return Check(
-            "budget", "stop", f"there is no price, so the limit of ${limit:.2f} cannot be enforced", remedy
+            "budget", "stop", f"there is no price, so the limit of {cents(limit)} cannot be enforced", remedy
         )
     if cost is None:
         return Check(
@@ -193,12 +193,12 @@ def check_budget(plan: Plan, estimate: Estimate) -> Check:
         )
     if limit is None:
         return Check(
-            "budget", "ok", f"up to ${cost:.2f}; no limit is set", "set budget.max_spend_usd to limit it"
+            "budget", "ok", f"up to {cents(cost)}; no limit is set", "set budget.max_spend_usd to limit it"
         )
     if cost > limit:
         remedy = "shorten the windows, drop steps, or raise budget.max_spend_usd"
-        return Check("budget", "stop", f"up to ${cost:.2f}, more than the ${limit:.2f} allowed", remedy)
-    return Check("budget", "ok", f"up to ${cost:.2f} of ${limit:.2f} allowed")
+        return Check("budget", "stop", f"up to {cents(cost)}, more than the {cents(limit)} allowed", remedy)
+    return Check("budget", "ok", f"up to {cents(cost)} of {cents(limit)} allowed")
 
 
 def check_lifetime(plan: Plan, estimate: Estimate) -> Check:

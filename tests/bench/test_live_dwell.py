@@ -63,7 +63,7 @@ def test_noise_makes_it_longer_and_the_bound_ends_it(tmp_path: Path) -> None:
     assert made.play() == 0
     (measured,) = made.seconds("measure_started_at", "measure_ended_at")
     assert measured == pytest.approx(300, abs=0.2)
-    assert "±5% are asked" in made.lines[-1]
+    assert "±5% is asked for" in made.lines[-1]
 
 
 def test_the_warm_up_ends_when_the_load_has_settled(tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def change(**parts: dict[str, Any]) -> dict[str, Any]:
         (change(model=SIMULATED["model"] | {"tokenizer": __file__}), "is not a tokenizer.json"),
         ("name: [", "is not YAML"),
         (change(price={"usd_per_hour": {"ml.g5.xlurge": 1.0}}), "price.usd_per_hour: 'ml.g5.xlurge' is not"),
+        (
+            SIMULATED | {"workload": {"mix": [{"payload": "en_50-100"}]}},
+            "workload.mix: write 2 or more values",
+        ),
+        (change(workload={"sticky": True, "conversation": {"turns": 2}}), "the container of vllm opens no"),
     ],
     ids=[
         "wrong key",
@@ -62,12 +67,15 @@ def change(**parts: dict[str, Any]) -> dict[str, Any]:
         "no tokenizer",
         "no YAML",
         "price of an unknown type",
+        "a mix of one",
+        "sessions that the container does not open",
     ],
 )
 def test_a_wrong_plan(
     bench: Bench, refused: Callable[..., str], plan: dict[str, Any] | str, message: str
 ) -> None:
-    assert message in refused("run", "--plan", bench.plan(plan), "--results", bench.results)
+    for command in ("plan", "run"):
+        assert message in refused(command, "--plan", bench.plan(plan), "--results", bench.results)
     assert not bench.results.exists() or not list(bench.results.iterdir())
 
 
@@ -106,12 +114,26 @@ def test_a_wrong_plan(
         (["compare", "results/a"], "two sides are needed"),
         (["compare", "", "results/b"], "the name of a run folder is missing in ''"),
         (["compare", "results/a,", "results/b"], "the name of a run folder is missing in 'results/a,'"),
+        (["collect", "docs"], "docs holds no manifest.json, so it is not a run folder"),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence_and_code_2(
     arguments: list[str], message: str, refused: Callable[..., str]
 ) -> None:
     assert message in refused(*arguments)
+
+
+def test_without_a_command_the_help_is_shown_in_full_sentences(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["llm-bench"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    printed = capsys.readouterr()
+    shown = printed.out + printed.err
+    assert "error:" not in shown
+    assert "calibrate " in shown
+    assert "..." not in shown.partition("Commands:")[2], "a command's help is cut off"
 
 
 def test_a_plan_that_is_not_there(bench: Bench) -> None:

@@ -21,7 +21,7 @@ def prepared(results: Path, **changes: dict[str, Any]) -> PreparedRun:
     parts = {key: SIMULATED.get(key, {}) | value for key, value in changes.items()}
     plan = Plan.model_validate(SIMULATED | parts)
     with backend_for(plan, rehearse=False) as backend:
-        return prepare(backend, RunOptions(results, LoadOptions()), check_plan(plan, results))
+        return prepare(backend, RunOptions(results, LoadOptions()), check_plan(plan))
 
 
 def test_a_prepared_run_is_described_and_nothing_is_created(tmp_path: Path) -> None:
