@@ -21,7 +21,7 @@ _PROGRESS_S = 5.0
 _REMINDER_S = 120.0
 _PROGRESS_KEYS = (
     "experiment", "step", "ordinal", "steps_total", "phase", "phase_elapsed_s", "phase_total_s", "eta_s",
-    "target", "rate", "users", "in_flight", "outcomes", "cost",
+    "target", "rate", "turns_per_arrival", "users", "in_flight", "outcomes", "cost",
 )  # fmt: skip
 _FIGURES = (
     "requests_per_minute", "completion_tokens_per_s", "ttft_p50_ms", "ttft_p95_ms",

@@ -37,8 +37,8 @@ def exporting(facts: Callable[[], Facts], interval_s: float) -> Iterator[None]:
         facts: how the run stands.
         interval_s: seconds between two exports.
     """
-    with _logged_apart() as messages:
-        export, ended = _Export(facts, messages), threading.Event()
+    with _logged_apart() as reasons:
+        export, ended = _Export(facts, reasons), threading.Event()
         thread = threading.Thread(target=export.repeat, args=(ended, interval_s), name="OTLP", daemon=True)
         thread.start()
         try:
@@ -54,13 +54,13 @@ class _Export:
 
     Args:
         facts: how the run stands.
-        messages: takes what the exporter logs.
+        reasons: what the exporter logs, as `_reason` has it.
     """
 
-    def __init__(self, facts: Callable[[], Facts], messages: list[str]) -> None:
+    def __init__(self, facts: Callable[[], Facts], reasons: list[str]) -> None:
         self.exporter = OTLPMetricExporter()
         self._facts = facts
-        self._messages = messages
+        self._reasons = reasons
         self._started_at = time.time_ns()
         self._reported = False
 
@@ -71,30 +71,48 @@ class _Export:
         self._send()
 
     def _send(self) -> None:
-        self._messages.clear()
+        self._reasons.clear()
         data = metrics_data(self._facts(), self._started_at, time.time_ns())
         if self.exporter.export(data) is otel.MetricExportResult.FAILURE and not self._reported:
             self._reported = True
-            receiver, why = receiver_of(os.environ), " ".join(dict.fromkeys(self._messages))
+            why = f" ({one_line(self._reasons[0])})" if self._reasons else ""
             print_status(
-                f"warning: the OpenTelemetry receiver {receiver} does not take metrics: {one_line(why)}"
+                f"warning: the OpenTelemetry receiver {receiver_of(os.environ)} does not take metrics{why}; "
+                "check its address, and that the port is its port for HTTP, often 4318"
             )
 
 
 @contextmanager
 def _logged_apart() -> Iterator[list[str]]:
     """Keep what OpenTelemetry logs off the screen, in a list."""
-    messages: list[str] = []
+    reasons: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: reasons.append(_reason(record))  # type: ignore[method-assign]
     logger = logging.getLogger("opentelemetry")
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(handler)
     try:
-        yield messages
+        yield reasons
     finally:
         logger.removeHandler(handler)
         logger.propagate = propagate
+
+
+def _reason(record: logging.LogRecord) -> str:
+    """The reason in a message of the exporter: that of the system below an exception, or the HTTP status.
+
+    The message after the last try has neither.
+    """
+    values = record.args if isinstance(record.args, tuple) else ()
+    error: BaseException | None = next((each for each in values if isinstance(each, Exception)), None)
+    if error is None:
+        if len(values) < 2:
+            return "no answer"
+        status = " ".join(str(each) for each in values[1:] if each)
+        return f"HTTP {status}" if isinstance(values[1], int) else record.getMessage()
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def metrics_data(facts: Facts, started_at: int, now: int) -> otel.MetricsData:

@@ -32,6 +32,11 @@ def export_interval_s(environment: Mapping[str, str]) -> float | None:
         or environment.get("OTEL_METRICS_EXPORTER", "otlp").strip() == "none"
     ):
         return None
+    name = next(name for name in _ENDPOINTS if environment.get(name))
+    if not urlsplit(environment[name]).scheme.startswith("http") or not urlsplit(environment[name]).hostname:
+        raise UserError(
+            f"{name} is not an address of http or https", "write one such as http://collector:4318"
+        )
     protocol = next((name for name in _PROTOCOLS if environment.get(name)), None)
     if protocol is not None and environment[protocol].strip().lower() != "http/protobuf":
         raise UserError(

@@ -67,7 +67,8 @@ class ReportCollector:
         self.lost: set[str] = set()
         """Client ids of workers that were lost: nothing waits for them."""
         self.steps: dict[str, StepTally] = defaultdict(StepTally)
-        self._open: StepTally | None = None
+        self._windows: list[StepTally] = []
+        """Of the last window, and before it of those that it follows without a pause."""
         """Tally of the step with the window that was opened last."""
         self.breaker = CircuitBreaker()
         self.dropped: Counter[str] = Counter()
@@ -167,8 +168,11 @@ class ReportCollector:
 
     def open_window(self, step: str, start: float) -> None:
         """Open a step's measure window."""
-        self._open = self.steps[step]
-        self._open.window = MeasureWindow(start, float("inf"))
+        tally = self.steps[step]
+        if self._windows and (before := self._windows[-1].window) is not None and before.end < start:
+            self._windows.clear()
+        tally.window = MeasureWindow(start, float("inf"))
+        self._windows.append(tally)
 
     def close_window(self, step: str, end: float) -> None:
         """Close a step's measure window: what ends at ``end`` or later is outside."""
@@ -185,8 +189,10 @@ class ReportCollector:
                 self.breaker.record_success(seconds)
                 self.not_ready = None
                 tally.add_ok(row, ended_at)
-                if self._open is not None:
-                    self._open.add_to_window(row, ended_at)
+                for own in reversed(self._windows):
+                    own.add_to_window(row, ended_at)
+                    if own.window is not None and own.window.start <= row.started_at:
+                        break  # those before it ended earlier
             case "failed":
                 tally.add_failed(row)
                 detail = row.error_detail or row.error_class or "failed"

@@ -264,7 +264,8 @@ def test_a_receiver_that_takes_nothing_is_reported_once_and_holds_up_nothing(
         assert receiver is None or receiver.got_one.wait(20)
     said = capsys.readouterr().err
     assert said.count("warning: the OpenTelemetry receiver 127.0.0.1:") == 1, said
-    assert ("code: 400" if receiver else "Failed to export") in said
+    why = "HTTP 400 Bad Request" if receiver else "(Connection refused|no answer)"
+    assert re.search(rf"does not take metrics \({why}\); check its address", said), said
     if receiver:
         receiver.close()
 
@@ -301,6 +302,12 @@ def test_the_environment_alone_turns_the_export_on(
 def test_what_it_asks_for_in_vain_is_named(name: str, wrong: str) -> None:
     with pytest.raises(UserError, match=re.escape(f"{name}={wrong}")):
         export_interval_s({ENDPOINT: "http://x", name: wrong})
+
+
+@pytest.mark.parametrize("address", ["collector:4318", "localhost", "http://", "grpc://collector:4317"])
+def test_an_address_without_http_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match=f"{ENDPOINT} is not an address of http or https; write one such as"):
+        export_interval_s({ENDPOINT: address})
 
 
 def queries() -> list[str]:

@@ -1,6 +1,7 @@
 """What is shown while a run goes on is what the report says of the same rows."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from analysis.metrics.definitions import Window as ReportWindow
 from analysis.metrics.definitions import started_in
 from locustfiles.master import sorted_values
 from locustfiles.master.circuit_breaker import MIN_FAILURES, MIN_SECONDS, CircuitBreaker
+from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.sorted_values import SortedValues
 from locustfiles.master.step_tally import StepTally, tokens_inside
 from locustfiles.messages import MeasureWindow
@@ -135,3 +137,21 @@ def test_few_failures_over_a_long_time_trip_nothing() -> None:
     for number in range(MIN_FAILURES - 1):
         breaker.record_failure(number * MIN_SECONDS, "503")
     assert breaker.trip_reason() is None
+
+
+def test_windows_that_follow_without_a_pause_share_the_answers_that_span_them(tmp_path: Path) -> None:
+    """Rows arrive when the next window is already open: the pieces of a shape."""
+    collector = ReportCollector(tmp_path, frozenset({"a", "b"}))
+    collector.open_window("a", 10.0)
+    collector.close_window("a", 20.0)
+    collector.open_window("b", 20.0)
+    rows = [
+        Request("r", "a", "w0", "p", at, e2e_ms=e2e_ms) for at, e2e_ms in ((18.0, 1500.0), (19.0, 2000.0))
+    ]
+    for each in rows:
+        each.ttft_ms, each.completion_tokens, each.first_chunk_tokens = 500.0, 31, 1
+    collector.add_rows(rows, 30.0)
+    for step, window in (("a", ReportWindow(10.0, 20.0)), ("b", ReportWindow(20.0, 30.0))):
+        tally = collector.steps[step]
+        assert tally.completions == 1
+        assert tally.completion_tokens == pytest.approx(definitions.completion_tokens_in(frame(rows), window))
