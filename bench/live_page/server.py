@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 from flask import Flask, Response, redirect, request, send_from_directory
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response as AnyResponse
 
 from bench.live_page.run_view import RunView
@@ -47,10 +48,41 @@ _REPORT_FILES = frozenset({"report.html", "report.md", "summary.json", "summary.
 METRICS = "/metrics"
 LOOPBACK = "127.0.0.1"
 USER = "bench"
+MOST_CONNECTIONS = 64
+"""Each has a thread and a file descriptor of the run's own process, whoever connects."""
+_IDLE_S = 10.0
+"""How long a connection may say nothing."""
+
+
+class _Server(ThreadedWSGIServer):
+    """Serves each connection in a thread, and refuses those that are too many."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._free = threading.Semaphore(MOST_CONNECTIONS)
+        super().__init__(*arguments, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, or close it."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection; its thread ends with it."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Drop what is no request: it must not print to the terminal of the run."""
 
 
 class _Quiet(WSGIRequestHandler):
     """Writes no line per request to the terminal of the run."""
+
+    timeout = _IDLE_S
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
         """Drop the line."""
@@ -219,9 +251,7 @@ def metrics_page(view: RunView, address: Address) -> Iterator[None]:
 def _serving(view: RunView, address: Address, *, page: bool) -> Iterator[None]:
     with listening(address.host, address.port, address.setting) as listener:
         app = make_app(view, address.host, None if address.host == LOOPBACK else address.password, page=page)
-        server = make_server(
-            address.host, address.port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno()
-        )
+        server = _Server(address.host, address.port, app, _Quiet, fd=listener.fileno())
         thread = threading.Thread(target=server.serve_forever, name="live page", daemon=True)
         thread.start()
         try:

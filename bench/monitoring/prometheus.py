@@ -47,7 +47,10 @@ def exposition(facts: Facts, accept: str) -> tuple[bytes, str]:
         facts: how the run stands.
         accept: the request's header of this name.
     """
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is no number
+        encode, content_type = choose_encoder("")
     return encode(_Collector(facts)), content_type
 
 

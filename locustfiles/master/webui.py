@@ -73,10 +73,12 @@ def refuse_foreign_requests(web_ui: Any, host: str) -> None:
     own_hosts = {"127.0.0.1", "localhost", "::1", host}
 
     def refuse_foreign() -> Response | None:
-        url = urlsplit(f"//{request.host}")
         origin = request.headers.get("Origin")
-        foreign_host = url.hostname not in own_hosts and host not in _EVERYWHERE
-        foreign_page = origin is not None and urlsplit(origin).netloc != request.host
+        try:
+            foreign_host = urlsplit(f"//{request.host}").hostname not in own_hosts and host not in _EVERYWHERE
+            foreign_page = origin is not None and urlsplit(origin).netloc != request.host
+        except ValueError:  # no address at all
+            foreign_host = foreign_page = True
         fetched = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
         visited = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
         if foreign_host or foreign_page or (fetched and not visited):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from werkzeug.serving import make_server
 from bench.cli import SETTINGS
 from bench.live_page.load_feed import LoadFeed
 from bench.live_page.run_view import RunView
-from bench.live_page.server import FILES, Address, live_page, make_app, metrics_page
+from bench.live_page.server import FILES, MOST_CONNECTIONS, Address, live_page, make_app, metrics_page
 from bench.ports import free_port
 from common.errors import UserError
 from deploy.lifecycle.ledger import Item
@@ -172,6 +173,31 @@ def test_the_metrics_are_served_with_the_page_or_alone(view: RunView) -> None:
         assert asked.get_data(as_text=True).endswith("# EOF\n")
     assert [alone.get(path, headers=HOST).status_code for path in ("/", "/live/", "/live/state")] == [404] * 3
     assert alone.post("/live/stop", headers=HOST).status_code == 404
+
+
+def ask(port: int, request: bytes) -> bytes:
+    """What a server answers to these bytes; empty where it closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+def test_strangers_neither_take_all_connections_nor_print_to_the_terminal(
+    view: RunView, capfd: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    with metrics_page(view, Address(port)):
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(MOST_CONNECTIONS)]
+        assert ask(port, b"") == b"", "one too many: the run needs its file descriptors"
+        for connection in idle:
+            connection.close()
+        get = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n\r\n"
+        eventually(lambda: b"llm_bench_stage" in ask(port, get % b"Accept: */*"))
+        version = b"Accept: application/openmetrics-text; version=x; escaping=dots"
+        assert b"llm_bench_stage" in ask(port, get % version)
+        assert b"403" in ask(port, get % b"Origin: http://[x")
+        assert ask(port, b"GET http://[ HTTP/1.1\r\n\r\n") == b""
+    assert capfd.readouterr().err == ""
 
 
 def test_a_page_for_others_needs_a_password(view: RunView) -> None:
