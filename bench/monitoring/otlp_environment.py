@@ -33,7 +33,7 @@ def export_interval_s(environment: Mapping[str, str]) -> float | None:
     ):
         return None
     name = next(name for name in _ENDPOINTS if environment.get(name))
-    if not urlsplit(environment[name]).scheme.startswith("http") or not urlsplit(environment[name]).hostname:
+    if not _is_address(environment[name]):
         raise UserError(
             f"{name} is not an address of http or https", "write one such as http://collector:4318"
         )
@@ -52,3 +52,11 @@ def export_interval_s(environment: Mapping[str, str]) -> float | None:
     if not interval.strip().isdecimal() or not int(interval):
         raise UserError(f"{_INTERVAL}={interval} is not a number of milliseconds", "write 10000 for 10 s")
     return int(interval) / 1000
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets, or a port that is none
+        return False

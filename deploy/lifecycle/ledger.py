@@ -122,7 +122,8 @@ class Ledger:
                 latest[item.key] = item
             elif (text := json.dumps(line)) not in self.unreadable:
                 self.unreadable.append(text)
-        latest |= {key: item for key, item in self._written.items() if run_id in (None, item.run_id)}
+        written = list(self._written.items())  # at once: pages ask from threads of their own
+        latest |= {key: item for key, item in written if run_id in (None, item.run_id)}
         return sorted(latest.values(), key=lambda item: item.created_at)
 
     def open_items(self, run_id: str | None = None) -> list[Item]:

@@ -304,7 +304,10 @@ def test_what_it_asks_for_in_vain_is_named(name: str, wrong: str) -> None:
         export_interval_s({ENDPOINT: "http://x", name: wrong})
 
 
-@pytest.mark.parametrize("address", ["collector:4318", "localhost", "http://", "grpc://collector:4317"])
+@pytest.mark.parametrize(
+    "address",
+    ["collector:4318", "localhost", "http://", "grpc://collector:4317", "http://[::1", "http://h:x"],
+)
 def test_an_address_without_http_is_refused(address: str) -> None:
     with pytest.raises(UserError, match=f"{ENDPOINT} is not an address of http or https; write one such as"):
         export_interval_s({ENDPOINT: address})
