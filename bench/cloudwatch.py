@@ -75,11 +75,14 @@ def _further_invocations(folder: Path, experiments: Mapping[str, str]) -> Counte
             for row in csv.DictReader(file):
                 own = experiments.get(row["step"], "")
                 counts[own] -= row.get("error_class") in _NEVER_INVOKED or _not_sent(row)
-                counts[own] += bool(row.get("session_open_ms")) + bool(row.get("session_close_ms"))
+                counts[own] += bool(row.get("session_id") and row.get("session_open_ms"))
+                counts[own] += bool(row.get("session_close_ms"))
     return counts
 
 
 def _not_sent(row: Mapping[str, str]) -> bool:
-    """Whether it is an arrival that was withheld, or a turn that was cut off before it was due."""
+    """Whether it is an arrival that was withheld, or a turn that was cut off: not due yet, or unopened."""
     outcome = row.get("outcome")
-    return outcome == "withheld" or (outcome == "censored" and float(row.get("elapsed_ms") or 1) == 0)
+    unopened = bool(row.get("session_open_ms")) and not row.get("session_id")
+    cut_off = outcome == "censored" and float(row.get("elapsed_ms") or 1) == 0
+    return outcome == "withheld" or unopened or cut_off

@@ -75,11 +75,12 @@ def further_invocations(rows: pd.DataFrame) -> int:
     """How many more invocations than rows there were.
 
     One for each session that was opened or closed, less one for each row of a request that was not sent. A
-    turn without a session has failed and yet was not sent.
+    turn without a session was not sent: none was opened for it, or it had ended.
     """
     calls = int(rows[["session_open_ms", "session_close_ms"]].notna().sum().sum())
-    outside = (rows["error_class"].astype(object) == "session") & rows["http_status"].isna()
-    return calls - int((never_sent(rows) | outside.to_numpy()).sum())
+    unopened = rows["session_open_ms"].notna() & rows["session_id"].isna()
+    ended = (rows["error_class"].astype(object) == "session") & rows["http_status"].isna()
+    return calls - int((never_sent(rows) | (unopened | ended).to_numpy()).sum())
 
 
 def invocations(points: pd.DataFrame) -> float | None:

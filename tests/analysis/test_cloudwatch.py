@@ -95,20 +95,23 @@ def test_an_equal_count_raises_no_alarm(run_folder: Path, tmp_path: Path) -> Non
 
 def test_what_opened_and_closed_sessions_is_counted_and_what_was_not_sent_is_not() -> None:
     lost: dict[str, Any] = {"outcome": "failed", "error_class": "session", "elapsed_ms": 7.0}
+    opened: dict[str, Any] = {"session_id": "a-1", "session_open_ms": 5.0}
     invocations: list[tuple[int, dict[str, Any]]] = [
-        (2, {"session_open_ms": 5.0}),
+        (2, opened),
         (2, {"session_close_ms": 5.0}),
-        (3, {"session_open_ms": 5.0, "session_close_ms": 5.0}),
+        (3, opened | {"session_close_ms": 5.0}),
         (0, {"outcome": "censored", "elapsed_ms": 0.0}),
         (1, {"outcome": "censored", "elapsed_ms": 90.0}),
         (0, {"outcome": "withheld"}),
         (1, lost | {"session_open_ms": 5.0}),  # the session could not be opened
+        (1, {"outcome": "censored", "elapsed_ms": 90.0, "session_open_ms": 90.0}),  # cut off while opening it
+        (1, {"outcome": "failed", "error_class": "auth", "session_open_ms": 5.0}),
         (0, lost),  # it had expired
         (1, lost | {"http_status": 424}),  # the endpoint said so
     ]
     for count, row in invocations:
         assert 1 + further_invocations(records(row)) == count
-    assert further_invocations(records(*(row for _, row in invocations))) == 10 - len(invocations)
+    assert further_invocations(records(*(row for _, row in invocations))) == 12 - len(invocations)
 
 
 def test_without_points_there_is_no_picture(run_folder: Path) -> None:

@@ -13,7 +13,7 @@ from runfolder.manifest import ExperimentEntry, Manifest
 def collected(folder: Path, classes: list[str], monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     """The invocations that are expected of a step with one ok request and failures of these classes."""
     rows = "".join(f"e/c1,{name}\n" for name in ["", *classes])
-    head = "step,error_class,outcome,elapsed_ms,session_open_ms,session_close_ms\n"
+    head = "step,error_class,outcome,elapsed_ms,session_open_ms,session_close_ms,session_id\n"
     (folder / "requests.csv").write_text(head + rows)
     (folder / "steps.csv").write_text(
         f"step,experiment,ordinal,concurrency,started\ne/c1,e,1,1,{1 + len(classes)}\n"
@@ -48,7 +48,8 @@ def collected(folder: Path, classes: list[str], monkeypatch: pytest.MonkeyPatch)
         (["model_5xx", "model_timeout", "in_stream", "client_timeout"], [5]),
         (["throttled", "not_ready", "auth", "validation", "service", "predecessor"], [1]),
         ([",censored,0.0", ",withheld,", ",censored,31.5"], [2]),
-        ([",ok,900.0,6.0", ",ok,900.0,,7.0", "session,failed,8.0,6.0"], [6]),
+        ([",ok,900.0,6.0,,a-1", ",ok,900.0,,7.0,a-1"], [5]),
+        (["session,failed,8.0,6.0", ",censored,90.0,90.0", "auth,failed,8.0,6.0"], [1]),
     ],
 )
 def test_requests_that_were_refused_are_not_waited_for(
