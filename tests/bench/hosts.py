@@ -59,13 +59,15 @@ class Hosts:
         """The state folder of a host."""
         return make_state_folder(self.bench.folder / f"home-{host}")
 
-    def start(self, host: str, *arguments: str | Path) -> "subprocess.Popen[str]":
-        """Start ``llm-bench`` on a host; its output goes to a file."""
+    def start(
+        self, host: str, *arguments: str | Path, changes: Mapping[str, str] = MappingProxyType({})
+    ) -> "subprocess.Popen[str]":
+        """Start ``llm-bench`` on a host, with changes of its environment; its output goes to a file."""
         path = self.bench.folder / f"{host}-{len(self.processes)}.log"
         with path.open("w") as file:
             process = self.bench.start(
                 *arguments,
-                environment=self.environment | {HOME_VARIABLE: str(self.home(host))},
+                environment={**self.environment, HOME_VARIABLE: str(self.home(host)), **changes},
                 stderr=file.fileno(),
                 prefix=self.network[host].enter,
             )
@@ -80,10 +82,10 @@ class Hosts:
             "--bind", self.network["master"].address, "--results", self.bench.results,
         )  # fmt: skip
 
-    def worker(self, host: str, *options: str) -> "subprocess.Popen[str]":
-        """Start a worker host."""
+    def worker(self, host: str, changes: Mapping[str, str] = MappingProxyType({})) -> "subprocess.Popen[str]":
+        """Start a worker host, with changes of its environment."""
         address = self.network["master"].address
-        return self.start(host, "worker", "--master", address, "--port", PORT, *options)
+        return self.start(host, "worker", "--master", address, "--port", PORT, changes=changes)
 
     def said(self, host: str) -> str:
         """Everything that a host's processes printed, and Locust's log for the master."""
