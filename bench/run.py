@@ -59,8 +59,9 @@ def run_plan(plan: Plan, options: RunOptions) -> int:
             prepared = prepare(backend, options, payloads)
             return play(prepared)
     except Interrupted as stop:
-        started = prepared is not None and prepared.folder.exists()
-        moment = "while writing the report" if started else "before anything was created"
+        moment = "before anything was created"
+        if prepared is not None and prepared.folder.exists():
+            moment = f"while writing the report; `make report RUN={prepared.folder}` writes it"
         print_status(f"interrupted by {stop} {moment}")
         return stop.exit_code
 
@@ -336,7 +337,9 @@ class _Player:
         if self.prepared.options.quick:
             if not quick_report(self.prepared.folder):
                 self.status.record_code(ExitCode.ALL_VOID)
-        elif not final_report(self.prepared.folder) and self.status.code == ExitCode.OK:
-            print_status("error: no step has figures to rely on; the report says why")
-            self.status.code = ExitCode.ALL_VOID
+        else:
+            print_status("writing the report")
+            if not final_report(self.prepared.folder) and self.status.code == ExitCode.OK:
+                print_status("error: no step has figures to rely on; the report says why")
+                self.status.code = ExitCode.ALL_VOID
         self.view.take_report()

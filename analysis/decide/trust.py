@@ -131,7 +131,7 @@ def check_lost(step: StepResult) -> None:
         step.trust.add(
             _void_or_warn(share > CENSORED_VOID),
             "censored_requests",
-            f"{plural(cut_off, 'request')} ({percent(share)}) were cut off",
+            f"{plural(cut_off, 'request')} ({percent(share)}) {'was' if cut_off == 1 else 'were'} cut off",
             censored=cut_off,
             share=share,
         )
@@ -274,4 +274,5 @@ def _void_or_warn(condition: bool) -> Level:  # noqa: FBT001 - reads as a senten
 
 
 def _because(step: StepResult) -> str:
-    return f": {step.reasons}" if step.reasons else ""
+    """What the load generator says about the state of a step, where it says more than the state."""
+    return f": {step.reasons}" if step.reasons and step.reasons != step.state else ""

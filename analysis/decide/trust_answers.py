@@ -125,10 +125,13 @@ def check_contradictions(step: StepResult) -> None:
 
 
 def check_cache(step: StepResult) -> None:
-    """Prompts that the server did not have to read."""
-    share = step.answers.cached_share
+    """Prompts that the server did not have to read; of conversations, first turns: later ones repeat them."""
+    share, whose = step.answers.cached_share, "the prompt tokens"
+    if step.conversations is not None:
+        share = next((turn.cached_share for turn in step.conversations.turns if turn.turn == 1), None)
+        whose = "the prompt tokens of first turns"
     if share is not None and share > CACHED_WARN + step.answers.shared_prefix:
-        text = f"{percent(share)} of the prompt tokens came from the server's cache: TTFT is of a warm cache"
+        text = f"{percent(share)} of {whose} came from the server's cache: TTFT is of a warm cache"
         step.trust.add("warn", "cached_prompts", text, share=share)
 
 

@@ -29,11 +29,11 @@ def level_name(step: StepResult) -> str:
 
 
 def level_names(steps: list[StepResult]) -> str:
-    """``concurrency 4 and 8``, ``0.5 and 1 requests/s``, ``concurrency 4 and 1 requests/s``."""
+    """After "at": ``concurrency 4 and 8``, ``1 and 2 requests/s``, ``concurrency 4 and at 1 requests/s``."""
     users = [f"{step.concurrency}" for step in steps if step.rate is None]
     rates = [f"{step.rate:.4g}" for step in steps if step.rate is not None]
     noun = next((step.arrivals_noun for step in steps if step.rate is not None), "requests")
-    return listed(
+    return " and at ".join(
         [f"concurrency {listed(users)}"] * bool(users) + [f"{listed(rates)} {noun}/s"] * bool(rates)
     )
 

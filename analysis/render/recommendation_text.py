@@ -215,7 +215,7 @@ def _longer(needed: list[tuple[Candidate, float]], contender: Candidate) -> str:
     first = more_minutes(needed[0][1])
     if len(needed) > 1 and {more_minutes(minutes) for _, minutes in needed} == {first}:
         return f"{first} at each of the two"
-    if [candidate for candidate, _ in needed] == [contender] and contender.slo_status == "open":
+    if [candidate for candidate, _ in needed] == [contender]:
         return f"{first} there"
     return listed(
         [f"{more_minutes(minutes)} at {candidate_label(candidate)}" for candidate, minutes in needed]

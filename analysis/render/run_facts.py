@@ -122,7 +122,10 @@ def _cache(result: RunResult) -> str | None:
     """Cold where every prompt has a beginning of its own; how much came from the cache, where known."""
     shares = [step.answers.cached_share for step in result.steps if step.answers.cached_share is not None]
     unique = (result.plan.get("workload") or {}).get("unique_prefix")
-    kind = None if unique is None else "cold (every prompt is unique)" if unique else "warm (prompts repeat)"
+    what = "prompt" if all(step.conversations is None for step in result.steps) else "conversation"
+    kind = (
+        None if unique is None else f"cold (every {what} is unique)" if unique else f"warm ({what}s repeat)"
+    )
     if any(e.made_prompts and e.made_prompts.prefix_groups for e in result.experiments):
         kind = "warm for shared prefixes"
     if not shares or not max(shares):

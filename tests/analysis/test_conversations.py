@@ -56,6 +56,7 @@ def make_conversations(folder: Path) -> None:
     for name, value in (("outcome", "censored"), ("error_class", "predecessor"), ("elapsed_ms", 0.0)):
         rows[name] = rows[name].astype(object).mask(cut, value)
     rows["prompt_tokens"] = 100 * rows["turn"]
+    rows["cached_prompt_tokens"] = 100 * (rows["turn"] - 1)
     rows["session_id"] = np.where(cut | (rows["session"] % 5 == 1), "", "a-1")
     rows["session_open_ms"] = np.where((rows["turn"] == 1) & (rows["session_id"] == "a-1"), 12.0, np.nan)
     rows.to_csv(folder / "requests.csv", index=False)
@@ -70,6 +71,7 @@ def test_the_report_has_each_turn_and_the_price_of_a_conversation(tmp_path: Path
     assert facts is not None
     assert [each.prompt_tokens_mean for each in facts.turns] == [100.0, 200.0, 300.0]
     assert facts.turns_mean == 3.0
+    assert "cached_prompts" not in step.trust.codes, "later turns repeat what was said"
     assert facts.cut_off == sum(each.counts.censored for each in facts.turns) > 0
     assert facts.sessions is not None
     assert facts.sessions.share == pytest.approx(0.8, abs=0.05), "of the answered turns"

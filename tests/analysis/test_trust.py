@@ -85,7 +85,7 @@ def test_a_sound_step_passes_without_a_word() -> None:
         ({"reported_counts": {"started": 261.0}}, "warn", "261 requests started, but 260 were"),
         ({"reported_counts": {"started": 300.0}}, "void", "300 requests started"),
         ({"reported_counts": {"locust_requests": 259.0}}, "warn", "Locust counted 259"),
-        ({"window_counts": Counts(ok=200, censored=1)}, "warn", "1 request (0.50%) were cut off"),
+        ({"window_counts": Counts(ok=200, censored=1)}, "warn", "1 request (0.50%) was cut off"),
         ({"window_counts": Counts(ok=200, censored=40)}, "void", "were cut off"),
         (
             {"window_counts": Counts(ok=200, failed=3), "errors": Errors(0.0, {"throttled": 3})},
@@ -273,3 +273,9 @@ def test_an_experiment_that_was_never_loaded_has_its_steps_as_not_played(tmp_pat
         (1, ["not_played"]),
         (4, ["not_played"]),
     ]
+
+
+def test_an_interrupt_is_named_once() -> None:
+    interrupted = step(state="interrupted", reasons="interrupted")
+    check_step(interrupted)
+    assert interrupted.trust.texts[0] == "the step was interrupted"
