@@ -23,3 +23,10 @@ def namespaces() -> None:
     """Skip where this machine allows no network namespaces."""
     if reason := unavailable():
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def lossy_links(namespaces: None) -> None:
+    """Skip where this machine allows no links with delay and loss."""
+    if reason := unavailable(links=True):
+        pytest.skip(reason)

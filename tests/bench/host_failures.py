@@ -189,7 +189,7 @@ def _report(bench: Bench, said: str) -> str:
 
 def main(chosen: list[str]) -> None:
     """Play the chosen cases, or all, and print a row of each as soon as it has ended."""
-    if reason := unavailable():
+    if reason := unavailable() or unavailable(links=True):
         sys.exit(reason)
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
     for name, case in CASES.items():

@@ -20,6 +20,7 @@ def test_a_host_is_reached_until_its_cable_is_pulled_and_again_once_it_is_back()
         assert one.reaches(two, within_s=20.0)
 
 
+@pytest.mark.usefixtures("lossy_links")
 def test_a_worker_far_away_is_shown_as_far_and_not_as_slow(bench: Bench) -> None:
     far = Link(delay_s=0.015, loss=0.01)
     plan = PLAN | {"load": {"concurrency": [6], "warm_up": "500ms", "measure": "4s"}}

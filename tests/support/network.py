@@ -30,18 +30,19 @@ _LOSSY_LINK = Path(__file__).with_name("lossy_link.py")
 
 
 @functools.cache
-def unavailable() -> str | None:
-    """Why this machine cannot make hosts; None if it can."""
+def unavailable(*, links: bool = False) -> str | None:
+    """Why this machine cannot make hosts, with ``links`` of their own; None if it can."""
     if not sys.platform.startswith("linux"):
         return "network namespaces need Linux"
     if missing := [program for program in _PROGRAMS if shutil.which(program) is None]:
         return f"network namespaces need {', '.join(missing)}"
     try:
-        with Network("probe"):
+        with Network("probe", links={"probe": Link(0.0, 0.0)} if links else _PERFECT):
             return None
     except (OSError, subprocess.SubprocessError) as error:
-        output = getattr(error, "stderr", None) or str(error)
-        return f"this machine allows no network namespaces: {output.strip()}"
+        output = (getattr(error, "stderr", None) or str(error)).strip()
+        what = "links with delay" if links else "network namespaces"
+        return f"this machine allows no {what}: {output.splitlines()[-1] if output else error!r}"
 
 
 @dataclass(frozen=True)
