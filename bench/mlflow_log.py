@@ -91,6 +91,8 @@ def log_report(
 
 
 def _connect(uri: str) -> "MlflowClient":
+    if not uri.startswith("arn:") and "://" not in uri:  # MLflow would take it for a folder
+        raise UserError(f"{uri} is not the address of a server", f"write http://{uri}, or https")
     _require("mlflow", "mlflow-skinny", "MLflow")
     if uri.startswith("arn:"):
         if not _ARN.fullmatch(uri):

@@ -99,7 +99,7 @@ class RunView:
             return
         self.answer = summary["answer"]
         self.judged = {
-            step["id"]: {"slo": step["slo"] and step["slo"]["status"], "trust": step["trust"]["level"]}
+            step["id"]: {"slo": _status(step["slo"]), "trust": step["trust"]["level"]}
             for experiment in summary["experiments"]
             for step in experiment["steps"]
         }
@@ -147,3 +147,8 @@ class RunView:
                 "max_spend_usd": self.max_spend_usd,
             },
         }
+
+
+def _status(slo: Data | None) -> Any:
+    """The status of a step's SLO, as text; None where the plan has no limit that it could meet."""
+    return slo["status"] if slo and slo["objectives"] else None

@@ -92,8 +92,9 @@ def test_the_answer_and_the_verdicts_are_the_reports(view: RunView, tmp_path: Pa
     view.take_report()
     assert (run_of(page)["answer"], run_of(page)["report"]) == ([], None)
     steps = [
-        {"id": "x/c1", "slo": {"status": "met"}, "trust": {"level": "pass"}},
+        {"id": "x/c1", "slo": {"status": "met", "objectives": [{}]}, "trust": {"level": "pass"}},
         {"id": "x/c2", "slo": None, "trust": {"level": "void"}},
+        {"id": "x/c3", "slo": {"status": "met", "objectives": []}, "trust": {"level": "pass"}},
     ]
     summary = {"answer": "One.\nTwo.", "experiments": [{"steps": steps}]}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
@@ -104,6 +105,7 @@ def test_the_answer_and_the_verdicts_are_the_reports(view: RunView, tmp_path: Pa
     assert run["judged"] == {
         "x/c1": {"slo": "met", "trust": "pass"},
         "x/c2": {"slo": None, "trust": "void"},
+        "x/c3": {"slo": None, "trust": "pass"},
     }
     assert run["report"] == "../report/report.html"
     report = page.get("/report/report.html", headers=HOST)

@@ -127,6 +127,7 @@ def test_a_run_that_was_not_logged_to_its_end_is_replaced(folder: Path, store: s
         ("http://127.0.0.1:9", None, "no MLflow server answers at http://127.0.0.1:9;"),
         ("http://me:secret@127.0.0.1:9", None, "no MLflow server answers at http://127.0.0.1:9;"),
         ("arn:aws:sagemaker:us-east-1:mine", None, "is not the ARN of an MLflow server"),
+        ("127.0.0.1:9", None, "127.0.0.1:9 is not the address of a server; write http://127.0.0.1:9"),
         (ARN, "sagemaker_mlflow", "`.venv/bin/pip install sagemaker-mlflow`"),
         ("http://127.0.0.1:9", "mlflow", "`.venv/bin/pip install mlflow-skinny`"),
     ],
