@@ -58,7 +58,7 @@ class _Requests:
         """Those of rows, in the order of their start."""
         rows = rows.sort_values("started_at", kind="stable")
         ok = (rows["outcome"] == "ok").to_numpy(dtype=bool)
-        connect = np.nan_to_num(numbers(rows, "connect_ms"))
+        connect = _connect_ms(rows)
 
         def of_ok(values: Floats) -> Floats:
             return np.where(ok, values, np.nan)
@@ -77,6 +77,12 @@ class _Requests:
     def end_s(self) -> Floats:
         """The end of each answered request, epoch seconds; NaN for the others."""
         return self.start_s + self.values["request_latency"] / 1000
+
+
+def _connect_ms(rows: pd.DataFrame) -> Floats:
+    """How long each request waited for a new connection; 0 where it reused the one that opened its session."""
+    own = rows["session_open_ms"].isna().to_numpy()
+    return np.where(own, np.nan_to_num(numbers(rows, "connect_ms")), 0.0)
 
 
 def _counted(rows: pd.DataFrame, ok: Flags, name: str) -> Floats:
@@ -301,7 +307,7 @@ def _records(requests: _Requests) -> Iterator[dict[str, Any]]:
     elapsed = np.where(
         requests.ok,
         requests.values["request_latency"],
-        numbers(rows, "elapsed_ms") + np.nan_to_num(numbers(rows, "connect_ms")),
+        numbers(rows, "elapsed_ms") + _connect_ms(rows),
     )
     kept = np.flatnonzero(rows["outcome"].isin(("ok", "failed")).to_numpy() & ~np.isnan(elapsed))
     start_ns = np.round(requests.start_s * 1e9)
