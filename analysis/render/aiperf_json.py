@@ -80,7 +80,7 @@ class _Requests:
 
 
 def _connect_ms(rows: pd.DataFrame) -> Floats:
-    """How long each request waited for a new connection; 0 where it reused the one that opened its session."""
+    """How long each request waited for a new connection; 0 where it reused that of its session."""
     own = rows["session_open_ms"].isna().to_numpy()
     return np.where(own, np.nan_to_num(numbers(rows, "connect_ms")), 0.0)
 

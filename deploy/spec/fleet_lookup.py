@@ -133,13 +133,14 @@ def _group_of(address: str, vpc: str, clients: Clients) -> str:
                 {"Name": "addresses.private-ip-address", "Values": [address]},
             ]
         )["NetworkInterfaces"]
-    if not found:
+    groups = next((entry["Groups"] for entry in found if entry["Groups"]), None)  # a gateway's have none
+    if groups is None:
         raise UserError(
             f"no host in {vpc} has the address {address}",
             "give the private address of a host in the subnets' VPC",
             "master host",
         )
-    return str(found[0]["Groups"][0]["GroupId"])
+    return str(groups[0]["GroupId"])
 
 
 def _by_service(entries: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from emulator.errors import ApiError
 SUBNETS = ("subnet-0aaaaaaaaaaaaaaa1", "subnet-0aaaaaaaaaaaaaaa2")
 _VPC, _GROUP, _PREFIX_LIST = "vpc-0aaaaaaaaaaaaaaaa", "sg-0aaaaaaaaaaaaaaaa", "pl-0aaaaaaa"
 _HOST, _GROUP_OF_HOST = "10.0.0.5", "sg-0aaaaaaaaaaaaaaa5"
+_GATEWAY = "10.0.0.6"
 _INTERFACES = ("sagemaker.runtime", "secretsmanager", "ecr.api", "ecr.dkr")
 _TYPES = {
     "c7i.xlarge": (4, "x86_64"),
@@ -69,16 +70,21 @@ def describe_managed_prefix_lists(context: Context, members: Members) -> Members
 
 
 def describe_network_interfaces(context: Context, members: Members) -> Members:  # noqa: ARG001 - one signature for all
-    """DescribeNetworkInterfaces, filtered by VPC and address: one host."""
-    wanted = (_filter(members, "vpc-id"), _filter(members, "addresses.private-ip-address"))
-    if any(
-        values is not None and value not in values
-        for values, value in zip(wanted, (_VPC, _HOST), strict=True)
-    ):
-        return {"NetworkInterfaces": []}
-    groups = [{"GroupId": _GROUP_OF_HOST, "GroupName": "master"}]
-    entry = {"NetworkInterfaceId": "eni-0aaaaaaaaaaaaaaa5", "VpcId": _VPC, "PrivateIpAddress": _HOST}
-    return {"NetworkInterfaces": [{**entry, "Groups": groups}]}
+    """DescribeNetworkInterfaces, by VPC and address: a host, and a NAT gateway, which has no group."""
+    of_vpc, addresses = (_filter(members, name) for name in ("vpc-id", "addresses.private-ip-address"))
+    groups = {_HOST: [{"GroupId": _GROUP_OF_HOST, "GroupName": "master"}], _GATEWAY: []}
+    return {
+        "NetworkInterfaces": [
+            {
+                "NetworkInterfaceId": f"eni-0aaaaaaaaaaaaaaa{address[-1]}",
+                "VpcId": _VPC,
+                "PrivateIpAddress": address,
+                "Groups": own,
+            }
+            for address, own in groups.items()
+            if (of_vpc is None or _VPC in of_vpc) and (addresses is None or address in addresses)
+        ]
+    }
 
 
 def describe_instance_types(context: Context, members: Members) -> Members:  # noqa: ARG001 - one signature for all
