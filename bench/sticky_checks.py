@@ -28,7 +28,7 @@ def check_sessions_enabled(plan: Plan) -> None:
     variable, default = _SWITCHES.get(family, ("", "true"))
     if model.env.get(variable, default).lower() != "true":
         raise UserError(
-            f"workload.sticky: the container of {family} opens no sessions unless {variable} is true",
+            f"workload.sticky: the {family} container opens no sessions unless {variable} is true",
             f"set model.env.{variable}: true",
         )
 

@@ -112,6 +112,21 @@ def test_a_legend_shows_the_marker_of_each_curve(uneven: RunResult, monkeypatch:
     assert [line.get_marker() for line in legend.get_lines()] == ["o", "s"]
 
 
+def test_long_names_of_a_legend_stay_in_the_picture(
+    uneven: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, experiment in enumerate(uneven.experiments):
+        monkeypatch.setattr(
+            experiment,
+            "instance_type",
+            f"ml.an-instance-with-a-name-much-longer-than-others-have-{number}.48xlarge",
+        )
+    figure = figure_of(curves.throughput_latency, curves, uneven, monkeypatch)
+    (legend,) = figure.legends
+    extent = legend.get_window_extent()
+    assert 0 <= extent.x0 < extent.x1 <= figure.bbox.width
+
+
 def test_levels_that_lie_on_each_other_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     twins = [Deployed(name, measure_s=60, concurrency=(1, 8)) for name in ("ml.a.xlarge", "ml.b.xlarge")]
     result = run_of(tmp_path, *twins)

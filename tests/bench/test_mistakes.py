@@ -57,7 +57,7 @@ def change(**parts: dict[str, Any]) -> dict[str, Any]:
             SIMULATED | {"workload": {"mix": [{"payload": "en_50-100"}]}},
             "workload.mix: write 2 or more values",
         ),
-        (change(workload={"sticky": True, "conversation": {"turns": 2}}), "the container of vllm opens no"),
+        (change(workload={"sticky": True, "conversation": {"turns": 2}}), "the vllm container opens no"),
     ],
     ids=[
         "wrong key",

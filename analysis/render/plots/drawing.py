@@ -199,6 +199,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
+_LEGEND_SIZE = 8.5
+_LEGEND_BESIDE = 4.8
+"""Handle, its distance to the label, and the distance of two columns, in heights of the font."""
+
+
 def legend_below(figure: "Figure", grid: Iterable["Axes"], columns: int = 4) -> None:
     """One legend of what any panel shows, under them, where no point can hide it."""
     shown: dict[str, Any] = {}
@@ -210,10 +215,19 @@ def legend_below(figure: "Figure", grid: Iterable["Axes"], columns: int = 4) -> 
             shown.values(),
             shown.keys(),
             loc="outside lower center",
-            ncols=min(columns, len(shown)),
+            ncols=min(columns, len(shown), _columns_beside(figure, shown)),
             markerscale=1.4,
-            fontsize=8.5,
+            fontsize=_LEGEND_SIZE,
         )
+
+
+def _columns_beside(figure: "Figure", labels: Iterable[str]) -> int:
+    """How many columns of a legend fit into the width of a figure, by its longest label."""
+    from matplotlib.textpath import TextPath  # noqa: PLC0415 - as all of matplotlib, only where it draws
+
+    longest = max(TextPath((0, 0), label, size=_LEGEND_SIZE).get_extents().width for label in labels)
+    width = figure.get_figwidth() * 72
+    return max(1, int(width / (longest + _LEGEND_BESIDE * _LEGEND_SIZE)))
 
 
 def from_zero(grid: Iterable["Axes"]) -> None:
