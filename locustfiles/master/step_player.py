@@ -72,7 +72,8 @@ class StepPlayer:
     def play(self, step: Step, row: StepRow) -> Iterator[tuple[int, float]]:
         """Play a step; yields ``(users, spawn rate)`` whenever Locust is to change the number of users."""
         status = self._board.status
-        self.wait(self._step_workers.are_back, float("inf"))
+        follows = self._follows is not None
+        self.wait(lambda: self._step_workers.are_back(at_once=follows), float("inf"))
         self._step = step
         status.step, status.ordinal = step.id, row.ordinal
         status.target = None if step.concurrency is None else step.first_users

@@ -66,15 +66,18 @@ class StepWorkers:
             return [StepReason("fewer_workers", text)]
         return []
 
-    def are_back(self) -> bool:
+    def are_back(self, *, at_once: bool) -> bool:
         """Whether the next step can begin: after all were lost, the others have half a minute to come, too.
+
+        Args:
+            at_once: whether its time is set, as in a shape: it waits for one worker, and for no others.
 
         Raises:
             RunEndedError: as `check_reachable`.
         """
         self.check_reachable()
         live = len(self._group.live_workers())
-        if live >= self._most or self._back_at is None:
+        if at_once or live >= self._most or self._back_at is None:
             return live > 0
         return live > 0 and self._clock.monotonic() - self._back_at > _GATHER_S
 

@@ -1,7 +1,9 @@
 """No worker can be reached: the run waits for them, for a stated time."""
 
+from pathlib import Path
+
 from common.exit_codes import ExitCode
-from tests.locustfiles.fake import FakeWorker, Play
+from tests.locustfiles.fake import FakeWorker, Play, floats
 
 
 def cut_off(play: Play, *back_after_s: float) -> None:
@@ -40,3 +42,12 @@ def test_a_run_whose_workers_stay_away_ends(play: Play) -> None:
     assert play() == ExitCode.INTERRUPTED
     assert play.sequence.status.message == "the last worker was lost, and none was back within 120 s"
     assert play.states() == ["degraded", "planned"]
+
+
+def test_a_shape_goes_on_in_time_with_the_worker_that_is_back(tmp_path: Path) -> None:
+    play = Play(tmp_path, None, shape=[{"concurrency": 2, "for": 20}, {"concurrency": 8, "for": 10}])
+    cut_off(play, 10.0)
+    assert play() == ExitCode.INCOMPLETE
+    announced, opened = floats(play.steps()[1], "announced_at", "measure_started_at")
+    assert announced - opened < 1, "its users would come after its window"
+    assert "fewer_workers" in play.codes(2)
