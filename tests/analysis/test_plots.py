@@ -115,12 +115,9 @@ def test_a_legend_shows_the_marker_of_each_curve(uneven: RunResult, monkeypatch:
 def test_long_names_of_a_legend_stay_in_the_picture(
     uneven: RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number, experiment in enumerate(uneven.experiments):
-        monkeypatch.setattr(
-            experiment,
-            "instance_type",
-            f"ml.an-instance-with-a-name-much-longer-than-others-have-{number}.48xlarge",
-        )
+    monkeypatch.setattr(
+        curves, "label_of", lambda experiment: f"{experiment.deployed}, named at length {'x' * 40}"
+    )
     figure = figure_of(curves.throughput_latency, curves, uneven, monkeypatch)
     (legend,) = figure.legends
     extent = legend.get_window_extent()
