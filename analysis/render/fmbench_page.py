@@ -83,7 +83,9 @@ def _dataset(result: RunResult, experiment: ExperimentResult) -> str:
 
 def _best_for(choice: Choice) -> str:
     if not choice.compared:
-        return "one level of load was measured, so no instance type can be recommended."
+        shape = any(candidate.step.piece is not None for candidate in choice.candidates)
+        why = "the load was a shape, not a level" if shape else "one level of load was measured"
+        return f"{why}, so no instance type can be recommended."
     if choice.best is None:
         return f"no instance type can be recommended for dataset {code_span(choice.payload)}."
     what = "best price performance" if choice.priced else "highest throughput (no price is known)"

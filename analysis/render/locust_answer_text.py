@@ -1,7 +1,8 @@
-"""The answer for a foreign Locust run of a single level: what was measured, without a recommendation."""
+"""What was measured, without a recommendation: of a foreign Locust run of a single level, and of a shape."""
 
 from analysis.importers.locust.entries import failing_names
 from analysis.measure.results import ExperimentResult, RunResult, StepResult
+from analysis.render.levels import level_name
 from common.formatting import dollars, duration, hourly_price, listed, milliseconds, number, percent, plural
 
 
@@ -21,13 +22,19 @@ def locust_answer(result: RunResult) -> str:
 
 
 def level_sentences(experiment: ExperimentResult) -> list[str]:
-    """One sentence per step: users, rate, errors, response time, price."""
+    """One sentence per step: users or piece, rate, errors, response time, price."""
     return [_sentence(experiment, step) for step in experiment.steps]
 
 
+def _load(step: StepResult) -> str:
+    """``8 users``, ``an unknown number of users``; of a shape ``piece 2 (2 to 12 requests/s)``."""
+    if step.piece is not None:
+        return f"piece {step.piece} ({level_name(step)})"
+    return "an unknown number of users" if step.concurrency is None else plural(step.concurrency, "user")
+
+
 def _sentence(experiment: ExperimentResult, step: StepResult) -> str:
-    users = "an unknown number of users" if step.concurrency is None else plural(step.concurrency, "user")
-    where = f"{experiment.name}, {users}"
+    where = f"{experiment.name}, {_load(step)}"
     if step.throughput.completions is None:
         where += ", mean over the whole run with its ramp"
     elif step.window is not None:

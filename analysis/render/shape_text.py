@@ -24,9 +24,12 @@ def shape_sentences(result: RunResult, choice: Choice) -> list[str]:
     held = [c for c in choice.candidates if c.passes]
     sentences = [opening, f"The SLO{_limits(result)} holds in {len(held)} of them."]
     missed = [c for c in choice.candidates if c.step.usable and c.slo_status == "missed"]
-    sentences += [f"It is missed in {_name(c)} ({listed(_misses(c))})." for c in missed]
-    unclear = [c for c in choice.candidates if c not in held and c not in missed]
-    sentences += [f"{_name(c).capitalize()} could not be judged: {_why_unclear(c)}." for c in unclear]
+    sentences += [f"It is missed in {_name(c)}: {listed(_misses(c))}." for c in missed]
+    unclear: dict[str, list[str]] = {}
+    for candidate in choice.candidates:
+        if candidate not in held and candidate not in missed:
+            unclear.setdefault(_why_unclear(candidate), []).append(_name(candidate))
+    sentences += [f"{listed(own).capitalize()} could not be judged: {why}." for why, own in unclear.items()]
     return sentences
 
 
@@ -42,7 +45,7 @@ def _without_slo(choice: Choice) -> list[str]:
 
 
 def _name(candidate: Candidate) -> str:
-    return f"piece {candidate.step.piece}, {level_name(candidate.step)}"
+    return f"piece {candidate.step.piece} ({level_name(candidate.step)})"
 
 
 def _misses(candidate: Candidate) -> list[str]:

@@ -13,6 +13,7 @@ from analysis.decide.trust import check_step
 from analysis.measure.results import StepResult
 from analysis.measure.step_window import measure_window
 from analysis.metrics.definitions import Window
+from analysis.render.fmbench_page import recommendation_table, summary_sentences
 from analysis.render.levels import level_value
 from analysis.render.recommendation_text import answer_lines, answer_notes
 from analysis.report import measure_and_judge
@@ -172,8 +173,12 @@ def test_a_shape_is_answered_by_piece_and_recommends_no_level(folder: Path) -> N
     text = " ".join(answer_lines(result, choices))
     assert text.startswith("The load was a shape of 2 pieces, so no level is recommended. ")
     assert "The SLO (TTFT p95 ≤ 250 ms and E2E p95 ≤ 6 s) holds in 1 of them. " in text
-    assert "It is missed in piece 2, 0.4 to 1.2 requests/s (TTFT p95 256 ms)." in text
+    assert "It is missed in piece 2 (0.4 to 1.2 requests/s): TTFT p95 256 ms." in text
     assert [level_value(step) for step in result.steps] == ["1: 0.4/s", "2: 0.4 to 1.2/s"]
+    assert "the load was a shape, not a level" in summary_sentences(result, choices)[0]
+    ((_, _, told),) = recommendation_table(result, choices).rows
+    assert "piece 2 (0.4 to 1.2 requests/s)" in told
+    assert "unknown" not in told
 
 
 def test_a_time_to_first_token_that_rises_is_saturation_before_the_number_in_flight_shows_it() -> None:
