@@ -37,8 +37,6 @@ MASTER_ROWS_PER_PAUSE = 500
 """On a master, which has no load: 20 ms at most, and few pauses."""
 _PAUSE_S = 0.001
 _MAX_CREDIBLE_STEP_MS = 50.0
-_MAX_CPU_PERCENT = 90.0
-_MAX_LAG_MS = 50.0
 
 
 class ReportCollector:
@@ -69,7 +67,6 @@ class ReportCollector:
         self.steps: dict[str, StepTally] = defaultdict(StepTally)
         self._windows: list[StepTally] = []
         """Of the last window, and before it of those that it follows without a pause."""
-        """Tally of the step with the window that was opened last."""
         self.breaker = CircuitBreaker()
         self.dropped: Counter[str] = Counter()
         """Messages that were dropped, by reason."""
@@ -84,7 +81,8 @@ class ReportCollector:
         self.on_row: Callable[[Request], None] = lambda _: None
         """Called for every row."""
         self._gaps: dict[str, Counter[int]] = defaultdict(Counter)
-        self._healths: deque[WorkerReport] = deque(maxlen=10_000)
+        self.healths: deque[WorkerReport] = deque(maxlen=10_000)
+        """The newest reports on the health of the workers."""
 
     @property
     def offsets(self) -> dict[str, float]:
@@ -227,7 +225,7 @@ class ReportCollector:
         )
         with self.writing(layout.WORKERS):
             self._reports.append([row])
-        self._healths.append(row)
+        self.healths.append(row)
         self.live.workers[row.worker] = row
 
     def silent_workers(
@@ -260,29 +258,6 @@ class ReportCollector:
         """Time up to which all workers have reported; 0 if none has."""
         present = [w.reported_at for client, w in self.workers.items() if client not in self.lost]
         return min(present, default=0.0)
-
-    def client_limits(self, window: MeasureWindow) -> tuple[list[StepReason], list[StepReason]]:
-        """Signs that a load generator was the bottleneck of a window.
-
-        Returns:
-            Reasons that degrade the step, and informational ones.
-        """
-        degrading: list[StepReason] = []
-        informational: list[StepReason] = []
-        seen: dict[str, list[WorkerReport]] = defaultdict(list)
-        for row in self._healths:
-            if window.start <= row.reported_at <= window.end:
-                seen[row.worker].append(row)
-        for worker, reports in seen.items():
-            cpu = sum(row.cpu_percent for row in reports) / len(reports)
-            if cpu > _MAX_CPU_PERCENT:
-                text = f"client-limited: {worker} used {cpu:.0f}% of its core"
-                degrading.append(StepReason("client_limited", text))
-            lags = sorted(lag for row in reports if (lag := row.clock_lag_p99_ms) is not None)
-            if lags and lags[len(lags) // 2] > _MAX_LAG_MS:
-                late = f"{worker} read answers up to {lags[len(lags) // 2]:.0f} ms late (p99)"
-                informational.append(StepReason("late_reading", late))
-        return degrading, informational
 
     def all_ended_before(self, moment: float, clients: AbstractSet[str]) -> bool:
         """Whether all requests of these workers that started before ``moment`` have ended."""

@@ -1,5 +1,7 @@
 """What clocks and reports say about a step that was played."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from configs.experiment import Step
@@ -7,7 +9,10 @@ from locustfiles.master.clock import ClockReading, clock_disturbances
 from locustfiles.master.report_collector import ReportCollector
 from locustfiles.master.worker_group import StepReason, WorkerGroup
 from locustfiles.messages import MeasureWindow
-from runfolder.records import StepRow
+from runfolder.records import StepRow, WorkerReport
+
+_MAX_CPU_PERCENT = 90.0
+_MAX_LAG_MS = 50.0
 
 
 class PlayedStep(NamedTuple):
@@ -45,11 +50,36 @@ def check_step(
         opened: the clocks when the window opened.
         ended: the clocks at the end of the tail.
     """
-    degrading, informational = collector.client_limits(window)
+    degrading, informational = client_limits(collector.healths, window)
     degrading += clock_disturbances(opened, ended)
     # This includes workers that were lost and came back: what they did meanwhile is not known.
     degrading += collector.silent_workers(window, ended.wall, set(group.live_workers()))
     degrading += [StepReason("clock_set", text) for _, text in collector.clock_steps]
     collector.clock_steps.clear()
     informational += [StepReason("proxy", f"latency includes the proxy {proxy}") for proxy in group.proxies()]
+    return StepFindings(degrading, informational)
+
+
+def client_limits(healths: Iterable[WorkerReport], window: MeasureWindow) -> StepFindings:
+    """Signs that a load generator was the bottleneck of a window.
+
+    Args:
+        healths: what the load generators reported on their health.
+        window: the measure window.
+    """
+    degrading: list[StepReason] = []
+    informational: list[StepReason] = []
+    seen: dict[str, list[WorkerReport]] = defaultdict(list)
+    for row in healths:
+        if window.start <= row.reported_at <= window.end:
+            seen[row.worker].append(row)
+    for worker, reports in seen.items():
+        cpu = sum(row.cpu_percent for row in reports) / len(reports)
+        if cpu > _MAX_CPU_PERCENT:
+            text = f"client-limited: {worker} used {cpu:.0f}% of its core"
+            degrading.append(StepReason("client_limited", text))
+        lags = sorted(lag for row in reports if (lag := row.clock_lag_p99_ms) is not None)
+        if lags and lags[len(lags) // 2] > _MAX_LAG_MS:
+            late = f"{worker} read answers up to {lags[len(lags) // 2]:.0f} ms late (p99)"
+            informational.append(StepReason("late_reading", late))
     return StepFindings(degrading, informational)

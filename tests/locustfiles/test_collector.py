@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from locustfiles.master.report_collector import ReportCollector
+from locustfiles.master.step_checks import client_limits
 from locustfiles.messages import Counts, MeasureWindow, ReportMessage
 from locustfiles.worker import gap_histogram
 from runfolder.records import REQUEST_COLUMNS, Request
@@ -84,10 +85,10 @@ def test_a_client_that_was_the_bottleneck_is_named(collector: ReportCollector) -
         "clock_step_ms": 0.0,
     }
     collector.handle_report(report([], (0, 0, 0, 0), health=health))
-    degrading, informational = collector.client_limits(MeasureWindow(100.0, 120.0))
+    degrading, informational = client_limits(collector.healths, MeasureWindow(100.0, 120.0))
     assert degrading == [("client_limited", "client-limited: w0 used 97% of its core")]
     assert informational == [("late_reading", "w0 read answers up to 80 ms late (p99)")]
-    assert collector.client_limits(MeasureWindow(0.0, 50.0)) == ([], [])
+    assert client_limits(collector.healths, MeasureWindow(0.0, 50.0)) == ([], [])
 
 
 def test_a_clock_that_was_set_is_noticed(collector: ReportCollector) -> None:
