@@ -22,14 +22,17 @@ _DECIMALS = 6
 
 
 class RowAppender(Generic[Row]):
-    """Appends dataclass rows to a CSV file; writes the header once, flushes every batch."""
+    """Appends dataclass rows to a CSV file; writes the header once, flushes every batch.
+
+    A file that is there keeps its columns, which another version may have chosen.
+    """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self._values = attrgetter(*columns)  # astuple would copy deeply, a thousand rows a second
-        fresh = not path.exists() or path.stat().st_size == 0
+        found = _header(path)
+        self._values = _values(found or columns, columns)
         self._file: TextIO = path.open("a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        if fresh:
+        if not found:
             self._writer.writerow(columns)
             self._file.flush()
 
@@ -41,6 +44,21 @@ class RowAppender(Generic[Row]):
     def close(self) -> None:
         """Flush and close; appending afterwards is an error."""
         self._file.close()
+
+
+def _header(path: Path) -> list[str]:
+    """The columns of a CSV file; empty if there is no file, or nothing in it."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return next(csv.reader(file), [])
+
+
+def _values(columns: Sequence[str], known: Sequence[str]) -> Callable[[object], Iterable[object]]:
+    """Reads the cells of a row; those of columns that are not known are empty."""
+    if set(columns) <= set(known):
+        return attrgetter(*columns)  # astuple would copy deeply, a thousand rows a second
+    return lambda row: [getattr(row, name, None) for name in columns]
 
 
 def replace_rows(path: Path, columns: Sequence[str], rows: Iterable["DataclassInstance"]) -> None:

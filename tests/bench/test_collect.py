@@ -92,6 +92,19 @@ def test_rows_of_another_version_keep_the_columns_that_both_know(folder: Path, s
     assert collect(folder, spools).rows == 3
 
 
+def test_a_table_of_another_version_keeps_its_columns(folder: Path, spools: Path) -> None:
+    rows, path = take_rows(folder, 3), folder / "requests.csv"
+    table = pd.read_csv(path).drop(columns=["session_id", "turn"])
+    table.insert(4, "unheard_of", 7)
+    table.to_csv(path, index=False)
+    leave(spools, read_manifest(folder).run_id, rows).close()
+    collect(folder, spools)
+    added = pd.read_csv(path)
+    assert list(added) == list(table)
+    assert list(added["request_id"][-3:]) == [row.request_id for row in rows]
+    assert list(added["e2e_ms"][-3:]) == pytest.approx([row.e2e_ms for row in rows])
+
+
 def test_a_load_generator_that_still_runs_keeps_its_rows(folder: Path, spools: Path) -> None:
     spool = leave(spools, read_manifest(folder).run_id, take_rows(folder, 3))
     with pytest.raises(UserError, match="still uses"):
