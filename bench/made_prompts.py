@@ -229,7 +229,8 @@ def _status(record: MadePrompts) -> str:
     if record.no_counts:
         return f"{what}; their lengths are estimates, as the endpoint gave no counts: {record.no_counts}"
     residual = max((scale.residual or 0.0 for scale in record.scales), default=0.0)
-    return f"{what}; {plural(record.probes, 'probe')} differed by at most {100 * residual:.1f}%"
+    probes = plural(record.probes, "probe")
+    return f"{what}; the endpoint's counts of {probes} were at most {100 * residual:.1f}% off"
 
 
 def _mean(values: Sequence[int]) -> float | None:

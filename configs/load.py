@@ -4,6 +4,7 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from common.formatting import listed
 from configs.arrivals import Arrivals
 from configs.durations import Seconds
 from configs.dwell import Measure, MeasureUntil, WarmUp, WarmUpUntil
@@ -157,7 +158,7 @@ class Load(Strict):
         fields = type(self).model_fields
         for key, owners in _OWNERS.items():
             if kinds.isdisjoint(owners) and getattr(self, key) != fields[key].default:
-                raise ValueError(f"{key} belongs to {' and '.join(owners)}; leave it out")
+                raise ValueError(f"{key} belongs to {listed(list(owners))}; leave it out")
         self._check_adaptive(kinds)
         return self
 

@@ -124,8 +124,9 @@ def check_payload_size(fact: PayloadFacts) -> Check:
 def check_context(plan: Plan, facts: list[PayloadFacts]) -> Check:
     """Prompt plus answer against the model's context length."""
     prompt = max((fact.max_prompt_tokens or 0 for fact in facts), default=0)
-    tokens = answer_tokens(plan) or 0
-    needed = f"{prompt} prompt + {tokens} answer tokens"
+    answer = answer_tokens(plan)
+    needed = f"{prompt or 'an unknown number of'} prompt"
+    needed += " tokens, and answers without a limit" if answer is None else f" + {answer} answer tokens"
     limit = plan.model.context_length
     if limit is None:
         return Check(
@@ -134,11 +135,12 @@ def check_context(plan: Plan, facts: list[PayloadFacts]) -> Check:
             f"{needed}; the model's context length is not known",
             "set model.context_length",
         )
-    if prompt + tokens > limit:
+    if prompt + (answer or 0) > limit:
         return Check(
             "context", "stop", f"{needed} exceed the context of {limit}", "use shorter prompts or answers"
         )
-    return Check("context", "ok", f"{needed} fit into {limit}")
+    fits = f"{needed}; the context is {limit}" if answer is None else f"{needed} fit into {limit}"
+    return Check("context", "ok", fits)
 
 
 def check_arrivals(plan: Plan) -> Check:

@@ -77,9 +77,9 @@ def test_a_plan_names_the_process(written: Any, process: ArrivalProcess) -> None
     [
         ({}, "give concurrency"),
         ({"concurrency": [1], "arrivals": "constant"}, "arrivals belongs to rate"),
-        ({"concurrency": [1], "max_in_flight": 5}, "max_in_flight belongs to rate and trace"),
+        ({"concurrency": [1], "max_in_flight": 5}, "max_in_flight belongs to rate, trace, shape and search"),
         ({"rate": [1], "spawn_rate": 1}, "spawn_rate belongs to concurrency"),
-        ({"trace": {"file": "t.csv"}, "measure": 60}, "measure belongs to concurrency and rate"),
+        ({"trace": {"file": "t.csv"}, "measure": 60}, "measure belongs to concurrency, rate and search"),
         ({"trace": {"file": "t.csv"}, "rate": [1]}, "give concurrency"),
         ({"trace": {"file": "t.csv", "speed": [0]}}, "greater than 0"),
         ({"rate": [0]}, "greater than 0"),
@@ -123,7 +123,7 @@ def test_a_mistake_in_a_shape_is_named(shape: list[Any], message: str) -> None:
 
 
 def test_a_shape_has_no_window_of_its_own_length() -> None:
-    with pytest.raises(ValidationError, match="measure belongs to concurrency and rate"):
+    with pytest.raises(ValidationError, match="measure belongs to concurrency, rate and search"):
         Load.model_validate({"shape": [{"rate": 2, "for": 5}], "measure": 60})
 
 

@@ -53,6 +53,12 @@ def test_prompt_and_answer_must_fit_the_context(context: int | None, level: str)
     assert plan_checks.check_context(chosen, [PayloadFacts("en", 10, 10, 1000)]).level == level
 
 
+def test_an_answer_without_a_limit_is_not_one_of_no_tokens() -> None:
+    chosen = plan(workload=workload(None))
+    finding = plan_checks.check_context(chosen, [PayloadFacts("en", 10, 10, None)]).finding
+    assert "an unknown number of prompt tokens, and answers without a limit" in finding
+
+
 def test_a_connection_per_user_must_be_allowed() -> None:
     chosen = plan(load={"concurrency": [1, 1000]})
     assert plan_checks.check_open_files(chosen, MachineFacts(2256, None)).level == "ok"
