@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.monitoring import points
-from bench.monitoring.points import Data, Facts, Point, Points, of_load, of_run, of_steps, of_workers
+from bench.monitoring.points import (
+    Facts,
+    Point,
+    Points,
+    of_load,
+    of_measurements,
+    of_run,
+    of_steps,
+    of_workers,
+)
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -34,11 +43,6 @@ def values(facts: Facts) -> list[tuple[Metric, list[Point]]]:
 
 def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
-
-
-def _measured(step: Data) -> int | None:
-    measured: int | None = None if step["measure_started_at"] is None else step["measured_ok"]
-    return measured
 
 
 _LOAD = ("experiment",)
@@ -147,19 +151,19 @@ _STEPS = (
     ),
     Metric(
         "llm_bench.step_answers", "gauge", "{request}", "Answers that the figures of the step rest on.",
-        _STEP, of_steps(_measured),
+        _STEP, of_measurements(lambda step: step["measured_ok"]),
     ),
     Metric(
         "llm_bench.step_requests", "gauge", "{request}/s", "Completions over the measurement so far.",
-        _STEP, of_steps(lambda step: _scaled(step["requests_per_minute"], 1 / 60)),
+        _STEP, of_measurements(lambda step: _scaled(step["requests_per_minute"], 1 / 60)),
     ),
     Metric(
         "llm_bench.step_output_tokens", "gauge", "{token}/s", "Output tokens over the measurement so far.",
-        _STEP, of_steps(lambda step: step["completion_tokens_per_s"]),
+        _STEP, of_measurements(lambda step: step["completion_tokens_per_s"]),
     ),
     Metric(
         "llm_bench.step_error", "gauge", "1", "Share of the measured requests that failed.",
-        _STEP, of_steps(lambda step: step["error_rate"]),
+        _STEP, of_measurements(lambda step: step["error_rate"]),
     ),
     Metric(
         "llm_bench.step_target_users", "gauge", "{user}", "Users that the step asks for.",

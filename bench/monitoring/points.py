@@ -88,6 +88,16 @@ def of_steps(value: Value) -> Points:
     ]
 
 
+def of_measurements(value: Value) -> Points:
+    """A value of each step whose measurement has begun, of all loads.
+
+    Before that, the states have figures of the last answers, which are those of the warm-up.
+    """
+    return lambda facts: [
+        Point(labels, found) for labels, step in _measured(facts) if (found := value(step)) is not None
+    ]
+
+
 def _playing(facts: Facts) -> Sequence[Data]:
     return facts.loads[-1:] if facts.run["stage"] == "load" else ()
 
@@ -99,6 +109,11 @@ def _steps(facts: Facts) -> Iterable[tuple[Labels, Data]]:
         for step in load["steps"]:
             if step["announced_at"] is not None:
                 yield {"experiment": name, "step": step["step"].removeprefix(f"{name}/")}, step
+
+
+def _measured(facts: Facts) -> Iterable[tuple[Labels, Data]]:
+    """As `_steps`, without those that are not measured yet."""
+    return ((labels, step) for labels, step in _steps(facts) if step["measure_started_at"] is not None)
 
 
 def _one_hot(label: str, states: Sequence[str], state: str | None, labels: Labels) -> Iterable[Point]:
@@ -164,8 +179,8 @@ def errors(facts: Facts) -> Iterable[Point]:
 
 
 def latencies(facts: Facts) -> Iterable[Point]:
-    """p50 and p95 of each step, and the other statistics that the SLO limits, in seconds."""
-    for labels, step in _steps(facts):
+    """p50 and p95 of each measured step, and the other statistics that the SLO limits, in seconds."""
+    for labels, step in _measured(facts):
         found = {(check["metric"], check["statistic"]): check["value_ms"] for check in step["checks"]}
         found |= {(name, p): step[f"{name}_{p}_ms"] for name in _LATENCIES for p in ("p50", "p95")}
         for (name, statistic), value in found.items():

@@ -111,6 +111,14 @@ def test_what_holds_only_during_a_load_ends_with_it_and_the_report_has_the_last_
     }, "what is not known is absent"
 
 
+def test_a_warm_up_is_no_measurement(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    last_answers = {"requests_per_minute": 60.0, "completion_tokens_per_s": 9.0, "ttft_p50_ms": 140.0}
+    found.loads[0]["steps"][3] |= last_answers | {"measure_started_at": None, "slo": None}
+    shown = {name for name, labels in page(found) if ("step", "c4") in labels}
+    assert shown == {"llm_bench_step_target_users"}
+
+
 @settings(max_examples=30)
 @given(
     st.lists(st.floats(0.0, 200_000.0) | st.sampled_from([10.0, 40.0, 81_920.0]), max_size=20),
