@@ -65,10 +65,11 @@ class _Export:
         self._reported = False
 
     def repeat(self, ended: threading.Event, interval_s: float) -> None:
-        """Send until the run has ended, and then once more."""
+        """Send until the run has ended, and then once more, if there was a run."""
         while not ended.wait(interval_s):
             self._send()
-        self._send()
+        if self._facts().run["id"]:  # a plan that is refused does not wait for a receiver
+            self._send()
 
     def _send(self) -> None:
         self._reasons.clear()

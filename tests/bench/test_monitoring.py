@@ -261,6 +261,13 @@ def test_a_receiver_gets_what_a_scrape_shows_and_the_last_figures(
     }
 
 
+def test_a_plan_that_is_refused_sends_nothing(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENDPOINT, receiver.url)
+    with otlp.exporting(lambda: Facts(run_state(judged={}, id="", stage="check"), []), 60.0):
+        pass
+    assert receiver.requests == []
+
+
 @pytest.mark.parametrize("status", [None, 400])
 def test_a_receiver_that_takes_nothing_is_reported_once_and_holds_up_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int | None
