@@ -31,7 +31,8 @@ def nothing_passes(result: RunResult, choice: Choice) -> str:
         return "Nothing was measured for this payload."
     usable = [c for c in choice.competing if c.step.usable]
     if not usable:
-        reasons = dict.fromkeys(r for c in choice.competing for r in c.step.trust.texts)
+        every = (reason for c in choice.competing for reason in c.step.trust.reasons)
+        reasons = dict.fromkeys(reason.text for reason in every if reason.level == "void")
         return f"No step can be trusted, so nothing is recommended: {listed(list(reasons)[:3])}."
     missed = [c for c in usable if c.slo_status == "missed"]
     undecided = not_decided(usable)

@@ -320,3 +320,14 @@ def test_an_answer_that_never_came_wins_nothing(tmp_path: Path, usd_per_hour: fl
     assert choice.win_share in (None, 1.0)
     assert choice.unpriced == []
     assert ("no price is known" in text) == (usd_per_hour is None)
+
+
+def test_only_what_makes_a_step_void_explains_that_none_can_be_trusted(tmp_path: Path) -> None:
+    write_run(tmp_path, (Deployed(measure_s=60, concurrency=(4,)),))
+    result = measure_and_judge(tmp_path)
+    (step,) = result.steps
+    step.trust.add("warn", "load_gap", "the load paused")
+    step.trust.add("void", "interrupted", "the step was interrupted")
+    assert answer_text(result, choose(result)).startswith(
+        "No step can be trusted, so nothing is recommended: the step was interrupted."
+    )
