@@ -76,6 +76,7 @@ class PreparedRun:
         """Tell the live page what is played, and at what cost."""
         view, budget = self.options.view, self.plan.budget
         view.plan, view.run_id, view.folder = self.plan.name, self.run_id, self.folder
+        view.rehearsal = self.options.rehearse
         view.expected_usd, view.max_spend_usd = self.preflight.estimate.longest_usd, budget.max_spend_usd
         view.spent_usd = spent_usd
         view.enter("workers" if self.options.load.workers_elsewhere else "check")

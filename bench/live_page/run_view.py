@@ -28,6 +28,8 @@ class RunView:
 
     plan: str = ""
     run_id: str = ""
+    rehearsal: bool = False
+    """Whether a simulated endpoint answers, so that no figure is of AWS."""
     folder: Path | None = None
     address: str = ""
     """URL of the live page; empty without one."""
@@ -129,6 +131,7 @@ class RunView:
             "now": time.time(),
             "id": self.run_id,
             "plan": self.plan,
+            "rehearsal": self.rehearsal,
             "folder": "" if self.folder is None else str(self.folder),
             "stage": self.stage,
             "stage_since": self.stage_since,

@@ -54,8 +54,8 @@ _TOKENS = (*_GEN_AI, "gen_ai.token.modality")
 
 _RUN = (
     Metric(
-        "llm_bench.run_info", "gauge", "", "1; the labels say which run it is.",
-        ("run_id", "plan"), points.run_info,
+        "llm_bench.run_info", "gauge", "", "1; the labels say which run it is, and if it is a rehearsal.",
+        ("run_id", "plan", "rehearsal"), points.run_info,
     ),
     Metric(
         "llm_bench.stage", "gauge", "", "1 for the stage of the run, 0 for the others.",

@@ -126,7 +126,8 @@ def _one_hot(label: str, states: Sequence[str], state: str | None, labels: Label
 def run_info(facts: Facts) -> Iterable[Point]:
     """1, once there is a run."""
     if facts.run["id"]:
-        yield Point({"run_id": facts.run["id"], "plan": facts.run["plan"]}, 1)
+        rehearsal = str(facts.run["rehearsal"]).lower()
+        yield Point({"run_id": facts.run["id"], "plan": facts.run["plan"], "rehearsal": rehearsal}, 1)
 
 
 def stage(facts: Facts) -> Iterable[Point]:

@@ -126,6 +126,7 @@ def run_state(**values: Any) -> dict[str, Any]:
     return {
         "id": "a-plan-20261129T030405Z",
         "plan": "a plan",
+        "rehearsal": False,
         "folder": "results/a-plan-20261129T030405Z",
         "stage": "load",
         "stage_since": START,

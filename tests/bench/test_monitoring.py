@@ -80,6 +80,9 @@ def test_a_scrape_shows_what_page_terminal_and_json_show(tmp_path: Path) -> None
     assert value(shown, "llm_bench_step_slo", status="met", **at) == 1
     assert value(shown, "llm_bench_worker_cpu_ratio", worker="w0") == pytest.approx(0.41)
     assert value(shown, "llm_bench_cost_usd_total") == 1.25
+    assert value(shown, "llm_bench_run_info", plan="a plan", rehearsal="false") == 1
+    rehearsed = page(facts(tmp_path, rehearsal=True))
+    assert value(rehearsed, "llm_bench_run_info", rehearsal="true") == 1, "none of these figures is from AWS"
     assert value(shown, "llm_bench_target_users", experiment=NAME) == told["target"] == 4
     assert value(shown, "llm_bench_phase", phase="measure") == 1
 
