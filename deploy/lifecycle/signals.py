@@ -140,8 +140,8 @@ def _hold(*, held: bool) -> Iterator[None]:
         yield
         return
     before, orderly.held = orderly.held, held
-    orderly.raise_pending()
     try:
+        orderly.raise_pending()
         yield
     finally:
         # Saved and restored rather than counted: an interrupt on this very line leaves nothing to undo.

@@ -147,14 +147,17 @@ def test_whoever_insists_after_reading_is_let_out(monkeypatch: pytest.MonkeyPatc
     assert [stop.exit_code for stop in held if stop] == [130]
 
 
+@pytest.mark.parametrize("moment", ["held back", "inside"])
 def test_the_signal_that_ended_the_run_counts_for_nothing_in_the_deletion(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    moment: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deploy.lifecycle.signals._READING_S", 0.0)
 
     def run() -> None:
         with orderly_exit(), shielded():
             try:
+                if moment == "held back":
+                    send(signal.SIGINT)
                 with interruptible():
                     send(signal.SIGINT)
             finally:
