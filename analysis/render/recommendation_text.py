@@ -188,7 +188,7 @@ def _warnings(choice: Choice, best: Candidate) -> list[str]:
 
 def _how_sure(choice: Choice) -> str:
     drawn = min(choice.win_share or 0.0, 1 - 1 / RESAMPLES)  # a thousand draws show no more
-    return f"It is {confidence(drawn)} sure that this is the best of those measured."
+    return f"The probability that this is the best of those measured is {confidence(drawn)}."
 
 
 def _doubts(result: RunResult, choice: Choice) -> list[str]:

@@ -52,7 +52,7 @@ def test_the_cheapest_step_within_the_slo_wins_and_not_the_cheapest_of_all(tmp_p
     assert choice.extra_cost == Cost(runner_up.value - best.value, "usd")
     assert choice.sure
     assert "Use ml.g5.xlarge at concurrency 4" in text
-    assert "% sure that this is the best of those measured." in text
+    assert "The probability that this is the best of those measured is " in text
 
 
 def test_nothing_passes_says_so_and_by_how_much(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_two_that_differ_by_a_third_are_told_apart(tmp_path: Path) -> None:
     _, (choice,), text = answered(tmp_path, one, dear, slo=slo(1000))
     assert choice.win_share == 1.0
     assert choice.extra_share == pytest.approx(1.88 / 1.4084 - 1, abs=0.1)
-    assert "It is more than 99% sure that this is the best of those measured." in text
+    assert "The probability that this is the best of those measured is more than 99%." in text
 
 
 def test_too_few_samples_for_p95_leave_the_step_open_and_say_how_long(tmp_path: Path) -> None:
