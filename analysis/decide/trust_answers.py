@@ -125,7 +125,7 @@ def check_contradictions(step: StepResult) -> None:
 
 
 def check_cache(step: StepResult) -> None:
-    """Prompts that the server did not have to read; of conversations, first turns: later ones repeat them."""
+    """Prompts that the server did not have to read. Of a conversation, only the first turn counts."""
     share, whose = step.answers.cached_share, "the prompt tokens"
     if step.conversations is not None:
         share = next((turn.cached_share for turn in step.conversations.turns if turn.turn == 1), None)
