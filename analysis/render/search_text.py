@@ -79,10 +79,13 @@ def _confirmed(course: Course) -> str:
     """Whether it holds when requests or conversations arrive, as a clause."""
     if not course.confirmations:
         return ""
-    failed = [f"{number(each.rate)}" for each in course.confirmations if not each.holds]
+    failed = [number(each.rate) for each in course.confirmations if each.state is not None and not each.holds]
+    void = [number(each.rate) for each in course.confirmations if each.state is None]
     held, noun = course.confirmed, course.arrivals_noun
     if held is None:
-        return f", but when {noun} arrived independently it did not hold at {listed(failed)} {noun}/s"
+        found = [f"it did not hold at {listed(failed)} {noun}/s"] * bool(failed)
+        found += [f"{listed(void)} {noun}/s could not be judged"] * bool(void)
+        return f", but when {noun} arrived independently, {listed(found)}"
     share = "" if course.headroom is None else f", {percent(course.headroom)} of the highest rate measured"
     first = f" (not at {listed(failed)})" if failed else ""
     return f"; when {noun} arrive independently, it holds at {number(held.rate)} {noun}/s{share}{first}"

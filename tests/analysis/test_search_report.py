@@ -12,6 +12,7 @@ from analysis.decide.search.course import Course
 from analysis.measure.results import RunResult
 from analysis.render.recommendation_text import answer_lines
 from analysis.render.search_tables import search_table
+from analysis.render.search_text import search_sentences
 from analysis.report import measure_and_judge
 from tests.analysis.test_conversations import make_conversations
 from tests.support.search_run import make_search
@@ -127,3 +128,13 @@ def test_a_failed_confirmation_lowers_the_recommendation(tmp_path: Path) -> None
     assert choice.best.step.purpose == "confirmation"
     (line,) = answer_lines(result, [choice])
     assert "(not at 0.800)" in line
+
+
+def test_a_confirmation_that_was_cut_short_is_no_failure(tmp_path: Path) -> None:
+    _, choice, course = searched(tmp_path, 4, 8, 8, 2, confirmations=2)
+    failed, held = course.confirmations
+    (name,) = choice.searches
+    unknown = replace(course, confirmations=(failed, replace(held, probes=(), state=None)))
+    experiment = next(c.experiment for c in choice.competing)
+    (first, *_) = search_sentences(replace(choice, searches={name: unknown}), experiment)
+    assert "it did not hold at 0.800 requests/s and 0.200 requests/s could not be judged" in first
