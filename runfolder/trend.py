@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 
 BLOCKS = 8
+LEAST_VALUES = 2 * BLOCKS
+"""Of so few, no rise can be told from noise; nor of what is in flight of so few requests."""
 _CRITICAL_T = 5.21
 """Student's t with 6 degrees of freedom, exceeded by chance once in 1,000 steady series."""
 _LEAST_GROWTH = 1.0
@@ -20,10 +22,10 @@ def rises(values: Sequence[float], least_growth: float = 0.0) -> bool:
     of blocks, unlike single values, are nearly independent of each other.
 
     Args:
-        values: at equal intervals; fewer than two for each block are never called rising.
+        values: at equal intervals; fewer than `LEAST_VALUES` are never called rising.
         least_growth: a smaller growth does not matter.
     """
-    if len(values) < 2 * BLOCKS:
+    if len(values) < LEAST_VALUES:
         return False
     edges = [round(index * len(values) / BLOCKS) for index in range(BLOCKS + 1)]
     means = [math.fsum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]

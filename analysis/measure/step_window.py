@@ -26,7 +26,7 @@ from analysis.metrics.definitions import Window, goodput
 from analysis.metrics.statistics import Floats, Interval, ratio_interval
 from analysis.metrics.time_blocks import BLOCKS, BlockSums, block_of, block_sums, latency_sums
 from configs.slo import Objective
-from runfolder.trend import UNSERVED, rises
+from runfolder.trend import LEAST_VALUES, UNSERVED, rises
 
 _TOKENS = ("prompt_tokens", "completion_tokens")
 _OUTCOMES = ("ok", "failed", "censored", "withheld")
@@ -81,7 +81,7 @@ def measure_window(
             mean=in_flight.mean_in_flight(overlapping, window),
             least=in_flight.least_in_flight(overlapping, window) if step.reason_codes else None,
             over_time=tuple(over_time),
-            rising=rises(over_time, UNSERVED * len(started)),
+            rising=len(started) >= LEAST_VALUES and rises(over_time, UNSERVED * len(started)),
             ttft_rising=step.rate is not None and rises(_ttft_in_order(ok), 1000 * UNSERVED * window.seconds),
             little_residual=in_flight.little_residual(
                 step.concurrency or 0, throughput.per_minute, mean_of(latency.get("e2e"))

@@ -80,12 +80,13 @@ def _confirmed(course: Course) -> str:
     if not course.confirmations:
         return ""
     failed = [number(each.rate) for each in course.confirmations if each.state is not None and not each.holds]
+    states = [each.state for each in course.confirmations if each.state is not None]
     void = [number(each.rate) for each in course.confirmations if each.state is None]
     held, noun = course.confirmed, course.arrivals_noun
     if held is None:
-        found = [f"it did not hold at {listed(failed)} {noun}/s"] * bool(failed)
+        found = [f"it did not hold at {listed(failed)} {noun}/s{_unsure(*states)}"] * bool(failed)
         found += [f"{listed(void)} {noun}/s could not be judged"] * bool(void)
-        return f", but when {noun} arrived independently, {listed(found)}"
+        return f", but when {noun} arrived independently, {', and '.join(found)}"
     share = "" if course.headroom is None else f", {percent(course.headroom)} of the highest rate measured"
     first = f" (not at {listed(failed)})" if failed else ""
     return f"; when {noun} arrive independently, it holds at {number(held.rate)} {noun}/s{share}{first}"

@@ -100,6 +100,16 @@ def test_requests_that_pile_up_make_the_step_void() -> None:
     assert "did not keep up with 5 requests/s" in " ".join(step.trust.texts)
 
 
+def test_a_window_that_was_cut_short_shows_no_rise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first requests of a rate are all still in flight after a second."""
+    rows = rows_of(4.0)
+    first = rows[rows["started_at"] >= WINDOW.start]
+    monkeypatch.setattr(f"{__name__}.WINDOW", Window(WINDOW.start, WINDOW.start + 1.1))
+    step = open_step(first[first["started_at"] < WINDOW.start + 1.1])
+    assert step.window_counts.ok == 6
+    assert "saturated" not in codes(step)
+
+
 def test_withheld_arrivals_are_counted_and_make_the_step_void() -> None:
     rows = rows_of(1.0)
     rows.loc[rows.index[100:103], ["outcome", "e2e_ms", "elapsed_ms", "ttft_ms"]] = [

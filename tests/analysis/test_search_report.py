@@ -137,4 +137,4 @@ def test_a_confirmation_that_was_cut_short_is_no_failure(tmp_path: Path) -> None
     unknown = replace(course, confirmations=(failed, replace(held, probes=(), state=None)))
     experiment = next(c.experiment for c in choice.competing)
     (first, *_) = search_sentences(replace(choice, searches={name: unknown}), experiment)
-    assert "it did not hold at 0.800 requests/s and 0.200 requests/s could not be judged" in first
+    assert "it did not hold at 0.800 requests/s, and 0.200 requests/s could not be judged" in first
