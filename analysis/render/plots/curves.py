@@ -86,7 +86,7 @@ def throughput_latency(result: RunResult, palette: Palette) -> Drawing | None:
         name="throughput_latency",
         title="Throughput against latency",
         alt=f"{' and '.join(_AXES[m] for m in metrics)} over requests per minute, per {level_noun(result)}.",
-        caption=f"One point per {level_noun(result)} (the number above it), with its 95% intervals",
+        caption=f"One point per {level_noun(result)} (the number beside it), with its 95% intervals",
     )
 
 
@@ -122,7 +122,7 @@ def speed_throughput(result: RunResult, palette: Palette) -> Drawing | None:
         name="speed_vs_throughput",
         title="Speed of one user against throughput of an instance",
         alt="Output tokens per second of one user over output tokens per second of an instance.",
-        caption=f"Upper right is better. One point per {level_noun(result)} (the number above it)",
+        caption=f"Upper right is better. One point per {level_noun(result)} (the number beside it)",
     )
 
 

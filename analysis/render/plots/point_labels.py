@@ -47,8 +47,9 @@ class _Box:
 def place_labels(points: Sequence[LabeledPoint]) -> list[Place]:
     """Places for the labels, those of the highest points first.
 
-    A label is above its point, else below, right or left of it. It is left out where none of these is free,
-    and where a point close by has the same one.
+    A label is above its point to the left, where neither a rising curve nor the lines of intervals pass, or
+    in another corner, or above or below. It is left out where none of these is free, and where a point close
+    by has the same one.
     """
     taken = [_Box(point.x, point.y, _MARKER, _MARKER) for point in points]
     places: list[Place] = []
@@ -72,5 +73,12 @@ def _around(point: LabeledPoint) -> list[tuple[float, float, _Box]]:
     """The places of a label, best first, with what each covers."""
     width = _LETTER * len(point.text)
     across, along = _GAP + width / 2, _GAP + _HEIGHT / 2
-    offsets = ((0.0, along), (0.0, -along), (across, 0.0), (-across, 0.0), (across, along), (-across, along))
+    offsets = (
+        (-across, along),
+        (across, -along),
+        (across, along),
+        (-across, -along),
+        (0.0, along),
+        (0.0, -along),
+    )
     return [(x, y, _Box(point.x + x, point.y + y, width, _HEIGHT)) for x, y in offsets]
